@@ -1,0 +1,50 @@
+/**
+ * The kinds of failure that the whole program tells apart. Each message is one sentence with what failed, on what,
+ * and the remedy; the original error, if any, is the `cause`. This file imports nothing.
+ */
+
+/** Base of every error this program raises on purpose. */
+export class VirtError extends Error {
+  override name = 'VirtError';
+}
+
+/** A wrong option, a missing file or host tool, found before the first `ok`: exit status 2. */
+export class UsageError extends VirtError {
+  override name = 'UsageError';
+}
+
+/** The driver broke the protocol (unknown command, wrong state, bad percent code): ends the session, exit status 12. */
+export class MisuseError extends VirtError {
+  override name = 'MisuseError';
+}
+
+/** The testbed could not be made, died or cannot be removed: ends the session, exit status 12. */
+export class TestbedError extends VirtError {
+  override name = 'TestbedError';
+}
+
+/** A copy failed; the testbed is as good as before. Reply `copy-failed`. */
+export class CopyError extends VirtError {
+  override name = 'CopyError';
+}
+
+/** A copy took longer than its limit and both ends are dead. Reply `timeout`. */
+export class CopyTimeoutError extends CopyError {
+  override name = 'CopyTimeoutError';
+}
+
+/** A command in the testbed took longer than its limit and its whole process tree is dead. Reply `timeout`. */
+export class CommandTimeoutError extends VirtError {
+  override name = 'CommandTimeoutError';
+}
+
+/** The sentence of an unknown value that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of a Node system error (`ENOENT`, …), if it is one. */
+export function codeOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  return undefined;
+}
