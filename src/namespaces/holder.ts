@@ -1,0 +1,134 @@
+/**
+ * Stage and holder: the processes that keep a server's user namespaces, so that maps are written once and every testbed
+ * is entered from there. See docs/architecture.md.
+ */
+import { writeFileSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { messageOf, TestbedError } from '../errors.ts';
+import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
+import type { Log } from '../log.ts';
+import { scriptText } from '../scripts.ts';
+import { type IdMaps, mapArguments, mapText } from './idmap.ts';
+import { firstLine, lifelineOf } from './lifeline.ts';
+
+export class Holder {
+  readonly idMap: IdMaps;
+  /** Host pid of the process that keeps the holder's namespaces. */
+  readonly pid: number;
+  readonly #sources: readonly string[];
+  readonly #stage: HostProcess;
+  readonly #lifeline: Duplex;
+
+  private constructor(
+    idMap: IdMaps,
+    pid: number,
+    sources: readonly string[],
+    stage: HostProcess,
+    lifeline: Duplex,
+  ) {
+    this.idMap = idMap;
+    this.pid = pid;
+    this.#sources = sources;
+    this.#stage = stage;
+    this.#lifeline = lifeline;
+  }
+
+  /**
+   * Starts stage and holder.
+   * @param sources absolute paths of folders and files of the host that the testbeds will need
+   * @throws TestbedError when the kernel or a tool refuses, with its words and the remedy
+   */
+  static async start(idMap: IdMaps, sources: readonly string[], log: Log): Promise<Holder> {
+    const keeper = idMap.stage === 'none' ? undefined : await startKeeper(idMap, log);
+    try {
+      const script: Argv = [
+        ...(keeper === undefined ? [] : ['nsenter', '-t', String(keeper.pid), '-U', '--']),
+        ...['unshare', '--mount', '--', 'sh', '-c', scriptText('on-host', 'stage.sh'), 'stage'],
+        ...[mapText(idMap.users), mapText(idMap.groups), ...sources],
+      ] as [string, ...string[]];
+      const stage = await spawnHost(script, log, {
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        detached: true,
+      });
+      const lifeline = lifelineOf(stage);
+      const complaints = textOf(stage.child.stderr);
+      const line = await firstLine(stage.child.stdout);
+      const pid = /^held (\d+)$/.exec(line)?.[1];
+      if (pid === undefined) {
+        lifeline.destroy();
+        throw new TestbedError(
+          `making the user namespaces of the testbeds failed: ${(await complaints).trim()}; virt-ts-unshare doctor says what this machine lacks`,
+        );
+      }
+      stage.child.stderr?.destroy();
+      stage.child.unref();
+      return new Holder(idMap, Number(pid), sources, stage, lifeline);
+    } finally {
+      keeper?.kill('SIGKILL');
+    }
+  }
+
+  /** Where a source given at the start, or a path below one, is seen by what runs in the holder. */
+  inside(hostPath: string): string {
+    for (const [index, source] of this.#sources.entries()) {
+      if (hostPath === source) return `/mnt/${index}`;
+      if (hostPath.startsWith(`${source}/`)) return `/mnt/${index}${hostPath.slice(source.length)}`;
+    }
+    throw new TestbedError(`${hostPath} was not given to the stage, so the testbed cannot see it`);
+  }
+
+  /** The argv that runs a host program as root of the holder's user namespace, in its mount namespace, cwd /. */
+  enter(argv: Argv): Argv {
+    return ['nsenter', '-t', String(this.pid), '-U', '-m', '--', ...argv];
+  }
+
+  /** Ends holder and stage, and resolves when both are reaped. */
+  async stop(): Promise<void> {
+    this.#lifeline.destroy();
+    await this.#stage.exited;
+  }
+}
+
+/**
+ * A process in a fresh user namespace with the stage's maps, there to be entered: an execve(2) after unshare(2)
+ * but before the maps are written loses all capabilities, an nsenter afterwards has them.
+ */
+async function startKeeper(idMap: IdMaps, log: Log): Promise<HostProcess> {
+  const keeper = await spawnHost(['unshare', '--user', 'sh', '-c', 'echo up; exec cat'], log, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const complaints = textOf(keeper.child.stderr);
+  try {
+    if ((await firstLine(keeper.child.stdout)) !== 'up') throw new TestbedError((await complaints).trim());
+    await writeMaps(idMap, keeper.pid, log);
+    return keeper;
+  } catch (error) {
+    keeper.kill('SIGKILL');
+    throw new TestbedError(
+      `making a user namespace failed: ${messageOf(error)}; virt-ts-unshare doctor says what this machine lacks`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function writeMaps(idMap: IdMaps, pid: number, log: Log): Promise<void> {
+  if (idMap.stage === 'self') {
+    // Without CAP_SETGID in the parent a gid_map may only be written after setgroups(2) is given up.
+    writeFileSync(`/proc/${pid}/setgroups`, 'deny');
+    writeFileSync(`/proc/${pid}/uid_map`, mapText(idMap.stageUsers));
+    writeFileSync(`/proc/${pid}/gid_map`, mapText(idMap.stageGroups));
+    return;
+  }
+  const write = (tool: string, extents: IdMaps['users']) =>
+    mustRunTool([tool, String(pid), ...mapArguments(extents)], log);
+  await Promise.all([write('newuidmap', idMap.stageUsers), write('newgidmap', idMap.stageGroups)]);
+}
+
+async function mustRunTool(argv: Argv, log: Log): Promise<void> {
+  const tool = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const [words, exit] = await Promise.all([textOf(tool.child.stderr), tool.exited]);
+  if (exit.status !== 0) throw new TestbedError(`${argv[0]}: ${words.trim()}`);
+}

@@ -1,0 +1,157 @@
+/**
+ * Which ids a testbed may have, as data: the maps of the stage's and of the holder's user namespace (see
+ * docs/architecture.md), from who the caller is. Pure; `readCaller` in caller.ts gathers the facts.
+ */
+
+/** One line of a map: `count` ids from `inside` on are `outside` and following in the parent user namespace. */
+export interface Extent {
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
+}
+
+export interface IdRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** What decides the maps. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  /** Our own user namespace's maps (/proc/self/uid_map, gid_map): which ids exist for us at all. */
+  readonly ownUsers: readonly Extent[];
+  readonly ownGroups: readonly Extent[];
+  /** The largest subordinate ranges of /etc/subuid and /etc/subgid, if any and if newuidmap is there to use them. */
+  readonly subUsers: IdRange | undefined;
+  readonly subGroups: IdRange | undefined;
+}
+
+export interface IdMaps {
+  /**
+   * How the stage is made: `none` (real root: stays in the user namespace it has), `ranges` (by newuidmap and
+   * newgidmap), `self` (one id, which a user may write without help).
+   */
+  readonly stage: 'none' | 'ranges' | 'self';
+  readonly stageUsers: readonly Extent[];
+  readonly stageGroups: readonly Extent[];
+  /** In terms of the stage's ids. */
+  readonly users: readonly Extent[];
+  readonly groups: readonly Extent[];
+  /** True when root is the only id inside: no other owner, no normal user. */
+  readonly single: boolean;
+  /** Names the mapping, for keys of what is stored with mapped owners. */
+  readonly key: string;
+}
+
+/**
+ * First id for real root's testbeds: the 65536 ids from here on lie beyond the last range that systemd gives to
+ * containers and below those that some programs take for negative (UIDS-GIDS.md of systemd: 524288…1879048191).
+ */
+const ROOT_RANGE: IdRange = { start: 1879048192, count: 65536 };
+const FULL = 65536;
+
+function covers(extents: readonly Extent[], range: IdRange): boolean {
+  return extents.some((e) => e.inside <= range.start && range.start + range.count <= e.inside + e.count);
+}
+
+/** Identity over what the own user namespace has, at most 65536 ids: for root inside a small container. */
+function identity(extents: readonly Extent[]): Extent[] {
+  return extents
+    .filter((e) => e.inside < FULL)
+    .map((e) => ({ inside: e.inside, outside: e.inside, count: Math.min(e.count, FULL - e.inside) }));
+}
+
+function rootMap(own: readonly Extent[]): Extent[] {
+  for (const range of [ROOT_RANGE, { start: FULL, count: FULL }]) {
+    if (covers(own, range)) return [{ inside: 0, outside: range.start, count: range.count }];
+  }
+  return identity(own);
+}
+
+/** The maps for a caller. Never fails: somebody without any range gets the one id that everybody has. */
+export function chooseIdMaps(caller: Caller): IdMaps {
+  if (caller.uid === 0) {
+    const users = rootMap(caller.ownUsers);
+    const groups = rootMap(caller.ownGroups);
+    const single = users.reduce((sum, e) => sum + e.count, 0) === 1;
+    return {
+      stage: 'none',
+      stageUsers: [],
+      stageGroups: [],
+      users,
+      groups,
+      single,
+      key: keyOf(users, groups),
+    };
+  }
+  const self = (id: number): Extent => ({ inside: 0, outside: id, count: 1 });
+  const { subUsers, subGroups } = caller;
+  if (subUsers === undefined || subGroups === undefined) {
+    return {
+      stage: 'self',
+      stageUsers: [self(caller.uid)],
+      stageGroups: [self(caller.gid)],
+      users: [self(0)],
+      groups: [self(0)],
+      single: true,
+      key: `self-${caller.uid}-${caller.gid}`,
+    };
+  }
+  const sub = (range: IdRange): Extent => ({ inside: 1, outside: range.start, count: range.count });
+  const inner = (range: IdRange): Extent => ({ inside: 0, outside: 1, count: Math.min(range.count, FULL) });
+  return {
+    stage: 'ranges',
+    stageUsers: [self(caller.uid), sub(subUsers)],
+    stageGroups: [self(caller.gid), sub(subGroups)],
+    users: [inner(subUsers)],
+    groups: [inner(subGroups)],
+    single: false,
+    key: keyOf([sub(subUsers)], [sub(subGroups)]),
+  };
+}
+
+function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {
+  const key = (extents: readonly Extent[]) => extents.map((e) => `${e.outside}-${e.count}`).join('-');
+  return key(users) === key(groups) ? key(users) : `${key(users)}-g${key(groups)}`;
+}
+
+/** The text for /proc/PID/uid_map or gid_map. */
+export function mapText(extents: readonly Extent[]): string {
+  return extents.map((e) => `${e.inside} ${e.outside} ${e.count}`).join('\n');
+}
+
+/** The arguments for newuidmap or newgidmap behind the pid. */
+export function mapArguments(extents: readonly Extent[]): string[] {
+  return extents.flatMap((e) => [String(e.inside), String(e.outside), String(e.count)]);
+}
+
+/** Reads the lines of /proc/PID/uid_map or gid_map. */
+export function parseMap(text: string): Extent[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .flatMap(([inside, outside, count]) =>
+      inside === undefined || outside === undefined || count === undefined
+        ? []
+        : [{ inside, outside, count }],
+    );
+}
+
+/** The largest range that a subuid(5) or subgid(5) text gives to a user, named or by number. */
+export function largestRange(text: string, names: readonly string[]): IdRange | undefined {
+  let best: IdRange | undefined;
+  for (const line of text.split('\n')) {
+    const [name, start, count] = line.split(':');
+    if (
+      name === undefined ||
+      !names.includes(name) ||
+      !/^\d+$/.test(start ?? '') ||
+      !/^\d+$/.test(count ?? '')
+    )
+      continue;
+    const range = { start: Number(start), count: Number(count) };
+    if (best === undefined || range.count > best.count) best = range;
+  }
+  return best;
+}

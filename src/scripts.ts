@@ -1,0 +1,31 @@
+/** The texts of the shell scripts, read once when first used. They lie beside the bundle's parent: `src/…/*.sh`. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** Folders of scripts: those that run with the host's tools, and those that run with the testbed's. */
+export type ScriptFolder = 'on-host' | 'in-testbed';
+
+const texts = new Map<string, string>();
+
+// Both src/scripts.ts and a bundled dist/cli.js or dist/chunks/x.js have to find the same folder.
+function packageRoot(): string {
+  const here = fileURLToPath(import.meta.url);
+  const at = Math.max(here.lastIndexOf('/src/'), here.lastIndexOf('/dist/'));
+  return here.slice(0, at);
+}
+
+/** Where a script lies on the host. */
+export function scriptPath(folder: ScriptFolder, name: string): string {
+  return `${packageRoot()}/src/${folder}/${name}`;
+}
+
+/** The text of a script, for `sh -c`: the testbed's root may not be able to reach our files. */
+export function scriptText(folder: ScriptFolder, name: string): string {
+  const path = scriptPath(folder, name);
+  let text = texts.get(path);
+  if (text === undefined) {
+    text = readFileSync(path, 'utf8');
+    texts.set(path, text);
+  }
+  return text;
+}
