@@ -134,12 +134,18 @@ export async function mustRunHost(
   return result.stdout;
 }
 
-/** Everything a stream has to say, as text; an absent stream says nothing. */
-export async function textOf(stream: Readable | null): Promise<string> {
-  if (stream === null) return '';
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString('utf8');
+/** Everything a stream has to say until it ends or is destroyed, as text; an absent stream says nothing. */
+export function textOf(stream: Readable | null): Promise<string> {
+  return new Promise((resolve) => {
+    if (stream === null) {
+      resolve('');
+      return;
+    }
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('error', () => {});
+    stream.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')));
+  });
 }
 
 /** Ends a stream and resolves when that is done; an absent stream is done already. */

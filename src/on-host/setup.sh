@@ -1,0 +1,50 @@
+#!/bin/sh
+# Makes a testbed's mounts and becomes its pid 1. Runs as pid 1 of the new namespaces, still on the host's tools and root
+# file system; the host's are gone when the testbed's own /bin/sh starts.
+#
+# argv: HOSTNAME UPPER FSTAB NETWORK PID1 COPY
+#   UPPER    tmpfs options for the scratch, or an absolute path: a folder for it
+#   FSTAB    lines as of fstab(5), mounted in order over /mnt/root
+#   NETWORK  "own": a network namespace of our own wants its lo up; "host": none
+#   PID1     text of the script to become
+#   COPY     empty, or the folders (separated by newlines) whose plain copy is the root instead of an overlay
+# descriptor 3: the lifeline; 9: the host's root directory
+# stdout: "ready PID STARTTIME", PID as the host sees it and field 22 of /proc/PID/stat (proc(5))
+set -eu
+
+hostname=$1 upper=$2 fstab=$3 network=$4 pid1=$5 copy=$6
+
+case $upper in
+/*) mount -n --bind -- "$upper" /mnt/scratch ;;
+*) mount -n -t tmpfs -o "$upper" scratch /mnt/scratch ;;
+esac
+umask 022
+mkdir /mnt/scratch/upper /mnt/scratch/work
+if [ -n "$copy" ]; then
+	printf '%s\n' "$copy" | while read -r layer; do
+		cp -a --reflink=auto -- "$layer/." /mnt/scratch/upper
+	done
+fi
+printf '%s\n' "$fstab" >/mnt/scratch/fstab
+mount -n --all --fstab /mnt/scratch/fstab
+rm /mnt/scratch/fstab
+hostname "$hostname"
+[ "$network" = host ] || ip link set lo up
+
+# What the host calls us; its /proc is still the one here.
+read -r stat </proc/self/stat
+cd /mnt/root
+# pivot_root . . stacks the old root on the new one; our own root is the new one from then on. The host's umount
+# cannot be found there, so it waits, entered by the descriptor into the host's root file system, to detach the old root
+# from our mount namespace. A working directory below a detached mount has no name, hence the discarded complaints of sh.
+{ pivot_root . . && echo pivoted; } |
+	nsenter --root=/proc/self/fd/9 --wd=. sh -c 'read -r pivoted && exec umount -c -i -n -l . 2>&1' 2>/dev/null
+exec 9<&-
+
+pid=${stat%% *}
+# The command name may hold anything but ends with the last parenthesis; field 3 follows.
+# shellcheck disable=SC2086
+set -- ${stat##*) }
+echo "ready $pid ${20}"
+exec </dev/null >/dev/null 2>&1
+exec /bin/sh -c "$pid1" pid1

@@ -1,0 +1,128 @@
+#!/bin/sh
+# Fills the skeleton: a small layer between base and upper layer with what every testbed of this server has in common, so
+# that an open has nothing to create. Runs on the host's tools as root of the holder.
+#
+# argv: BASE SKELETON SCRATCH_DIRECTORY HOSTNAME RESOLV_CONF NORMAL_USER [MOUNT_POINT KIND]...
+#   SCRATCH_DIRECTORY  path inside the testbed, below /tmp
+#   NORMAL_USER        name for the normal user if the base has none; empty: do without
+#   MOUNT_POINT KIND   where something of the host will be bound; KIND is directory or file
+# stdout: "user NAME" (NAME empty: none), then for each mount point its path in the base without symbolic links
+set -eu
+
+base=$1 skeleton=$2 scratch=$3 hostname=$4 resolv=$5 normal=$6
+shift 6
+umask 022
+cd "$skeleton"
+
+mkdir dev dev/pts dev/shm etc proc run sys tmp
+chmod 1777 tmp
+mkdir ".$scratch"
+# Why 777: see "open" in protocol.md.
+chmod 777 ".$scratch"
+for node in null zero full random urandom tty console; do
+	: >"dev/$node"
+done
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+ln -s /proc/self/fd/0 dev/stdin
+ln -s /proc/self/fd/1 dev/stdout
+ln -s /proc/self/fd/2 dev/stderr
+
+printf '%s\n' "$hostname" >etc/hostname
+cat >etc/hosts <<HOSTS
+127.0.0.1 localhost
+127.0.1.1 $hostname
+::1 localhost ip6-localhost ip6-loopback
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+HOSTS
+printf '%s' "$resolv" >etc/resolv.conf
+
+# A file of the base's /etc, copied up to be added to. A symbolic link there is not followed: it may lead out.
+copy_up() {
+	if [ -f "$base/etc/$1" ] && [ ! -L "$base/etc" ] && [ ! -L "$base/etc/$1" ]; then
+		cp -p "$base/etc/$1" "etc/$1"
+	elif [ -n "${2-}" ]; then
+		printf '%s\n' "$2" >"etc/$1"
+	else
+		return 1
+	fi
+}
+
+copy_up passwd root:x:0:0:root:/root:/bin/sh
+copy_up group root:x:0:
+user=$(awk -F: '$3 >= 1000 && $3 < 60000 { print $1; exit }' etc/passwd)
+if [ -z "$user" ] && [ -n "$normal" ]; then
+	user=$normal
+	shell=/bin/sh
+	[ ! -x "$base/bin/bash" ] || shell=/bin/bash
+	printf '%s:x:1000:1000::/home/%s:%s\n' "$user" "$user" "$shell" >>etc/passwd
+	printf '%s:x:1000:\n' "$user" >>etc/group
+	# A password field of "*": nobody logs in by password, su from root works.
+	if copy_up shadow; then printf '%s:*:19000:0:99999:7:::\n' "$user" >>etc/shadow; fi
+	if copy_up gshadow; then printf '%s:!::\n' "$user" >>etc/gshadow; fi
+	mkdir -p "home/$user"
+	if [ -d "$base/etc/skel" ] && [ ! -L "$base/etc" ] && [ ! -L "$base/etc/skel" ]; then
+		cp -RP "$base/etc/skel/." "home/$user"
+	fi
+	chown -R 1000:1000 "home/$user"
+fi
+printf 'user %s\n' "$user"
+
+# Gives in $resolved the path that $1 has in the base, every symbolic link on the way resolved as the testbed would.
+resolve() {
+	rest=$1 resolved='' links=0
+	while [ -n "$rest" ]; do
+		first=${rest%%/*}
+		case $rest in
+		*/*) rest=${rest#*/} ;;
+		*) rest='' ;;
+		esac
+		case $first in
+		'' | .) ;;
+		..) resolved=${resolved%/*} ;;
+		*)
+			if [ -L "$base$resolved/$first" ]; then
+				links=$((links + 1))
+				[ "$links" -lt 40 ] || {
+					echo "too many levels of symbolic links in the testbed's $1" >&2
+					exit 1
+				}
+				target=$(readlink "$base$resolved/$first")
+				rest=$target/$rest
+				case $target in /*) resolved='' ;; esac
+			else
+				resolved=$resolved/$first
+			fi
+			;;
+		esac
+	done
+}
+
+# A folder of the skeleton hides the one of the base below it, so it takes over owner and mode.
+make_parents() {
+	parent='' left=${1#/}
+	while [ "$left" != "${left#*/}" ]; do
+		parent=$parent/${left%%/*}
+		left=${left#*/}
+		if [ ! -d ".$parent" ]; then
+			mkdir ".$parent"
+			if [ -d "$base$parent" ]; then
+				chown --reference="$base$parent" ".$parent"
+				chmod --reference="$base$parent" ".$parent"
+			fi
+		fi
+	done
+}
+
+while [ $# -gt 0 ]; do
+	resolve "$1"
+	make_parents "$resolved"
+	if [ "$2" = directory ]; then
+		[ -d ".$resolved" ] || mkdir ".$resolved"
+	elif [ ! -e ".$resolved" ]; then
+		: >".$resolved"
+	fi
+	printf '%s\n' "$resolved"
+	shift 2
+done
