@@ -1,0 +1,316 @@
+/**
+ * From a root source to an unpacked base in the cache. The way of a base that is there takes no process and no lock; the
+ * other way unpacks under a name of its own and renames into place, so that a base is whole or not there.
+ */
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
+import { codeOf, messageOf, TestbedError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { startProgress } from '../progress.ts';
+import type { CacheFolder } from './cache.ts';
+import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
+import {
+  type FileState,
+  hashOf,
+  isFresh,
+  rememberedHash,
+  rememberHash,
+  sameState,
+  shortHash,
+  stateOf,
+} from './identity.ts';
+import { type Lock, waitLock } from './lock.ts';
+import { removeLeftovers } from './remove.ts';
+import type { RootSource } from './source.ts';
+import { whyNoRoot } from './tree.ts';
+import { type Inside, readSoFar, unpack } from './unpack.ts';
+import { addUser, makeUsersFolder, removeUser } from './users.ts';
+
+export interface Base {
+  /** Host path of the tree; it is never changed. */
+  readonly path: string;
+  /** Says that this use is over: from then on the base may be pruned. */
+  release(): Promise<void>;
+}
+
+/** What base.json tells of a base. */
+export interface BaseRecord {
+  /** Path of the tarball that it was first unpacked from, its size in bytes, and the hash of its content. */
+  readonly tarball: string;
+  readonly tarballSize: number;
+  readonly sha256: string;
+  readonly idMap: string;
+  /** ISO 8601, UTC. */
+  readonly unpacked: string;
+}
+
+export function baseKey(sha256: string, holder: Inside): string {
+  return `${sha256.slice(0, 32)}-${holder.idMap.key}`;
+}
+
+/**
+ * The base of a source. A folder is used as it is. A tarball's base is unpacked when it is not in the cache, or waited for
+ * when another process unpacks it now; until `release` it is in use and will not be pruned.
+ * @throws TestbedError when the tarball cannot be read or unpacked, or is no root filesystem
+ */
+export async function useBase(
+  source: RootSource,
+  holder: Inside,
+  cache: CacheFolder,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<Base> {
+  if (source.kind === 'directory') return { path: source.path, release: async () => {} };
+  const state = stateOf(statOf(source.path));
+  const sha256 = rememberedHash(cache, source.path, state);
+  const base = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder));
+  if (base !== undefined) return base;
+  return makeBase(source.path, holder, cache, log, signal);
+}
+
+function statOf(path: string) {
+  try {
+    return statSync(path, { bigint: true });
+  } catch (error) {
+    throw new TestbedError(`cannot look at the tarball ${path}: ${messageOf(error)}; put it back`, {
+      cause: error,
+    });
+  }
+}
+
+/** The base of this key, marked as used by us, if it is there and whole. */
+function inUse(cache: CacheFolder, key: string): Base | undefined {
+  const folder = join(cache.bases, key);
+  if (!existsSync(join(folder, 'base.json'))) return undefined;
+  const user = addUser(folder);
+  if (user === undefined) return undefined;
+  // Who removes a base renames it first and looks for users then: either it sees our mark or we see that it is gone.
+  if (!existsSync(join(folder, 'base.json'))) {
+    removeUser(user);
+    return undefined;
+  }
+  return { path: join(folder, 'tree', 'root'), release: async () => removeUser(user) };
+}
+
+async function makeBase(
+  tarball: string,
+  holder: Inside,
+  cache: CacheFolder,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<Base> {
+  const fd = openTarball(tarball);
+  const progress = startProgress(`unpacking ${basename(tarball)}`, {
+    fraction: () => readSoFar(fd, fstatSync(fd).size),
+  });
+  let lock: Lock | undefined;
+  try {
+    // Named by the file, not by its content, which nobody knows yet.
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    const name = `${holder.idMap.key}-${shortHash(`${dev} ${ino}`)}`;
+    lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
+    signal?.throwIfAborted();
+    if (lock === undefined)
+      throw new TestbedError(`waiting for another unpacking of ${tarball} failed; try again`);
+    const state = stateOf(fstatSync(fd, { bigint: true }));
+    return (
+      (await knownBase(tarball, fd, state, holder, cache, signal)) ??
+      (await unpackBase({ tarball, fd, state, name, holder, cache, log, lock, signal }))
+    );
+  } finally {
+    lock?.release();
+    closeSync(fd);
+    progress.done();
+  }
+}
+
+function openTarball(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw new TestbedError(`cannot read the tarball ${path}: ${messageOf(error)}; make it readable`, {
+      cause: error,
+    });
+  }
+}
+
+/** The base of a tarball whose content is in the cache: unpacked while we waited, or under another name or date. */
+async function knownBase(
+  tarball: string,
+  fd: number,
+  state: FileState,
+  holder: Inside,
+  cache: CacheFolder,
+  signal: AbortSignal | undefined,
+): Promise<Base | undefined> {
+  let sha256 = rememberedHash(cache, tarball, state);
+  if (sha256 === undefined) {
+    // Hashing costs a part of unpacking, but is lost when the content turns out to be new.
+    const sizes = readBases(cache).map(({ record }) => String(record.tarballSize));
+    if (!sizes.includes(state.size)) return undefined;
+    sha256 = await readHash(tarball, fd, state, cache, signal);
+  }
+  return inUse(cache, baseKey(sha256, holder));
+}
+
+async function readHash(
+  tarball: string,
+  fd: number,
+  state: FileState,
+  cache: CacheFolder,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const fresh = isFresh(state, Date.now());
+  const sha256 = await hashOf(fd, signal);
+  if (!sameState(state, stateOf(fstatSync(fd, { bigint: true })))) {
+    throw new TestbedError(
+      `the tarball ${tarball} was changed while it was read; try again when it is complete`,
+    );
+  }
+  if (!fresh) rememberHash(cache, tarball, state, sha256);
+  return sha256;
+}
+
+interface Job {
+  readonly tarball: string;
+  readonly fd: number;
+  readonly state: FileState;
+  readonly name: string;
+  readonly holder: Inside;
+  readonly cache: CacheFolder;
+  readonly log: Log;
+  readonly lock: Lock;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function unpackBase(job: Job): Promise<Base> {
+  const { tarball, fd, holder, cache, log, signal } = job;
+  const decompressor = decompressorOf(tarball, fd);
+  const fresh = join(cache.bases, `.new-${job.name}`);
+  await removeLeftovers(cache, holder, log, job.name);
+  makeShell(fresh);
+  if (holder.idMap.single) {
+    log.warn(
+      'there are no subordinate ids for this user (see subuid(5)), so everything in the testbed belongs to root',
+    );
+  }
+  // tar reads at the descriptor's position, hashing at its own, both at once and from the page cache.
+  const unpacking = unpack(holder, log, {
+    ...{ tarball, fd, decompressor, signal },
+    ...{ tree: join(fresh, 'tree'), lock: job.lock.fd },
+  });
+  const [unpacked, hashed] = await Promise.allSettled([
+    unpacking,
+    readHash(tarball, fd, job.state, cache, signal),
+  ]);
+  try {
+    if (unpacked.status === 'rejected') throw unpacked.reason;
+    if (hashed.status === 'rejected') throw hashed.reason;
+    if (unpacked.value.skipped.length > 0) {
+      log.debug(`device nodes left out of ${tarball}: ${unpacked.value.skipped.join(' ')}`);
+    }
+    const why = whyNoRoot(join(fresh, 'tree', 'root'));
+    if (why !== undefined) {
+      throw new TestbedError(`${tarball} does not hold a root filesystem: ${why}; make one with mmdebstrap`);
+    }
+    return place(job, fresh, hashed.value);
+  } catch (error) {
+    await removeLeftovers(cache, holder, log, job.name);
+    throw error;
+  }
+}
+
+/** The folders around a tree of the map's ids; whatever the umask. */
+function makeShell(folder: string): void {
+  mkdirSync(folder);
+  chmodSync(folder, 0o711);
+  makeUsersFolder(folder);
+  mkdirSync(join(folder, 'tree'));
+  chmodSync(join(folder, 'tree'), 0o777);
+}
+
+/** Renames a finished tree to its key, unless somebody else unpacked the same content meanwhile. */
+async function place(job: Job, fresh: string, sha256: string): Promise<Base> {
+  const { tarball, state, holder, cache, log } = job;
+  const key = baseKey(sha256, holder);
+  const record: BaseRecord = {
+    ...{ tarball, tarballSize: Number(state.size), sha256 },
+    ...{ idMap: holder.idMap.key, unpacked: new Date().toISOString() },
+  };
+  writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  // Marked before the rename, so that there is no moment in which it could be pruned.
+  const user = addUser(fresh);
+  try {
+    renameSync(fresh, join(cache.bases, key));
+  } catch (error) {
+    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
+    rmSync(join(fresh, 'base.json'));
+    await removeLeftovers(cache, holder, log, job.name);
+  }
+  const base = inUse(cache, key);
+  if (user !== undefined) removeUser(join(cache.bases, key, 'users', basename(user)));
+  if (base === undefined) throw new TestbedError(`the base of ${tarball} was removed at once; try again`);
+  return base;
+}
+
+function decompressorOf(tarball: string, fd: number): string | undefined {
+  const header = Buffer.alloc(HEADER_SIZE);
+  const compression = compressionOf(header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0)));
+  if (compression === undefined)
+    throw new TestbedError(`${tarball} is not a tarball; make one with mmdebstrap`);
+  const choice = chooseDecompressor(compression);
+  if (!choice.found) {
+    throw new TestbedError(
+      `${tarball} needs ${choice.program} to be unpacked; install the package ${choice.package}`,
+    );
+  }
+  return choice.command;
+}
+
+export interface KnownBase {
+  readonly key: string;
+  readonly folder: string;
+  readonly record: BaseRecord;
+}
+
+/** The whole bases of the cache. */
+export function readBases(cache: CacheFolder): KnownBase[] {
+  return readdirSync(cache.bases).flatMap((key) => {
+    if (key.startsWith('.')) return [];
+    const folder = join(cache.bases, key);
+    const record = readRecord(join(folder, 'base.json'));
+    return record === undefined ? [] : [{ key, folder, record }];
+  });
+}
+
+function readRecord(path: string): BaseRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is BaseRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const names = ['tarball', 'sha256', 'idMap', 'unpacked'];
+  return (
+    names.every((name) => typeof Reflect.get(value, name) === 'string') &&
+    typeof Reflect.get(value, 'tarballSize') === 'number'
+  );
+}

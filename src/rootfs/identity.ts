@@ -1,0 +1,101 @@
+/**
+ * What a tarball contains, told without reading it when it is the file that was read before: the hash of its content is
+ * remembered beside what stat(2) says of the file, and made anew only when that changes.
+ */
+import { createHash } from 'node:crypto';
+import { type BigIntStats, createReadStream, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CacheFolder, writeWhole } from './cache.ts';
+
+/** What changes when a file's content does; numbers in decimal, times in nanoseconds. */
+export interface FileState {
+  readonly dev: string;
+  readonly ino: string;
+  readonly size: string;
+  readonly mtime: string;
+  readonly ctime: string;
+}
+
+interface TarballRecord extends FileState {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** Times are taken from a clock that ticks every 1 to 10 ms: within a tick, a change leaves no trace. In nanoseconds. */
+const TICK = 50_000_000n;
+
+export function stateOf(stats: BigIntStats): FileState {
+  return {
+    dev: String(stats.dev),
+    ino: String(stats.ino),
+    size: String(stats.size),
+    mtime: String(stats.mtimeNs),
+    ctime: String(stats.ctimeNs),
+  };
+}
+
+export function sameState(a: FileState, b: FileState): boolean {
+  return (
+    a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime
+  );
+}
+
+/** May a file in this state, first read at `now` (milliseconds since 1970), still change without a trace? */
+export function isFresh(state: FileState, now: number): boolean {
+  return BigInt(now) * 1_000_000n - BigInt(state.ctime) < TICK;
+}
+
+/** A short name for a text, good for a file name. */
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+function recordPath(cache: CacheFolder, path: string): string {
+  return join(cache.tarballs, `${shortHash(path)}.json`);
+}
+
+/** The hash of the content of the tarball at `path` (absolute) in this state, if it was hashed in this state before. */
+export function rememberedHash(cache: CacheFolder, path: string, state: FileState): string | undefined {
+  try {
+    const record: unknown = JSON.parse(readFileSync(recordPath(cache, path), 'utf8'));
+    return isRecord(record) && record.path === path && sameState(record, state) ? record.sha256 : undefined;
+  } catch {
+    // Not there, or spoilt: then the tarball is read.
+    return undefined;
+  }
+}
+
+export function rememberHash(cache: CacheFolder, path: string, state: FileState, sha256: string): void {
+  const record: TarballRecord = { path, ...state, sha256 };
+  writeWhole(recordPath(cache, path), `${JSON.stringify(record)}\n`);
+}
+
+/** The hash of a file's content, read by position, so that a process that shares the descriptor is not disturbed. */
+export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  const stream = createReadStream('', {
+    fd,
+    start: 0,
+    autoClose: false,
+    highWaterMark: 1 << 20,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  for await (const chunk of stream) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** Is it an object whose properties of these names are strings? */
+function hasStrings<Name extends string>(
+  value: unknown,
+  names: readonly Name[],
+): value is Record<Name, string> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    names.every((name) => typeof Reflect.get(value, name) === 'string')
+  );
+}
+
+function isRecord(value: unknown): value is TarballRecord {
+  return hasStrings(value, ['path', 'dev', 'ino', 'size', 'mtime', 'ctime', 'sha256']);
+}

@@ -1,0 +1,167 @@
+/**
+ * Which root filesystem a testbed starts from. Everything that can be told by a look at files is told here, without
+ * starting a process: it runs before the first `ok`.
+ */
+import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { messageOf, UsageError } from '../errors.ts';
+import { findProgram } from '../namespaces/caller.ts';
+import { cacheHome, type Environment } from './cache.ts';
+import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
+import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
+import { whyNoRoot } from './tree.ts';
+
+export interface RootSource {
+  readonly kind: 'tarball' | 'directory';
+  /** Absolute. */
+  readonly path: string;
+}
+
+/** A root filesystem that has to be built first, see build.ts. */
+export interface RootOrder {
+  readonly kind: 'build';
+  readonly release: string;
+  /** Debian's name of the architecture. */
+  readonly arch: string;
+  readonly mirror: string | undefined;
+  /** See `bootstrapArgv` in build.ts; undefined: mmdebstrap, with the machine's own apt sources. */
+  readonly bootstrapCommand: string | undefined;
+}
+
+export type RootChoice = RootSource | RootOrder;
+
+/** The command line's part in the choice; the names are those of autopkgtest-virt-unshare's options. */
+export interface RootOptions {
+  readonly tarball?: string | undefined;
+  /** A folder that holds a root filesystem. */
+  readonly rootfs?: string | undefined;
+  readonly release?: string | undefined;
+  readonly arch?: string | undefined;
+  readonly mirror?: string | undefined;
+  readonly bootstrapcmd?: string | undefined;
+}
+
+/**
+ * In this order: --tarball; --rootfs; $XDG_CACHE_HOME/sbuild/RELEASE-ARCH.t*; our own cache's images; else an order to
+ * build one. Without --release the host's own release is meant, but any tarball of sbuild's is better than building.
+ * @throws UsageError for whatever of the options or of the chosen file is wrong
+ */
+export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
+  if (options.tarball !== undefined && options.rootfs !== undefined) {
+    throw new UsageError('--tarball and --rootfs exclude each other; give one of them');
+  }
+  if (options.tarball !== undefined) return tarballSource(options.tarball);
+  if (options.rootfs !== undefined) return directorySource(options.rootfs);
+  const arch = options.arch ?? hostArchitecture();
+  const release = options.release === undefined ? hostRelease() : resolveRelease(options.release);
+  const sbuild = join(cacheHome(env), 'sbuild');
+  const images = join(cacheHome(env), 'virt-ts-unshare', 'images');
+  const found =
+    (release === undefined ? undefined : newestTarball(sbuild, `${release}-${arch}`)) ??
+    (options.release === undefined ? newestTarball(sbuild, undefined, arch) : undefined) ??
+    (release === undefined ? undefined : newestTarball(images, `${release}-${arch}`));
+  if (found !== undefined) return tarballSource(found);
+  if (release === undefined) {
+    throw new UsageError(
+      'there is no root filesystem and this is no Debian system; give --release or --tarball',
+    );
+  }
+  checkName('--release', release);
+  checkName('--arch', arch);
+  if (options.bootstrapcmd === undefined && findProgram('mmdebstrap') === undefined) {
+    throw new UsageError(
+      `there is no root filesystem of ${release} and no mmdebstrap to make one; install the package mmdebstrap or give --tarball`,
+    );
+  }
+  return { kind: 'build', release, arch, mirror: options.mirror, bootstrapCommand: options.bootstrapcmd };
+}
+
+/** Both become parts of a file's name and arguments of a program. */
+function checkName(option: string, value: string): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(value)) {
+    throw new UsageError(`${option} ${value} is no name of Debian's; give one like bookworm or amd64`);
+  }
+}
+
+function tarballSource(given: string): RootSource {
+  const path = resolve(given);
+  const stats = look('tarball', path);
+  if (!stats.isFile()) {
+    throw new UsageError(
+      stats.isDirectory()
+        ? `the tarball ${path} is a folder; give it with --rootfs`
+        : `the tarball ${path} is no file; give a file`,
+    );
+  }
+  const compression = compressionOf(readHeader(path));
+  if (compression === undefined) {
+    throw new UsageError(
+      `${path} is not a tarball (tar, or one by gzip, bzip2, xz or zstd); give one made by mmdebstrap`,
+    );
+  }
+  const choice = chooseDecompressor(compression);
+  if (!choice.found) {
+    throw new UsageError(
+      `${path} needs ${choice.program} to be unpacked; install the package ${choice.package}`,
+    );
+  }
+  return { kind: 'tarball', path };
+}
+
+function readHeader(path: string): Buffer {
+  const header = Buffer.alloc(HEADER_SIZE);
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      return header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0));
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw new UsageError(`cannot read the tarball ${path}: ${messageOf(error)}; make it readable`, {
+      cause: error,
+    });
+  }
+}
+
+function directorySource(given: string): RootSource {
+  const path = resolve(given);
+  if (!look('root filesystem', path).isDirectory()) {
+    throw new UsageError(`the root filesystem ${path} is no folder; give a tarball with --tarball`);
+  }
+  const why = whyNoRoot(path);
+  if (why !== undefined) {
+    throw new UsageError(`the folder ${path} does not hold a root filesystem: ${why}; give one that does`);
+  }
+  return { kind: 'directory', path };
+}
+
+function look(what: string, path: string): Stats {
+  try {
+    return statSync(path);
+  } catch (error) {
+    throw new UsageError(`cannot find the ${what} ${path}: ${messageOf(error)}; give an existing one`, {
+      cause: error,
+    });
+  }
+}
+
+/** The newest file NAME.t* in a folder, or, without a name, *-ARCH.t*; undefined if there is none. */
+export function newestTarball(folder: string, name: string | undefined, arch = ''): string | undefined {
+  let entries: string[];
+  try {
+    entries = readdirSync(folder);
+  } catch {
+    return undefined;
+  }
+  let newest: { path: string; time: number } | undefined;
+  for (const entry of entries) {
+    const [, stem] = /^([^.].*?)\.t(?:ar|gz|bz|xz|zst)[a-z0-9.]*$/.exec(entry) ?? [];
+    if (stem === undefined || !(name === undefined ? stem.endsWith(`-${arch}`) : stem === name)) continue;
+    const path = join(folder, entry);
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats?.isFile() !== true) continue;
+    if (newest === undefined || stats.mtimeMs > newest.time) newest = { path, time: stats.mtimeMs };
+  }
+  return newest?.path;
+}

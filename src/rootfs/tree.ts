@@ -1,0 +1,60 @@
+/** Looking into the tree of a root filesystem from outside, without ever following a link out of it. */
+import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { codeOf } from '../errors.ts';
+
+/** As many links in a row as the kernel follows (path_resolution(7)). */
+const MAX_LINKS = 40;
+
+export type Found =
+  | { readonly kind: 'found'; readonly path: string; readonly stats: Stats }
+  | { readonly kind: 'missing' }
+  /** A folder on the way may not be searched by us (the root filesystem belongs to other ids). */
+  | { readonly kind: 'hidden' };
+
+/**
+ * Finds what `path` (absolute, as seen inside) names in the tree at `root` (a host path), links followed as they
+ * would be with the tree as the root: absolute ones start at `root`, and `..` never leaves it.
+ */
+export function findInTree(root: string, path: string): Found {
+  const todo = path.split('/').reverse();
+  const done: string[] = [];
+  let links = 0;
+  for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      done.pop();
+      continue;
+    }
+    const at = [root, ...done, name].join('/');
+    const looked = look(at);
+    if (looked.kind !== 'found') return looked;
+    if (!looked.stats.isSymbolicLink()) {
+      done.push(name);
+      continue;
+    }
+    links += 1;
+    if (links > MAX_LINKS) return { kind: 'missing' };
+    const target = readlinkSync(at);
+    if (target.startsWith('/')) done.length = 0;
+    todo.push(...target.split('/').reverse());
+  }
+  return look([root, ...done].join('/'));
+}
+
+function look(path: string): Found {
+  try {
+    return { kind: 'found', path, stats: lstatSync(path) };
+  } catch (error) {
+    return codeOf(error) === 'EACCES' ? { kind: 'hidden' } : { kind: 'missing' };
+  }
+}
+
+/** Why the tree cannot be a root filesystem, as the end of a sentence; undefined when it looks like one or cannot be looked into. */
+export function whyNoRoot(root: string): string | undefined {
+  const shell = findInTree(root, '/bin/sh');
+  if (shell.kind === 'missing') return 'it has no /bin/sh';
+  if (shell.kind === 'found' && !(shell.stats.isFile() && (shell.stats.mode & 0o111) !== 0)) {
+    return 'its /bin/sh is no program';
+  }
+  return undefined;
+}

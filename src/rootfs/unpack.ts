@@ -1,0 +1,118 @@
+/**
+ * Unpacking a tarball by GNU tar as root of the holder, so that owners, modes, extended attributes, file capabilities and
+ * hard links come out as they are in the archive, in terms of the ids of the map.
+ */
+import { readFileSync } from 'node:fs';
+import { TestbedError } from '../errors.ts';
+import { type Argv, mustRunHost, spawnHost, textOf } from '../host.ts';
+import type { Log } from '../log.ts';
+
+/** What of the holder (see namespaces/holder.ts) unpacking and deleting need. */
+export interface Inside {
+  readonly idMap: { readonly key: string; readonly single: boolean };
+  inside(hostPath: string): string;
+  enter(argv: Argv): Argv;
+}
+
+export interface UnpackOptions {
+  /** Path of the tarball, for messages. */
+  readonly tarball: string;
+  /** The open tarball, at its start. */
+  readonly fd: number;
+  /** See compression.ts; undefined: the tarball is not compressed. */
+  readonly decompressor: string | undefined;
+  /** An existing folder of mode 777; `root` is made in it. */
+  readonly tree: string;
+  /** A further descriptor that tar shall keep open while it lives. */
+  readonly lock: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Unpacked {
+  /** Members that a user namespace may not create: device nodes outside /dev. */
+  readonly skipped: readonly string[];
+}
+
+/**
+ * @throws TestbedError with tar's words. The abort signal kills tar and makes this reject; the tree is then part of one.
+ */
+export async function unpack(holder: Inside, log: Log, options: UnpackOptions): Promise<Unpacked> {
+  const { tarball, fd, tree, lock, signal } = options;
+  const root = `${holder.inside(tree)}/root`;
+  await mustRunHost(holder.enter(['mkdir', '-m', '755', root]), log, { what: `making a folder in ${tree}` });
+  const argv = holder.enter(tarArgv(root, options.decompressor, holder.idMap.single));
+  const tar = await spawnHost(argv, log, {
+    stdio: [fd, 'ignore', 'pipe', lock],
+    // Messages in English, to be understood below.
+    env: { LC_ALL: 'C' },
+    cwd: '/',
+  });
+  const stop = () => tar.kill('SIGKILL');
+  if (signal?.aborted === true) stop();
+  signal?.addEventListener('abort', stop, { once: true });
+  const [{ status }, words] = await Promise.all([tar.exited, textOf(tar.child.stderr)]);
+  signal?.removeEventListener('abort', stop);
+  signal?.throwIfAborted();
+  const said = readComplaints(words);
+  // 2: something could not be done, but everything else was (tar's manual, "Possible exit codes").
+  const onlyNodes = status === 2 && said.errors.length === 0 && said.skipped.length > 0;
+  if (status !== 0 && !onlyNodes) {
+    const why = said.errors[0] ?? `tar ended with status ${status}`;
+    throw new TestbedError(`unpacking ${tarball} failed: ${why}; make the tarball anew`);
+  }
+  return { skipped: said.skipped };
+}
+
+/** The argv of tar for a tarball on stdin; `single`: there is only one id, so owners cannot be kept. */
+export function tarArgv(root: string, decompressor: string | undefined, single: boolean): Argv {
+  return [
+    'tar',
+    '--extract',
+    '--file=-',
+    ...(decompressor === undefined ? [] : [`--use-compress-program=${decompressor}`]),
+    `--directory=${root}`,
+    '--numeric-owner',
+    single ? '--no-same-owner' : '--same-owner',
+    '--preserve-permissions',
+    '--xattrs',
+    '--xattrs-include=*',
+    // They would steer the testbed's overlay instead of being its files' attributes.
+    '--xattrs-exclude=user.overlay.*',
+    '--quoting-style=escape',
+    '--warning=no-timestamp',
+    '--anchored',
+    // Device nodes cannot be made in a user namespace; the testbed gets a /dev of its own.
+    ...['./dev/*', 'dev/*', '/dev/*'].map((pattern) => `--exclude=${pattern}`),
+  ];
+}
+
+/** What GNU tar said on stderr in the C locale, told apart: device nodes that may be missing, and true errors. */
+export function readComplaints(words: string): { skipped: string[]; errors: string[] } {
+  const skipped: string[] = [];
+  const errors: string[] = [];
+  for (const line of words.split('\n')) {
+    const node = /^tar: (.*): Cannot mknod: Operation not permitted$/.exec(line)?.[1];
+    if (node !== undefined) skipped.push(node);
+    // The last line sums up; warnings and remarks have no effect on tar's exit status.
+    else if (line !== '' && !/^tar: (Exiting with failure status|.*: Warning: |Removing leading )/.test(line))
+      errors.push(line);
+  }
+  return { skipped, errors };
+}
+
+/** Deletes a tree of the map's ids; what of it is not there already is no error. */
+export async function deleteTree(holder: Inside, log: Log, tree: string): Promise<void> {
+  await mustRunHost(holder.enter(['rm', '-rf', '--', `${holder.inside(tree)}/root`]), log, {
+    what: `deleting ${tree}`,
+  });
+}
+
+/** How far, 0 to 1, whoever shares the descriptor has read a file of this size. */
+export function readSoFar(fd: number, size: number): number | undefined {
+  try {
+    const position = /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+    return position === undefined || size === 0 ? undefined : Number(position) / size;
+  } catch {
+    return undefined;
+  }
+}
