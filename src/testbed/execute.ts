@@ -1,0 +1,111 @@
+/** Commands in a testbed: the words of the execute command, and running one to its end from here. */
+import { closeSync, openSync } from 'node:fs';
+import { CommandTimeoutError, TestbedError } from '../errors.ts';
+import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
+import { type Log, shellLine } from '../log.ts';
+import { signalProcess, treeOf } from '../namespaces/processes.ts';
+import { scriptPath } from '../scripts.ts';
+import type { RunOptions, RunResult } from './types.ts';
+
+/** What on-host/execute.sh has to know about the testbed; see the head of that file. */
+export interface Target {
+  readonly pid: number;
+  readonly startTime: string;
+  readonly ownNetwork: boolean;
+  /** Seconds that a stuck drainer is waited for. */
+  readonly drainTimeout: number;
+  /** Host file for one line per ended leak, if wanted. */
+  readonly leakLog?: string;
+}
+
+export interface CommandPlace {
+  readonly cwd?: string;
+  readonly user?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly keepTerm?: boolean;
+}
+
+/** The words to put before a command's own. */
+export function executeCommand(target: Target, place: CommandPlace = {}): [string, ...string[]] {
+  return [
+    '/bin/sh',
+    scriptPath('on-host', 'execute.sh'),
+    ...['-p', String(target.pid), '-s', target.startTime],
+    ...(target.ownNetwork ? ['-n'] : []),
+    ...['-d', String(target.drainTimeout)],
+    ...(target.leakLog === undefined ? [] : ['-l', target.leakLog]),
+    ...(place.cwd === undefined ? [] : ['-c', place.cwd]),
+    ...(place.user === undefined ? [] : ['-u', place.user]),
+    ...Object.entries(place.env ?? {}).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
+    ...(place.keepTerm === true ? ['-T'] : []),
+    '--',
+  ];
+}
+
+/** Starts a command as root inside, in a session of its own so that its tree can be found. */
+export function startCommand(
+  target: Target,
+  argv: Argv,
+  stdio: StdioList,
+  log: Log,
+  place: CommandPlace = {},
+): Promise<HostProcess> {
+  return spawnHost([...executeCommand(target, place), ...argv], log, { stdio, detached: true });
+}
+
+/**
+ * Runs a command to its end.
+ * @throws CommandTimeoutError when its time is over or it was aborted, and its process tree is dead
+ * @throws TestbedError when execute.sh says 255: it maps a command's own 255 to 253
+ */
+export async function runCommand(
+  target: Target,
+  argv: Argv,
+  options: RunOptions,
+  log: Log,
+): Promise<RunResult> {
+  options.signal?.throwIfAborted();
+  const nothing = options.stdin === undefined ? openSync('/dev/null', 'r') : undefined;
+  let started: HostProcess;
+  try {
+    const stdin = options.stdin ?? nothing ?? 'ignore';
+    started = await startCommand(
+      target,
+      argv,
+      [stdin, options.stdout ?? 2, options.stderr ?? 2],
+      log,
+      options,
+    );
+  } finally {
+    if (nothing !== undefined) closeSync(nothing);
+  }
+  let ending: Promise<void> | undefined;
+  const end = () => {
+    ending ??= endTree(started);
+  };
+  const timer = options.timeout === undefined ? undefined : setTimeout(end, options.timeout * 1000);
+  options.signal?.addEventListener('abort', end, { once: true });
+  try {
+    const { status } = await started.exited;
+    if (ending !== undefined) {
+      await ending;
+      const why = options.signal?.aborted === true ? 'was aborted' : `took longer than ${options.timeout} s`;
+      throw new CommandTimeoutError(`${shellLine(argv)} ${why}; its processes were ended`);
+    }
+    if (status === 255) throw new TestbedError(`the testbed is broken: it could not run ${shellLine(argv)}`);
+    return { status };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', end);
+  }
+}
+
+/** Kills a command's process tree, again and again until nothing of it runs, also what forks meanwhile. */
+export async function endTree(root: HostProcess): Promise<void> {
+  for (;;) {
+    const tree = treeOf(root.pid);
+    if (tree.length === 0) return;
+    for (const pid of tree) signalProcess(pid, 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

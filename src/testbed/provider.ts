@@ -1,0 +1,211 @@
+/** What all testbeds of one server share: id maps, stage and holder, the base and the skeleton. Made once, ahead of need. */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { TestbedError } from '../errors.ts';
+import { mustRunHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import { readCaller } from '../namespaces/caller.ts';
+import { Holder } from '../namespaces/holder.ts';
+import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
+import { Instance } from '../namespaces/instance.ts';
+import { type Base, useBase } from '../rootfs/base.ts';
+import { openCache } from '../rootfs/cache.ts';
+import { chooseRoot } from '../rootfs/source.ts';
+import { scriptText } from '../scripts.ts';
+import { bindMount, copyRoot, fstab, kernelMounts, type Mount, overlayRoot } from './mounts.ts';
+import {
+  chooseScratch,
+  diskUpper,
+  memoryUpper,
+  scratchFolderOf,
+  sweepScratch,
+  type Upper,
+} from './scratch.ts';
+import { Testbed } from './testbed.ts';
+import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
+
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
+/** Account made in a base that has no user of its own with an id from 1000 on. */
+const NORMAL_USER = 'user';
+
+interface Prepared {
+  readonly holder: Holder;
+  readonly base: Base;
+  /** Where upper layers on disk go. */
+  readonly scratchFolder: string;
+  readonly layers: readonly string[];
+  readonly mounts: readonly Mount[];
+  readonly normalUser: string | undefined;
+}
+
+/** A running set of namespaces with its upper layer: all that one open or revert makes. */
+export interface Incarnation {
+  readonly instance: Instance;
+  readonly upper: Upper;
+}
+
+export class Provider implements TestbedProvider {
+  readonly options: TestbedOptions;
+  readonly log: Log;
+  readonly hostname: string;
+  readonly scratchDirectory = `/tmp/autopkgtest-virt.${randomBytes(4).toString('hex')}`;
+  readonly #idMap: IdMaps;
+  #prepared: Promise<Prepared> | undefined;
+  #scratch: ReturnType<typeof chooseScratch> | undefined;
+  readonly #open = new Set<Testbed>();
+
+  constructor(options: TestbedOptions, log: Log) {
+    this.options = options;
+    this.log = log;
+    this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
+    this.#idMap = chooseIdMaps(readCaller());
+  }
+
+  /** Starts what an open needs; a failure is told by the open. */
+  warm(): void {
+    this.#prepare().catch(() => {});
+  }
+
+  async normalUser(): Promise<string | undefined> {
+    return (await this.#prepare()).normalUser;
+  }
+
+  async open(): Promise<OpenTestbed> {
+    const testbed = await Testbed.open(this);
+    this.#open.add(testbed);
+    return testbed;
+  }
+
+  /** A testbed says that it is closed. */
+  forget(testbed: Testbed): void {
+    this.#open.delete(testbed);
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.allSettled([...this.#open].map((testbed) => testbed.close()));
+    const prepared = await this.#prepared?.catch(() => undefined);
+    this.#prepared = undefined;
+    await prepared?.base.release();
+    await prepared?.holder.stop();
+  }
+
+  /** Makes fresh namespaces over a fresh upper layer. */
+  async incarnate(): Promise<Incarnation> {
+    const prepared = await this.#prepare();
+    this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
+    if (this.#scratch.kind === 'tmpfs') {
+      const upper = memoryUpper(this.#scratch.size);
+      try {
+        return { instance: await this.#start(prepared, upper), upper };
+      } catch (error) {
+        if (this.options.scratch.kind !== 'auto') throw error;
+        // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
+        this.log.debug(`no upper layer in memory (${String(error)}); taking a folder of the cache`);
+        this.#scratch = { kind: 'directory', path: prepared.scratchFolder };
+      }
+    }
+    const upper = diskUpper(this.#scratch.path, prepared.holder, this.log);
+    try {
+      return { instance: await this.#start(prepared, upper), upper };
+    } catch (error) {
+      await upper.remove().catch(() => {});
+      throw error;
+    }
+  }
+
+  #start(prepared: Prepared, upper: Upper): Promise<Instance> {
+    const copying = this.options.mode === 'copy';
+    const root = copying ? copyRoot() : overlayRoot(prepared.layers, upper.onDisk);
+    return Instance.start(
+      prepared.holder,
+      {
+        hostname: this.hostname,
+        upper: upper.where,
+        fstab: fstab([root, ...prepared.mounts]),
+        ownNetwork: this.options.network !== 'host',
+        copy: copying ? [...prepared.layers].reverse() : [],
+      },
+      this.log,
+    );
+  }
+
+  #prepare(): Promise<Prepared> {
+    this.#prepared ??= this.#makePrepared();
+    return this.#prepared;
+  }
+
+  async #makePrepared(): Promise<Prepared> {
+    const { options, log } = this;
+    const cache = openCache(process.env);
+    const scratchFolder =
+      options.scratch.kind === 'directory' ? options.scratch.path : scratchFolderOf(cache.path);
+    const source = chooseRoot(options.root, process.env);
+    if (source.kind === 'build') throw new TestbedError('no root filesystem; give --tarball or --rootfs');
+    const sources = [
+      cache.bases,
+      scratchFolder,
+      ...(source.kind === 'directory' ? [source.path] : []),
+      ...options.binds.map((bind) => bind.outside),
+    ];
+    const holder = await Holder.start(this.#idMap, sources, log);
+    try {
+      const [base] = await Promise.all([
+        useBase(source, holder, cache, log),
+        sweepScratch(scratchFolder, holder, log),
+      ]);
+      const baseInside = holder.inside(base.path);
+      const { normalUser, mountPoints } = await this.#fillSkeleton(holder, baseInside);
+      const mounts = [
+        ...kernelMounts({
+          ownNetwork: options.network !== 'host',
+          devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
+          ptsGroup: this.#idMap.single ? undefined : 5,
+        }),
+        ...options.binds.map((bind, index) =>
+          bindMount(holder.inside(bind.outside), mountPoints[index] ?? bind.inside),
+        ),
+      ];
+      return { holder, base, scratchFolder, layers: ['/mnt/skeleton', baseInside], mounts, normalUser };
+    } catch (error) {
+      await holder.stop();
+      throw error;
+    }
+  }
+
+  async #fillSkeleton(
+    holder: Holder,
+    base: string,
+  ): Promise<{ normalUser: string | undefined; mountPoints: string[] }> {
+    const { options, log } = this;
+    const text = await mustRunHost(
+      holder.enter([
+        ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
+        ...[base, '/mnt/skeleton', this.scratchDirectory, this.hostname, resolvConf(options.network)],
+        this.#idMap.single ? '' : NORMAL_USER,
+        ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
+      ]),
+      log,
+      { what: 'preparing the skeleton of the testbeds' },
+    );
+    const [user = '', ...mountPoints] = text.trimEnd().split('\n');
+    return { normalUser: user.slice('user '.length) || undefined, mountPoints };
+  }
+}
+
+/** What name resolution the testbed gets: the host's own, where it shares the host's network. */
+function resolvConf(network: TestbedOptions['network']): string {
+  if (network === 'none') return '';
+  try {
+    return readFileSync('/etc/resolv.conf', 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function kindOf(path: string): 'directory' | 'file' {
+  try {
+    return statSync(path).isDirectory() ? 'directory' : 'file';
+  } catch (cause) {
+    throw new TestbedError(`cannot bind ${path} into the testbed: it does not exist`, { cause });
+  }
+}

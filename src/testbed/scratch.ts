@@ -1,0 +1,80 @@
+/** Where the upper layers lie: in memory, or in a folder of its own for each testbed. */
+import { chmodSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { freemem } from 'node:os';
+import { join } from 'node:path';
+import { messageOf, TestbedError } from '../errors.ts';
+import { runHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import type { Holder } from '../namespaces/holder.ts';
+import { processState } from '../namespaces/processes.ts';
+import type { Scratch } from './types.ts';
+
+/** A place for one upper layer. */
+export interface Upper {
+  /** As Instance wants it: tmpfs options, or a folder in the holder. */
+  readonly where: string;
+  /** On a disk: an overlay then goes without fsync(2). */
+  readonly onDisk: boolean;
+  /** Removes what is left of it; the mounts must be gone. */
+  remove(): Promise<void>;
+}
+
+/** Below this much free memory (bytes) `auto` chooses a disk: a package build in a tmpfs would not fit. */
+const ENOUGH_MEMORY = 2 * 1024 ** 3;
+
+/** The folder of the cache for upper layers on disk, made if it is not there. */
+export function scratchFolderOf(cacheFolder: string): string {
+  const path = join(cacheFolder, 'scratch');
+  // The cache folder is private; in it the holder's root, who is nobody to us, has to find its way.
+  mkdirSync(path, { recursive: true, mode: 0o755 });
+  return path;
+}
+
+/** `auto` resolved before anything is tried: memory unless there is little of it. */
+export function chooseScratch(scratch: Scratch, folder: string): Exclude<Scratch, { kind: 'auto' }> {
+  if (scratch.kind !== 'auto') return scratch;
+  return freemem() < ENOUGH_MEMORY ? { kind: 'directory', path: folder } : { kind: 'tmpfs' };
+}
+
+export function memoryUpper(size: string | undefined): Upper {
+  const where = ['mode=755', ...(size === undefined ? [] : [`size=${size}`])].join(',');
+  // The kernel frees it with the last process of the testbed.
+  return { where, onDisk: false, remove: async () => {} };
+}
+
+const NAME = /^scratch-(\d+)-(\d+)-\d+$/;
+let made = 0;
+
+/** A fresh folder below `parent`, named after this process so that the next start can tell who left it. */
+export function diskUpper(parent: string, holder: Holder, log: Log): Upper {
+  made += 1;
+  const own = processState(process.pid);
+  const path = join(parent, `scratch-${process.pid}-${own?.startTime ?? 0}-${made}`);
+  mkdirSync(path);
+  // The holder's root makes upper and work in it, and is nobody to us.
+  chmodSync(path, 0o777);
+  return { where: holder.inside(path), onDisk: true, remove: () => removeScratch(path, holder, log) };
+}
+
+/** Only root of the holder may delete what the testbed's users own, and overlayfs's work folder of mode 000. */
+async function removeScratch(path: string, holder: Holder, log: Log): Promise<void> {
+  const inside = holder.inside(path);
+  const result = await runHost(holder.enter(['rm', '-rf', '--', `${inside}/upper`, `${inside}/work`]), log);
+  try {
+    rmdirSync(path);
+  } catch (cause) {
+    throw new TestbedError(`cannot remove the scratch ${path}: ${result.stderr.trim() || messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** Removes what servers left below `parent` that were killed. */
+export async function sweepScratch(parent: string, holder: Holder, log: Log): Promise<void> {
+  for (const name of readdirSync(parent)) {
+    const [, pid, startTime] = NAME.exec(name) ?? [];
+    if (pid === undefined || processState(Number(pid))?.startTime === startTime) continue;
+    log.debug(`removing the scratch ${name} of a server that was killed`);
+    await removeScratch(join(parent, name), holder, log);
+  }
+}

@@ -1,0 +1,101 @@
+/** The open testbed: the order of the steps of open, run, copy, revert and close. */
+import { TestbedError } from '../errors.ts';
+import type { Argv, HostProcess, StdioList } from '../host.ts';
+import { executeCommand, runCommand, startCommand, type Target } from './execute.ts';
+import type { Incarnation, Provider } from './provider.ts';
+import type { OpenTestbed, RunOptions, RunResult } from './types.ts';
+
+export class Testbed implements OpenTestbed {
+  readonly #provider: Provider;
+  #incarnation: Incarnation | undefined;
+
+  private constructor(provider: Provider, incarnation: Incarnation) {
+    this.#provider = provider;
+    this.#incarnation = incarnation;
+  }
+
+  static async open(provider: Provider): Promise<Testbed> {
+    return new Testbed(provider, await provider.incarnate());
+  }
+
+  get scratchDirectory(): string {
+    return this.#provider.scratchDirectory;
+  }
+
+  get executeCommand(): readonly string[] {
+    return executeCommand(this.#target());
+  }
+
+  get pid(): number {
+    return this.#target().pid;
+  }
+
+  run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+    return runCommand(this.#target(), argv, options, this.#provider.log);
+  }
+
+  /** Starts a command with descriptors of the caller's choice; for the copying. */
+  start(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+    return startCommand(this.#target(), argv, stdio, this.#provider.log);
+  }
+
+  async copyIn(_hostPath: Buffer, _testbedPath: Buffer): Promise<void> {
+    throw new TestbedError('not yet');
+  }
+
+  async copyOut(_testbedPath: Buffer, _hostPath: Buffer): Promise<void> {
+    throw new TestbedError('not yet');
+  }
+
+  async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
+    const target = this.#target();
+    // Not in a session of its own: job control wants the terminal to be the controlling one.
+    const { spawnHost } = await import('../host.ts');
+    const argv: Argv = [
+      ...executeCommand(target, { cwd: directory, env, keepTerm: true }),
+      ...['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'],
+    ];
+    const started = await spawnHost(argv, this.#provider.log, { stdio: [tty, tty, tty] });
+    return (await started.exited).status;
+  }
+
+  async revert(): Promise<void> {
+    const old = this.#take('revert');
+    // The new one may be made while the old one ends; nothing is shared but the read-only base.
+    const [fresh, ended] = await Promise.allSettled([this.#provider.incarnate(), end(old)]);
+    if (fresh.status === 'fulfilled') this.#incarnation = fresh.value;
+    if (ended.status === 'rejected') throw ended.reason;
+    if (fresh.status === 'rejected') throw fresh.reason;
+  }
+
+  async close(): Promise<void> {
+    if (this.#incarnation === undefined) return;
+    const old = this.#take('close');
+    this.#provider.forget(this);
+    await end(old);
+  }
+
+  #take(what: string): Incarnation {
+    const incarnation = this.#incarnation;
+    if (incarnation === undefined) throw new TestbedError(`${what}: the testbed is closed`);
+    this.#incarnation = undefined;
+    return incarnation;
+  }
+
+  #target(): Target {
+    const instance = this.#incarnation?.instance;
+    if (instance === undefined) throw new TestbedError('the testbed is closed');
+    const { options } = this.#provider;
+    return {
+      pid: instance.pid,
+      startTime: instance.startTime,
+      ownNetwork: options.network !== 'host',
+      drainTimeout: options.drainTimeout,
+    };
+  }
+}
+
+async function end({ instance, upper }: Incarnation): Promise<void> {
+  await instance.stop();
+  await upper.remove();
+}

@@ -1,0 +1,11 @@
+/** Waiting for a condition of the kernel that nothing announces. */
+
+/** Asks again and again, first at once and then up to every 20 ms, until the answer is true or `limit` ms are over. */
+export async function waitUntil(condition: () => boolean, limit: number): Promise<boolean> {
+  const end = performance.now() + limit;
+  for (let pause = 0.25; ; pause = Math.min(pause * 2, 20)) {
+    if (condition()) return true;
+    if (performance.now() >= end) return false;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
