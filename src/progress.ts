@@ -17,6 +17,8 @@ export interface Progress {
 export interface ProgressOptions {
   /** The part that is done, 0 to 1; undefined when it cannot be told. */
   fraction?: () => number | undefined;
+  /** What is being done just now. */
+  note?: () => string | undefined;
   /** Writes to the terminal; default: stderr, if that is a terminal, else the line is never shown. */
   write?: ((text: string) => void) | undefined;
 }
@@ -31,7 +33,7 @@ export function startProgress(what: string, options: ProgressOptions = {}): Prog
     const elapsed = Date.now() - started;
     if (elapsed < DELAY) return;
     shown = true;
-    write(`\r\x1b[K${progressLine(what, elapsed, options.fraction?.())}`);
+    write(`\r\x1b[K${progressLine(what, elapsed, options.fraction?.(), options.note?.())}`);
   }, INTERVAL);
   // The line alone keeps nothing running.
   timer.unref();
@@ -45,9 +47,16 @@ export function startProgress(what: string, options: ProgressOptions = {}): Prog
 }
 
 /** The text of the line; `elapsed` in milliseconds, `fraction` 0 to 1. */
-export function progressLine(what: string, elapsed: number, fraction: number | undefined): string {
+export function progressLine(
+  what: string,
+  elapsed: number,
+  fraction: number | undefined,
+  note?: string,
+): string {
   const percent = fraction === undefined ? '' : `${Math.floor(Math.min(1, Math.max(0, fraction)) * 100)} % `;
-  return `${what} ... ${percent}(${Math.floor(elapsed / 1000)} s)`;
+  const line = `${what} ... ${percent}(${Math.floor(elapsed / 1000)} s)${note === undefined ? '' : ` ${note}`}`;
+  // Longer lines would wrap, and a wrapped line cannot be taken back. A program's words may hold control characters.
+  return line.replaceAll(/[^ -~]/g, '?').slice(0, 79);
 }
 
 function writeToStderr(text: string): void {

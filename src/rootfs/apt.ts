@@ -1,0 +1,102 @@
+/** The machine's own archive mirrors, as lines of sources.list(5) for a root filesystem of any release. */
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Argv, runHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import { findProgram } from '../namespaces/caller.ts';
+
+/** What apt knows of one index of the machine's sources. */
+export interface AptIndex {
+  /** Who publishes it, and under which label: `Debian` and `Debian`, or `Debian-Security`. */
+  readonly origin: string;
+  readonly label: string;
+  /** Base URI of the archive. */
+  readonly site: string;
+  /** The suite as the machine's sources name it (`bookworm`, `stable-updates`), and its code name. */
+  readonly release: string;
+  readonly codename: string;
+}
+
+const FORMAT = '$(ORIGIN)\t$(LABEL)\t$(SITE)\t$(RELEASE)\t$(CODENAME)';
+
+/** The machine's binary package indexes; none when there is no apt or it cannot reach what it is told to use. */
+export async function readAptIndexes(log: Log): Promise<AptIndex[]> {
+  if (findProgram('apt-get') === undefined) return [];
+  const known = await askApt([], log);
+  if (known.some((index) => index.origin !== '')) return known;
+  // Its lists were never fetched or were thrown away, and only they tell whose an archive is: fetch them for ourselves.
+  const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-'));
+  try {
+    for (const name of ['lists/partial', 'cache/archives/partial']) {
+      mkdirSync(join(folder, name), { recursive: true });
+    }
+    const own = [`Dir::State::lists=${folder}/lists`, `Dir::Cache=${folder}/cache`, 'APT::Sandbox::User='];
+    const options = own.flatMap((option) => ['-o', option]);
+    await runHost(['apt-get', ...options, '--quiet=2', 'update'], log);
+    return await askApt(options, log);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function askApt(options: readonly string[], log: Log): Promise<AptIndex[]> {
+  const argv: Argv = ['apt-get', ...options, 'indextargets', '--format', FORMAT, 'Created-By: Packages'];
+  const { status, stdout } = await runHost(argv, log);
+  return status === 0 ? parseIndexes(stdout) : [];
+}
+
+/** Reads what apt says in FORMAT; what apt does not know is empty. */
+export function parseIndexes(text: string): AptIndex[] {
+  return text.split('\n').flatMap((line) => {
+    const [origin, label, site, release, codename] = line.split('\t');
+    if (origin === undefined || label === undefined || site === undefined) return [];
+    if (release === undefined || codename === undefined) return [];
+    // What apt does not know stands there as the name of the field.
+    const known = (field: string) => (field.startsWith('$(') ? '' : field);
+    return [
+      {
+        origin: known(origin),
+        label: known(label),
+        site: known(site),
+        release: known(release),
+        codename: known(codename),
+      },
+    ];
+  });
+}
+
+/**
+ * Lines for a release from the machine's mirrors: what the machine has of that very release, else the same archives with
+ * the usual suites of the release (unstable has neither updates nor security). Third parties' archives are left out.
+ * Empty when the machine has no archive of the distribution.
+ * @param origin the distribution, as its archives name it
+ * @param keyring file that signs the archives, in the machine and in the root filesystem; undefined: what apt trusts
+ */
+export function sourceLines(
+  indexes: readonly AptIndex[],
+  release: string,
+  origin: string,
+  keyring: string | undefined,
+): string[] {
+  const ours = indexes.filter((index) => index.origin === origin);
+  const main = ours.find((index) => index.label === origin && !/-(updates|backports)$/.test(index.release));
+  if (main === undefined) return [];
+  const security = ours.find((index) => index.label === `${origin}-Security`);
+  const own = [release, `${release}-updates`, `${release}-security`].flatMap((suite) => {
+    const index = ours.find((each) => each.release === suite || each.codename === suite);
+    return index === undefined ? [] : [{ site: index.site, suite }];
+  });
+  const rolling = release === 'unstable' || release === 'sid';
+  const usual = [
+    { site: main.site, suite: release },
+    ...(rolling ? [] : [{ site: main.site, suite: `${release}-updates` }]),
+    ...(rolling || security === undefined ? [] : [{ site: security.site, suite: `${release}-security` }]),
+  ];
+  const options = keyring === undefined ? '' : `[signed-by=${keyring}] `;
+  const chosen = own[0]?.suite === release ? own : usual;
+  return ['deb', 'deb-src'].flatMap((type) =>
+    chosen.map(({ site, suite }) => `${type} ${options}${site} ${suite} main`),
+  );
+}

@@ -1,0 +1,46 @@
+/** Splitting a command into words as a POSIX shell does, without running anything. */
+import { UsageError } from '../errors.ts';
+
+/**
+ * The words of a command that is given as one argument (as Python's shlex.split): quotes and backslashes count, nothing
+ * else does.
+ * @throws UsageError for an open quote
+ */
+export function splitWords(text: string): string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === undefined) break;
+    if (/\s/.test(char)) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+    } else if (char === "'") {
+      const end = closing(text, at);
+      word = (word ?? '') + text.slice(at + 1, end);
+      at = end;
+    } else if (char === '"') {
+      const end = closing(text, at);
+      // In double quotes a backslash stays, except before what it could protect.
+      word = (word ?? '') + text.slice(at + 1, end).replaceAll(/\\(["\\$`])/g, '$1');
+      at = end;
+    } else if (char === '\\') {
+      at += 1;
+      word = (word ?? '') + (text[at] ?? '\\');
+    } else {
+      word = (word ?? '') + char;
+    }
+  }
+  if (word !== undefined) words.push(word);
+  return words;
+}
+
+/** Where the quote that opens at `start` is closed. */
+function closing(text: string, start: number): number {
+  const quote = text[start];
+  for (let at = start + 1; at < text.length; at++) {
+    if (text[at] === quote) return at;
+    if (quote === '"' && text[at] === '\\') at += 1;
+  }
+  throw new UsageError(`the command ${text} has an open quote ${quote}; close it`);
+}
