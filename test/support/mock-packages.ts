@@ -1,0 +1,44 @@
+/** mock-packages/manifest.json: what the driver must make of each mock package. */
+import { readFileSync } from 'node:fs';
+import { projectDir } from './rootfs.ts';
+
+export interface MockPackage {
+  /** Name of the folder in mock-packages. */
+  readonly package: string;
+  /** The one behaviour that it is for. */
+  readonly about: string;
+  /** Options of autopkgtest. */
+  readonly options: readonly string[];
+  /** Exit status of autopkgtest. */
+  readonly status: number;
+  /** For each test what its line of the summary says. */
+  readonly tests: Readonly<Record<string, string>>;
+  /** Where autopkgtest-virt-unshare 5.28 gives another result, and why that is wrong. */
+  readonly peer?: string;
+}
+
+export const mockPackagesDir = `${projectDir}mock-packages`;
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isMockPackage(value: unknown): value is MockPackage {
+  if (!isRecord(value) || !isRecord(value.tests) || !Array.isArray(value.options)) return false;
+  return (
+    [value.package, value.about, ...value.options, ...Object.values(value.tests)].every(
+      (word) => typeof word === 'string',
+    ) &&
+    typeof value.status === 'number' &&
+    ['string', 'undefined'].includes(typeof value.peer)
+  );
+}
+
+export function readManifest(): MockPackage[] {
+  const manifest: unknown = JSON.parse(readFileSync(`${mockPackagesDir}/manifest.json`, 'utf8'));
+  if (!Array.isArray(manifest)) throw new Error('mock-packages/manifest.json is not a list');
+  return manifest.map((entry: unknown) => {
+    if (!isMockPackage(entry)) throw new Error(`not an entry of the manifest: ${JSON.stringify(entry)}`);
+    return entry;
+  });
+}
