@@ -1,0 +1,146 @@
+/**
+ * The program: argv → server, manual session or one of the other verbs. Sole owner of signals and of the exit status.
+ * What the first `ok` needs is imported at once, all else when it is needed: the driver waits for that line.
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { messageOf, UsageError } from './errors.ts';
+import { createLog, type Log } from './log.ts';
+import { parseOptions, usage } from './options.ts';
+import { preflight } from './preflight.ts';
+import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
+
+/** Exit status for a wrong call; what a session's end means is in protocol/server.ts. */
+const EXIT_USAGE = 2;
+const EXIT_INTERNAL = 16;
+
+type EndingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
+const ENDING_SIGNALS: readonly EndingSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+
+/** Another way to call the program: `virt-ts-unshare VERB ...`. */
+export interface Verb {
+  readonly usage: string;
+  readonly summary: string;
+  /** Gives the exit status. Errors of class VirtError are told as a sentence. */
+  readonly load: () => Promise<(argv: readonly string[], signal: AbortSignal) => Promise<number>>;
+}
+
+const VERBS: Readonly<Record<string, Verb>> = {};
+
+export type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
+
+const makeTestbeds: MakeProvider = async (options, log) => {
+  const { createProvider } = await import('./testbed/provider.ts');
+  return createProvider(options, log);
+};
+
+/**
+ * Runs the program to its end and sets process.exitCode, or dies by the signal that ended it. `makeProvider` is what the
+ * tests replace.
+ */
+export async function main(
+  argv: readonly string[],
+  makeProvider: MakeProvider = makeTestbeds,
+): Promise<void> {
+  const [first] = argv;
+  if (first !== undefined && !first.startsWith('-')) return runVerb(first, argv.slice(1));
+  let parsed: ReturnType<typeof parseOptions>;
+  try {
+    parsed = parseOptions(argv, process.env);
+    if (parsed.action === 'serve') preflight(parsed.testbed);
+  } catch (error) {
+    return failBeforeStart(error);
+  }
+  if (parsed.action === 'help') return say(usage(VERBS));
+  if (parsed.action === 'version') return say(`virt-ts-unshare ${version()}\n`);
+  const { testbed, debug } = parsed;
+  await untilSignal(async (signal, interrupts) => {
+    sayOk();
+    const log = createLog({ debug });
+    const provider = await makeProvider(testbed, log);
+    const ownNetwork = testbed.network !== 'host';
+    const session = { input: process.stdin, output: process.stdout, provider, ownNetwork, log, signal };
+    if (process.stdin.isTTY) {
+      const { converse } = await import('./protocol/manual.ts');
+      const screen = process.stdout.isTTY ? process.stdout : process.stderr;
+      return converse({ ...session, input: process.stdin, screen, interrupts });
+    }
+    const { serve } = await import('./protocol/server.ts');
+    return serve(session);
+  });
+}
+
+async function runVerb(name: string, argv: readonly string[]): Promise<void> {
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
+  if (verb === undefined) {
+    const known = Object.keys(VERBS).join(', ') || 'none yet';
+    return failBeforeStart(new UsageError(`unknown verb ${name} (known: ${known}); see --help`));
+  }
+  await untilSignal(async (signal) => {
+    const run = await verb.load();
+    return run(argv, signal);
+  });
+}
+
+/** Who may take a SIGINT for itself: gives true when it did, and the program goes on. */
+export interface Interrupts {
+  handler?: (() => boolean) | undefined;
+}
+
+/**
+ * Runs `work` with an AbortSignal that the first ending signal aborts. Then the process dies by that signal once the
+ * work is done, however many more arrive meanwhile; else the work's result becomes the exit status.
+ */
+async function untilSignal(
+  work: (signal: AbortSignal, interrupts: Interrupts) => Promise<number>,
+): Promise<void> {
+  const ending = new AbortController();
+  const interrupts: Interrupts = {};
+  let received: EndingSignal | undefined;
+  const onSignal = (signal: EndingSignal) => {
+    if (signal === 'SIGINT' && interrupts.handler?.() === true) return;
+    received ??= signal;
+    ending.abort();
+  };
+  for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
+  try {
+    process.exitCode = await work(ending.signal, interrupts);
+  } catch (error) {
+    process.exitCode = tellFailure(error);
+  }
+  for (const signal of ENDING_SIGNALS) process.removeListener(signal, onSignal);
+  if (received !== undefined) process.kill(process.pid, received);
+}
+
+function failBeforeStart(error: unknown): void {
+  process.exitCode = tellFailure(error);
+}
+
+/** Says what went wrong, and gives the exit status for it. */
+function tellFailure(error: unknown): number {
+  const log = createLog();
+  if (error instanceof UsageError) {
+    log.warn(error.message);
+    return EXIT_USAGE;
+  }
+  log.warn(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`);
+  return EXIT_INTERNAL;
+}
+
+/** The first line of the protocol, without loading Node's stream for stdout. */
+function sayOk(): void {
+  try {
+    writeSync(1, 'ok\n');
+  } catch {
+    // Who does not read gets no answer; end of file on stdin will end us.
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(text);
+}
+
+function version(): string {
+  const about: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  if (typeof about === 'object' && about !== null && 'version' in about) return String(about.version);
+  return 'of unknown version';
+}

@@ -1,0 +1,282 @@
+/** From the server's argv to frozen options, and the usage text. Pure: what must be looked up on the host is preflight.ts. */
+import { UsageError } from './errors.ts';
+import type { Scratch, TestbedOptions } from './testbed/types.ts';
+
+export type Parsed =
+  | { readonly action: 'help' }
+  | { readonly action: 'version' }
+  | { readonly action: 'serve'; readonly debug: boolean; readonly testbed: TestbedOptions };
+
+interface Option {
+  readonly short?: string;
+  /** What follows it. In brackets: may be left out, and is given only as `--name=VALUE`. */
+  readonly values: readonly string[];
+  readonly help: string;
+}
+
+/** All options. Those up to `debug` are autopkgtest-virt-unshare's, by the same names. */
+const OPTIONS = {
+  tarball: { short: 't', values: ['FILE'], help: 'root filesystem: a tar archive, compressed or not' },
+  release: {
+    short: 'r',
+    values: ['NAME'],
+    help: "root filesystem of this release (default: the host's own)",
+  },
+  arch: { short: 'a', values: ['ARCH'], help: "Debian's name of the architecture (default: the host's own)" },
+  bind: {
+    short: 'b',
+    values: ['OUTSIDE', 'INSIDE'],
+    help: 'show a file or directory of the host in the testbed; may be given again',
+  },
+  prefix: {
+    short: 'p',
+    values: ['PREFIX'],
+    help: 'keep the scratch in a new directory whose path starts so',
+  },
+  'unpack-dir': { short: 'u', values: ['DIR'], help: 'keep the scratch in this directory, which is made' },
+  mirror: { short: 'm', values: ['MIRROR'], help: 'make a root filesystem from this mirror' },
+  bootstrapcmd: { values: ['CMD'], help: 'make a root filesystem with this command instead of mmdebstrap' },
+  debug: { short: 'd', values: [], help: 'say on stderr what is done' },
+  rootfs: { values: ['DIR'], help: 'root filesystem: an unpacked directory, which is only read' },
+  scratch: { values: ['tmpfs[:SIZE]|DIR'], help: 'where what the testbed writes is kept' },
+  mode: { values: ['overlay|copy'], help: 'testbed over an overlay (default), or in a plain copy' },
+  network: { values: ['host|none|private'], help: "the host's network (default), none, or one of its own" },
+  publish: {
+    values: ['[ADDRESS:]HOSTPORT[:PORT][/tcp|/udp]'],
+    help: 'with a private network: a port that the host can reach; may be given again',
+  },
+  hostname: { values: ['NAME'], help: 'name of the testbed' },
+  'drain-timeout': {
+    values: ['SECONDS'],
+    help: 'how long a stuck tee may hold a command back (default: 10)',
+  },
+  'max-copy': { values: ['SIZE'], help: 'limit for one copy out of the testbed: bytes, or with K, M, G' },
+  'report-leaks': { values: ['[text|json]'], help: 'say what a test left behind, at revert and close' },
+  help: { short: 'h', values: [], help: 'show this text' },
+  version: { values: [], help: 'show the version' },
+} as const satisfies Record<string, Option>;
+
+type Name = keyof typeof OPTIONS;
+/** The values each option was given, in order; one without value was given ''. */
+type Given = ReadonlyMap<Name, readonly (readonly string[])[]>;
+
+/**
+ * Reads the words after the program's name. `env` gives AUTOPKGTEST_VIRT_COPY_TIMEOUT, as for the reference server.
+ * Throws UsageError.
+ */
+export function parseOptions(argv: readonly string[], env: Readonly<NodeJS.ProcessEnv> = {}): Parsed {
+  const given = collect(argv);
+  if (given.has('help')) return { action: 'help' };
+  if (given.has('version')) return { action: 'version' };
+  const one = (name: Name): string | undefined => {
+    const value = given.get(name)?.at(-1)?.[0];
+    if (value === '' && name !== 'report-leaks') throw new UsageError(`--${name} is empty; give it a value`);
+    return value;
+  };
+  const all = (name: Name) =>
+    (given.get(name) ?? []).map(([first = '', second = '']) => [first, second] as const);
+  const network = choice('network', one('network') ?? 'host', ['host', 'none', 'private']);
+  const publish = all('publish').map(([port]) => matching('publish', port, PORT, '8080:80'));
+  if (publish.length > 0 && network !== 'private') {
+    throw new UsageError("--publish needs a network of the testbed's own; add --network=private");
+  }
+  if (given.has('tarball') && given.has('rootfs')) {
+    throw new UsageError('--tarball and --rootfs both name a root filesystem; give one of them');
+  }
+  if (given.has('scratch') && (given.has('prefix') || given.has('unpack-dir'))) {
+    throw new UsageError('--scratch and --prefix or --unpack-dir both place the scratch; give one of them');
+  }
+  return {
+    action: 'serve',
+    debug: given.has('debug'),
+    testbed: Object.freeze({
+      root: Object.freeze({
+        tarball: one('tarball'),
+        directory: one('rootfs'),
+        release: matching('release', anyAsNone(one('release')), RELEASE, 'bookworm'),
+        arch: matching('arch', anyAsNone(one('arch')), ARCH, 'arm64'),
+      }),
+      binds: Object.freeze(all('bind').map(([outside, inside]) => bind(outside, inside))),
+      scratch: Object.freeze(scratch(one('scratch'))),
+      mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
+      hostname: matching('hostname', one('hostname'), HOSTNAME, 'testbed'),
+      network,
+      publish: Object.freeze(publish),
+      prefix: one('prefix'),
+      unpackDirectory: one('unpack-dir'),
+      mirror: one('mirror'),
+      bootstrapCommand: one('bootstrapcmd'),
+      drainTimeout: seconds('--drain-timeout', one('drain-timeout') ?? '10'),
+      copyTimeout: seconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
+      maxCopy: bytes(one('max-copy')),
+      reportLeaks: given.has('report-leaks')
+        ? choice('report-leaks', one('report-leaks') || 'text', ['text', 'json'])
+        : undefined,
+    }),
+  };
+}
+
+/** The text of --help. `verbs` has the other ways to call the program, by name. */
+export function usage(
+  verbs: Readonly<Record<string, { readonly usage: string; readonly summary: string }>>,
+): string {
+  const rows = Object.entries<Option>(OPTIONS).map(([name, { short, values, help }]) => {
+    const value =
+      values.length === 0 ? '' : isBracketed(values[0]) ? `[=${values[0]?.slice(1)}` : ` ${values.join(' ')}`;
+    return `  ${short === undefined ? '   ' : `-${short},`} --${name}${value}\n          ${help}\n`;
+  });
+  const others = Object.entries(verbs).map(
+    ([name, verb]) => `  ${`${name} ${verb.usage}`.trim()}\n          ${verb.summary}\n`,
+  );
+  return [
+    'Usage: autopkgtest [...] -- ts-unshare [OPTION]...\n',
+    '       virt-ts-unshare [OPTION]...\n\n',
+    'A virtualisation server for autopkgtest: testbeds made of Linux namespaces. On a terminal it is a session for a person.\n\n',
+    'Options:\n',
+    ...rows,
+    ...(others.length === 0 ? [] : ['\nOther ways to call it: virt-ts-unshare VERB ...\n', ...others]),
+  ].join('');
+}
+
+const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
+const PORT = /^(([0-9.]+|\[[0-9a-fA-F:.]+\]):)?\d{1,5}(:\d{1,5})?(\/(tcp|udp))?$/;
+const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
+const ARCH = /^[a-z0-9][a-z0-9-]*$/;
+/** A label of RFC 1123, in small letters. */
+const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** Sorts the words to the options they belong to, in the ways getopt_long(3) and Python's argparse know. */
+function collect(argv: readonly string[]): Given {
+  const given = new Map<Name, string[][]>();
+  const words = [...argv];
+  const note = (name: Name, values: string[]) => given.set(name, [...(given.get(name) ?? []), values]);
+  const following = (name: Name, shown: string): string[] =>
+    OPTIONS[name].values.map((placeholder) => {
+      const value = words.shift();
+      if (value === undefined || (value.startsWith('-') && value !== '-')) {
+        throw new UsageError(`${shown} needs ${placeholder}; write ${shownUsage(name)}`);
+      }
+      return value;
+    });
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    if (word.startsWith('--') && word.length > 2) {
+      const [, text = '', value] = /^--([^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+      const name = longName(text);
+      if (value !== undefined) {
+        if (OPTIONS[name].values.length !== 1) {
+          throw new UsageError(`--${name} takes no value by =; write ${shownUsage(name)}`);
+        }
+        note(name, [value]);
+      } else {
+        note(name, isOptional(name) ? [''] : following(name, `--${name}`));
+      }
+    } else if (word.startsWith('-') && word.length > 1 && word !== '--') {
+      const letter = word.charAt(1);
+      const name = shortName(letter);
+      const rest = word.slice(2);
+      if (OPTIONS[name].values.length === 0) {
+        note(name, []);
+        if (rest !== '') words.unshift(`-${rest}`);
+      } else {
+        // The value may follow at once: -rbookworm.
+        if (rest !== '') words.unshift(rest);
+        note(name, following(name, `-${letter}`));
+      }
+    } else {
+      throw new UsageError(`unexpected word ${word}; options start with a dash, see --help`);
+    }
+  }
+  return given;
+}
+
+/** An option by its name, or by a start of it that no other shares. */
+function longName(text: string): Name {
+  const names = Object.keys(OPTIONS).filter(isName);
+  const found = names.find((name) => name === text);
+  if (found !== undefined) return found;
+  const [first, ...others] = text === '' ? [] : names.filter((name) => name.startsWith(text));
+  if (first === undefined) throw new UsageError(`unknown option --${text}; see --help`);
+  if (others.length > 0) {
+    const all = [first, ...others].map((name) => `--${name}`).join(', ');
+    throw new UsageError(`--${text} could be ${all}; write it out`);
+  }
+  return first;
+}
+
+function shortName(letter: string): Name {
+  const found = Object.keys(OPTIONS)
+    .filter(isName)
+    .find((name) => 'short' in OPTIONS[name] && OPTIONS[name].short === letter);
+  if (found === undefined) throw new UsageError(`unknown option -${letter}; see --help`);
+  return found;
+}
+
+function isName(text: string): text is Name {
+  return Object.hasOwn(OPTIONS, text);
+}
+
+function isOptional(name: Name): boolean {
+  return isBracketed(OPTIONS[name].values[0]);
+}
+
+function isBracketed(value: string | undefined): boolean {
+  return /^\[[^\]]*\]$/.test(value ?? '');
+}
+
+function shownUsage(name: Name): string {
+  return [`--${name}`, ...OPTIONS[name].values].join(' ');
+}
+
+function choice<const T extends string>(name: Name, value: string, choices: readonly T[]): T {
+  const found = choices.find((each) => each === value);
+  if (found === undefined) throw new UsageError(`--${name}=${value} is none of ${choices.join(', ')}`);
+  return found;
+}
+
+function matching<T extends string | undefined>(name: Name, value: T, pattern: RegExp, example: string): T {
+  if (value !== undefined && !pattern.test(value)) {
+    throw new UsageError(`--${name}=${value} is not understood; write it like ${example}`);
+  }
+  return value;
+}
+
+/** The peer's default for release and arch is `*`, any. */
+function anyAsNone(value: string | undefined): string | undefined {
+  return value === '*' ? undefined : value;
+}
+
+function bind(outside: string, inside: string): TestbedOptions['binds'][number] {
+  if (outside === '')
+    throw new UsageError('--bind has an empty OUTSIDE; name a file or directory of the host');
+  if (!inside.startsWith('/')) {
+    throw new UsageError(`--bind ${outside} ${inside}: INSIDE must be an absolute path, such as /mnt`);
+  }
+  return Object.freeze({ outside, inside });
+}
+
+function scratch(value: string | undefined): Scratch {
+  if (value === undefined || value === 'auto') return { kind: 'auto' };
+  const [, size] = /^tmpfs(?::(.*))?$/.exec(value) ?? [undefined, null];
+  if (size === null) return { kind: 'directory', path: value };
+  if (size !== undefined && !/^[1-9]\d*[kKmMgG%]?$/.test(size)) {
+    throw new UsageError(
+      `--scratch=${value} has no size that tmpfs knows; write it like tmpfs:2g or tmpfs:50%`,
+    );
+  }
+  return { kind: 'tmpfs', size };
+}
+
+function seconds(what: string, text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  // Longer ones do not fit the timers of Node.
+  if (!(value > 0 && value <= 2_147_483))
+    throw new UsageError(`${what} is ${text}; give seconds, more than 0`);
+  return value;
+}
+
+function bytes(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit = ''] = /^([1-9]\d*)([kKmMgGtT]?)$/.exec(text) ?? [];
+  if (digits === undefined) throw new UsageError(`--max-copy=${text} is no size; write it like 500M or 2G`);
+  return Number(digits) * 1024 ** ['', 'k', 'm', 'g', 't'].indexOf(unit.toLowerCase());
+}

@@ -1,0 +1,37 @@
+/** What a person typed in earlier manual sessions: one line each in a file, the newest last. */
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+export const HISTORY_LINES = 1000;
+
+/** By the XDG base directory specification, which wants relative paths ignored. */
+export function historyPath(env: Readonly<NodeJS.ProcessEnv>): string {
+  const state = env.XDG_STATE_HOME ?? '';
+  return join(isAbsolute(state) ? state : join(homedir(), '.local/state'), 'virt-ts-unshare/history');
+}
+
+/** The newest line first, as readline wants it; empty when there is no file. */
+export function readHistory(path: string): string[] {
+  try {
+    const lines = readFileSync(path, 'utf8').split('\n');
+    return lines
+      .filter((line) => line !== '')
+      .slice(-HISTORY_LINES)
+      .reverse();
+  } catch {
+    return [];
+  }
+}
+
+/** Adds a line. That it cannot be kept is no reason to end a session. */
+export function addHistory(path: string, line: string, log: Log): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    appendFileSync(path, `${line}\n`, { mode: 0o600 });
+  } catch (error) {
+    log.debug(`cannot keep the history: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Words and lines of the protocol: percent codec, request and reply. Pure; knows no stream and no testbed.
+ *
+ * A line comes as a latin1 string, one character per byte, so that no byte is lost before the words are decoded. A
+ * decoded word is a Buffer, because a path may hold bytes that are no UTF-8.
+ */
+import { MisuseError } from '../errors.ts';
+
+export interface Request {
+  /** As in the table: `_` is read as `-`, as the reference server does (autopkgtest sends `auxverb_debug_fail`). */
+  readonly verb: string;
+  /** What follows the verb, still encoded. */
+  readonly words: readonly string[];
+}
+
+/** Splits a line into verb and words. Throws MisuseError for an empty line or a NUL. */
+export function parseRequest(line: string): Request {
+  if (line.includes('\0')) throw new MisuseError('a request holds a NUL; send one request per line, as text');
+  const [verb, ...words] = line.split(/[ \t\r\v\f]+/).filter((word) => word !== '');
+  if (verb === undefined) throw new MisuseError('empty request; send one of the commands in protocol.md');
+  return { verb: decodeText(verb).replaceAll('_', '-'), words };
+}
+
+/** The bytes of an encoded word. Throws MisuseError for a `%` without two hexadecimal digits and for an encoded NUL. */
+export function decodeWord(word: string): Buffer {
+  const broken = /%(?![0-9A-Fa-f]{2}).{0,2}/s.exec(word);
+  if (broken !== null) {
+    throw new MisuseError(`bad percent code ${broken[0]} in ${printable(word)}; write a percent sign as %25`);
+  }
+  const bytes = word.replace(/%(..)/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  );
+  if (bytes.includes('\0')) {
+    throw new MisuseError(`encoded NUL in ${printable(word)}; no path or argument can hold one`);
+  }
+  return Buffer.from(bytes, 'latin1');
+}
+
+/** An encoded word as text. Throws MisuseError when its bytes are no UTF-8, which Node cannot hand to a process. */
+export function decodeText(word: string): string {
+  const bytes = decodeWord(word);
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new MisuseError(
+      `${printable(word)} is not UTF-8, which only the paths of copyup, copydown and command's files may be`,
+      { cause },
+    );
+  }
+}
+
+/** A word for the line: every byte but unreserved ones (RFC 3986) and `/` as a percent code. */
+export function encodeWord(word: string | Buffer): string {
+  let encoded = '';
+  for (const byte of Buffer.from(word)) {
+    const character = String.fromCharCode(byte);
+    encoded += /[A-Za-z0-9_.~/-]/.test(character)
+      ? character
+      : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+/** Several words as one, separated by commas; a comma within a word is encoded. */
+export function encodeList(words: readonly string[]): string {
+  return words.map(encodeWord).join(',');
+}
+
+/** A piece of a request as it may be shown on a terminal: short, and without control characters. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
+  const plain = text.replace(/[\x00-\x1f\x7f-\xff]/g, '?');
+  return `'${plain.length > 60 ? `${plain.slice(0, 57)}...` : plain}'`;
+}

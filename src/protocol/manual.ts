@@ -1,0 +1,184 @@
+/**
+ * The manual session: the same requests, typed by a person. A mistake prints its sentence and keeps the session; so does
+ * a testbed that failed, which is then closed. Ctrl-C ends a running command, Ctrl-D the session.
+ */
+import { createInterface, type Interface } from 'node:readline';
+import type { Writable } from 'node:stream';
+import type { ReadStream } from 'node:tty';
+import { MisuseError, messageOf, VirtError } from '../errors.ts';
+import { COMMANDS, closeTestbed, perform, type Session } from './commands.ts';
+import { addHistory, HISTORY_LINES, historyPath, readHistory } from './history.ts';
+import { parseRequest, printable } from './line.ts';
+import { EXIT, type ServeOptions } from './server.ts';
+import { unlessStopped } from './stop.ts';
+
+export interface ConverseOptions extends ServeOptions {
+  readonly input: ReadStream;
+  /** The terminal to write prompts to; replies go to `output`. */
+  readonly screen: Writable;
+  /** Where the handler is left that may take a Ctrl-C while a request is under way. */
+  readonly interrupts: { handler?: (() => boolean) | undefined };
+}
+
+/** Talks to the end, testbed and provider gone, and gives the exit status. */
+export async function converse(options: ConverseOptions): Promise<number> {
+  const { input, screen, output, provider, ownNetwork, log, signal } = options;
+  const session: Session = { provider, log, ownNetwork, interrupt: signal };
+  const historyFile = historyPath(process.env);
+  output.on('error', () => {});
+  screen.write('help shows the commands, Tab completes them, Ctrl-D ends.\n');
+  const editor = createInterface({
+    input,
+    output: screen,
+    terminal: true,
+    prompt: 'virt-ts-unshare> ',
+    history: readHistory(historyFile),
+    historySize: HISTORY_LINES,
+    removeHistoryDuplicates: true,
+    completer: complete,
+  });
+  let status: number = EXIT.quit;
+  try {
+    for await (const line of typedLines(editor, screen, signal)) {
+      if (line.trim() === '') continue;
+      addHistory(historyFile, line, log);
+      const goOn = await withoutEditor(input, editor, () => obey(options, session, line));
+      if (!goOn) break;
+    }
+    await closeTestbed(session);
+  } catch (error) {
+    status = error instanceof VirtError ? EXIT.ended : EXIT.internal;
+    log.warn(error instanceof VirtError ? error.message : internal(error));
+  }
+  editor.close();
+  try {
+    await provider.dispose();
+  } catch (error) {
+    status = EXIT.ended;
+    log.warn(messageOf(error));
+  }
+  input.destroy();
+  return status;
+}
+
+/** Does one line; false when it was the last. Throws what ends the session. */
+async function obey(options: ConverseOptions, session: Session, line: string): Promise<boolean> {
+  const { output, provider, log, signal, interrupts } = options;
+  const interrupt = new AbortController();
+  session.interrupt = interrupt.signal;
+  try {
+    const request = parseRequest(Buffer.from(line, 'utf8').toString('latin1'));
+    if (request.verb === 'help') {
+      output.write(help(request.words[0]));
+      return true;
+    }
+    interrupts.handler = interruptHandler(request.verb, interrupt);
+    const reply = await unlessStopped(perform(session, request), signal, () => provider.dispose());
+    output.write(`${reply}\n`);
+    return request.verb !== 'quit';
+  } catch (error) {
+    if (signal.aborted) return false;
+    if (error instanceof Interrupted || error instanceof MisuseError) {
+      log.warn(error.message);
+      return true;
+    }
+    if (!(error instanceof VirtError)) throw error;
+    log.warn(`${error.message}; the testbed is closed`);
+    await closeTestbed(session);
+    return true;
+  } finally {
+    interrupts.handler = undefined;
+  }
+}
+
+class Interrupted extends VirtError {
+  override name = 'Interrupted';
+}
+
+/** A Ctrl-C ends a command and is the shell's own business; at other requests it ends the session. */
+function interruptHandler(verb: string, interrupt: AbortController): (() => boolean) | undefined {
+  if (verb === 'shell') return () => true;
+  if (verb !== 'command') return undefined;
+  return () => {
+    interrupt.abort(new Interrupted('the command was interrupted'));
+    return true;
+  };
+}
+
+/** The lines a person types, with a prompt before each; ends with Ctrl-D or when `signal` is aborted. */
+async function* typedLines(editor: Interface, screen: Writable, signal: AbortSignal): AsyncGenerator<string> {
+  // A pasted block comes as several lines at once.
+  const lines: string[] = [];
+  let closed = false;
+  let wake = () => {};
+  editor.on('line', (line) => {
+    lines.push(line);
+    wake();
+  });
+  editor.once('close', () => {
+    closed = true;
+    wake();
+  });
+  editor.on('SIGINT', () => {
+    // As a shell does: the typed line is given up.
+    editor.write(null, { ctrl: true, name: 'e' });
+    editor.write(null, { ctrl: true, name: 'u' });
+    screen.write('^C\n');
+    editor.prompt();
+  });
+  const end = () => editor.close();
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  while (!closed) {
+    const line = lines.shift();
+    if (line !== undefined) {
+      yield line;
+      continue;
+    }
+    editor.prompt();
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      if (lines.length > 0 || closed) resolve();
+    });
+  }
+  signal.removeEventListener('abort', end);
+  if (!signal.aborted) screen.write('\n');
+}
+
+/** Gives the terminal back while a request is under way: Ctrl-C is a signal again, a shell can read what is typed. */
+async function withoutEditor<T>(input: ReadStream, editor: Interface, work: () => Promise<T>): Promise<T> {
+  editor.pause();
+  input.setRawMode(false);
+  try {
+    return await work();
+  } finally {
+    if (!input.destroyed) {
+      input.setRawMode(true);
+      editor.resume();
+    }
+  }
+}
+
+const VERBS = [...Object.keys(COMMANDS), 'help'];
+
+/** Completes the verb, and the verb after help. */
+export function complete(line: string): [string[], string] {
+  const [, before = '', word = ''] = /^(\s*(?:help\s+)?)(\S*)$/.exec(line) ?? [];
+  if (before + word !== line) return [[], line];
+  return [VERBS.filter((verb) => verb.startsWith(word)).map((verb) => `${verb} `), word];
+}
+
+/** What `help` prints: all commands, or one with its words. */
+export function help(verb?: string): string {
+  if (verb === undefined) {
+    const rows = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(23)}${summary}\n`);
+    return `${rows.join('')}  ${'help [COMMAND]'.padEnd(23)}this, or more about a command\nWords hold no blanks: write them as %20, a comma as %2C, a percent sign as %25.\n`;
+  }
+  const row = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
+  if (row === undefined) return `There is no command ${printable(verb)}; help shows them all.\n`;
+  return `${`${verb} ${row.usage}`.trim()}\n  ${row.summary}\n`;
+}
+
+function internal(error: unknown): string {
+  return `internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}

@@ -1,0 +1,139 @@
+/**
+ * The loop: a line comes in, becomes a request, and its reply goes out before the next is looked at. Errors become
+ * replies in commands.ts or the end of the session here, and nowhere else. Streams are arguments.
+ */
+import type { Readable, Transform, Writable } from 'node:stream';
+import split2 from 'split2';
+import { MisuseError, VirtError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { TestbedProvider } from '../testbed/types.ts';
+import { closeTestbed, perform, type Session } from './commands.ts';
+import { parseRequest } from './line.ts';
+import { unlessStopped } from './stop.ts';
+
+/** Exit statuses of a session, as autopkgtest's own servers have them. */
+export const EXIT = { quit: 0, ended: 12, internal: 16 } as const;
+
+/** Characters. An argument list of the kernel's size, encoded, fits. */
+const LONGEST_LINE = 8 * 1024 * 1024;
+
+/** Milliseconds that the last request may still take when nobody can send another. */
+const LAST_REQUEST_GRACE = 1000;
+
+export interface ServeOptions {
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly provider: TestbedProvider;
+  readonly ownNetwork: boolean;
+  readonly log: Log;
+  /** Aborted by a signal: whatever is under way is ended, the testbed closed. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Serves one session to its end, testbed and provider gone, and gives the exit status. The first `ok` has been sent
+ * already. Does not throw.
+ */
+export async function serve(options: ServeOptions): Promise<number> {
+  const { input, output, provider, ownNetwork, log, signal } = options;
+  const stopped = new AbortController();
+  const session: Session = { provider, log, ownNetwork, interrupt: stopped.signal };
+  const lines = linesOf(input);
+  const stop = (reason: Error) => {
+    stopped.abort(reason);
+    lines.destroy(reason);
+  };
+  const onSignal = () => stop(new StoppedBySignal());
+  if (signal.aborted) onSignal();
+  else signal.addEventListener('abort', onSignal, { once: true });
+  // A reader that went away is no failure: the driver closes our stdout before it sends quit.
+  output.on('error', () => {});
+
+  // Who died leaves no request behind the one under way; then nobody waits long for that one.
+  let grace: NodeJS.Timeout | undefined;
+  const watchForEnd = () => {
+    const ended = input.readableEnded || input.destroyed;
+    if (!ended || lines.readableLength > 0 || grace !== undefined) return;
+    grace = setTimeout(() => stop(endOfFile()), LAST_REQUEST_GRACE);
+  };
+  input.once('end', watchForEnd);
+  input.once('close', watchForEnd);
+
+  let overflow: Error | undefined;
+  lines.once('error', (error) => {
+    if (!(error instanceof VirtError)) overflow = error;
+  });
+  const told = new Set<unknown>();
+  const fail = (error: unknown) => {
+    const shown = error === overflow ? tooLong(error) : error;
+    if (!told.has(error)) tell(shown, log);
+    told.add(error);
+    return shown instanceof VirtError ? EXIT.ended : EXIT.internal;
+  };
+  let status: number;
+  try {
+    for await (const line of lines) {
+      watchForEnd();
+      log.debug(`request: ${line}`);
+      const request = parseRequest(line);
+      const reply = await unlessStopped(perform(session, request), stopped.signal, () => provider.dispose());
+      if (request.verb === 'quit') await provider.dispose();
+      log.debug(`reply: ${reply}`);
+      await writeLine(output, reply);
+      if (request.verb === 'quit') return EXIT.quit;
+    }
+    throw endOfFile();
+  } catch (error) {
+    status = fail(error);
+  } finally {
+    clearTimeout(grace);
+    signal.removeEventListener('abort', onSignal);
+    lines.destroy();
+    input.destroy();
+  }
+  try {
+    await closeTestbed(session);
+    await provider.dispose();
+  } catch (error) {
+    status = fail(error);
+  }
+  return status;
+}
+
+/** Dying by a signal is told by the exit status alone. */
+class StoppedBySignal extends VirtError {
+  override name = 'StoppedBySignal';
+}
+
+function tooLong(cause: unknown): MisuseError {
+  return new MisuseError(`a request is longer than ${LONGEST_LINE} bytes; send shorter ones`, { cause });
+}
+
+function endOfFile(): MisuseError {
+  return new MisuseError('end of file on stdin without quit; the testbed is closed');
+}
+
+/** The complete lines of a stream, each byte one character. */
+function linesOf(input: Readable): Transform {
+  const lines = split2('\n', { maxLength: LONGEST_LINE, decodeStrings: false });
+  // An unterminated last line is half a request and must not run; split2 would emit it.
+  lines._flush = (done) => done();
+  input.setEncoding('latin1');
+  // What cannot be read any more has ended.
+  input.on('error', () => {});
+  input.once('close', () => lines.end());
+  input.pipe(lines);
+  return lines;
+}
+
+/** Resolves when the line is out or nobody can read it any more. */
+function writeLine(output: Writable, line: string): Promise<void> {
+  return new Promise((resolve) => output.write(`${line}\n`, () => resolve()));
+}
+
+/** Says why the session ends: a sentence, or for an error nobody foresaw the stack. */
+function tell(error: unknown, log: Log): void {
+  if (error instanceof StoppedBySignal) return;
+  if (error instanceof VirtError) log.warn(error.message);
+  else log.warn(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+}

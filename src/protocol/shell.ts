@@ -1,0 +1,31 @@
+/** The `shell` request: an interactive shell on the terminal that controls the server. */
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { OpenTestbed } from '../testbed/types.ts';
+import { parseVariables } from './command.ts';
+
+/**
+ * Words: a directory, then variables; decoded. Without a terminal it says so on stderr and returns: the driver asks for
+ * a shell when a test failed, and must still get its reply.
+ */
+export async function openShell(testbed: OpenTestbed, words: readonly string[], log: Log): Promise<void> {
+  const [directory = '/', ...variables] = words;
+  const env = parseVariables(variables);
+  const { TERM } = process.env;
+  if (env.TERM === undefined && TERM !== undefined) env.TERM = TERM;
+  let tty: Awaited<ReturnType<typeof open>>;
+  try {
+    tty = await open('/dev/tty', constants.O_RDWR);
+  } catch (cause) {
+    log.warn(`cannot open a shell: /dev/tty: ${messageOf(cause)}; run this from a terminal`);
+    return;
+  }
+  try {
+    const status = await testbed.shell(directory, env, tty.fd);
+    log.debug(`the shell ended with status ${status}`);
+  } finally {
+    await tty.close();
+  }
+}

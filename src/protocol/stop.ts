@@ -1,0 +1,24 @@
+/** How a request that is under way is given up. */
+
+/** The result of `work`; once stopped, only that all is gone is waited for, and the reason thrown. */
+export async function unlessStopped<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+  dispose: () => Promise<void>,
+): Promise<T> {
+  let onStop: (() => void) | undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    onStop = () => dispose().then(() => reject(signal.reason), reject);
+    signal.addEventListener('abort', onStop, { once: true });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    // What the work says while its testbed is taken away is no news.
+    await dispose();
+    throw signal.reason;
+  } finally {
+    if (onStop !== undefined) signal.removeEventListener('abort', onStop);
+  }
+}
