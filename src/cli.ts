@@ -29,8 +29,11 @@ const VERBS: Readonly<Record<string, Verb>> = {};
 export type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
 
 const makeTestbeds: MakeProvider = async (options, log) => {
-  const { createProvider } = await import('./testbed/provider.ts');
-  return createProvider(options, log);
+  const { Provider } = await import('./testbed/provider.ts');
+  const provider = new Provider(options, log);
+  // While the driver thinks about its first request.
+  provider.warm();
+  return provider;
 };
 
 /**
@@ -46,7 +49,7 @@ export async function main(
   let parsed: ReturnType<typeof parseOptions>;
   try {
     parsed = parseOptions(argv, process.env);
-    if (parsed.action === 'serve') preflight(parsed.testbed);
+    if (parsed.action === 'serve') preflight(parsed.testbed, process.env);
   } catch (error) {
     return failBeforeStart(error);
   }

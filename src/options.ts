@@ -1,4 +1,6 @@
-/** From the server's argv to frozen options, and the usage text. Pure: what must be looked up on the host is preflight.ts. */
+/** From the server's argv to frozen options, and the usage text. Looks at no file: that is preflight.ts. */
+import { tmpdir } from 'node:os';
+import { dirname, resolve } from 'node:path';
 import { UsageError } from './errors.ts';
 import type { Scratch, TestbedOptions } from './testbed/types.ts';
 
@@ -31,9 +33,13 @@ const OPTIONS = {
   prefix: {
     short: 'p',
     values: ['PREFIX'],
-    help: 'keep the scratch in a new directory whose path starts so',
+    help: 'keep the scratch on disk, in the folder where a path that starts so would lie',
   },
-  'unpack-dir': { short: 'u', values: ['DIR'], help: 'keep the scratch in this directory, which is made' },
+  'unpack-dir': {
+    short: 'u',
+    values: ['DIR'],
+    help: 'keep the scratch on disk, in this directory, which is made',
+  },
   mirror: { short: 'm', values: ['MIRROR'], help: 'make a root filesystem from this mirror' },
   bootstrapcmd: { values: ['CMD'], help: 'make a root filesystem with this command instead of mmdebstrap' },
   debug: { short: 'd', values: [], help: 'say on stderr what is done' },
@@ -83,32 +89,27 @@ export function parseOptions(argv: readonly string[], env: Readonly<NodeJS.Proce
   if (given.has('tarball') && given.has('rootfs')) {
     throw new UsageError('--tarball and --rootfs both name a root filesystem; give one of them');
   }
-  if (given.has('scratch') && (given.has('prefix') || given.has('unpack-dir'))) {
-    throw new UsageError('--scratch and --prefix or --unpack-dir both place the scratch; give one of them');
-  }
   return {
     action: 'serve',
     debug: given.has('debug'),
     testbed: Object.freeze({
       root: Object.freeze({
         tarball: one('tarball'),
-        directory: one('rootfs'),
+        rootfs: one('rootfs'),
         release: matching('release', anyAsNone(one('release')), RELEASE, 'bookworm'),
         arch: matching('arch', anyAsNone(one('arch')), ARCH, 'arm64'),
+        mirror: one('mirror'),
+        bootstrapcmd: one('bootstrapcmd'),
       }),
       binds: Object.freeze(all('bind').map(([outside, inside]) => bind(outside, inside))),
-      scratch: Object.freeze(scratch(one('scratch'))),
+      scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
       mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
       hostname: matching('hostname', one('hostname'), HOSTNAME, 'testbed'),
       network,
       publish: Object.freeze(publish),
-      prefix: one('prefix'),
-      unpackDirectory: one('unpack-dir'),
-      mirror: one('mirror'),
-      bootstrapCommand: one('bootstrapcmd'),
       drainTimeout: seconds('--drain-timeout', one('drain-timeout') ?? '10'),
       copyTimeout: seconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
-      maxCopy: bytes(one('max-copy')),
+      maxCopyBytes: bytes(one('max-copy')),
       reportLeaks: given.has('report-leaks')
         ? choice('report-leaks', one('report-leaks') || 'text', ['text', 'json'])
         : undefined,
@@ -251,13 +252,28 @@ function bind(outside: string, inside: string): TestbedOptions['binds'][number] 
   if (!inside.startsWith('/')) {
     throw new UsageError(`--bind ${outside} ${inside}: INSIDE must be an absolute path, such as /mnt`);
   }
-  return Object.freeze({ outside, inside });
+  return Object.freeze({ outside: resolve(outside), inside });
 }
 
-function scratch(value: string | undefined): Scratch {
+/** Relative paths are made absolute: the stage has a working directory of its own. */
+function scratch(
+  value: string | undefined,
+  prefix: string | undefined,
+  unpackDirectory: string | undefined,
+): Scratch {
+  if ([value, prefix, unpackDirectory].filter((each) => each !== undefined).length > 1) {
+    throw new UsageError('--scratch, --prefix and --unpack-dir all place the scratch; give one of them');
+  }
+  if (unpackDirectory !== undefined)
+    return { kind: 'directory', path: resolve(unpackDirectory), create: true };
+  // As for mkdtemp of Python: a prefix without a slash is one in the folder for temporary files.
+  if (prefix !== undefined) {
+    return { kind: 'directory', path: prefix.includes('/') ? resolve(dirname(`${prefix}x`)) : tmpdir() };
+  }
   if (value === undefined || value === 'auto') return { kind: 'auto' };
-  const [, size] = /^tmpfs(?::(.*))?$/.exec(value) ?? [undefined, null];
-  if (size === null) return { kind: 'directory', path: value };
+  const tmpfs = /^tmpfs(?::(.*))?$/s.exec(value);
+  if (tmpfs === null) return { kind: 'directory', path: resolve(value) };
+  const size = tmpfs[1];
   if (size !== undefined && !/^[1-9]\d*[kKmMgG%]?$/.test(size)) {
     throw new UsageError(
       `--scratch=${value} has no size that tmpfs knows; write it like tmpfs:2g or tmpfs:50%`,

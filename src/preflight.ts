@@ -2,8 +2,11 @@
  * What can be found wrong on the host before the first `ok`, by cheap looks at the file system: nothing is started and
  * nothing is made. Everything else is reported by `open`.
  */
-import { accessSync, constants, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { codeOf, messageOf, UsageError } from './errors.ts';
+import { findProgram } from './namespaces/caller.ts';
+import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 
 /** Host programs that every testbed needs, and the Debian package that has them. */
@@ -16,23 +19,20 @@ const TOOLS: Readonly<Record<string, string>> = {
   tar: 'tar',
 };
 
-/** Folders that PATH of an ordinary user may lack. */
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
-
 /** Throws UsageError with the first thing found. */
-export function preflight(options: TestbedOptions): void {
-  const { root, binds, scratch, prefix, network } = options;
-  if (root.tarball !== undefined) readableFile(root.tarball);
-  if (root.directory !== undefined) directory('--rootfs', root.directory, constants.R_OK | constants.X_OK);
+export function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): void {
+  const { root, binds, scratch, network } = options;
+  chooseRoot(root, env);
   for (const { outside } of binds) look('--bind', outside);
-  if (scratch.kind === 'directory') directory('--scratch', scratch.path, constants.W_OK | constants.X_OK);
-  if (prefix !== undefined) {
-    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1) || '.';
-    directory('--prefix', folder, constants.W_OK | constants.X_OK);
+  if (scratch.kind === 'directory') {
+    const path = scratch.create === true ? existingPart(scratch.path) : scratch.path;
+    if (!look('the scratch', path).isDirectory())
+      throw new UsageError(`the scratch ${path} is no directory; name one`);
+    access('the scratch', path, constants.W_OK | constants.X_OK);
   }
   const tools = { ...TOOLS, ...(network === 'host' ? {} : { ip: 'iproute2' }) };
   for (const [tool, debianPackage] of Object.entries(tools)) {
-    if (!isInstalled(tool)) {
+    if (findProgram(tool) === undefined) {
       throw new UsageError(
         `the program ${tool} is missing; install the package ${debianPackage} or mend PATH`,
       );
@@ -40,24 +40,18 @@ export function preflight(options: TestbedOptions): void {
   }
 }
 
-function look(option: string, path: string): Stats {
+function look(what: string, path: string): Stats {
   try {
     return statSync(path);
   } catch (cause) {
     const problem = codeOf(cause) === 'ENOENT' ? 'does not exist' : `cannot be reached: ${messageOf(cause)}`;
-    throw new UsageError(`${option} ${path} ${problem}; name one that this user can read`, { cause });
+    throw new UsageError(`${what} ${path} ${problem}; name one that this user can reach`, { cause });
   }
 }
 
-function readableFile(path: string): void {
-  const stats = look('--tarball', path);
-  if (stats.isDirectory()) throw new UsageError(`--tarball ${path} is a directory; name it with --rootfs`);
-  access('--tarball', path, constants.R_OK);
-}
-
-function directory(option: string, path: string, mode: number): void {
-  if (!look(option, path).isDirectory()) throw new UsageError(`${option} ${path} is no directory; name one`);
-  access(option, path, mode);
+/** The path itself or the nearest folder above it that is there. */
+function existingPart(path: string): string {
+  return existsSync(path) || path === '/' ? path : existingPart(dirname(path));
 }
 
 function access(option: string, path: string, mode: number): void {
@@ -71,15 +65,4 @@ function access(option: string, path: string, mode: number): void {
       },
     );
   }
-}
-
-function isInstalled(program: string): boolean {
-  return [...(process.env.PATH ?? '').split(':'), ...SYSTEM_FOLDERS].some((folder) => {
-    try {
-      accessSync(`${folder}/${program}`, constants.X_OK);
-      return folder !== '';
-    } catch {
-      return false;
-    }
-  });
 }

@@ -53,7 +53,7 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     summary: 'say what this server can do',
     words: [0, 0],
     state: 'any',
-    handle: async (session) => capabilities(session),
+    handle: capabilities,
   },
   open: {
     usage: '',
@@ -179,6 +179,7 @@ export async function perform(session: Session, request: Request): Promise<strin
   try {
     return ['ok', ...(await handle(row, session, verb, words))].join(' ');
   } catch (error) {
+    session.interrupt.throwIfAborted();
     const reply = replyFor(error);
     if (reply === undefined) throw error;
     session.log.warn(`${verb}: ${messageOf(error)}`);
@@ -227,13 +228,17 @@ function copyPaths(verb: string, words: readonly string[]): readonly [Buffer, Bu
 const SLASH = 0x2f;
 
 /** Never `downtmp-host`: see protocol.md. */
-function capabilities({ provider, testbed, ownNetwork }: Session): readonly string[] {
-  const user = testbed?.normalUser ?? provider.normalUser;
+async function capabilities({ provider, ownNetwork, log }: Session): Promise<readonly string[]> {
+  const user = await provider.normalUser().catch((error) => {
+    // Whatever keeps testbeds from being made is told by open.
+    log.debug(`no normal user: ${messageOf(error)}`);
+    return undefined;
+  });
   return [
     'revert',
     'revert-full-system',
     'root-on-testbed',
-    ...(user === '' ? [] : [`suggested-normal-user=${encodeWord(user)}`]),
+    ...(user === undefined ? [] : [`suggested-normal-user=${encodeWord(user)}`]),
     ...(ownNetwork ? ['isolation-container'] : []),
   ];
 }

@@ -10,7 +10,7 @@ import { COMMANDS, closeTestbed, perform, type Session } from './commands.ts';
 import { addHistory, HISTORY_LINES, historyPath, readHistory } from './history.ts';
 import { parseRequest, printable } from './line.ts';
 import { EXIT, type ServeOptions } from './server.ts';
-import { unlessStopped } from './stop.ts';
+import { once, unlessStopped } from './stop.ts';
 
 export interface ConverseOptions extends ServeOptions {
   readonly input: ReadStream;
@@ -24,6 +24,7 @@ export interface ConverseOptions extends ServeOptions {
 export async function converse(options: ConverseOptions): Promise<number> {
   const { input, screen, output, provider, ownNetwork, log, signal } = options;
   const session: Session = { provider, log, ownNetwork, interrupt: signal };
+  const dispose = once(() => provider.dispose());
   const historyFile = historyPath(process.env);
   output.on('error', () => {});
   screen.write('help shows the commands, Tab completes them, Ctrl-D ends.\n');
@@ -42,7 +43,7 @@ export async function converse(options: ConverseOptions): Promise<number> {
     for await (const line of typedLines(editor, screen, signal)) {
       if (line.trim() === '') continue;
       addHistory(historyFile, line, log);
-      const goOn = await withoutEditor(input, editor, () => obey(options, session, line));
+      const goOn = await withoutEditor(input, editor, () => obey(options, session, dispose, line));
       if (!goOn) break;
     }
     await closeTestbed(session);
@@ -52,7 +53,7 @@ export async function converse(options: ConverseOptions): Promise<number> {
   }
   editor.close();
   try {
-    await provider.dispose();
+    await dispose();
   } catch (error) {
     status = EXIT.ended;
     log.warn(messageOf(error));
@@ -62,8 +63,13 @@ export async function converse(options: ConverseOptions): Promise<number> {
 }
 
 /** Does one line; false when it was the last. Throws what ends the session. */
-async function obey(options: ConverseOptions, session: Session, line: string): Promise<boolean> {
-  const { output, provider, log, signal, interrupts } = options;
+async function obey(
+  options: ConverseOptions,
+  session: Session,
+  dispose: () => Promise<void>,
+  line: string,
+): Promise<boolean> {
+  const { output, log, signal, interrupts } = options;
   const interrupt = new AbortController();
   session.interrupt = interrupt.signal;
   try {
@@ -73,7 +79,7 @@ async function obey(options: ConverseOptions, session: Session, line: string): P
       return true;
     }
     interrupts.handler = interruptHandler(request.verb, interrupt);
-    const reply = await unlessStopped(perform(session, request), signal, () => provider.dispose());
+    const reply = await unlessStopped(perform(session, request), signal, dispose);
     output.write(`${reply}\n`);
     return request.verb !== 'quit';
   } catch (error) {

@@ -9,7 +9,7 @@ import type { Log } from '../log.ts';
 import type { TestbedProvider } from '../testbed/types.ts';
 import { closeTestbed, perform, type Session } from './commands.ts';
 import { parseRequest } from './line.ts';
-import { unlessStopped } from './stop.ts';
+import { once, unlessStopped } from './stop.ts';
 
 /** Exit statuses of a session, as autopkgtest's own servers have them. */
 export const EXIT = { quit: 0, ended: 12, internal: 16 } as const;
@@ -36,6 +36,7 @@ export interface ServeOptions {
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const { input, output, provider, ownNetwork, log, signal } = options;
+  const dispose = once(() => provider.dispose());
   const stopped = new AbortController();
   const session: Session = { provider, log, ownNetwork, interrupt: stopped.signal };
   const lines = linesOf(input);
@@ -76,8 +77,8 @@ export async function serve(options: ServeOptions): Promise<number> {
       watchForEnd();
       log.debug(`request: ${line}`);
       const request = parseRequest(line);
-      const reply = await unlessStopped(perform(session, request), stopped.signal, () => provider.dispose());
-      if (request.verb === 'quit') await provider.dispose();
+      const reply = await unlessStopped(perform(session, request), stopped.signal, dispose);
+      if (request.verb === 'quit') await dispose();
       log.debug(`reply: ${reply}`);
       await writeLine(output, reply);
       if (request.verb === 'quit') return EXIT.quit;
@@ -93,7 +94,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   }
   try {
     await closeTestbed(session);
-    await provider.dispose();
+    await dispose();
   } catch (error) {
     status = fail(error);
   }

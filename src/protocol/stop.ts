@@ -22,3 +22,12 @@ export async function unlessStopped<T>(
     if (onStop !== undefined) signal.removeEventListener('abort', onStop);
   }
 }
+
+/** `work` done once, however often it is called; all get the first call's result. */
+export function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let done: Promise<T> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}

@@ -1,6 +1,6 @@
 /** What all testbeds of one server share: id maps, stage and holder, the base and the skeleton. Made once, ahead of need. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -139,6 +139,9 @@ export class Provider implements TestbedProvider {
     const cache = openCache(process.env);
     const scratchFolder =
       options.scratch.kind === 'directory' ? options.scratch.path : scratchFolderOf(cache.path);
+    if (options.scratch.kind === 'directory' && options.scratch.create === true) {
+      mkdirSync(scratchFolder, { recursive: true });
+    }
     const source = chooseRoot(options.root, process.env);
     if (source.kind === 'build') throw new TestbedError('no root filesystem; give --tarball or --rootfs');
     const sources = [

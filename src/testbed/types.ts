@@ -7,9 +7,10 @@ export type Scratch =
   | { readonly kind: 'auto' }
   | {
       readonly kind: 'tmpfs' /** As of tmpfs(5): bytes with k, m, g, or a percentage. */;
-      readonly size?: string;
+      readonly size?: string | undefined;
     }
-  | { readonly kind: 'directory'; readonly path: string };
+  /** `create`: made if it is not there, with its parents. */
+  | { readonly kind: 'directory'; readonly path: string; readonly create?: boolean };
 
 export interface BindMount {
   /** Absolute path of a folder or file of the host. */
@@ -26,7 +27,7 @@ export interface TestbedOptions {
   /** `copy`: a plain tree instead of an overlay, for tests that rename(2) folders of the image. */
   readonly mode: 'overlay' | 'copy';
   /** Default: made up, and different for each server. */
-  readonly hostname?: string;
+  readonly hostname?: string | undefined;
   readonly network: 'host' | 'none' | 'private';
   /** Ports to forward into a private network, as pasta(1) writes them. */
   readonly publish: readonly string[];
@@ -35,9 +36,9 @@ export interface TestbedOptions {
   /** Seconds for one copy. */
   readonly copyTimeout: number;
   /** Bytes and entries that one copy from the testbed may have. */
-  readonly maxCopyBytes?: number;
-  readonly maxCopyEntries?: number;
-  readonly reportLeaks?: 'text' | 'json';
+  readonly maxCopyBytes?: number | undefined;
+  readonly maxCopyEntries?: number | undefined;
+  readonly reportLeaks?: 'text' | 'json' | undefined;
 }
 
 export interface RunOptions {

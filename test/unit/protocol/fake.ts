@@ -11,7 +11,7 @@ export function fakeTestbed() {
   return {
     scratchDirectory: '/tmp/scratch dir',
     executeCommand: ['/x/execute.sh', 'a,b', '%'],
-    normalUser: 'user',
+    pid: 4242,
     run: sinon.stub<Parameters<OpenTestbed['run']>, ReturnType<OpenTestbed['run']>>().resolves({ status: 0 }),
     copyIn: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
     copyOut: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
@@ -23,7 +23,7 @@ export function fakeTestbed() {
 
 export function fakeProvider(testbed: OpenTestbed = fakeTestbed()) {
   return {
-    normalUser: 'user',
+    normalUser: sinon.stub<[], Promise<string | undefined>>().resolves('user'),
     open: sinon.stub<[], Promise<OpenTestbed>>().resolves(testbed),
     dispose: sinon.stub<[], Promise<void>>().resolves(),
   };

@@ -30,7 +30,9 @@ describe('a session', () => {
   it('promises isolation only with a network of its own, and a user only when there is one', async () => {
     const own = await converseWith('capabilities\nquit\n', fakeProvider(), true);
     assert.match(own.output, / isolation-container\n/);
-    const nobody = await converseWith('capabilities\nquit\n', { ...fakeProvider(), normalUser: '' });
+    const provider = fakeProvider();
+    provider.normalUser.resolves(undefined);
+    const nobody = await converseWith('capabilities\nquit\n', provider);
     assert.equal(nobody.output, 'ok revert revert-full-system root-on-testbed\nok\n');
   });
 
