@@ -160,5 +160,6 @@ function runs({ pid, startTime }: ProcessState): boolean {
 }
 
 function after(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+  // Without ref: a timer that lost a race must not keep the program from ending.
+  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
 }

@@ -63,7 +63,7 @@ export function parseCommand(words: readonly string[]): CommandWords {
 export async function runCommand(
   testbed: OpenTestbed,
   words: readonly string[],
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<number> {
   const { argv, files, options } = parseCommand(words);
   const opened: Partial<Record<Stream, FileHandle>> = {};
@@ -77,7 +77,7 @@ export async function runCommand(
     }
     const { status } = await testbed.run(argv, {
       ...options,
-      signal,
+      ...(signal === undefined ? {} : { signal }),
       ...(opened.stdin === undefined ? {} : { stdin: opened.stdin.fd }),
       ...(opened.stdout === undefined ? {} : { stdout: opened.stdout.fd }),
       ...(opened.stderr === undefined ? {} : { stderr: opened.stderr.fd }),

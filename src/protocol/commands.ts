@@ -17,8 +17,8 @@ export interface Session {
   readonly ownNetwork: boolean;
   /** Undefined in the state Closed. */
   testbed?: OpenTestbed;
-  /** Aborted to end a running `command`. */
-  interrupt: AbortSignal;
+  /** Aborted to end the running `command` and nothing else: a person's Ctrl-C. */
+  interrupt?: AbortSignal;
 }
 
 /** What follows `ok` in the reply: words, encoded. */
@@ -179,7 +179,7 @@ export async function perform(session: Session, request: Request): Promise<strin
   try {
     return ['ok', ...(await handle(row, session, verb, words))].join(' ');
   } catch (error) {
-    session.interrupt.throwIfAborted();
+    session.interrupt?.throwIfAborted();
     const reply = replyFor(error);
     if (reply === undefined) throw error;
     session.log.warn(`${verb}: ${messageOf(error)}`);

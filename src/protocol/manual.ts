@@ -23,7 +23,7 @@ export interface ConverseOptions extends ServeOptions {
 /** Talks to the end, testbed and provider gone, and gives the exit status. */
 export async function converse(options: ConverseOptions): Promise<number> {
   const { input, screen, output, provider, ownNetwork, log, signal } = options;
-  const session: Session = { provider, log, ownNetwork, interrupt: signal };
+  const session: Session = { provider, log, ownNetwork };
   const dispose = once(() => provider.dispose());
   const historyFile = historyPath(process.env);
   output.on('error', () => {});
