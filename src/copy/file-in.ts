@@ -1,0 +1,78 @@
+/** A single file from the host into the testbed. */
+import { closeSync, constants, createReadStream, fstatSync, openSync, readFileSync } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { CopyError, messageOf } from '../errors.ts';
+import { scriptText } from '../scripts.ts';
+import { shellEscaped, shown } from './bytes.ts';
+import type { CopyOptions, CopyTestbed } from './copy.ts';
+import { drain, mustEnd, roomIn, withEnds } from './ends.ts';
+import { Progress } from './progress.ts';
+
+const CHUNK = 1 << 18;
+const WRITABLE_BY_OTHERS = 0o022;
+
+export async function copyFileIn(
+  testbed: CopyTestbed,
+  host: Buffer,
+  inside: Buffer,
+  options: CopyOptions,
+): Promise<void> {
+  await withEnds(`copying ${shown(host)} down to ${shown(inside)}`, options, async (ends) => {
+    const { file, mode } = openSource(host);
+    // The testbed reads the file itself, which is fastest. But what it was lent it can open again by way of /proc, as
+    // anybody may whom the mode of the file allows, past the directories that protect it: then it gets a pipe.
+    const lent = (mode & WRITABLE_BY_OTHERS) === 0;
+    const progress = new Progress(options, lent ? () => positionOf(file) : undefined);
+    try {
+      const end = ends.add(
+        await testbed.start(
+          [
+            ...(['sh', '-c', scriptText('in-testbed', 'copy-in-file.sh'), 'copy-in-file'] as const),
+            ...[shellEscaped(inside), (mode & 0o111) === 0 ? '-' : 'x'],
+          ],
+          [lent ? file : 'pipe', 'ignore', 'pipe'],
+        ),
+      );
+      await Promise.all([
+        send(file, end.process.child.stdin, progress),
+        mustEnd(end, 'writing in the testbed'),
+      ]);
+      progress.files = 1;
+    } finally {
+      progress.end();
+      await ends.settled();
+      closeSync(file);
+    }
+  });
+}
+
+function openSource(host: Buffer): { file: number; mode: number } {
+  let file: number | undefined;
+  try {
+    // A fifo must not block the whole server.
+    file = openSync(host, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stat = fstatSync(file);
+    if (stat.isDirectory()) throw new CopyError('it is a directory; its name needs a slash at the end');
+    if (!stat.isFile()) throw new CopyError('it is not a regular file');
+    return { file, mode: stat.mode };
+  } catch (error) {
+    if (file !== undefined) closeSync(file);
+    throw new CopyError(`cannot read it on the host: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function send(file: number, stdin: Writable | null, progress: Progress): Promise<void> {
+  if (stdin === null) return;
+  const source = createReadStream('', { fd: file, autoClose: false, highWaterMark: CHUNK });
+  await drain(source, (chunk) => {
+    progress.bytes += chunk.length;
+    stdin.write(chunk);
+    return roomIn(stdin);
+  });
+  stdin.end();
+}
+
+/** How far the testbed has read: the offset belongs to the open file, which is the same on both sides. */
+function positionOf(file: number): number {
+  return Number(/^pos:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${file}`, 'latin1'))?.[1] ?? 0);
+}

@@ -1,0 +1,49 @@
+/** Paths on the host that hang on an open directory, so that nobody can put another tree in their way. */
+import { type BigIntStats, constants, lstatSync, openSync } from 'node:fs';
+import { codeOf, messageOf } from '../errors.ts';
+
+/** Opens a directory itself; a symbolic link in its place is an error (ELOOP or ENOTDIR). */
+export const DIRECTORY_ITSELF = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** A path below an open directory. Node has no openat(2); the kernel resolves this link to the directory itself. */
+export function below(directory: number, name: Buffer | string): Buffer {
+  return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), Buffer.from(name)]);
+}
+
+export function joined(directory: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([directory, Buffer.from('/'), name]);
+}
+
+/** Without the slashes at its end; `/` becomes empty. */
+export function withoutSlash(path: Buffer): Buffer {
+  let end = path.length;
+  while (end > 0 && path[end - 1] === 0x2f) end -= 1;
+  return path.subarray(0, end);
+}
+
+/** The directory a path is in, and its last name. */
+export function splitPath(path: Buffer): { parent: Buffer; name: Buffer } {
+  const slash = path.lastIndexOf(0x2f);
+  if (slash === -1) return { parent: Buffer.from('.'), name: path };
+  return { parent: slash === 0 ? Buffer.from('/') : path.subarray(0, slash), name: path.subarray(slash + 1) };
+}
+
+/** What is there, a link itself and not its target; nothing when nothing is. */
+export function lstatOrNothing(path: Buffer): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true });
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export function openDirectory(path: Buffer): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+}
+
+/** What the kernel said, without the path that Node adds: here it is one of /proc that means nothing to anybody. */
+export function reasonOf(error: unknown): string {
+  const message = messageOf(error);
+  return codeOf(error) === undefined ? message : message.replace(/, \w+( '.*)?$/s, '');
+}

@@ -1,0 +1,84 @@
+/** The 512 bytes of a tar header, read. Pure. */
+import type { ByteString } from './bytes.ts';
+import { BLOCK } from './tar-entry.ts';
+
+/** Says what is wrong with the archive, and does not come back. */
+export type Fail = (what: string) => never;
+
+export interface Header {
+  /** The type letter as it stands there. */
+  readonly type: string;
+  readonly path: ByteString;
+  readonly link: ByteString;
+  readonly mode: number;
+  /** Bytes that follow, without padding. */
+  readonly size: number;
+  /** Whole seconds since 1970, decimal. */
+  readonly mtime: string;
+}
+
+/** A length rounded up to whole blocks. */
+export function padded(size: number): number {
+  return Math.ceil(size / BLOCK) * BLOCK;
+}
+
+const ZERO_BLOCK = Buffer.alloc(BLOCK);
+
+export function isZeroBlock(block: Buffer): boolean {
+  return block[0] === 0 && block.equals(ZERO_BLOCK);
+}
+
+export function parseHeader(block: Buffer, fail: Fail): Header {
+  // The checksum counts its own field as eight spaces.
+  let sum = 8 * 0x20;
+  for (let i = 0; i < 148; i += 1) sum += block[i] ?? 0;
+  for (let i = 156; i < BLOCK; i += 1) sum += block[i] ?? 0;
+  if (parseNumber(block, 148, 8, fail) !== sum) fail('has a broken header');
+  const name = text(block, 0, 100);
+  // "ustar" and a zero byte: POSIX, whose names may have a prefix. GNU ("ustar" and a blank) has other fields there.
+  const prefix = block.toString('latin1', 257, 263) === 'ustar\0' ? text(block, 345, 155) : '';
+  const size = parseNumber(block, 124, 12, fail);
+  if (size < 0) fail(`has an entry of ${size} bytes`);
+  return {
+    type: String.fromCharCode(block[156] ?? 0),
+    path: prefix === '' ? name : `${prefix}/${name}`,
+    link: text(block, 157, 100),
+    mode: parseNumber(block, 100, 8, fail) & 0o7777,
+    size,
+    mtime: String(parseNumber(block, 136, 12, fail)),
+  };
+}
+
+function text(block: Buffer, start: number, length: number): ByteString {
+  const end = block.indexOf(0, start);
+  return block.toString('latin1', start, end === -1 || end > start + length ? start + length : end);
+}
+
+/**
+ * Octal digits, blanks before and blanks or zero bytes behind; or GNU's base 256: the first bit set, then two's
+ * complement. An empty field is 0: those that do not matter for a kind may be left so.
+ */
+function parseNumber(block: Buffer, start: number, length: number, fail: Fail): number {
+  const first = block[start] ?? 0;
+  if ((first & 0x80) !== 0) return parseBase256(block.subarray(start, start + length), fail);
+  const end = start + length;
+  let at = start;
+  while (at < end && block[at] === 0x20) at += 1;
+  let value = 0;
+  for (; at < end; at += 1) {
+    const digit = (block[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  for (; at < end; at += 1) {
+    if (block[at] !== 0 && block[at] !== 0x20) fail('has a broken number in a header');
+  }
+  return value;
+}
+
+function parseBase256(field: Buffer, fail: Fail): number {
+  let value = BigInt.asIntN(7, BigInt((field[0] ?? 0) & 0x7f));
+  for (const byte of field.subarray(1)) value = (value << 8n) | BigInt(byte);
+  if (!Number.isSafeInteger(Number(value))) fail('has a number in a header that is too large');
+  return Number(value);
+}

@@ -1,0 +1,180 @@
+/**
+ * Writes tar archives: what a second tar reads was all written here, so the two cannot understand one archive in two
+ * ways. Two dialects: `pax` for GNU tar (exact times, attributes, sparse files), `gnu` for smaller ones such as busybox's
+ * (long names, whole seconds).
+ */
+
+import { CopyError } from '../errors.ts';
+import { type ByteString, shown } from './bytes.ts';
+import { SPARSE } from './pax.ts';
+import { formatSparseMap } from './sparse-map.ts';
+import { BLOCK, type TarEntry, type TarKind, type TarSink } from './tar-entry.ts';
+import { padded } from './tar-header.ts';
+
+export type Dialect = 'pax' | 'gnu';
+
+const TYPES: Readonly<Record<TarKind, string>> = {
+  file: '0',
+  'hard link': '1',
+  'symbolic link': '2',
+  'character device': '3',
+  'block device': '4',
+  directory: '5',
+  fifo: '6',
+  unknown: '0',
+};
+/** How much is gathered before it is handed on: a tar's record of many small files costs one write. */
+const BATCH = 1 << 16;
+const NAME_FIELD = 100;
+
+export class TarWriter implements TarSink {
+  readonly #write: (bytes: Buffer) => void;
+  readonly #dialect: Dialect;
+  #batch = Buffer.allocUnsafe(BATCH);
+  #used = 0;
+  #dataLeft = 0;
+  #paddingLeft = 0;
+
+  /** @param write takes each buffer for good; nothing is written into it later */
+  constructor(dialect: Dialect, write: (bytes: Buffer) => void) {
+    this.#dialect = dialect;
+    this.#write = write;
+  }
+
+  entry(entry: TarEntry): void {
+    const map = entry.sparse === undefined ? undefined : formatSparseMap(entry.sparse.segments);
+    const mapSize = map === undefined ? 0 : padded(map.length);
+    if (this.#dialect === 'pax') this.#extended(entry, mapSize);
+    else this.#longNames(entry);
+    this.#header(TYPES[entry.kind], entry, entry.size + mapSize);
+    if (map !== undefined) this.#body(map);
+    this.#dataLeft = entry.size;
+    this.#paddingLeft = padded(entry.size) - entry.size;
+  }
+
+  data(bytes: Buffer): void {
+    if (bytes.length >= BATCH / 4) {
+      this.flush();
+      this.#write(bytes);
+    } else {
+      bytes.copy(this.#room(bytes.length));
+    }
+    this.#dataLeft -= bytes.length;
+    if (this.#dataLeft === 0) this.#room(this.#paddingLeft).fill(0);
+  }
+
+  /** The two zero blocks. */
+  end(): void {
+    this.#room(2 * BLOCK).fill(0);
+    this.flush();
+  }
+
+  /** Hands on what was gathered. */
+  flush(): void {
+    if (this.#used === 0) return;
+    this.#write(this.#batch.subarray(0, this.#used));
+    this.#batch = Buffer.allocUnsafe(BATCH);
+    this.#used = 0;
+  }
+
+  #room(size: number): Buffer {
+    if (size > this.#batch.length - this.#used) {
+      this.flush();
+      if (size > BATCH) {
+        // Only a very long extended header or map: it travels in a buffer of its own.
+        const large = Buffer.allocUnsafe(size);
+        this.#batch = large;
+      }
+    }
+    const room = this.#batch.subarray(this.#used, this.#used + size);
+    this.#used += size;
+    return room;
+  }
+
+  #extended(entry: TarEntry, mapSize: number): void {
+    let records = '';
+    if (entry.path.length > NAME_FIELD) records += paxRecord('path', entry.path);
+    if (entry.link.length > NAME_FIELD) records += paxRecord('linkpath', entry.link);
+    if (!/^\d{1,10}$/.test(entry.mtime)) records += paxRecord('mtime', entry.mtime);
+    for (const [key, value] of entry.attributes) records += paxRecord(key, value);
+    if (entry.sparse !== undefined) {
+      records += paxRecord(SPARSE.major, '1') + paxRecord(SPARSE.minor, '0');
+      records += paxRecord(SPARSE.name, entry.path) + paxRecord(SPARSE.realSize, String(entry.sparse.size));
+    }
+    const size = entry.size + mapSize;
+    if (size > 0o77777777777) records += paxRecord('size', String(size));
+    if (records === '') return;
+    this.#header('x', { path: 'PaxHeaders/x', link: '', mode: 0o644, mtime: '0' }, records.length);
+    this.#body(records);
+  }
+
+  #longNames(entry: TarEntry): void {
+    if (entry.sparse !== undefined || entry.attributes.size > 0) {
+      const what = entry.sparse === undefined ? 'has extended attributes' : 'is sparse';
+      throw new CopyError(
+        `${shown(entry.path)} ${what}, which only GNU tar can carry; install tar in the testbed`,
+      );
+    }
+    const plain = { path: '././@LongLink', link: '', mode: 0o644, mtime: '0' };
+    for (const [type, name] of [
+      ['K', entry.link],
+      ['L', entry.path],
+    ] as const) {
+      if (name.length <= NAME_FIELD) continue;
+      this.#header(type, plain, name.length + 1);
+      this.#body(`${name}\0`);
+    }
+  }
+
+  /** Text that stands in the archive's blocks. */
+  #body(text: ByteString): void {
+    const room = this.#room(padded(text.length));
+    room.write(text, 0, 'latin1');
+    room.fill(0, text.length);
+  }
+
+  #header(type: string, entry: Pick<TarEntry, 'path' | 'link' | 'mode' | 'mtime'>, size: number): void {
+    const block = this.#room(BLOCK);
+    block.fill(0);
+    block.write(entry.path.slice(0, NAME_FIELD), 0, 'latin1');
+    octal(block, entry.mode, 100, 8);
+    octal(block, 0, 108, 8);
+    octal(block, 0, 116, 8);
+    writeNumber(block, size, 124, 12);
+    writeNumber(block, Math.floor(Number(entry.mtime)), 136, 12);
+    block.write(type, 156, 'latin1');
+    block.write(entry.link.slice(0, NAME_FIELD), 157, 'latin1');
+    block.write(this.#dialect === 'pax' ? 'ustar\x0000' : 'ustar  \0', 257, 'latin1');
+    let sum = 8 * 0x20;
+    for (let i = 0; i < BLOCK; i += 1) sum += block[i] ?? 0;
+    octal(block, sum, 148, 7);
+    block[155] = 0x20;
+  }
+}
+
+/** Octal digits and a zero byte. */
+function octal(block: Buffer, value: number, start: number, length: number): void {
+  block.write(value.toString(8).padStart(length - 1, '0'), start, 'latin1');
+}
+
+/** Octal if it fits, else base 256 as GNU and busybox read it. */
+function writeNumber(block: Buffer, value: number, start: number, length: number): void {
+  if (value >= 0 && value < 8 ** (length - 1)) {
+    octal(block, value, start, length);
+    return;
+  }
+  let rest = BigInt.asUintN(8 * length - 1, BigInt(value));
+  for (let i = start + length - 1; i >= start; i -= 1) {
+    block[i] = Number(rest & 0xffn);
+    rest >>= 8n;
+  }
+  block[start] = (block[start] ?? 0) | 0x80;
+}
+
+function paxRecord(key: ByteString, value: ByteString): string {
+  const text = ` ${key}=${value}\n`;
+  // The length counts its own digits.
+  let length = text.length + 1;
+  while (String(length).length + text.length !== length) length = String(length).length + text.length;
+  return `${length}${text}`;
+}

@@ -1,0 +1,110 @@
+/** A directory from the host into the testbed: the host's tar, then the testbed's. */
+import { closeSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { CopyError, messageOf } from '../errors.ts';
+import { scriptText } from '../scripts.ts';
+import { shellEscaped, shown } from './bytes.ts';
+import type { CopyOptions, CopyTestbed } from './copy.ts';
+import { drain, type End, mustEnd, roomIn, withEnds } from './ends.ts';
+import { openDirectory, withoutSlash } from './host-paths.ts';
+import { packTree } from './host-tar.ts';
+import { Progress } from './progress.ts';
+import type { TarSink } from './tar-entry.ts';
+import { TarReader } from './tar-reader.ts';
+import { type Dialect, TarWriter } from './tar-writer.ts';
+
+export async function copyTreeIn(
+  testbed: CopyTestbed,
+  host: Buffer,
+  inside: Buffer,
+  options: CopyOptions,
+): Promise<void> {
+  await withEnds(`copying ${shown(host)} down to ${shown(inside)}`, options, async (ends) => {
+    const directory = openSource(host);
+    const progress = new Progress(options);
+    try {
+      const unpacking = ends.add(
+        await testbed.start(
+          [
+            'sh',
+            '-c',
+            scriptText('in-testbed', 'copy-in-tree.sh'),
+            'copy-in-tree',
+            shellEscaped(withoutSlash(inside)),
+          ],
+          ['pipe', 'pipe', 'pipe'],
+        ),
+      );
+      const dialect = await dialectOf(unpacking);
+      const packing = ends.add(await packTree(directory, options.log));
+      await Promise.all([send(packing, unpacking, dialect, progress), arrived(unpacking)]);
+    } finally {
+      progress.end();
+      closeSync(directory);
+    }
+  });
+}
+
+function openSource(host: Buffer): number {
+  try {
+    return openDirectory(host);
+  } catch (error) {
+    throw new CopyError(`cannot read it on the host: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** What the script in the testbed says of its tar before it reads the archive. */
+async function dialectOf(unpacking: End): Promise<Dialect> {
+  const { stdout } = unpacking.process.child;
+  const word = stdout === null ? '' : await firstWord(stdout);
+  if (word === 'pax' || word === 'gnu') return word;
+  await mustEnd(unpacking, 'the testbed');
+  throw new CopyError('the testbed said nothing of its tar');
+}
+
+function firstWord(stream: Readable): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    stream.on('data', (chunk: Buffer) => {
+      if (text.length < 10) text += chunk.toString('latin1', 0, 10);
+      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
+    });
+    stream.once('close', () => resolve(text));
+  });
+}
+
+async function send(packing: End, unpacking: End, dialect: Dialect, progress: Progress): Promise<void> {
+  const { stdout } = packing.process.child;
+  const { stdin } = unpacking.process.child;
+  if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');
+  const writer = new TarWriter(dialect, (bytes) => void stdin.write(bytes));
+  const reader = new TarReader(counted(writer, progress));
+  await drain(stdout, (chunk) => {
+    reader.push(chunk);
+    return roomIn(stdin);
+  });
+  const words = await mustEnd(packing, 'packing on the host');
+  if (/: socket ignored/.test(words)) throw new CopyError(`sockets cannot be copied: ${words}`);
+  reader.finish();
+  writer.end();
+  stdin.end();
+}
+
+function counted(writer: TarWriter, progress: Progress): TarSink {
+  return {
+    entry(entry) {
+      progress.files += 1;
+      writer.entry(entry);
+    },
+    data(bytes) {
+      progress.bytes += bytes.length;
+      writer.data(bytes);
+    },
+  };
+}
+
+async function arrived(unpacking: End): Promise<void> {
+  const words = await mustEnd(unpacking, 'unpacking in the testbed');
+  // GNU tar only warns of an attribute that it cannot set.
+  if (/: Cannot (set|store)/i.test(words)) throw new CopyError(words);
+}

@@ -1,0 +1,108 @@
+/** A directory from the testbed to the host: its tar, our checks, the host's tar, a rename. */
+import { CopyError } from '../errors.ts';
+import { scriptText } from '../scripts.ts';
+import { type ByteString, shellEscaped, shown } from './bytes.ts';
+import { EntryChecker } from './check.ts';
+import type { CopyOptions, CopyTestbed } from './copy.ts';
+import { Destination, TREE } from './destination.ts';
+import { drain, type Ends, mustEnd, roomIn, withEnds } from './ends.ts';
+import { withoutSlash } from './host-paths.ts';
+import { unpackTree } from './host-tar.ts';
+import { Progress } from './progress.ts';
+import type { TarEntry, TarSink } from './tar-entry.ts';
+import { TarReader } from './tar-reader.ts';
+import { TarWriter } from './tar-writer.ts';
+
+export async function copyTreeOut(
+  testbed: CopyTestbed,
+  inside: Buffer,
+  host: Buffer,
+  options: CopyOptions,
+): Promise<void> {
+  await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
+    const destination = new Destination(host, options.log);
+    const progress = new Progress(options);
+    try {
+      const checked = new CheckedTree(options, progress);
+      await receive(testbed, inside, destination.staging, checked, ends, options);
+      await destination.accept(checked.attributed);
+    } finally {
+      progress.end();
+      await ends.settled();
+      await destination.close();
+    }
+  });
+}
+
+/** Lets through what passes the checks, moved below the staging directory's `t`. */
+class CheckedTree {
+  /** Directories that came with extended attributes. */
+  readonly attributed = new Set<ByteString>();
+  readonly checker: EntryChecker;
+  readonly #progress: Progress;
+
+  constructor(options: CopyOptions, progress: Progress) {
+    this.checker = new EntryChecker(options, (what) => options.log.warn(what));
+    this.#progress = progress;
+  }
+
+  into(writer: TarWriter): TarSink {
+    return {
+      entry: (raw: TarEntry) => {
+        const entry = this.checker.check(raw);
+        if (entry.kind === 'directory' && entry.attributes.size > 0) this.attributed.add(entry.path);
+        this.#progress.files += 1;
+        writer.entry({
+          ...entry,
+          path: entry.path === '.' ? `${TREE}/` : `${TREE}/${entry.path}`,
+          link: entry.kind === 'hard link' ? `${TREE}/${entry.link}` : entry.link,
+        });
+      },
+      data: (bytes) => {
+        this.#progress.bytes += bytes.length;
+        writer.data(bytes);
+      },
+    };
+  }
+}
+
+async function receive(
+  testbed: CopyTestbed,
+  inside: Buffer,
+  staging: number,
+  checked: CheckedTree,
+  ends: Ends,
+  options: CopyOptions,
+): Promise<void> {
+  const unpacking = ends.add(await unpackTree(staging, options.log));
+  const packing = ends.add(
+    await testbed.start(
+      [
+        'sh',
+        '-c',
+        scriptText('in-testbed', 'copy-out-tree.sh'),
+        'copy-out-tree',
+        shellEscaped(withoutSlash(inside)),
+      ],
+      ['ignore', 'pipe', 'pipe'],
+    ),
+  );
+  const { stdout } = packing.process.child;
+  const { stdin } = unpacking.process.child;
+  if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');
+  const writer = new TarWriter('pax', (bytes) => void stdin.write(bytes));
+  const reader = new TarReader(checked.into(writer));
+  const pack = async (): Promise<void> => {
+    await drain(stdout, (chunk) => {
+      reader.push(chunk);
+      return roomIn(stdin);
+    });
+    const words = await mustEnd(packing, 'the tar of the testbed');
+    if (/: socket ignored/.test(words)) throw new CopyError(`sockets cannot be copied: ${words}`);
+    if (words !== '') options.log.debug(`tar in the testbed: ${words}`);
+    reader.finish();
+    writer.end();
+    stdin.end();
+  };
+  await Promise.all([pack(), mustEnd(unpacking, 'unpacking on the host')]);
+}
