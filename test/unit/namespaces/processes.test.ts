@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { commandLine, parseStat, processState, treeOf } from '../../../src/namespaces/processes.ts';
+
+describe('processes', () => {
+  it('are read though their name holds parentheses, spaces and newlines', () => {
+    const rest = 'S 17 4 4 0 -1 4194560 84 402 0 0 0 0 0 0 20 0 1 0 180466 2654208';
+    assert.deepEqual(parseStat(`12 (a) R (b\n) ${rest}`), {
+      pid: 12,
+      state: 'S',
+      parent: 17,
+      session: 4,
+      startTime: '180466',
+    });
+    assert.equal(parseStat(''), undefined);
+  });
+
+  it('that are gone have no state', () => {
+    assert.equal(processState(2 ** 22 + 1), undefined);
+    assert.equal(processState(process.pid)?.pid, process.pid);
+  });
+
+  it('of a tree are found below their root and in its session', async () => {
+    // The inner shell's parent ends, so only the session tells that it belongs here.
+    const root = spawn('sh', ['-c', '(cat <&3 >/dev/null &); echo up; read wait'], {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
+    });
+    assert.ok(root.stdout);
+    await once(root.stdout, 'data');
+    assert.ok(treeOf(root.pid ?? 0).length >= 2);
+    const ended = once(root, 'exit');
+    for (const pid of treeOf(root.pid ?? 0)) process.kill(pid, 'SIGKILL');
+    await ended;
+    assert.deepEqual(treeOf(root.pid ?? 0), []);
+  });
+
+  it('have command lines that are safe to print', async () => {
+    const child = spawn('sh', ['-c', 'echo up; read wait', 'a\x1b[31mb\nc'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    await once(child.stdout, 'data');
+    assert.equal(commandLine(child.pid ?? 0), 'sh -c echo up; read wait a?[31mb?c');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  });
+});
