@@ -9,11 +9,7 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
   renameSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -22,7 +18,6 @@ import { codeOf, messageOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { startProgress } from '../progress.ts';
 import type { CacheFolder } from './cache.ts';
-import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 import {
   type FileState,
   hashOf,
@@ -34,28 +29,19 @@ import {
   stateOf,
 } from './identity.ts';
 import { type Lock, waitLock } from './lock.ts';
-import { removeLeftovers } from './remove.ts';
+import { DEFAULT_LIMITS, prune } from './prune.ts';
+import { type BaseRecord, readBases, readRecord } from './record.ts';
+import { hasLeftovers, removeBase, removeLeftovers } from './remove.ts';
 import type { RootSource } from './source.ts';
 import { whyNoRoot } from './tree.ts';
-import { type Inside, readSoFar, unpack } from './unpack.ts';
-import { addUser, makeUsersFolder, removeUser } from './users.ts';
+import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
+import { addUser, makeUsersFolder, ownIdentity, removeUser } from './users.ts';
 
 export interface Base {
   /** Host path of the tree; it is never changed. */
   readonly path: string;
   /** Says that this use is over: from then on the base may be pruned. */
   release(): Promise<void>;
-}
-
-/** What base.json tells of a base. */
-export interface BaseRecord {
-  /** Path of the tarball that it was first unpacked from, its size in bytes, and the hash of its content. */
-  readonly tarball: string;
-  readonly tarballSize: number;
-  readonly sha256: string;
-  readonly idMap: string;
-  /** ISO 8601, UTC. */
-  readonly unpacked: string;
 }
 
 export function baseKey(sha256: string, holder: Inside): string {
@@ -77,9 +63,24 @@ export async function useBase(
   if (source.kind === 'directory') return { path: source.path, release: async () => {} };
   const state = stateOf(statOf(source.path));
   const sha256 = rememberedHash(cache, source.path, state);
-  const base = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder));
-  if (base !== undefined) return base;
-  return makeBase(source.path, holder, cache, log, signal);
+  const there = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder));
+  if (there !== undefined) {
+    return hasLeftovers(cache) ? tidying(there, log, () => removeLeftovers(cache, holder, log)) : there;
+  }
+  const made = await makeBase(source.path, holder, cache, log, signal);
+  return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
+}
+
+/** Does some housekeeping behind the user's back, who has to wait for its end only at the end. */
+function tidying(base: Base, log: Log, work: () => Promise<unknown>): Base {
+  const done = work().catch((error) => log.debug(`tidying the cache failed: ${messageOf(error)}`));
+  return {
+    path: base.path,
+    release: async () => {
+      await done;
+      await base.release();
+    },
+  };
 }
 
 function statOf(path: string) {
@@ -95,7 +96,7 @@ function statOf(path: string) {
 /** The base of this key, marked as used by us, if it is there and whole. */
 function inUse(cache: CacheFolder, key: string): Base | undefined {
   const folder = join(cache.bases, key);
-  if (!existsSync(join(folder, 'base.json'))) return undefined;
+  if (!isWhole(folder)) return undefined;
   const user = addUser(folder);
   if (user === undefined) return undefined;
   // Who removes a base renames it first and looks for users then: either it sees our mark or we see that it is gone.
@@ -103,7 +104,28 @@ function inUse(cache: CacheFolder, key: string): Base | undefined {
     removeUser(user);
     return undefined;
   }
-  return { path: join(folder, 'tree', 'root'), release: async () => removeUser(user) };
+  const release = async () => {
+    isWhole(folder);
+    removeUser(user);
+  };
+  return { path: join(folder, 'tree', 'root'), release };
+}
+
+/** Milliseconds after which the kernel has written everything to disk: twice its default (vm.dirty_expire_centisecs). */
+const WRITTEN = 60_000;
+
+/**
+ * Nothing waits for the disk here, so when the machine went down soon after the unpacking, files may be empty. A base is
+ * therefore trusted in a later boot only if it was seen to be old enough in its own.
+ */
+function isWhole(folder: string): boolean {
+  const record = readRecord(folder);
+  if (record === undefined) return false;
+  const settled = join(folder, 'settled');
+  if (existsSync(settled)) return true;
+  if (record.boot !== ownIdentity().boot) return false;
+  if (Date.now() - Date.parse(record.unpacked) > WRITTEN) writeFileSync(settled, '');
+  return true;
 }
 
 async function makeBase(
@@ -227,7 +249,7 @@ async function unpackBase(job: Job): Promise<Base> {
     if (why !== undefined) {
       throw new TestbedError(`${tarball} does not hold a root filesystem: ${why}; make one with mmdebstrap`);
     }
-    return place(job, fresh, hashed.value);
+    return place(job, fresh, hashed.value, unpacked.value);
   } catch (error) {
     await removeLeftovers(cache, holder, log, job.name);
     throw error;
@@ -244,73 +266,27 @@ function makeShell(folder: string): void {
 }
 
 /** Renames a finished tree to its key, unless somebody else unpacked the same content meanwhile. */
-async function place(job: Job, fresh: string, sha256: string): Promise<Base> {
+async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked): Promise<Base> {
   const { tarball, state, holder, cache, log } = job;
   const key = baseKey(sha256, holder);
+  const folder = join(cache.bases, key);
   const record: BaseRecord = {
-    ...{ tarball, tarballSize: Number(state.size), sha256 },
-    ...{ idMap: holder.idMap.key, unpacked: new Date().toISOString() },
+    ...{ tarball, tarballSize: Number(state.size), sha256, idMap: holder.idMap.key },
+    ...{ unpacked: new Date().toISOString(), boot: ownIdentity().boot },
+    ...{ size: unpacked.size, skipped: unpacked.skipped },
   };
   writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  if (!isWhole(folder)) await removeBase(cache, key, holder, log);
   // Marked before the rename, so that there is no moment in which it could be pruned.
-  const user = addUser(fresh);
+  const mark = addUser(fresh);
   try {
-    renameSync(fresh, join(cache.bases, key));
+    renameSync(fresh, folder);
   } catch (error) {
     if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
-    rmSync(join(fresh, 'base.json'));
     await removeLeftovers(cache, holder, log, job.name);
   }
   const base = inUse(cache, key);
-  if (user !== undefined) removeUser(join(cache.bases, key, 'users', basename(user)));
+  if (mark !== undefined) removeUser(join(folder, 'users', basename(mark)));
   if (base === undefined) throw new TestbedError(`the base of ${tarball} was removed at once; try again`);
   return base;
-}
-
-function decompressorOf(tarball: string, fd: number): string | undefined {
-  const header = Buffer.alloc(HEADER_SIZE);
-  const compression = compressionOf(header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0)));
-  if (compression === undefined)
-    throw new TestbedError(`${tarball} is not a tarball; make one with mmdebstrap`);
-  const choice = chooseDecompressor(compression);
-  if (!choice.found) {
-    throw new TestbedError(
-      `${tarball} needs ${choice.program} to be unpacked; install the package ${choice.package}`,
-    );
-  }
-  return choice.command;
-}
-
-export interface KnownBase {
-  readonly key: string;
-  readonly folder: string;
-  readonly record: BaseRecord;
-}
-
-/** The whole bases of the cache. */
-export function readBases(cache: CacheFolder): KnownBase[] {
-  return readdirSync(cache.bases).flatMap((key) => {
-    if (key.startsWith('.')) return [];
-    const folder = join(cache.bases, key);
-    const record = readRecord(join(folder, 'base.json'));
-    return record === undefined ? [] : [{ key, folder, record }];
-  });
-}
-
-function readRecord(path: string): BaseRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is BaseRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const names = ['tarball', 'sha256', 'idMap', 'unpacked'];
-  return (
-    names.every((name) => typeof Reflect.get(value, name) === 'string') &&
-    typeof Reflect.get(value, 'tarballSize') === 'number'
-  );
 }

@@ -146,6 +146,9 @@ function look(what: string, path: string): Stats {
   }
 }
 
+/** A name that says what the content is meant to be; group 1 is what is before its endings. */
+export const TARBALL_NAME = /^([^.].*?)\.t(?:ar(?:\.(?:gz|bz2|xz|zst|lz4|lz))?|gz|bz2?|xz|zst)$/;
+
 /** The newest file NAME.t* in a folder, or, without a name, *-ARCH.t*; undefined if there is none. */
 export function newestTarball(folder: string, name: string | undefined, arch = ''): string | undefined {
   let entries: string[];
@@ -156,7 +159,7 @@ export function newestTarball(folder: string, name: string | undefined, arch = '
   }
   let newest: { path: string; time: number } | undefined;
   for (const entry of entries) {
-    const [, stem] = /^([^.].*?)\.t(?:ar|gz|bz|xz|zst)[a-z0-9.]*$/.exec(entry) ?? [];
+    const [, stem] = TARBALL_NAME.exec(entry) ?? [];
     if (stem === undefined || !(name === undefined ? stem.endsWith(`-${arch}`) : stem === name)) continue;
     const path = join(folder, entry);
     const stats = statSync(path, { throwIfNoEntry: false });

@@ -2,10 +2,11 @@
  * Unpacking a tarball by GNU tar as root of the holder, so that owners, modes, extended attributes, file capabilities and
  * hard links come out as they are in the archive, in terms of the ids of the map.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
-import { type Argv, mustRunHost, spawnHost, textOf } from '../host.ts';
+import { type Argv, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
+import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 
 /** What of the holder (see namespaces/holder.ts) unpacking and deleting need. */
 export interface Inside {
@@ -31,6 +32,8 @@ export interface UnpackOptions {
 export interface Unpacked {
   /** Members that a user namespace may not create: device nodes outside /dev. */
   readonly skipped: readonly string[];
+  /** Bytes of the uncompressed archive, which is about what the tree takes. */
+  readonly size: number;
 }
 
 /**
@@ -39,7 +42,7 @@ export interface Unpacked {
 export async function unpack(holder: Inside, log: Log, options: UnpackOptions): Promise<Unpacked> {
   const { tarball, fd, tree, lock, signal } = options;
   const root = `${holder.inside(tree)}/root`;
-  await mustRunHost(holder.enter(['mkdir', '-m', '755', root]), log, { what: `making a folder in ${tree}` });
+  await mustRun(holder.enter(['mkdir', '-m', '755', root]), log, `making a folder in ${tree}`);
   const argv = holder.enter(tarArgv(root, options.decompressor, holder.idMap.single));
   const tar = await spawnHost(argv, log, {
     stdio: [fd, 'ignore', 'pipe', lock],
@@ -58,9 +61,12 @@ export async function unpack(holder: Inside, log: Log, options: UnpackOptions): 
   const onlyNodes = status === 2 && said.errors.length === 0 && said.skipped.length > 0;
   if (status !== 0 && !onlyNodes) {
     const why = said.errors[0] ?? `tar ended with status ${status}`;
-    throw new TestbedError(`unpacking ${tarball} failed: ${why}; make the tarball anew`);
+    const remedy = why.includes('No space left')
+      ? 'free some, or set XDG_CACHE_HOME'
+      : 'make the tarball anew';
+    throw new TestbedError(`unpacking ${tarball} failed: ${why}; ${remedy}`);
   }
-  return { skipped: said.skipped };
+  return { skipped: said.skipped, size: said.size };
 }
 
 /** The argv of tar for a tarball on stdin; `single`: there is only one id, so owners cannot be kept. */
@@ -68,12 +74,24 @@ export function tarArgv(root: string, decompressor: string | undefined, single: 
   return [
     'tar',
     '--extract',
+    '--totals',
+    single ? '--no-same-owner' : '--same-owner',
+    '--preserve-permissions',
+    ...commonArguments(root, decompressor),
+  ];
+}
+
+/** The argv of tar that compares a tarball on stdin with what it was unpacked to. */
+export function compareArgv(root: string, decompressor: string | undefined): Argv {
+  return ['tar', '--compare', ...commonArguments(root, decompressor)];
+}
+
+function commonArguments(root: string, decompressor: string | undefined): string[] {
+  return [
     '--file=-',
     ...(decompressor === undefined ? [] : [`--use-compress-program=${decompressor}`]),
     `--directory=${root}`,
     '--numeric-owner',
-    single ? '--no-same-owner' : '--same-owner',
-    '--preserve-permissions',
     '--xattrs',
     '--xattrs-include=*',
     // They would steer the testbed's overlay instead of being its files' attributes.
@@ -87,24 +105,51 @@ export function tarArgv(root: string, decompressor: string | undefined, single: 
 }
 
 /** What GNU tar said on stderr in the C locale, told apart: device nodes that may be missing, and true errors. */
-export function readComplaints(words: string): { skipped: string[]; errors: string[] } {
+export function readComplaints(words: string): { skipped: string[]; errors: string[]; size: number } {
   const skipped: string[] = [];
   const errors: string[] = [];
+  let size = 0;
   for (const line of words.split('\n')) {
+    const total = /^Total bytes read: (\d+)/.exec(line)?.[1];
     const node = /^tar: (.*): Cannot mknod: Operation not permitted$/.exec(line)?.[1];
-    if (node !== undefined) skipped.push(node);
+    if (total !== undefined) size = Number(total);
+    else if (node !== undefined) skipped.push(node);
     // The last line sums up; warnings and remarks have no effect on tar's exit status.
     else if (line !== '' && !/^tar: (Exiting with failure status|.*: Warning: |Removing leading )/.test(line))
       errors.push(line);
   }
-  return { skipped, errors };
+  return { skipped, errors, size };
+}
+
+/**
+ * The command that undoes the compression of an open tarball, see compression.ts.
+ * @throws TestbedError when it is none, or when the command is not installed
+ */
+export function decompressorOf(tarball: string, fd: number): string | undefined {
+  const header = Buffer.alloc(HEADER_SIZE);
+  const compression = compressionOf(header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0)));
+  if (compression === undefined)
+    throw new TestbedError(`${tarball} is not a tarball; make one with mmdebstrap`);
+  const choice = chooseDecompressor(compression);
+  if (!choice.found) {
+    throw new TestbedError(
+      `${tarball} needs ${choice.program} to be unpacked; install the package ${choice.package}`,
+    );
+  }
+  return choice.command;
 }
 
 /** Deletes a tree of the map's ids; what of it is not there already is no error. */
 export async function deleteTree(holder: Inside, log: Log, tree: string): Promise<void> {
-  await mustRunHost(holder.enter(['rm', '-rf', '--', `${holder.inside(tree)}/root`]), log, {
-    what: `deleting ${tree}`,
-  });
+  const argv = holder.enter(['rm', '-rf', '--', `${holder.inside(tree)}/root`]);
+  await mustRun(argv, log, `deleting ${tree}`);
+}
+
+/** Not by runHost: loading execa would take longer than the command. */
+async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
+  const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
+  const [{ status }, words] = await Promise.all([child.exited, textOf(child.child.stderr)]);
+  if (status !== 0) throw new TestbedError(`${what} failed: ${words.trim() || `exit status ${status}`}`);
 }
 
 /** How far, 0 to 1, whoever shares the descriptor has read a file of this size. */

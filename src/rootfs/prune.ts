@@ -1,0 +1,94 @@
+/** Keeping the cache of bases within bounds. */
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Log } from '../log.ts';
+import type { CacheFolder } from './cache.ts';
+import { type KnownBase, readBases } from './record.ts';
+import { removeBase, removeLeftovers } from './remove.ts';
+import type { Inside } from './unpack.ts';
+import { livingUsers } from './users.ts';
+
+export interface Limits {
+  /** Milliseconds that an unused base is kept after its last use. */
+  readonly maxAge: number;
+  /** Bytes that all bases may take together, those in use included. */
+  readonly maxSize: number;
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+
+export const DEFAULT_LIMITS: Limits = { maxAge: 30 * DAY, maxSize: 20 * 2 ** 30 };
+
+export interface BaseInfo extends KnownBase {
+  /** Milliseconds since 1970: when a use last began or ended. */
+  readonly lastUsed: number;
+  /** Pids of the processes that use it now. */
+  readonly users: readonly number[];
+}
+
+/** The bases of the cache, the one used last first. */
+export function listBases(cache: CacheFolder): BaseInfo[] {
+  return readBases(cache)
+    .map((base) => {
+      // Looking for users may remove marks, which would count as a use.
+      const lastUsed = statSync(join(base.folder, 'users'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+      return { ...base, lastUsed, users: livingUsers(base.folder) };
+    })
+    .sort((a, b) => b.lastUsed - a.lastUsed);
+}
+
+/** Which of these bases have to go: the old ones, then those used longest ago until the rest fits. Never one in use. */
+export function choosePruned(bases: readonly BaseInfo[], limits: Limits, now: number): BaseInfo[] {
+  const oldestFirst = [...bases].sort((a, b) => a.lastUsed - b.lastUsed);
+  let size = bases.reduce((sum, base) => sum + base.record.size, 0);
+  const pruned: BaseInfo[] = [];
+  for (const base of oldestFirst) {
+    if (base.users.length > 0) continue;
+    if (now - base.lastUsed <= limits.maxAge && size <= limits.maxSize) continue;
+    pruned.push(base);
+    size -= base.record.size;
+  }
+  return pruned;
+}
+
+/** Removes what crashes left and the bases over the limits, and gives those. Bases of other id maps cannot be removed. */
+export async function prune(
+  cache: CacheFolder,
+  holder: Inside,
+  log: Log,
+  limits: Limits,
+  now: number = Date.now(),
+): Promise<BaseInfo[]> {
+  await removeLeftovers(cache, holder, log);
+  const removed: BaseInfo[] = [];
+  for (const base of choosePruned(listBases(cache), limits, now)) {
+    if (base.record.idMap !== holder.idMap.key) continue;
+    if (await removeBase(cache, base.key, holder, log)) removed.push(base);
+  }
+  forgetTarballs(cache);
+  return removed;
+}
+
+/** Drops what is remembered of tarballs that are gone. */
+function forgetTarballs(cache: CacheFolder): void {
+  for (const entry of readdirSync(cache.tarballs)) {
+    // Another process may be writing a file that is not named so yet.
+    if (!entry.endsWith('.json')) continue;
+    const path = join(cache.tarballs, entry);
+    const tarball = rememberedPath(path);
+    if (tarball === undefined || statSync(tarball, { throwIfNoEntry: false }) === undefined) {
+      rmSync(path, { force: true });
+    }
+  }
+}
+
+function rememberedPath(file: string): string | undefined {
+  try {
+    const record: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    const path: unknown =
+      typeof record === 'object' && record !== null ? Reflect.get(record, 'path') : undefined;
+    return typeof path === 'string' ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,367 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { TestbedError, UsageError } from '../../../src/errors.ts';
+import { silentLog } from '../../../src/log.ts';
+import { type Base, useBase } from '../../../src/rootfs/base.ts';
+import { type CacheFolder, openCache } from '../../../src/rootfs/cache.ts';
+import { tryLock, waitLock } from '../../../src/rootfs/lock.ts';
+import { type BaseInfo, choosePruned, listBases, prune } from '../../../src/rootfs/prune.ts';
+import { removeBase } from '../../../src/rootfs/remove.ts';
+import { livingUsers, ownIdentity } from '../../../src/rootfs/users.ts';
+import { fakeHolder } from '../../support/fake-holder.ts';
+import { projectDir } from '../../support/rootfs.ts';
+
+describe('the cache of bases', () => {
+  let folder: string;
+  let cache: CacheFolder;
+  let tarball: string;
+  let children: ChildProcess[];
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'vtu-base-'));
+    cache = openCache({ XDG_CACHE_HOME: folder });
+    tarball = makeTarball('a.tar', 'one');
+    children = [];
+  });
+
+  afterEach(async () => {
+    for (const child of children) {
+      child.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A tarball whose tree has a /bin/sh and a file with this text. */
+  function makeTarball(name: string, text: string): string {
+    const tree = mkdtempSync(join(folder, 'tree-'));
+    mkdirSync(join(tree, 'bin'));
+    writeFileSync(join(tree, 'bin/sh'), '#!/nothing\n', { mode: 0o755 });
+    writeFileSync(join(tree, 'text'), text);
+    execFileSync('tar', ['-cf', join(folder, name), '-C', tree, '.']);
+    return join(folder, name);
+  }
+
+  const use = (path = tarball): Promise<Base> =>
+    useBase({ kind: 'tarball', path }, fakeHolder, cache, silentLog);
+  const textIn = (base: Base) => readFileSync(join(base.path, 'text'), 'utf8');
+  const entries = () => readdirSync(cache.bases);
+
+  it('lies in a private, tagged folder', () => {
+    assert.equal(statSync(cache.path).mode & 0o777, 0o700);
+    assert.match(
+      readFileSync(join(cache.path, 'CACHEDIR.TAG'), 'latin1'),
+      /^Signature: 8a477f597d28d172789f06886806bc55\n/,
+    );
+    chmodSync(cache.path, 0o755);
+    openCache({ XDG_CACHE_HOME: folder });
+    assert.equal(statSync(cache.path).mode & 0o777, 0o700);
+  });
+
+  it('is refused where it cannot be', () => {
+    writeFileSync(join(folder, 'file'), '');
+    assert.throws(() => openCache({ XDG_CACHE_HOME: join(folder, 'file') }), UsageError);
+  });
+
+  it('unpacks a tarball once and finds it again', async () => {
+    const first = await use();
+    assert.equal(textIn(first), 'one');
+    writeFileSync(join(first.path, 'seen'), '');
+    const second = await use();
+    assert.equal(second.path, first.path);
+    assert(existsSync(join(second.path, 'seen')));
+    assert.equal(entries().length, 1);
+    await first.release();
+    await second.release();
+  });
+
+  it('uses a folder as it is', async () => {
+    const base = await useBase({ kind: 'directory', path: folder }, fakeHolder, cache, silentLog);
+    assert.equal(base.path, folder);
+    await base.release();
+    assert.deepEqual(entries(), []);
+  });
+
+  it('notices a changed tarball under the same name, even with the same size and date', async () => {
+    const first = await use();
+    const { atime, mtime } = statSync(tarball);
+    const other = makeTarball('b.tar', 'two');
+    assert.equal(statSync(other).size, statSync(tarball).size);
+    copyFileSync(other, tarball);
+    utimesSync(tarball, atime, mtime);
+    const second = await use();
+    assert.equal(textIn(second), 'two');
+    assert.notEqual(second.path, first.path);
+    renameSync(makeTarball('c.tar', 'six'), tarball);
+    assert.equal(textIn(await use()), 'six');
+    assert.equal(textIn(first), 'one');
+  });
+
+  it('knows the same content under another name or date without unpacking it', async () => {
+    const first = await use();
+    writeFileSync(join(first.path, 'seen'), '');
+    copyFileSync(tarball, join(folder, 'copy.tar'));
+    assert.equal((await use(join(folder, 'copy.tar'))).path, first.path);
+    utimesSync(tarball, 1, 1);
+    assert.equal((await use()).path, first.path);
+    assert(existsSync(join(first.path, 'seen')));
+  });
+
+  it('keeps nothing of what is no root filesystem or no whole tarball', async () => {
+    const bad = join(folder, 'bad.tar');
+    execFileSync('tar', ['-cf', bad, '-C', folder, 'a.tar']);
+    await assert.rejects(
+      use(bad),
+      (error) => error instanceof TestbedError && /no \/bin\/sh/.test(error.message),
+    );
+    const cut = readFileSync(makeTarball('big.tar', 'x'.repeat(100_000))).subarray(0, 60_000);
+    writeFileSync(join(folder, 'cut.tar'), cut);
+    await assert.rejects(use(join(folder, 'cut.tar')), /unpacking .*cut\.tar failed: .*EOF.*; make/);
+    const gz = execFileSync('gzip', ['-c', tarball]);
+    writeFileSync(join(folder, 'cut.tar.gz'), gz.subarray(0, gz.length - 20));
+    await assert.rejects(use(join(folder, 'cut.tar.gz')), /unpacking .* failed/);
+    writeFileSync(join(folder, 'text'), 'text');
+    await assert.rejects(use(join(folder, 'text')), /is not a tarball/);
+    await assert.rejects(use(join(folder, 'none')), /none: ENOENT/);
+    assert.deepEqual(entries(), []);
+    assert.deepEqual(readdirSync(cache.locks), []);
+  });
+
+  it('does not trust a record that is spoilt', async () => {
+    const first = await use();
+    await first.release();
+    writeFileSync(join(first.path, '../../base.json'), '');
+    writeFileSync(join(first.path, 'text'), 'spoilt');
+    assert.equal(textIn(await use()), 'one');
+    assert.equal(entries().length, 1);
+  });
+
+  it('does not trust a base of an earlier boot that was not seen to have settled', async () => {
+    const first = await use();
+    await first.release();
+    const record = join(first.path, '../../base.json');
+    const text = readFileSync(record, 'utf8');
+    writeFileSync(join(first.path, 'text'), 'spoilt');
+    writeFileSync(record, text.replace(ownIdentity().boot, '00000000'));
+    const again = await use();
+    assert.equal(textIn(again), 'one');
+    await again.release();
+    // Unpacked long enough ago, in this boot: from then on it is trusted in any.
+    writeFileSync(join(again.path, 'text'), 'kept');
+    writeFileSync(record, text.replace(/"unpacked":"[^"]*"/, '"unpacked":"2020-01-01T00:00:00.000Z"'));
+    await (await use()).release();
+    writeFileSync(record, text.replace(ownIdentity().boot, '00000000'));
+    assert.equal(textIn(await use()), 'kept');
+  });
+
+  it('ends an unpacking when it is told to', async () => {
+    const ending = new AbortController();
+    ending.abort();
+    const using = useBase({ kind: 'tarball', path: tarball }, fakeHolder, cache, silentLog, ending.signal);
+    await assert.rejects(using, { name: 'AbortError' });
+    assert.deepEqual(entries(), []);
+  });
+
+  describe('with several processes', function () {
+    this.timeout(30_000);
+
+    /** Starts test/support/use-base.ts; `tools` is a folder with programs that go before the usual ones. */
+    function startUser(tools?: string): ChildProcess & { line: Promise<string>; words: () => string } {
+      const child = spawn(
+        process.execPath,
+        ['--import=tsx', join(projectDir, 'test/support/use-base.ts'), tarball],
+        {
+          cwd: projectDir,
+          env: {
+            ...process.env,
+            XDG_CACHE_HOME: folder,
+            PATH: `${tools === undefined ? '' : `${tools}:`}${process.env.PATH ?? ''}`,
+            TOOLS: tools ?? '',
+          },
+          stdio: ['pipe', 'pipe', 'pipe'],
+        },
+      );
+      children.push(child);
+      let words = '';
+      child.stderr.on('data', (chunk) => {
+        words += String(chunk);
+      });
+      const line = new Promise<string>((resolve, reject) => {
+        createInterface({ input: child.stdout }).once('line', resolve);
+        child.once('exit', (code) => reject(new Error(`ended with ${code}: ${words}`)));
+      });
+      line.catch(() => {});
+      return Object.assign(child, { line, words: () => words });
+    }
+
+    /** A tar that unpacks, says so by `TOOLS/started` and its pid, and goes on only when `TOOLS/go` is there. */
+    function slowTar(): string {
+      const tools = join(folder, 'tools');
+      mkdirSync(tools);
+      const tar = execFileSync('sh', ['-c', 'command -v tar'], { encoding: 'utf8' }).trim();
+      writeFileSync(
+        join(tools, 'tar'),
+        `#!/bin/sh\n${tar} "$@" || exit\necho $$ >"$TOOLS/pid"\nmv "$TOOLS/pid" "$TOOLS/started"\nread -r go <"$TOOLS/go"\n`,
+        { mode: 0o755 },
+      );
+      execFileSync('mkfifo', [join(tools, 'go')]);
+      return tools;
+    }
+
+    async function untilThere(path: string): Promise<void> {
+      while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+
+    it('unpacks once when two start at once', async () => {
+      const users = [startUser(), startUser()];
+      const [a, b] = await Promise.all(users.map((user) => user.line));
+      assert.equal(a, b);
+      assert.equal(entries().length, 1);
+      const unpackings = users.filter((user) => user.words().includes('tar --extract'));
+      assert.equal(unpackings.length, 1);
+      assert.equal(listBases(cache)[0]?.users.length, 2);
+      for (const user of users) {
+        user.stdin?.end();
+        await once(user, 'exit');
+      }
+      assert.deepEqual(listBases(cache)[0]?.users, []);
+    });
+
+    it('never takes half a tree of a killed process for whole, and removes it', async () => {
+      const tools = slowTar();
+      const killed = startUser(tools);
+      await untilThere(join(tools, 'started'));
+      const [left] = entries();
+      assert(left !== undefined);
+      assert.match(left, /^\.new-/);
+      killed.kill('SIGKILL');
+      await once(killed, 'exit');
+      // Its tar lives and still writes, so the lock is not free.
+      const lockPath = join(cache.locks, `unpack-${left.slice('.new-'.length)}`);
+      assert.equal(await tryLock(lockPath, silentLog), undefined);
+      let done = false;
+      const using = use().finally(() => {
+        done = true;
+      });
+      await prune(cache, fakeHolder, silentLog, { maxAge: 0, maxSize: 0 });
+      assert.deepEqual(entries(), [left]);
+      assert.equal(done, false);
+      writeFileSync(join(cache.bases, left, 'tree/root/half'), '');
+      process.kill(Number(readFileSync(join(tools, 'started'), 'utf8')), 'SIGKILL');
+      const base = await using;
+      assert.equal(textIn(base), 'one');
+      assert.equal(existsSync(join(base.path, 'half')), false);
+      assert.equal(entries().length, 1);
+      await base.release();
+    });
+
+    it('removes, at the next start, what a killed process left of another tarball', async () => {
+      const tools = slowTar();
+      const killed = startUser(tools);
+      await untilThere(join(tools, 'started'));
+      const other = await use(makeTarball('other.tar', 'other'));
+      await other.release();
+      assert.equal(entries().filter((name) => name.startsWith('.new-')).length, 1);
+      killed.kill('SIGKILL');
+      await once(killed, 'exit');
+      process.kill(Number(readFileSync(join(tools, 'started'), 'utf8')), 'SIGKILL');
+      // The lock is gone once the killed tar is.
+      const [left] = entries().filter((name) => name.startsWith('.new-'));
+      const lock = await waitLock(join(cache.locks, `unpack-${left?.slice(5)}`), silentLog);
+      lock?.release();
+      const warm = await use(join(folder, 'other.tar'));
+      await warm.release();
+      assert.equal(entries().length, 1);
+    });
+
+    it('never prunes a base in use, and forgets users that were killed', async () => {
+      const user = startUser();
+      await user.line;
+      const [base] = listBases(cache);
+      assert.deepEqual(base?.users, [user.pid]);
+      assert.deepEqual(await prune(cache, fakeHolder, silentLog, { maxAge: -1, maxSize: 0 }), []);
+      assert.equal(await removeBase(cache, base?.key ?? '', fakeHolder, silentLog), false);
+      user.kill('SIGKILL');
+      await once(user, 'exit');
+      const removed = await prune(cache, fakeHolder, silentLog, { maxAge: -1, maxSize: 0 });
+      assert.deepEqual(
+        removed.map(({ key }) => key),
+        [base?.key],
+      );
+      assert.deepEqual(entries(), []);
+    });
+  });
+
+  it('takes a mark of another boot, or of a pid that is somebody else now, for nobody', async () => {
+    const base = await use();
+    const bases = join(base.path, '../..');
+    await base.release();
+    const { pid, started, namespace, boot } = ownIdentity();
+    for (const [name, users] of [
+      [`${pid}.${started}.${namespace}.00000000.1`, []],
+      [`${pid}.1.${namespace}.${boot}.1`, []],
+      [`${pid}.${started}.${namespace}.${boot}.9`, [pid]],
+      // Of another pid namespace: nobody can look, so it is believed for a day.
+      [`77.1.1.${boot}.1`, [77]],
+    ] as const) {
+      writeFileSync(join(bases, 'users', name), '');
+      assert.deepEqual(livingUsers(bases), users, name);
+      rmSync(join(bases, 'users', name), { force: true });
+    }
+    const old = join(bases, 'users', `77.1.1.${boot}.1`);
+    writeFileSync(old, '');
+    utimesSync(old, 1, 1);
+    assert.deepEqual(livingUsers(bases), []);
+  });
+
+  it('prunes by age, then by size, what was used longest ago', () => {
+    const info = (key: string, lastUsed: number, size: number, users: number[] = []): BaseInfo => ({
+      key,
+      folder: key,
+      lastUsed,
+      users,
+      record: {
+        ...{ tarball: key, tarballSize: 0, sha256: '', idMap: '', unpacked: '', boot: '' },
+        ...{ size, skipped: [] },
+      },
+    });
+    const bases = [info('new', 90, 10), info('used', 1, 10, [1]), info('mid', 50, 10), info('old', 5, 10)];
+    const pruned = (maxAge: number, maxSize: number) =>
+      choosePruned(bases, { maxAge, maxSize }, 100).map(({ key }) => key);
+    assert.deepEqual(pruned(1000, 1000), []);
+    assert.deepEqual(pruned(60, 1000), ['old']);
+    assert.deepEqual(pruned(1000, 29), ['old', 'mid']);
+    assert.deepEqual(pruned(1000, 0), ['old', 'mid', 'new']);
+  });
+
+  it('forgets tarballs that are gone', async () => {
+    appendFileSync(tarball, '');
+    utimesSync(tarball, 1, 1);
+    await (await use()).release();
+    // Read while its change could still go unnoticed, it was not remembered.
+    const base = await use();
+    await base.release();
+    rmSync(tarball);
+    await prune(cache, fakeHolder, silentLog, { maxAge: 1e12, maxSize: 1e12 });
+    assert.deepEqual(readdirSync(cache.tarballs), []);
+  });
+});
