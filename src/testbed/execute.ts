@@ -100,6 +100,22 @@ export async function runCommand(
   }
 }
 
+/** The same process, but a SIGKILL ends all that it started, and it counts as exited only then. */
+export function wholeTree(root: HostProcess): HostProcess {
+  let ending: Promise<void> | undefined;
+  return {
+    ...root,
+    exited: root.exited.then(async (status) => {
+      await ending;
+      return status;
+    }),
+    kill: (signal) => {
+      if (signal === 'SIGKILL') ending ??= endTree(root);
+      else root.kill(signal);
+    },
+  };
+}
+
 /** Kills a command's process tree, again and again until nothing of it runs, also what forks meanwhile. */
 export async function endTree(root: HostProcess): Promise<void> {
   for (;;) {

@@ -1,7 +1,9 @@
 /** The open testbed: the order of the steps of open, run, copy, revert and close. */
+import { type CopyOptions, copyIn, copyOut } from '../copy/copy.ts';
 import { TestbedError } from '../errors.ts';
 import type { Argv, HostProcess, StdioList } from '../host.ts';
-import { executeCommand, runCommand, startCommand, type Target } from './execute.ts';
+import { startProgress } from '../progress.ts';
+import { executeCommand, runCommand, startCommand, type Target, wholeTree } from './execute.ts';
 import type { Incarnation, Provider } from './provider.ts';
 import type { OpenTestbed, RunOptions, RunResult } from './types.ts';
 
@@ -34,17 +36,41 @@ export class Testbed implements OpenTestbed {
     return runCommand(this.#target(), argv, options, this.#provider.log);
   }
 
-  /** Starts a command with descriptors of the caller's choice; for the copying. */
-  start(argv: Argv, stdio: StdioList): Promise<HostProcess> {
-    return startCommand(this.#target(), argv, stdio, this.#provider.log);
+  /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
+  async start(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+    return wholeTree(await startCommand(this.#target(), argv, stdio, this.#provider.log));
   }
 
-  async copyIn(_hostPath: Buffer, _testbedPath: Buffer): Promise<void> {
-    throw new TestbedError('not yet');
+  copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {
+    return this.#copy(`copying ${hostPath} into the testbed`, (options) =>
+      copyIn(this, hostPath, testbedPath, options),
+    );
   }
 
-  async copyOut(_testbedPath: Buffer, _hostPath: Buffer): Promise<void> {
-    throw new TestbedError('not yet');
+  copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void> {
+    return this.#copy(`copying ${testbedPath} out of the testbed`, (options) =>
+      copyOut(this, testbedPath, hostPath, options),
+    );
+  }
+
+  /** A copy with this testbed's limits, and its progress shown to a person. */
+  async #copy(what: string, copy: (options: CopyOptions) => Promise<void>): Promise<void> {
+    const { options, log } = this.#provider;
+    let copied = '';
+    const shown = startProgress(what, { note: () => copied });
+    try {
+      await copy({
+        log,
+        timeout: options.copyTimeout,
+        ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
+        ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
+        progress: (bytes, files) => {
+          copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
+        },
+      });
+    } finally {
+      shown.done();
+    }
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
