@@ -84,6 +84,7 @@ export class Holder {
 
   /** Ends holder and stage, and resolves when both are reaped. */
   async stop(): Promise<void> {
+    this.#stage.child.ref();
     this.#lifeline.destroy();
     await this.#stage.exited;
   }

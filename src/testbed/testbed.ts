@@ -3,6 +3,7 @@ import { type CopyOptions, copyIn, copyOut } from '../copy/copy.ts';
 import { TestbedError } from '../errors.ts';
 import type { Argv, HostProcess, StdioList } from '../host.ts';
 import { startProgress } from '../progress.ts';
+import { scriptPath } from '../scripts.ts';
 import { executeCommand, runCommand, startCommand, type Target, wholeTree } from './execute.ts';
 import type { Incarnation, Provider } from './provider.ts';
 import type { OpenTestbed, RunOptions, RunResult } from './types.ts';
@@ -78,6 +79,7 @@ export class Testbed implements OpenTestbed {
     // Not in a session of its own: job control wants the terminal to be the controlling one.
     const { spawnHost } = await import('../host.ts');
     const argv: Argv = [
+      ...(['/bin/sh', scriptPath('on-host', 'foreground.sh')] as const),
       ...executeCommand(target, { cwd: directory, env, keepTerm: true }),
       ...['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'],
     ];
