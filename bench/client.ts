@@ -71,7 +71,7 @@ export class VirtServer {
 /** Runs a program to its end and gives the milliseconds; a status other than 0 is an error. */
 export async function timeProgram(
   argv: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
+  caller: Caller = { env: process.env },
 ): Promise<number> {
   const [file = '', ...args] = argv;
   const begin = performance.now();

@@ -57,7 +57,7 @@ function serverPeers(image: string): ServerPeer[] {
   const ours: ServerPeer = {
     name: OURS,
     argv: [program, '--tarball', image],
-    env: process.env,
+    caller,
     caches: true,
   };
   const peer = '/usr/bin/autopkgtest-virt-unshare';
