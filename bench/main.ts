@@ -32,7 +32,8 @@ const parts = new Set(values.only.split(','));
 const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bench-'));
 const results = new Results();
-const program = resolve(import.meta.dirname, '../bin/virt-ts-unshare');
+// A place where the user of the servers can reach it.
+const program = process.env.BENCH_PROGRAM ?? resolve(import.meta.dirname, '../bin/virt-ts-unshare');
 
 /** The user named by --user, for the servers; root stays for the tools that need it. */
 function callerOf(name: string | undefined): Caller {
