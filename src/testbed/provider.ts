@@ -9,6 +9,7 @@ import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
 import { type Base, useBase } from '../rootfs/base.ts';
+import { provideRoot } from '../rootfs/build.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
@@ -53,6 +54,8 @@ export class Provider implements TestbedProvider {
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
   readonly #open = new Set<Testbed>();
+  /** Ends the building or unpacking of a root filesystem. */
+  readonly #ending = new AbortController();
 
   constructor(options: TestbedOptions, log: Log) {
     this.options = options;
@@ -82,6 +85,7 @@ export class Provider implements TestbedProvider {
   }
 
   async dispose(): Promise<void> {
+    this.#ending.abort();
     await Promise.allSettled([...this.#open].map((testbed) => testbed.close()));
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
@@ -142,8 +146,8 @@ export class Provider implements TestbedProvider {
     if (options.scratch.kind === 'directory' && options.scratch.create === true) {
       mkdirSync(scratchFolder, { recursive: true });
     }
-    const source = chooseRoot(options.root, process.env);
-    if (source.kind === 'build') throw new TestbedError('no root filesystem; give --tarball or --rootfs');
+    const { signal } = this.#ending;
+    const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);
     const sources = [
       cache.bases,
       scratchFolder,
@@ -153,7 +157,7 @@ export class Provider implements TestbedProvider {
     const holder = await Holder.start(this.#idMap, sources, log);
     try {
       const [base] = await Promise.all([
-        useBase(source, holder, cache, log),
+        useBase(source, holder, cache, log, signal),
         sweepScratch(scratchFolder, holder, log),
       ]);
       const baseInside = holder.inside(base.path);
