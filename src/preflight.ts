@@ -6,6 +6,7 @@ import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs
 import { dirname } from 'node:path';
 import { codeOf, messageOf, UsageError } from './errors.ts';
 import { findProgram } from './namespaces/caller.ts';
+import { checkOutside } from './network/outside.ts';
 import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 
@@ -38,6 +39,7 @@ export function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessE
       );
     }
   }
+  if (network === 'private') checkOutside(options);
 }
 
 function look(what: string, path: string): Stats {

@@ -14,12 +14,12 @@ shift 6
 umask 022
 cd "$skeleton"
 
-mkdir dev dev/pts dev/shm etc proc run sys tmp
+mkdir dev dev/net dev/pts dev/shm etc proc run sys tmp
 chmod 1777 tmp
 mkdir ".$scratch"
 # Why 777: see "open" in protocol.md.
 chmod 777 ".$scratch"
-for node in null zero full random urandom tty console; do
+for node in null zero full random urandom tty console net/tun; do
 	: >"dev/$node"
 done
 ln -s pts/ptmx dev/ptmx

@@ -1,6 +1,6 @@
 /** What all testbeds of one server share: id maps, stage and holder, the base and the skeleton. Made once, ahead of need. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -8,8 +8,10 @@ import { readCaller } from '../namespaces/caller.ts';
 import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
+import type { Connection, Connector } from '../network/connector.ts';
+import { outsideConnector } from '../network/outside.ts';
+import { hostResolver } from '../network/resolver.ts';
 import { type Base, useBase } from '../rootfs/base.ts';
-import { provideRoot } from '../rootfs/build.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
@@ -25,7 +27,7 @@ import {
 import { Testbed } from './testbed.ts';
 import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
 
-const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
 /** Account made in a base that has no user of its own with an id from 1000 on. */
 const NORMAL_USER = 'user';
 
@@ -37,12 +39,14 @@ interface Prepared {
   readonly layers: readonly string[];
   readonly mounts: readonly Mount[];
   readonly normalUser: string | undefined;
+  readonly connector: Connector;
 }
 
 /** A running set of namespaces with its upper layer: all that one open or revert makes. */
 export interface Incarnation {
   readonly instance: Instance;
   readonly upper: Upper;
+  readonly connection: Connection | undefined;
 }
 
 export class Provider implements TestbedProvider {
@@ -54,8 +58,6 @@ export class Provider implements TestbedProvider {
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
   readonly #open = new Set<Testbed>();
-  /** Ends the building or unpacking of a root filesystem. */
-  readonly #ending = new AbortController();
 
   constructor(options: TestbedOptions, log: Log) {
     this.options = options;
@@ -85,7 +87,6 @@ export class Provider implements TestbedProvider {
   }
 
   async dispose(): Promise<void> {
-    this.#ending.abort();
     await Promise.allSettled([...this.#open].map((testbed) => testbed.close()));
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
@@ -93,9 +94,21 @@ export class Provider implements TestbedProvider {
     await prepared?.holder.stop();
   }
 
-  /** Makes fresh namespaces over a fresh upper layer. */
+  /** Makes fresh namespaces over a fresh upper layer, and connects them. */
   async incarnate(): Promise<Incarnation> {
     const prepared = await this.#prepare();
+    const { instance, upper } = await this.#startOver(prepared);
+    try {
+      const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
+      return { instance, upper, connection };
+    } catch (error) {
+      await instance.stop();
+      await upper.remove();
+      throw error;
+    }
+  }
+
+  async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
     this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
     if (this.#scratch.kind === 'tmpfs') {
       const upper = memoryUpper(this.#scratch.size);
@@ -146,8 +159,9 @@ export class Provider implements TestbedProvider {
     if (options.scratch.kind === 'directory' && options.scratch.create === true) {
       mkdirSync(scratchFolder, { recursive: true });
     }
-    const { signal } = this.#ending;
-    const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);
+    const connector = connectorFor(options, log);
+    const source = chooseRoot(options.root, process.env);
+    if (source.kind === 'build') throw new TestbedError('no root filesystem; give --tarball or --rootfs');
     const sources = [
       cache.bases,
       scratchFolder,
@@ -157,11 +171,11 @@ export class Provider implements TestbedProvider {
     const holder = await Holder.start(this.#idMap, sources, log);
     try {
       const [base] = await Promise.all([
-        useBase(source, holder, cache, log, signal),
+        useBase(source, holder, cache, log),
         sweepScratch(scratchFolder, holder, log),
       ]);
       const baseInside = holder.inside(base.path);
-      const { normalUser, mountPoints } = await this.#fillSkeleton(holder, baseInside);
+      const { normalUser, mountPoints } = await this.#fillSkeleton(holder, baseInside, connector);
       const mounts = [
         ...kernelMounts({
           ownNetwork: options.network !== 'host',
@@ -172,7 +186,15 @@ export class Provider implements TestbedProvider {
           bindMount(holder.inside(bind.outside), mountPoints[index] ?? bind.inside),
         ),
       ];
-      return { holder, base, scratchFolder, layers: ['/mnt/skeleton', baseInside], mounts, normalUser };
+      return {
+        holder,
+        base,
+        scratchFolder,
+        layers: ['/mnt/skeleton', baseInside],
+        mounts,
+        normalUser,
+        connector,
+      };
     } catch (error) {
       await holder.stop();
       throw error;
@@ -182,12 +204,13 @@ export class Provider implements TestbedProvider {
   async #fillSkeleton(
     holder: Holder,
     base: string,
+    connector: Connector,
   ): Promise<{ normalUser: string | undefined; mountPoints: string[] }> {
     const { options, log } = this;
     const text = await mustRunHost(
       holder.enter([
         ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
-        ...[base, '/mnt/skeleton', this.scratchDirectory, this.hostname, resolvConf(options.network)],
+        ...[base, '/mnt/skeleton', this.scratchDirectory, this.hostname, connector.resolvConf],
         this.#idMap.single ? '' : NORMAL_USER,
         ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
       ]),
@@ -199,13 +222,15 @@ export class Provider implements TestbedProvider {
   }
 }
 
-/** What name resolution the testbed gets: the host's own, where it shares the host's network. */
-function resolvConf(network: TestbedOptions['network']): string {
-  if (network === 'none') return '';
-  try {
-    return readFileSync('/etc/resolv.conf', 'utf8');
-  } catch {
-    return '';
+/** How the testbed is connected, and what name resolution that gives it. */
+function connectorFor({ network, publish }: TestbedOptions, log: Log): Connector {
+  switch (network) {
+    case 'host':
+      return { resolvConf: hostResolver(), connect: undefined };
+    case 'none':
+      return { resolvConf: '', connect: undefined };
+    case 'private':
+      return outsideConnector({ publish }, log);
   }
 }
 

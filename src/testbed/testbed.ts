@@ -89,8 +89,13 @@ export class Testbed implements OpenTestbed {
 
   async revert(): Promise<void> {
     const old = this.#take('revert');
-    // The new one may be made while the old one ends; nothing is shared but the read-only base.
-    const [fresh, ended] = await Promise.allSettled([this.#provider.incarnate(), end(old)]);
+    // Addresses and published ports are free only when the old one is gone.
+    if (old.connection !== undefined) await end(old);
+    // Else the new one may be made while the old one ends; nothing is shared but the read-only base.
+    const [fresh, ended] = await Promise.allSettled([
+      this.#provider.incarnate(),
+      old.connection === undefined ? end(old) : undefined,
+    ]);
     if (fresh.status === 'fulfilled') this.#incarnation = fresh.value;
     if (ended.status === 'rejected') throw ended.reason;
     if (fresh.status === 'rejected') throw fresh.reason;
@@ -123,7 +128,8 @@ export class Testbed implements OpenTestbed {
   }
 }
 
-async function end({ instance, upper }: Incarnation): Promise<void> {
+async function end({ instance, upper, connection }: Incarnation): Promise<void> {
+  await connection?.end();
   await instance.stop();
   await upper.remove();
 }

@@ -1,0 +1,18 @@
+/** What the testbed layer knows of networks: how a network namespace is connected after pid 1 stands, and let go of. */
+import type { Holder } from '../namespaces/holder.ts';
+
+/** Interfaces and helper processes of one set of namespaces. */
+export interface Connection {
+  /** Resolves when every interface and helper process is verified gone; to be called before pid 1 is ended. */
+  end(): Promise<void>;
+}
+
+export interface Connector {
+  /** Text for /etc/resolv.conf. */
+  readonly resolvConf: string;
+  /**
+   * Connects the network namespace of a process that was started in the holder; undefined: nothing has to be.
+   * @throws TestbedError
+   */
+  readonly connect: ((holder: Holder, pid: number) => Promise<Connection>) | undefined;
+}

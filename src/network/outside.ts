@@ -1,0 +1,136 @@
+/**
+ * Outside access for a testbed with a network namespace of its own: pasta, or slirp4netns where pasta is missing,
+ * which carry its packets through ordinary sockets of the host.
+ */
+import { accessSync, constants } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { messageOf, TestbedError, UsageError } from '../errors.ts';
+import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
+import type { Log } from '../log.ts';
+import { findProgram } from '../namespaces/caller.ts';
+import type { Holder } from '../namespaces/holder.ts';
+import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
+import { scriptText } from '../scripts.ts';
+import type { Connection, Connector } from './connector.ts';
+import { parsePublish, pastaPorts } from './publish.ts';
+import { hostResolver, privateResolver } from './resolver.ts';
+
+export interface OutsideOptions {
+  /** As `parsePublish` reads them. */
+  readonly publish: readonly string[];
+  /** Name of the interface in the testbed. Default: eth0. */
+  readonly interfaceName?: string;
+}
+
+/** slirp4netns(1): where its own resolver listens. */
+const SLIRP_RESOLVER = '10.0.2.3';
+
+/**
+ * Whether outside access can be had, by cheap looks at the host.
+ * @throws UsageError that names what is missing
+ */
+export function checkOutside({ publish }: OutsideOptions): void {
+  const published = publish.map(parsePublish);
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+  } catch (cause) {
+    throw new UsageError(
+      `a private network needs /dev/net/tun, which cannot be opened (${messageOf(cause)}); as root: modprobe tun; chmod 666 /dev/net/tun`,
+      { cause },
+    );
+  }
+  if (findProgram('pasta') !== undefined) return;
+  if (findProgram('slirp4netns') === undefined) {
+    throw new UsageError(
+      'a private network needs pasta; install the package passt (or slirp4netns), or take --network=none',
+    );
+  }
+  if (published.length > 0) throw new UsageError('slirp4netns publishes no ports; install the package passt');
+}
+
+/**
+ * Chooses the program.
+ * @throws UsageError as `checkOutside` does
+ */
+export function outsideConnector(options: OutsideOptions, log: Log): Connector {
+  checkOutside(options);
+  const name = options.interfaceName ?? 'eth0';
+  if (findProgram('pasta') === undefined) {
+    const slirp: Argv = [
+      ...(['slirp4netns', '--configure', '--mtu=65520', '--disable-host-loopback', '--enable-ipv6'] as const),
+      ...['--ready-fd=4', '--netns-type=path', 'NETNS', name],
+    ];
+    return {
+      resolvConf: `nameserver ${SLIRP_RESOLVER}\n`,
+      connect: (holder, pid) => Outside.start(holder, pid, slirp, log),
+    };
+  }
+  const { text, forward } = privateResolver(hostResolver(), hostAddresses());
+  const pasta: Argv = [
+    ...(['pasta', '--quiet', '--config-net', '--netns', 'NETNS', '--netns-only'] as const),
+    // The gateway's address would lead to the host's own loopback, where unprotected services listen.
+    ...['--ns-ifname', name, '--no-map-gw', '--no-dhcp', '--no-dhcpv6', '--no-ra'],
+    ...pastaPorts(options.publish.map(parsePublish)),
+    ...forward.flatMap((address) => ['--dns-forward', address]),
+  ];
+  return { resolvConf: text, connect: (holder, pid) => Outside.start(holder, pid, pasta, log) };
+}
+
+/** The process that keeps pasta or slirp4netns. */
+class Outside implements Connection {
+  readonly #keeper: HostProcess;
+  readonly #lifeline: ReturnType<typeof lifelineOf>;
+
+  private constructor(keeper: HostProcess, lifeline: ReturnType<typeof lifelineOf>) {
+    this.#keeper = keeper;
+    this.#lifeline = lifeline;
+  }
+
+  static async start(holder: Holder, pid: number, argv: Argv, log: Log): Promise<Outside> {
+    const keeper = await spawnHost(
+      holder.enter([
+        ...(['unshare', '--pid', '--fork', '--kill-child', '--'] as const),
+        ...['sh', '-c', scriptText('on-host', 'outside.sh'), 'outside', String(pid), ...argv],
+      ]),
+      log,
+      {
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin` },
+        cleanEnv: true,
+        detached: true,
+      },
+    );
+    const outside = new Outside(keeper, lifelineOf(keeper));
+    const complaints = textOf(keeper.child.stderr);
+    if ((await firstLine(keeper.child.stdout)) !== 'ready') {
+      await outside.end();
+      throw new TestbedError(
+        `${argv[0]} did not connect the testbed with the outside: ${words(await complaints)}; --network=none does without`,
+      );
+    }
+    keeper.child.stderr?.destroy();
+    keeper.child.unref();
+    return outside;
+  }
+
+  /** The keeper is pid 1 of all its helpers, so its end is theirs. */
+  async end(): Promise<void> {
+    this.#keeper.child.ref();
+    this.#lifeline.destroy();
+    await this.#keeper.exited;
+  }
+}
+
+/** pasta complains about a missing syslog before each line of its own. */
+function words(complaints: string): string {
+  const lines = complaints
+    .split('\n')
+    .filter((line) => line !== '' && !/^Failed to send \d+ bytes/.test(line));
+  return lines.join(' ').trim() || 'it said nothing';
+}
+
+function hostAddresses(): Set<string> {
+  return new Set(
+    Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+  );
+}

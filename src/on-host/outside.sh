@@ -1,0 +1,34 @@
+#!/bin/sh
+# Keeps the program that connects a testbed's network namespace with the host's network. Runs on the host's tools as root
+# of the holder, as pid 1 of a pid namespace of its own: when it ends, all that it started ends with it, and only then does
+# the kernel let its parent reap it.
+#
+# argv: PID PROGRAM [ARGUMENT]...   PID: the testbed's pid 1 as the host sees it; an argument NETNS is replaced by the path
+#                                   of its network namespace
+# descriptor 3: the lifeline
+# stdout: "ready" once the network is configured, or "failed"; stderr: the program's complaints
+set -eu
+
+pid=$1
+shift
+
+# pasta gives up most capabilities before it opens the namespace, and may then not look into the /proc/PID of a process that
+# has them all. So a process without any stands in the namespace. It is also the one that watches the lifeline.
+# shellcheck disable=SC2016
+nsenter --net="/proc/$pid/ns/net" setpriv --bounding-set=-all --inh-caps=-all \
+	sh -c 'read -r stat </proc/self/stat; echo "${stat%% *}"; exec cat <&3 >/dev/null 2>&1' | {
+	read -r anchor
+	for word; do
+		shift
+		[ "$word" != NETNS ] || word=/proc/$anchor/ns/net
+		set -- "$@" "$word"
+	done
+	case $1 in
+	# Goes to the background once all is configured.
+	pasta) "$@" 3<&- >&2 && echo ready || echo failed ;;
+	# Stays in the foreground, and writes a "1" to descriptor 4 once all is configured.
+	slirp4netns)
+		{ "$@" 3<&- 4>&1 >&2 & } | if [ "$(head -c 1)" = 1 ]; then echo ready; else echo failed; fi
+		;;
+	esac
+}
