@@ -12,6 +12,7 @@ import type { Connection, Connector } from '../network/connector.ts';
 import { outsideConnector } from '../network/outside.ts';
 import { hostResolver } from '../network/resolver.ts';
 import { type Base, useBase } from '../rootfs/base.ts';
+import { provideRoot } from '../rootfs/build.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
@@ -58,6 +59,8 @@ export class Provider implements TestbedProvider {
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
   readonly #open = new Set<Testbed>();
+  /** Ends the building or unpacking of a root filesystem. */
+  readonly #ending = new AbortController();
 
   constructor(options: TestbedOptions, log: Log) {
     this.options = options;
@@ -87,6 +90,7 @@ export class Provider implements TestbedProvider {
   }
 
   async dispose(): Promise<void> {
+    this.#ending.abort();
     await Promise.allSettled([...this.#open].map((testbed) => testbed.close()));
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
@@ -160,8 +164,8 @@ export class Provider implements TestbedProvider {
       mkdirSync(scratchFolder, { recursive: true });
     }
     const connector = connectorFor(options, log);
-    const source = chooseRoot(options.root, process.env);
-    if (source.kind === 'build') throw new TestbedError('no root filesystem; give --tarball or --rootfs');
+    const { signal } = this.#ending;
+    const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);
     const sources = [
       cache.bases,
       scratchFolder,
@@ -171,7 +175,7 @@ export class Provider implements TestbedProvider {
     const holder = await Holder.start(this.#idMap, sources, log);
     try {
       const [base] = await Promise.all([
-        useBase(source, holder, cache, log),
+        useBase(source, holder, cache, log, signal),
         sweepScratch(scratchFolder, holder, log),
       ]);
       const baseInside = holder.inside(base.path);
