@@ -9,3 +9,16 @@ export async function waitUntil(condition: () => boolean, limit: number): Promis
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
+
+/** Whether a promise resolves within `limit` ms; the waiting itself leaves nothing behind that keeps the program running. */
+export async function within(promise: Promise<unknown>, limit: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), limit);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -34,10 +34,9 @@ export async function copyTreeIn(
           ],
           ['pipe', 'pipe', 'pipe'],
         ),
-        'testbed',
       );
       const dialect = await dialectOf(unpacking);
-      const packing = ends.add(await packTree(directory, options.log), 'host');
+      const packing = ends.add(await packTree(directory, options.log));
       await Promise.all([send(packing, unpacking, dialect, progress), arrived(unpacking)]);
     } finally {
       progress.end();

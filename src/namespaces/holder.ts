@@ -8,8 +8,13 @@ import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { scriptText } from '../scripts.ts';
+import { within } from '../wait.ts';
 import { type IdMaps, mapArguments, mapText } from './idmap.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
+import { commandLine, treeOf } from './processes.ts';
+
+/** Milliseconds for the end of stage and holder; stage.sh itself gives up on what cannot be killed after 2 s. */
+const END_LIMIT = 5_000;
 
 export class Holder {
   readonly idMap: IdMaps;
@@ -82,11 +87,16 @@ export class Holder {
     return ['nsenter', '-t', String(this.pid), '-U', '-m', '--', ...argv];
   }
 
-  /** Ends holder and stage, and resolves when both are reaped. */
+  /**
+   * Ends holder and stage and whatever still runs in the holder's user namespace, and resolves when all are gone.
+   * @throws TestbedError that names what is left when that takes longer than 5 s
+   */
   async stop(): Promise<void> {
     this.#stage.child.ref();
     this.#lifeline.destroy();
-    await this.#stage.exited;
+    if (await within(this.#stage.exited, END_LIMIT)) return;
+    const left = treeOf(this.#stage.pid).map((pid) => `${pid} (${commandLine(pid)})`);
+    throw new TestbedError(`the holder of the testbeds does not end: ${left.join(', ')}; end them by hand`);
   }
 }
 

@@ -5,17 +5,11 @@ import { TestbedError } from '../errors.ts';
 import { type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { scriptText } from '../scripts.ts';
-import { waitUntil } from '../wait.ts';
+import { waitUntil, within } from '../wait.ts';
 import type { Holder } from './holder.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
-import {
-  commandLine,
-  membersOf,
-  namespaceOf,
-  type ProcessState,
-  processState,
-  signalProcess,
-} from './processes.ts';
+import { commandLine, type ProcessState, runs, signalProcess } from './processes.ts';
+import { Traces } from './traces.ts';
 
 export interface InstanceOptions {
   readonly hostname: string;
@@ -28,8 +22,12 @@ export interface InstanceOptions {
   readonly copy: readonly string[];
 }
 
+/** Milliseconds before somebody is looked for who keeps dead namespaces from going. */
+const PATIENCE = 100;
 /** Milliseconds for the end of what is dead already; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
+/** Milliseconds for the mounts, when no process is left whose end could free them. */
+const MOUNT_LIMIT = 3_000;
 
 export class Instance {
   /** Host pid of pid 1. */
@@ -39,19 +37,22 @@ export class Instance {
   readonly #unshare: HostProcess;
   readonly #lifeline: Duplex;
   readonly #log: Log;
-  readonly #mountNamespace: string | undefined;
-  #dead = false;
+  readonly #traces: Traces;
 
-  private constructor(pid: number, startTime: string, unshare: HostProcess, lifeline: Duplex, log: Log) {
+  private constructor(
+    pid: number,
+    startTime: string,
+    unshare: HostProcess,
+    lifeline: Duplex,
+    traces: Traces,
+    log: Log,
+  ) {
     this.pid = pid;
     this.startTime = startTime;
     this.#unshare = unshare;
     this.#lifeline = lifeline;
+    this.#traces = traces;
     this.#log = log;
-    this.#mountNamespace = namespaceOf(pid, 'mnt');
-    void unshare.exited.then(() => {
-      this.#dead = true;
-    });
   }
 
   /** @throws TestbedError with the words of the tool that failed */
@@ -79,6 +80,8 @@ export class Instance {
       const ready = /^ready (\d+) (\d+)$/.exec(line);
       if (ready?.[1] === undefined || ready[2] === undefined) {
         lifeline.destroy();
+        // What has said something else than that it is ready may go on for ever.
+        unshare.kill('SIGKILL');
         await unshare.exited;
         const words = [line, await complaints].join(' ').trim();
         throw new TestbedError(
@@ -87,7 +90,10 @@ export class Instance {
       }
       unshare.child.stderr?.destroy();
       unshare.child.unref();
-      return new Instance(Number(ready[1]), ready[2], unshare, lifeline, log);
+      const pid = Number(ready[1]);
+      // A plain copy on a disk has no file system of its own as its root.
+      const ownFileSystem = options.copy.length > 0 && options.upper.startsWith('/') ? '/dev/pts' : '';
+      return new Instance(pid, ready[2], unshare, lifeline, new Traces(pid, ownFileSystem), log);
     } finally {
       closeSync(root);
     }
@@ -95,71 +101,65 @@ export class Instance {
 
   /** False once pid 1 has ended, for whatever reason. */
   get alive(): boolean {
-    return !this.#dead && processState(this.pid)?.startTime === this.startTime;
-  }
-
-  /** Resolves when pid 1 has ended and been reaped, and with it every process inside. */
-  get ended(): Promise<unknown> {
-    return this.#unshare.exited;
+    return runs(this);
   }
 
   /**
-   * Ends pid 1 and waits for the proof that nothing is left: the kernel lets the parent reap it only after every other
-   * member of the pid namespace is dead and reaped. Then the processes that entered from outside (nsenter, waiting for a
-   * child that is no more) have to let go of the mount namespace too, and with its last process the kernel frees its mounts.
+   * Ends pid 1 and waits for two proofs that nothing is left. Processes: the kernel lets the parent reap pid 1 only after
+   * every other member of the pid namespace is dead and reaped. Mounts: the kernel says when the root file system is
+   * unmounted for good, that is, when whoever had entered the mount namespace has left it too.
    * @throws TestbedError that names what is left when that takes longer than 30 s
    */
   async stop(): Promise<void> {
     this.#unshare.child.ref();
-    const entered = this.#entered();
     if (this.alive) signalProcess(this.pid, 'SIGKILL');
     this.#lifeline.destroy();
-    const late = await Promise.race([this.ended.then(() => false), after(500).then(() => true)]);
-    if (late) await this.#unblock(entered);
-    // Asked of the processes, not of the namespace: its number is given to the next one at once.
-    if (!(await waitUntil(() => entered.every((one) => !runs(one)), END_LIMIT))) throw this.#left(entered);
-  }
-
-  /** Who is in the mount namespace while pid 1 still keeps it from being another's. */
-  #entered(): ProcessState[] {
-    const namespace = this.#mountNamespace;
-    if (namespace === undefined || !this.alive) return [];
-    return membersOf('mnt', namespace).flatMap((pid) => processState(pid) ?? []);
-  }
-
-  /**
-   * A dead process whose parent is outside and does not reap it (an nsenter that somebody has stopped) holds up pid 1: end
-   * those that came in by nsenter.
-   */
-  async #unblock(entered: readonly ProcessState[]): Promise<void> {
-    const end = performance.now() + END_LIMIT;
-    while (!this.#dead) {
-      if (performance.now() > end) throw this.#left(entered);
-      for (const one of entered) {
-        if (one.pid === this.#unshare.pid || one.pid === this.pid || !runs(one)) continue;
-        this.#log.debug(`ending ${one.pid} (${commandLine(one.pid)}), which holds up the end of the testbed`);
-        signalProcess(one.pid, 'SIGCONT');
-        signalProcess(one.pid, 'SIGKILL');
-      }
-      await Promise.race([this.ended, after(20)]);
+    try {
+      const gone = Promise.all([this.#unshare.exited, this.#traces.unmounted]);
+      if (!(await within(gone, PATIENCE))) await this.#hunt(gone);
+      // Only after somebody has killed its parent can pid 1 be there still.
+      if (!(await waitUntil(() => !this.alive, END_LIMIT))) throw this.#left([]);
+      if (!this.#traces.watching) await this.#hunt(waitUntil(() => this.#holders().length === 0, END_LIMIT));
+    } finally {
+      this.#traces.release();
     }
   }
 
-  #left(entered: readonly ProcessState[]): TestbedError {
-    const names = entered.filter(runs).map(({ pid }) => `${pid} (${commandLine(pid)})`);
-    return new TestbedError(
-      `a testbed does not end: still there after ${END_LIMIT / 1000} s: pid ${names.join(', ') || this.pid}; end them by hand`,
-    );
+  /**
+   * Ends whoever keeps the namespaces from going: a dead process whose parent outside does not reap it (an nsenter that was
+   * stopped) holds up pid 1, and whoever entered by other tools holds the mounts. First they are told to go on, which is all
+   * that a stopped one needs.
+   */
+  async #hunt(gone: Promise<unknown>): Promise<void> {
+    const end = performance.now() + END_LIMIT;
+    let mountsEnd = Number.POSITIVE_INFINITY;
+    for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {
+      const holders = this.#holders();
+      const now = performance.now();
+      if (holders.length > 0 || runs(this)) mountsEnd = Number.POSITIVE_INFINITY;
+      else if (mountsEnd === Number.POSITIVE_INFINITY) mountsEnd = now + MOUNT_LIMIT;
+      if (now > Math.min(end, mountsEnd)) throw this.#left(holders);
+      for (const { pid } of holders) {
+        this.#log.debug(`ending ${pid} (${commandLine(pid)}), which holds up the end of the testbed`);
+        signalProcess(pid, 'SIGCONT');
+        // The parent of pid 1 has to reap it.
+        if (pause > 20 && pid !== this.#unshare.pid) signalProcess(pid, 'SIGKILL');
+      }
+      if (await within(gone, pause)) return;
+    }
   }
-}
 
-/** Whether it is still this process, and more than a zombie: a zombie has let go of its namespaces. */
-function runs({ pid, startTime }: ProcessState): boolean {
-  const now = processState(pid);
-  return now !== undefined && now.startTime === startTime && now.state !== 'Z';
-}
+  #holders(): ProcessState[] {
+    return this.#traces.holders().filter(runs);
+  }
 
-function after(milliseconds: number): Promise<void> {
-  // Without ref: a timer that lost a race must not keep the program from ending.
-  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
+  #left(holders: readonly ProcessState[]): TestbedError {
+    const name = ({ pid }: ProcessState) => `${pid} (${commandLine(pid)})`;
+    const names = holders.length > 0 ? holders.map(name) : this.#traces.users().map(name);
+    const what =
+      holders.length > 0 || this.alive
+        ? `still running in it: ${names.join(', ') || `its pid 1, ${this.pid}`}`
+        : `its mounts are held by who has a file of it open: ${names.join(', ') || 'not ours to see'}`;
+    return new TestbedError(`a testbed does not end: ${what}; end them by hand`);
+  }
 }

@@ -31,14 +31,22 @@ export function processState(pid: number): ProcessState | undefined {
   }
 }
 
+/** Whether it is still this process, and more than a zombie: a zombie has let go of everything. */
+export function runs({ pid, startTime }: Pick<ProcessState, 'pid' | 'startTime'>): boolean {
+  const now = processState(pid);
+  return now !== undefined && now.startTime === startTime && now.state !== 'Z';
+}
+
 export function allPids(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
 }
 
+export type NamespaceType = 'mnt' | 'pid' | 'pid_for_children' | 'net' | 'user' | 'ipc' | 'uts' | 'cgroup';
+
 /** `TYPE:[INODE]` of one of a process's namespaces, or undefined when it is gone or not ours to see. */
-export function namespaceOf(pid: number, type: 'mnt' | 'pid' | 'net' | 'user'): string | undefined {
+export function namespaceOf(pid: number, type: NamespaceType): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/${type}`);
   } catch {
@@ -47,7 +55,7 @@ export function namespaceOf(pid: number, type: 'mnt' | 'pid' | 'net' | 'user'): 
 }
 
 /** The processes that are in a namespace now. */
-export function membersOf(type: 'mnt' | 'pid' | 'net' | 'user', namespace: string): number[] {
+export function membersOf(type: NamespaceType, namespace: string): number[] {
   return allPids().filter((pid) => namespaceOf(pid, type) === namespace);
 }
 

@@ -27,10 +27,32 @@ for source; do
 	number=$((number + 1))
 done
 
+# Ends every process of the user namespace that descriptor 4 has open, whoever put it there: a tar whose server was killed
+# would unpack on, and a stopped nsenter keeps a dead testbed from going. What is left after 2 s cannot be killed.
+end_all() {
+	# find takes the name for a pattern, and it has brackets in it.
+	pattern=$(readlink /proc/self/fd/4 | sed 's/[][]/\\&/g')
+	round=0
+	while [ "$round" -lt 40 ]; do
+		members=$(find /proc/[0-9]*/ns/user -maxdepth 0 -lname "$pattern" 2>/dev/null | cut -d / -f 3)
+		[ -n "$members" ] || break
+		# shellcheck disable=SC2086
+		kill -CONT $members 2>/dev/null || :
+		# shellcheck disable=SC2086
+		kill -KILL $members 2>/dev/null || :
+		[ "$round" = 0 ] || sleep 0.05
+		round=$((round + 1))
+	done
+}
+
 # The maps are written from here, the parent user namespace, by one write(2) each, as the kernel wants it.
 unshare --user --mount sh -c 'echo "$$"; exec cat <&3 >/dev/null 2>&1' | {
 	read -r holder
+	exec 4<"/proc/$holder/ns/user"
 	printf '%s\n' "$uid_map" >"/proc/$holder/uid_map"
 	printf '%s\n' "$gid_map" >"/proc/$holder/gid_map"
 	echo "held $holder"
+	exec >/dev/null
+	cat <&3
+	end_all
 }

@@ -12,7 +12,6 @@ import type { Connection, Connector } from '../network/connector.ts';
 import { outsideConnector } from '../network/outside.ts';
 import { hostResolver } from '../network/resolver.ts';
 import { type Base, useBase } from '../rootfs/base.ts';
-import { provideRoot } from '../rootfs/build.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
@@ -43,11 +42,37 @@ interface Prepared {
   readonly connector: Connector;
 }
 
-/** A running set of namespaces with its upper layer: all that one open or revert makes. */
-export interface Incarnation {
+/** A running set of namespaces with its upper layer and its network: all that one open or revert makes. */
+export class Incarnation {
   readonly instance: Instance;
-  readonly upper: Upper;
   readonly connection: Connection | undefined;
+  /** Resolves when `end` was called and nothing is left of it. */
+  readonly ended: Promise<void>;
+  readonly #upper: Upper;
+  #tellEnded: () => void = () => {};
+  #ending: Promise<void> | undefined;
+
+  constructor(instance: Instance, upper: Upper, connection: Connection | undefined) {
+    this.ended = new Promise((resolve) => {
+      this.#tellEnded = resolve;
+    });
+    this.instance = instance;
+    this.connection = connection;
+    this.#upper = upper;
+  }
+
+  /** Resolves when nothing of it is left; one and the same end for all who call it. */
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<void> {
+    await this.connection?.end();
+    await this.instance.stop();
+    await this.#upper.remove();
+    this.#tellEnded();
+  }
 }
 
 export class Provider implements TestbedProvider {
@@ -58,8 +83,8 @@ export class Provider implements TestbedProvider {
   readonly #idMap: IdMaps;
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
-  readonly #open = new Set<Testbed>();
-  /** Ends the building or unpacking of a root filesystem. */
+  /** Those that are being made too: a dispose in the middle of an open or revert has to end what comes of it. */
+  readonly #incarnations = new Set<Promise<Incarnation>>();
   readonly #ending = new AbortController();
 
   constructor(options: TestbedOptions, log: Log) {
@@ -78,36 +103,42 @@ export class Provider implements TestbedProvider {
     return (await this.#prepare()).normalUser;
   }
 
-  async open(): Promise<OpenTestbed> {
-    const testbed = await Testbed.open(this);
-    this.#open.add(testbed);
-    return testbed;
-  }
-
-  /** A testbed says that it is closed. */
-  forget(testbed: Testbed): void {
-    this.#open.delete(testbed);
+  open(): Promise<OpenTestbed> {
+    return Testbed.open(this);
   }
 
   async dispose(): Promise<void> {
-    this.#ending.abort();
-    await Promise.allSettled([...this.#open].map((testbed) => testbed.close()));
+    // An unpacking of a base is given up.
+    this.#ending.abort(new TestbedError('the server is ending'));
+    const made = await Promise.allSettled(this.#incarnations);
+    const ends = await Promise.allSettled(
+      made.map((each) => (each.status === 'fulfilled' ? each.value.end() : undefined)),
+    );
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
     await prepared?.base.release();
     await prepared?.holder.stop();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   /** Makes fresh namespaces over a fresh upper layer, and connects them. */
-  async incarnate(): Promise<Incarnation> {
+  incarnate(): Promise<Incarnation> {
+    const making = this.#incarnate();
+    this.#incarnations.add(making);
+    const forget = () => void this.#incarnations.delete(making);
+    making.then((made) => made.ended.then(forget), forget);
+    return making;
+  }
+
+  async #incarnate(): Promise<Incarnation> {
     const prepared = await this.#prepare();
+    this.#ending.signal.throwIfAborted();
     const { instance, upper } = await this.#startOver(prepared);
     try {
       const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
-      return { instance, upper, connection };
+      return new Incarnation(instance, upper, connection);
     } catch (error) {
-      await instance.stop();
-      await upper.remove();
+      await new Incarnation(instance, upper, undefined).end();
       throw error;
     }
   }
@@ -164,8 +195,8 @@ export class Provider implements TestbedProvider {
       mkdirSync(scratchFolder, { recursive: true });
     }
     const connector = connectorFor(options, log);
-    const { signal } = this.#ending;
-    const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);
+    const source = chooseRoot(options.root, process.env);
+    if (source.kind === 'build') throw new TestbedError('no root filesystem; give --tarball or --rootfs');
     const sources = [
       cache.bases,
       scratchFolder,
@@ -175,7 +206,7 @@ export class Provider implements TestbedProvider {
     const holder = await Holder.start(this.#idMap, sources, log);
     try {
       const [base] = await Promise.all([
-        useBase(source, holder, cache, log, signal),
+        useBase(source, holder, cache, log, this.#ending.signal),
         sweepScratch(scratchFolder, holder, log),
       ]);
       const baseInside = holder.inside(base.path);

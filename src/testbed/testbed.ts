@@ -90,11 +90,11 @@ export class Testbed implements OpenTestbed {
   async revert(): Promise<void> {
     const old = this.#take('revert');
     // Addresses and published ports are free only when the old one is gone.
-    if (old.connection !== undefined) await end(old);
+    if (old.connection !== undefined) await old.end();
     // Else the new one may be made while the old one ends; nothing is shared but the read-only base.
     const [fresh, ended] = await Promise.allSettled([
       this.#provider.incarnate(),
-      old.connection === undefined ? end(old) : undefined,
+      old.connection === undefined ? old.end() : undefined,
     ]);
     if (fresh.status === 'fulfilled') this.#incarnation = fresh.value;
     if (ended.status === 'rejected') throw ended.reason;
@@ -104,8 +104,7 @@ export class Testbed implements OpenTestbed {
   async close(): Promise<void> {
     if (this.#incarnation === undefined) return;
     const old = this.#take('close');
-    this.#provider.forget(this);
-    await end(old);
+    await old.end();
   }
 
   #take(what: string): Incarnation {
@@ -126,10 +125,4 @@ export class Testbed implements OpenTestbed {
       drainTimeout: options.drainTimeout,
     };
   }
-}
-
-async function end({ instance, upper, connection }: Incarnation): Promise<void> {
-  await connection?.end();
-  await instance.stop();
-  await upper.remove();
 }
