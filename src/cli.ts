@@ -49,7 +49,7 @@ export async function main(
   let parsed: ReturnType<typeof parseOptions>;
   try {
     parsed = parseOptions(argv, process.env);
-    if (parsed.action === 'serve') preflight(parsed.testbed, process.env);
+    if (parsed.action === 'serve') await preflight(parsed.testbed, process.env);
   } catch (error) {
     return failBeforeStart(error);
   }

@@ -82,7 +82,7 @@ export function parseOptions(argv: readonly string[], env: Readonly<NodeJS.Proce
   const all = (name: Name) =>
     (given.get(name) ?? []).map(([first = '', second = '']) => [first, second] as const);
   const network = choice('network', one('network') ?? 'host', ['host', 'none', 'private']);
-  const publish = all('publish').map(([port]) => matching('publish', port, PORT, '8080:80'));
+  const publish = all('publish').map(([port]) => port);
   if (publish.length > 0 && network !== 'private') {
     throw new UsageError("--publish needs a network of the testbed's own; add --network=private");
   }
@@ -132,7 +132,8 @@ export function usage(
   return [
     'Usage: autopkgtest [...] -- ts-unshare [OPTION]...\n',
     '       virt-ts-unshare [OPTION]...\n\n',
-    'A virtualisation server for autopkgtest: testbeds made of Linux namespaces. On a terminal it is a session for a person.\n\n',
+    'A virtualisation server for autopkgtest: testbeds made of Linux namespaces.\n',
+    'On a terminal it is a session for a person; help shows the commands.\n\n',
     'Options:\n',
     ...rows,
     ...(others.length === 0 ? [] : ['\nOther ways to call it: virt-ts-unshare VERB ...\n', ...others]),
@@ -140,7 +141,6 @@ export function usage(
 }
 
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
-const PORT = /^(([0-9.]+|\[[0-9a-fA-F:.]+\]):)?\d{1,5}(:\d{1,5})?(\/(tcp|udp))?$/;
 const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
 const ARCH = /^[a-z0-9][a-z0-9-]*$/;
 /** A label of RFC 1123, in small letters. */

@@ -6,7 +6,6 @@ import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs
 import { dirname } from 'node:path';
 import { codeOf, messageOf, UsageError } from './errors.ts';
 import { findProgram } from './namespaces/caller.ts';
-import { checkOutside } from './network/outside.ts';
 import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 
@@ -21,7 +20,7 @@ const TOOLS: Readonly<Record<string, string>> = {
 };
 
 /** Throws UsageError with the first thing found. */
-export function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): void {
+export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
   const { root, binds, scratch, network } = options;
   chooseRoot(root, env);
   for (const { outside } of binds) look('--bind', outside);
@@ -39,7 +38,11 @@ export function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessE
       );
     }
   }
-  if (network === 'private') checkOutside(options);
+  if (network === 'private') {
+    // Loads Node's processes and sockets, which the others need not wait for.
+    const { checkOutside } = await import('./network/outside.ts');
+    checkOutside(options);
+  }
 }
 
 function look(what: string, path: string): Stats {

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const source = fileURLToPath(new URL('../../src', import.meta.url));
+
+/**
+ * From what is used to what uses it; a file may import from its own layer and from those before it. Files straight below
+ * src are named, folders stand for all in them.
+ */
+const LAYERS: readonly (readonly string[])[] = [
+  ['errors.ts', 'log.ts'],
+  ['host.ts', 'progress.ts', 'scripts.ts', 'wait.ts'],
+  ['namespaces'],
+  ['rootfs', 'copy', 'network'],
+  ['testbed'],
+  ['protocol', 'options.ts', 'index.ts'],
+  ['preflight.ts', 'verbs', 'cli.ts'],
+];
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+function typeScriptFiles(): string[] {
+  return readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+}
+
+/** Static and dynamic imports and exports-from of our own files, and of others by their name. */
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(source, file), 'utf8');
+  const specifiers = [...text.matchAll(/(?:^(?:import|export)\b[^'"`;]*?|\bimport\()'([^']+)'/gm)].map(
+    ([, to = '']) => to,
+  );
+  return specifiers.map((to) => ({
+    from: file,
+    to: to.startsWith('.') ? relative(source, join(source, dirname(file), to)) : to,
+  }));
+}
+
+function layerOf(file: string): number {
+  const name = file.includes('/') ? file.slice(0, file.indexOf('/')) : file;
+  return LAYERS.findIndex((layer) => layer.includes(name));
+}
+
+describe('imports', () => {
+  const files = typeScriptFiles();
+  const all = files.flatMap(importsOf);
+  const own = all.filter(({ to }) => to.endsWith('.ts'));
+
+  it('are found', () => {
+    const has = (from: string, to: string) => all.some((each) => each.from === from && each.to === to);
+    assert.ok(has('protocol/server.ts', 'errors.ts'));
+    assert.ok(has('protocol/server.ts', 'split2'));
+    assert.ok(has('cli.ts', 'testbed/provider.ts'), 'dynamic imports');
+    assert.ok(own.length > files.length);
+  });
+
+  it('name files that are there, in a layer', () => {
+    assert.deepEqual(
+      own.filter(({ to }) => !existsSync(join(source, to))),
+      [],
+    );
+    assert.deepEqual(
+      files.filter((file) => layerOf(file) < 0),
+      [],
+    );
+  });
+
+  it('go one way', () => {
+    assert.deepEqual(
+      own.filter(({ from, to }) => layerOf(to) > layerOf(from)),
+      [],
+    );
+  });
+
+  it('of errors and log are none of ours, and of copying and root filesystems not each other', () => {
+    assert.deepEqual(
+      own.filter(({ from }) => layerOf(from) === 0),
+      [],
+    );
+    const folders = own.map(({ from, to }) => `${from.split('/')[0]} ${to.split('/')[0]}`);
+    assert.deepEqual(
+      folders.filter((pair) => pair === 'copy rootfs' || pair === 'rootfs copy'),
+      [],
+    );
+  });
+
+  it('have one owner for each package', () => {
+    const owners: Readonly<Record<string, string>> = { execa: 'host.ts', split2: 'protocol/server.ts' };
+    for (const [name, owner] of Object.entries(owners)) {
+      assert.deepEqual(
+        all.filter(({ to }) => to === name).map(({ from }) => from),
+        [owner],
+      );
+    }
+  });
+
+  it('of what comes before the first ok are few', () => {
+    // Every other file is loaded while the driver already has its line.
+    const reached = new Set<string>();
+    const visit = (file: string) => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      const text = readFileSync(join(source, file), 'utf8');
+      for (const [, to = ''] of text.matchAll(/^(?:import|export)\b(?! type\b)[^'"`;]*?'(\.[^']+)'/gm)) {
+        visit(relative(source, join(source, dirname(file), to)));
+      }
+    };
+    visit('cli.ts');
+    assert.deepEqual(
+      [...reached].filter((file) => /^(protocol|testbed|copy|verbs)\/|^host\.ts/.test(file)),
+      [],
+    );
+  });
+});

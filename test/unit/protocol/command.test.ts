@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MisuseError } from '../../../src/errors.ts';
+import { parseCommand, runCommand } from '../../../src/protocol/command.ts';
+import { fakeTestbed } from './fake.ts';
+
+describe('the words of command', () => {
+  it('are an argument list and keywords', () => {
+    const words =
+      'sh,-c,a%2Cb%20%C3%BC,, stdin=/in stdout=/o%ff stderr=/e cwd=/d user=u env=A=b=c env=D= timeout=1.5';
+    assert.deepEqual(parseCommand(words.split(' ')), {
+      argv: ['sh', '-c', 'a,b ü', '', ''],
+      files: {
+        stdin: Buffer.from('/in'),
+        stdout: Buffer.from('/o\xff', 'latin1'),
+        stderr: Buffer.from('/e'),
+      },
+      options: { cwd: '/d', user: 'u', env: { A: 'b=c', D: '' }, timeout: 1.5 },
+    });
+  });
+
+  it('keep a variable named like a property of Object', () => {
+    const { env } = parseCommand(['true', 'env=__proto__=x']).options;
+    assert.deepEqual(Object.entries(env ?? {}), [['__proto__', 'x']]);
+  });
+
+  for (const words of [
+    [''],
+    [',a'],
+    ['%ff'],
+    ['true', 'stdin'],
+    ['true', 'stdin='],
+    ['true', 'stdin=/a', 'stdin=/b'],
+    ['true', 'timeout=1', 'timeout=1'],
+    ['true', 'timeout=0'],
+    ['true', 'timeout=-1'],
+    ['true', 'timeout=1s'],
+    ['true', 'timeout='],
+    ['true', 'timeout=99999999999'],
+    ['true', 'env==x'],
+    ['true', 'env=x'],
+    ['true', 'user='],
+    ['true', 'user=%ff'],
+    ['true', 'niceness=3'],
+    ['true', '=x'],
+    ['true', 'x'],
+  ]) {
+    it(`are not ${words.join(' ') || 'nothing'}`, () => {
+      assert.throws(() => parseCommand(words), MisuseError);
+    });
+  }
+});
+
+describe('a command', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('gets the files of the host as its descriptors, closed when it has ended', async () => {
+    const testbed = fakeTestbed();
+    writeFileSync(join(folder, 'in'), 'hello');
+    writeFileSync(join(folder, 'out'), 'what was there before');
+    let descriptor = -1;
+    testbed.run.callsFake(async (_argv, options) => {
+      const buffer = Buffer.alloc(9);
+      const length = readSync(options?.stdin ?? -1, buffer);
+      descriptor = options?.stdout ?? -1;
+      writeSync(descriptor, buffer.subarray(0, length));
+      writeSync(options?.stderr ?? -1, 'problem');
+      return { status: 7 };
+    });
+    const words = ['cat', `stdin=${folder}/in`, `stdout=${folder}/out`, `stderr=${folder}/err`];
+    assert.equal(await runCommand(testbed, words, undefined), 7);
+    assert.equal(readFileSync(join(folder, 'out'), 'utf8'), 'hello');
+    assert.equal(readFileSync(join(folder, 'err'), 'utf8'), 'problem');
+    assert.throws(() => closeSync(descriptor), { code: 'EBADF' });
+  });
+
+  it('writes stdout and stderr one after the other into one file', async () => {
+    const testbed = fakeTestbed();
+    testbed.run.callsFake(async (_argv, options) => {
+      for (const text of ['a', 'b', 'c']) {
+        writeSync(options?.stdout ?? -1, text);
+        writeSync(options?.stderr ?? -1, text.toUpperCase());
+      }
+      return { status: 0 };
+    });
+    await runCommand(testbed, ['x', `stdout=${folder}/both`, `stderr=${folder}/both`], undefined);
+    assert.equal(readFileSync(join(folder, 'both'), 'utf8'), 'aAbBcC');
+  });
+
+  it('is not run, and no file is emptied, when its words are wrong', async () => {
+    const testbed = fakeTestbed();
+    writeFileSync(join(folder, 'out'), 'precious');
+    await assert.rejects(
+      runCommand(testbed, ['x', `stdout=${folder}/out`, 'timeout=x'], undefined),
+      MisuseError,
+    );
+    await assert.rejects(
+      runCommand(testbed, ['x', `stdin=${folder}/none`, `stdout=${folder}/out`], undefined),
+      MisuseError,
+    );
+    assert.equal(readFileSync(join(folder, 'out'), 'utf8'), 'precious');
+    assert.equal(testbed.run.called, false);
+  });
+});
