@@ -1,6 +1,5 @@
 /** Building a root filesystem of a release, kept as an image in the cache. */
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -8,10 +7,17 @@ import { findProgram } from '../namespaces/caller.ts';
 import { startProgress } from '../progress.ts';
 import { readAptIndexes, sourceLines } from './apt.ts';
 import type { CacheFolder } from './cache.ts';
-import { waitLock } from './lock.ts';
+import { putImage } from './images.ts';
 import { osReleaseValue, readOsRelease } from './release.ts';
-import { newestTarball, type RootChoice, type RootOrder, type RootSource } from './source.ts';
-import { splitWords } from './words.ts';
+import {
+  compressionOfFile,
+  imageName,
+  newestTarball,
+  type RootChoice,
+  type RootOrder,
+  type RootSource,
+} from './source.ts';
+import { EMPTY_COMMAND, splitWords } from './words.ts';
 
 /** The keyring of Debian's archives: the package debian-archive-keyring has it, on the host and in what is built. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -31,79 +37,57 @@ export async function provideRoot(
   signal?: AbortSignal,
 ): Promise<RootSource> {
   if (choice.kind !== 'build') return choice;
-  const name = `${choice.release}-${choice.arch}`;
-  const progress = startProgress(`waiting for another process that builds ${name}`);
-  const lock = await waitLock(join(cache.locks, `build-${name}`), log, signal).finally(progress.done);
-  signal?.throwIfAborted();
-  if (lock === undefined)
-    throw new TestbedError(`waiting for another process to build ${name} failed; try again`);
-  try {
-    const path =
-      newestTarball(cache.images, name) ?? (await build(choice, name, lock.fd, cache, log, signal));
-    return { kind: 'tarball', path };
-  } finally {
-    lock.release();
-  }
+  const name = imageName(choice);
+  const path = await putImage(cache, name, choice, log, signal, async (stem, lock) =>
+    newestTarball(cache.images, name) === undefined
+      ? build(choice, name, stem, lock, log, signal)
+      : undefined,
+  );
+  return sourceOf(name, path ?? newestTarball(cache.images, name));
 }
 
-/** Builds the image anew, whether there is one or not, and puts it in the place of the old one. */
+/** Builds the image of an order, whether there is one or not, and puts it in the place of the old one. */
 export async function rebuildRoot(
   order: RootOrder,
   cache: CacheFolder,
   log: Log,
   signal?: AbortSignal,
 ): Promise<RootSource> {
-  const name = `${order.release}-${order.arch}`;
-  const lock = await waitLock(join(cache.locks, `build-${name}`), log, signal);
-  signal?.throwIfAborted();
-  if (lock === undefined)
-    throw new TestbedError(`waiting for another process to build ${name} failed; try again`);
-  try {
-    return { kind: 'tarball', path: await build(order, name, lock.fd, cache, log, signal) };
-  } finally {
-    lock.release();
-  }
+  const name = imageName(order);
+  const path = await putImage(cache, name, order, log, signal, (stem, lock) =>
+    build(order, name, stem, lock, log, signal),
+  );
+  return sourceOf(name, path);
 }
 
+function sourceOf(name: string, path: string | undefined): RootSource {
+  if (path === undefined) throw new TestbedError(`the image ${name} was removed at once; try again`);
+  return { kind: 'tarball', path };
+}
+
+/** Gives the ending of what it made at `stem`. */
 async function build(
   order: RootOrder,
   name: string,
+  stem: string,
   lock: number,
-  cache: CacheFolder,
   log: Log,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  // What a build that was killed left: nobody works on it, for we hold the lock.
-  for (const entry of readdirSync(cache.images)) {
-    if (entry.startsWith(`.${name}.`)) rmSync(join(cache.images, entry), { force: true });
-  }
   const own = order.bootstrapCommand === undefined;
   const ending = own && findProgram('zstd') !== undefined ? 'tar.zst' : 'tar';
-  const target = join(cache.images, `.${name}.${process.pid}.${ending}`);
-  const lines =
-    own && order.mirror === undefined
-      ? sourceLines(
-          await readAptIndexes(log),
-          order.release,
-          origin(),
-          existsSync(KEYRING) ? KEYRING : undefined,
-        )
-      : [];
-  try {
-    await runBuild(bootstrapArgv(order, target, lines, process.geteuid?.() === 0), name, lock, log, signal);
-    if (statSync(target, { throwIfNoEntry: false })?.isFile() !== true) {
-      throw new TestbedError(`building ${name} made no tarball ${target}; the command has to write one`);
-    }
-    const path = join(cache.images, `${name}.${ending}`);
-    renameSync(target, path);
-    for (const entry of readdirSync(cache.images)) {
-      // An older one of another compression.
-      if (entry.startsWith(`${name}.t`) && entry !== `${name}.${ending}`) rmSync(join(cache.images, entry));
-    }
-    return path;
-  } finally {
-    rmSync(target, { force: true });
+  const target = `${stem}.${ending}`;
+  const lines = own && order.mirror === undefined ? await ownLines(order.release, log) : [];
+  await runBuild(bootstrapArgv(order, target, lines, process.geteuid?.() === 0), name, lock, log, signal);
+  if (!existsSync(target) || compressionOfFile(target) === undefined) {
+    throw new TestbedError(`building ${name} made no tarball ${target}; the command has to write one`);
   }
+  return ending;
+}
+
+async function ownLines(release: string, log: Log): Promise<string[]> {
+  const keyring = existsSync(KEYRING) ? KEYRING : undefined;
+  return sourceLines(await readAptIndexes(log), release, origin(), keyring);
 }
 
 /** How the archives of the host's distribution call their origin: Debian, Ubuntu, … */
@@ -125,7 +109,7 @@ export function bootstrapArgv(
 ): Argv {
   const own = ownCommand(asRoot, lines);
   const [file, ...args] = order.bootstrapCommand === undefined ? own : splitWords(order.bootstrapCommand);
-  if (file === undefined) throw new UsageError('--bootstrapcmd is empty; give a command like mmdebstrap');
+  if (file === undefined) throw new UsageError(EMPTY_COMMAND);
   const mirrors = order.mirror === undefined ? lines : [order.mirror];
   return [file, ...args, `--arch=${order.arch}`, order.release, target, ...mirrors];
 }

@@ -7,9 +7,10 @@ import { join, resolve } from 'node:path';
 import { messageOf, UsageError } from '../errors.ts';
 import { findProgram } from '../namespaces/caller.ts';
 import { cacheHome, type Environment } from './cache.ts';
-import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
+import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
 import { whyNoRoot } from './tree.ts';
+import { EMPTY_COMMAND, splitWords } from './words.ts';
 
 export interface RootSource {
   readonly kind: 'tarball' | 'directory';
@@ -66,14 +67,28 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
       'there is no root filesystem and this is no Debian system; give --release or --tarball',
     );
   }
+  return orderRoot(release, arch, options);
+}
+
+/** An order to build a root filesystem. @throws UsageError when it cannot be carried out */
+export function orderRoot(release: string, arch: string, options: RootOptions): RootOrder {
   checkName('--release', release);
   checkName('--arch', arch);
-  if (options.bootstrapcmd === undefined && findProgram('mmdebstrap') === undefined) {
-    throw new UsageError(
-      `there is no root filesystem of ${release} and no mmdebstrap to make one; install the package mmdebstrap or give --tarball`,
-    );
+  const { mirror, bootstrapcmd } = options;
+  if (bootstrapcmd === undefined) {
+    if (findProgram('mmdebstrap') === undefined) {
+      throw new UsageError(
+        `there is no root filesystem of ${release} and no mmdebstrap to make one; install the package mmdebstrap or give --tarball`,
+      );
+    }
+  } else {
+    const [program] = splitWords(bootstrapcmd);
+    if (program === undefined) throw new UsageError(EMPTY_COMMAND);
+    if (!program.includes('/') && findProgram(program) === undefined) {
+      throw new UsageError(`--bootstrapcmd: there is no program ${program}; install it or mend PATH`);
+    }
   }
-  return { kind: 'build', release, arch, mirror: options.mirror, bootstrapCommand: options.bootstrapcmd };
+  return { kind: 'build', release, arch, mirror, bootstrapCommand: bootstrapcmd };
 }
 
 /** Both become parts of a file's name and arguments of a program. */
@@ -81,6 +96,16 @@ function checkName(option: string, value: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(value)) {
     throw new UsageError(`${option} ${value} is no name of Debian's; give one like bookworm or amd64`);
   }
+}
+
+/** The name of the image that an order makes. */
+export function imageName(order: RootOrder): string {
+  return `${order.release}-${order.arch}`;
+}
+
+/** The root source at a path that may be a tarball or a folder. @throws UsageError */
+export function checkRoot(path: string): RootSource {
+  return look('root filesystem', resolve(path)).isDirectory() ? directorySource(path) : tarballSource(path);
 }
 
 function tarballSource(given: string): RootSource {
@@ -93,7 +118,7 @@ function tarballSource(given: string): RootSource {
         : `the tarball ${path} is no file; give a file`,
     );
   }
-  const compression = compressionOf(readHeader(path));
+  const compression = compressionOfFile(path);
   if (compression === undefined) {
     throw new UsageError(
       `${path} is not a tarball (tar, or one by gzip, bzip2, xz or zstd); give one made by mmdebstrap`,
@@ -106,6 +131,11 @@ function tarballSource(given: string): RootSource {
     );
   }
   return { kind: 'tarball', path };
+}
+
+/** How a tarball is compressed; undefined when the file is none. @throws UsageError when it cannot be read */
+export function compressionOfFile(path: string): Compression | undefined {
+  return compressionOf(readHeader(path));
 }
 
 function readHeader(path: string): Buffer {

@@ -1,6 +1,8 @@
 /** Splitting a command into words as a POSIX shell does, without running anything. */
 import { UsageError } from '../errors.ts';
 
+export const EMPTY_COMMAND = '--bootstrapcmd is empty; give a command like mmdebstrap';
+
 /**
  * The words of a command that is given as one argument (as Python's shlex.split): quotes and backslashes count, nothing
  * else does.

@@ -130,6 +130,8 @@ describe('looks at files', () => {
         [{ rootfs: tree, tarball }, /exclude each other/],
         [{ release: '../x' }, /--release/],
         [{ release: 'x', arch: 'a b' }, /--arch/],
+        [{ release: 'x', bootstrapcmd: 'no-such-strap x' }, /no program no-such-strap; install/],
+        [{ release: 'x', bootstrapcmd: '' }, /--bootstrapcmd is empty/],
       ] as const) {
         assert.throws(
           () => chooseRoot(options, env()),
@@ -166,13 +168,13 @@ describe('looks at files', () => {
     });
 
     it('is an image of our own, or else an order to build one', () => {
-      const options = { release: 'UNRELEASED', arch: 'arm64', bootstrapcmd: 'x', mirror: 'http://m' };
+      const options = { release: 'UNRELEASED', arch: 'arm64', bootstrapcmd: 'sh -x', mirror: 'http://m' };
       assert.deepEqual(chooseRoot(options, env()), {
         kind: 'build',
         release: 'unstable',
         arch: 'arm64',
         mirror: 'http://m',
-        bootstrapCommand: 'x',
+        bootstrapCommand: 'sh -x',
       });
       const own = putImage('virt-ts-unshare/images/unstable-arm64.tar.zst');
       assert.deepEqual(chooseRoot(options, env()), { kind: 'tarball', path: own });

@@ -1,0 +1,206 @@
+/**
+ * The images of the cache: root filesystems as tarballs, NAME.tar, .tar.zst, …, where NAME is RELEASE-ARCH, and beside it
+ * NAME.json with the order that one was built by. Who changes an image holds its lock.
+ */
+import { constants, copyFileSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf, TestbedError } from '../errors.ts';
+import { spawnHost, textOf } from '../host.ts';
+import type { Log } from '../log.ts';
+import { findProgram } from '../namespaces/caller.ts';
+import { startProgress } from '../progress.ts';
+import { type CacheFolder, writeWhole } from './cache.ts';
+import type { Compression } from './compression.ts';
+import { type Lock, waitLock } from './lock.ts';
+import { checkRoot, compressionOfFile, type RootOrder, type RootSource, TARBALL_NAME } from './source.ts';
+
+export interface Image {
+  readonly name: string;
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly made: number;
+  /** What it was built by; undefined for an imported one. */
+  readonly order: RootOrder | undefined;
+}
+
+/** The images of the cache, by name. */
+export function listImages(cache: CacheFolder): Image[] {
+  return readdirSync(cache.images)
+    .flatMap((entry) => {
+      const name = TARBALL_NAME.exec(entry)?.[1];
+      if (name === undefined) return [];
+      const path = join(cache.images, entry);
+      const { size, mtimeMs } = statSync(path);
+      return [{ name, path, size, made: mtimeMs, order: readOrder(cache, name) }];
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * Lets `make` write an image and puts it in the place of the old one, whole or not at all. Another process that makes the
+ * same one is waited for.
+ * @param make gets the path to write, without its ending, and the lock's descriptor, for a child to keep; gives the
+ *   ending; undefined: there is nothing to be put
+ * @param order what it is built by, for `rootfs update`
+ */
+export async function putImage(
+  cache: CacheFolder,
+  name: string,
+  order: RootOrder | undefined,
+  log: Log,
+  signal: AbortSignal | undefined,
+  make: (stem: string, lock: number) => Promise<string | undefined>,
+): Promise<string | undefined> {
+  const lock = await lockImage(cache, name, log, signal);
+  const stem = join(cache.images, `.${name}.${process.pid}`);
+  try {
+    // What was left by one that was killed: nobody works on it, for we hold the lock.
+    removeParts(cache, name);
+    const ending = await make(stem, lock.fd);
+    if (ending === undefined) return undefined;
+    const path = join(cache.images, `${name}.${ending}`);
+    renameSync(`${stem}.${ending}`, path);
+    if (order === undefined) rmSync(orderPath(cache, name), { force: true });
+    else writeWhole(orderPath(cache, name), `${JSON.stringify(order)}\n`);
+    // Older ones, of another compression.
+    for (const image of listImages(cache)) if (image.name === name && image.path !== path) rmSync(image.path);
+    return path;
+  } finally {
+    removeParts(cache, name);
+    lock.release();
+  }
+}
+
+function removeParts(cache: CacheFolder, name: string): void {
+  for (const entry of readdirSync(cache.images)) {
+    if (entry.startsWith(`.${name}.`)) rmSync(join(cache.images, entry), { force: true });
+  }
+}
+
+async function lockImage(
+  cache: CacheFolder,
+  name: string,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<Lock> {
+  const progress = startProgress(`waiting for another process that makes ${name}`);
+  const lock = await waitLock(join(cache.locks, `image-${name}`), log, signal).finally(progress.done);
+  signal?.throwIfAborted();
+  if (lock === undefined) throw new TestbedError(`waiting for the lock of ${name} failed; try again`);
+  return lock;
+}
+
+/** Removes an image; says whether there was one. Bases that were unpacked from it stay until they are pruned. */
+export async function removeImage(cache: CacheFolder, name: string, log: Log): Promise<boolean> {
+  const lock = await lockImage(cache, name, log, undefined);
+  try {
+    const images = listImages(cache).filter((image) => image.name === name);
+    for (const image of images) rmSync(image.path);
+    rmSync(orderPath(cache, name), { force: true });
+    return images.length > 0;
+  } finally {
+    lock.release();
+  }
+}
+
+const ENDINGS: Readonly<Record<Compression, string>> = {
+  none: 'tar',
+  gzip: 'tar.gz',
+  bzip2: 'tar.bz2',
+  xz: 'tar.xz',
+  zstd: 'tar.zst',
+  lz4: 'tar.lz4',
+  lzip: 'tar.lz',
+};
+
+/**
+ * Makes an image of a tarball or a folder of the user's, and gives its path.
+ * @throws UsageError when it is neither, or no root filesystem
+ */
+export async function importImage(
+  cache: CacheFolder,
+  given: string,
+  name: string,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<string> {
+  const source = checkRoot(given);
+  const path = await putImage(cache, name, undefined, log, signal, (stem, lock) =>
+    source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal),
+  );
+  if (path === undefined) throw new TestbedError(`importing ${given} made nothing; try again`);
+  return path;
+}
+
+async function copyTarball(path: string, stem: string): Promise<string> {
+  const compression = compressionOfFile(path);
+  const ending = ENDINGS[compression ?? 'none'];
+  try {
+    copyFileSync(path, `${stem}.${ending}`, constants.COPYFILE_FICLONE);
+  } catch (error) {
+    throw new TestbedError(`copying ${path} failed: ${messageOf(error)}; free some space`, { cause: error });
+  }
+  return ending;
+}
+
+async function packFolder(
+  source: RootSource,
+  stem: string,
+  lock: number,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const zstd = findProgram('zstd') !== undefined;
+  const ending = zstd ? ENDINGS.zstd : ENDINGS.none;
+  // What an ordinary user has unpacked is all of one owner, who is meant to be root.
+  const owners = process.geteuid?.() === 0 ? ['--numeric-owner'] : ['--owner=0', '--group=0'];
+  const progress = startProgress(`packing ${source.path}`);
+  try {
+    const tar = await spawnHost(
+      [
+        ...(['tar', '--create', `--file=${stem}.${ending}`, `--directory=${source.path}`] as const),
+        ...(zstd ? ['--use-compress-program=zstd -T0 -q'] : []),
+        ...['--one-file-system', '--sparse', '--xattrs', '--xattrs-include=*', ...owners, '.'],
+      ],
+      log,
+      { stdio: ['ignore', 'ignore', 'pipe', lock], env: { LC_ALL: 'C' } },
+    );
+    const stop = () => tar.kill('SIGKILL');
+    signal?.addEventListener('abort', stop, { once: true });
+    const [{ status }, words] = await Promise.all([tar.exited, textOf(tar.child.stderr)]);
+    signal?.removeEventListener('abort', stop);
+    signal?.throwIfAborted();
+    if (status !== 0) {
+      const why = words.split('\n').find((line) => line !== '' && !line.includes('socket ignored'));
+      throw new TestbedError(
+        `packing ${source.path} failed: ${why ?? `tar ended with ${status}`}; mend that`,
+      );
+    }
+    return ending;
+  } finally {
+    progress.done();
+  }
+}
+
+function orderPath(cache: CacheFolder, name: string): string {
+  return join(cache.images, `${name}.json`);
+}
+
+function readOrder(cache: CacheFolder, name: string): RootOrder | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(orderPath(cache, name), 'utf8'));
+    if (typeof value !== 'object' || value === null) return undefined;
+    const text = (key: string) => {
+      const found: unknown = Reflect.get(value, key);
+      return typeof found === 'string' ? found : undefined;
+    };
+    const [release, arch] = [text('release'), text('arch')];
+    if (release === undefined || arch === undefined) return undefined;
+    const [mirror, bootstrapCommand] = [text('mirror'), text('bootstrapCommand')];
+    return { kind: 'build', release, arch, mirror, bootstrapCommand };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+/** Figures as people write and read them. Pure. */
+import { UsageError } from '../errors.ts';
+
+const UNITS = ['', 'K', 'M', 'G', 'T'] as const;
+
+/** Bytes with three digits or so: `65 MB` would be ambiguous, so units are of 1024, as those of ls -h: `62M`. */
+export function showSize(bytes: number): string {
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)}${UNITS[unit]}`;
+}
+
+/** Local time to the minute; `time` in milliseconds since 1970. */
+export function showTime(time: number): string {
+  const date = new Date(time);
+  const two = (part: number) => String(part).padStart(2, '0');
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+/** Rows in columns of equal width, the last one as it is. */
+export function showTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** Bytes, from a number that may have a unit of 1024. @throws UsageError */
+export function parseSize(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)i?B?$/i.exec(text) ?? [];
+  if (digits === undefined) throw new UsageError(`${option} ${text} is no size; give one like 500M or 20G`);
+  const power = UNITS.findIndex((each) => each === (unit ?? '').toUpperCase());
+  return Number(digits) * 1024 ** power;
+}
+
+/** Milliseconds, from a number of days. @throws UsageError */
+export function parseDays(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d+(\.\d+)?$/.test(text))
+    throw new UsageError(`${option} ${text} is no number of days; give one like 30`);
+  return Number(text) * 24 * 60 * 60 * 1000;
+}
