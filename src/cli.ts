@@ -24,7 +24,13 @@ export interface Verb {
   readonly load: () => Promise<(argv: readonly string[], signal: AbortSignal) => Promise<number>>;
 }
 
-const VERBS: Readonly<Record<string, Verb>> = {};
+const VERBS: Readonly<Record<string, Verb>> = {
+  rootfs: {
+    usage: 'COMMAND [OPTION]...',
+    summary: 'list, build, update, import, remove, prune and verify root filesystems',
+    load: async () => (await import('./verbs/rootfs.ts')).rootfs,
+  },
+};
 
 export type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
 

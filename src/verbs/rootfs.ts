@@ -139,7 +139,7 @@ function asText(images: readonly Image[], bases: readonly BaseInfo[]): string {
   ]);
   const imageTable = showTable(['IMAGE', 'SIZE', 'MADE', 'PATH'], imageRows);
   const baseTable = showTable(['BASE', 'SIZE', 'LAST USED', 'USED BY', 'TARBALL'], baseRows);
-  return `${imageTable}\n${baseTable}`;
+  return `${images.length === 0 ? 'no images\n' : imageTable}\n${bases.length === 0 ? 'no bases\n' : baseTable}`;
 }
 
 /** The words of the command line that an order is made of. */
@@ -165,6 +165,9 @@ async function update({ names, values, cache, log, signal }: Call): Promise<numb
     if (image === undefined)
       throw new UsageError(`there is no image ${name}; rootfs list shows those there are`);
     if (image.order === undefined) throw new UsageError(`the image ${name} was imported; import it again`);
+  }
+  if (images.every(({ order }) => order === undefined)) {
+    log.warn('there is no image that was built here; rootfs build makes one');
   }
   for (const { name, order } of images) {
     if (order === undefined || (names.length > 0 && !names.includes(name))) continue;
