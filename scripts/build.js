@@ -11,7 +11,9 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node20.19',
+  // What is parsed at a start is waited for; names stay, for stack traces.
   minifySyntax: true,
+  minifyWhitespace: true,
   chunkNames: 'chunks/[name]-[hash]',
   banner: {
     // Bundled CommonJS packages ask for require(); an ES module has none of its own.

@@ -119,19 +119,23 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
   return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };
 }
 
-/** As runHost, but a status other than 0 is a TestbedError with the command's own words. Gives its stdout. */
-export async function mustRunHost(
-  argv: Argv,
-  log: Log,
-  options: RunHostOptions & { what: string },
-): Promise<string> {
-  const { what, ...rest } = options;
-  const result = await runHost(argv, log, rest);
-  if (result.status !== 0) {
-    const words = result.stderr.trim() === '' ? `exit status ${result.status}` : result.stderr.trim();
-    throw new TestbedError(`${what} failed: ${words} (${shellLine(argv)})`);
+/**
+ * Runs a short host command without input to its end, for the way to an open testbed: as runHost, but a status other than
+ * 0 is a TestbedError with the command's own words, and no library has to be loaded first. Gives its stdout.
+ */
+export async function mustRunHost(argv: Argv, log: Log, what: string): Promise<string> {
+  const started = await spawnHost(argv, log, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr, { status }] = await Promise.all([
+    textOf(started.child.stdout),
+    textOf(started.child.stderr),
+    started.exited,
+  ]);
+  if (status !== 0) {
+    throw new TestbedError(
+      `${what} failed: ${stderr.trim() || `exit status ${status}`} (${shellLine(argv)})`,
+    );
   }
-  return result.stdout;
+  return stdout;
 }
 
 /** Everything a stream has to say until it ends or is destroyed, as text; an absent stream says nothing. */

@@ -1,6 +1,6 @@
 /** The two ends of a copy, its time limit, and how they are ended. */
 import type { Readable, Writable } from 'node:stream';
-import { CopyError, CopyTimeoutError, messageOf } from '../errors.ts';
+import { CopyError, CopyTimeoutError, messageOf, TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
 import { shown } from './bytes.ts';
 import type { CopyOptions } from './copy.ts';
@@ -11,6 +11,7 @@ const DEFAULT_TIMEOUT = 300;
 
 /** A process of a copy and what it says on stderr. */
 export interface End {
+  readonly place: 'host' | 'testbed';
   readonly process: HostProcess;
   /** The first 4096 bytes of stderr so far, fit to be shown, on one line. */
   complaint(): string;
@@ -22,7 +23,7 @@ export class Ends {
   #killed = false;
 
   /** Takes care of a process, whose stderr has to be a pipe. */
-  add(process: HostProcess): End {
+  add(process: HostProcess, place: End['place']): End {
     const chunks: Buffer[] = [];
     let length = 0;
     process.child.stderr?.on('data', (chunk: Buffer) => {
@@ -38,7 +39,7 @@ export class Ends {
         .filter((line) => line !== '')
         .join('; ');
     };
-    const end: End = { process, complaint };
+    const end: End = { place, process, complaint };
     this.#ends.push(end);
     if (this.#killed) this.kill();
     return end;
@@ -48,7 +49,8 @@ export class Ends {
   kill(): void {
     this.#killed = true;
     for (const { process } of this.#ends) {
-      process.kill('SIGKILL');
+      // The number of one that has been reaped may already be another's.
+      if (process.child.exitCode === null && process.child.signalCode === null) process.kill('SIGKILL');
       for (const stream of process.child.stdio) stream?.destroy();
     }
   }
@@ -87,7 +89,7 @@ export async function withEnds(
     await Promise.race([job, stopped]);
   } catch (error) {
     await Promise.allSettled([ends.settled(), job]);
-    if (error instanceof CopyTimeoutError) throw error;
+    if (error instanceof CopyTimeoutError || error instanceof TestbedError) throw error;
     throw new CopyError(`${what} failed: ${messageOf(error)}`, { cause: error });
   } finally {
     clearTimeout(timer);
@@ -97,11 +99,14 @@ export async function withEnds(
 
 /** A process that has ended may have left its stderr to another one: that is not waited for longer, in ms. */
 const LAST_WORDS = 500;
+/** The execute program's status for a testbed that is not there. */
+const NOT_STARTED = 255;
 
 /**
  * Waits for the end of a process and gives what it said on stderr.
  * @param what it did, for a message without its own words
  * @throws CopyError with its words when its status is not 0
+ * @throws TestbedError when the testbed could not run it
  */
 export async function mustEnd(end: End, what: string): Promise<string> {
   const { status } = await end.process.exited;
@@ -116,6 +121,12 @@ export async function mustEnd(end: End, what: string): Promise<string> {
     });
   }
   const words = end.complaint();
+  // Nothing in the testbed can end with this: its own 255 arrives as 253.
+  if (status === NOT_STARTED && end.place === 'testbed') {
+    throw new TestbedError(
+      words === '' ? 'the testbed is broken: it could not run the command of a copy' : words,
+    );
+  }
   if (status !== 0) throw new CopyError(words === '' ? `${what} ended with status ${status}` : words);
   return words;
 }

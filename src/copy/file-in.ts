@@ -32,6 +32,7 @@ export async function copyFileIn(
           ],
           [lent ? file : 'pipe', 'ignore', 'pipe'],
         ),
+        'testbed',
       );
       await Promise.all([
         send(file, end.process.child.stdin, progress),

@@ -25,6 +25,7 @@ export async function copyFileOut(
           ['sh', '-c', scriptText('in-testbed', 'copy-out-file.sh'), 'copy-out-file', shellEscaped(inside)],
           ['ignore', 'pipe', 'pipe'],
         ),
+        'testbed',
       );
       await receive(end, target, progress, options.maxBytes ?? DEFAULT_MAX_BYTES);
       await target.accept();

@@ -34,9 +34,10 @@ export async function copyTreeIn(
           ],
           ['pipe', 'pipe', 'pipe'],
         ),
+        'testbed',
       );
       const dialect = await dialectOf(unpacking);
-      const packing = ends.add(await packTree(directory, options.log));
+      const packing = ends.add(await packTree(directory, options.log), 'host');
       await Promise.all([send(packing, unpacking, dialect, progress), arrived(unpacking)]);
     } finally {
       progress.end();

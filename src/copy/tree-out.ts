@@ -74,7 +74,7 @@ async function receive(
   ends: Ends,
   options: CopyOptions,
 ): Promise<void> {
-  const unpacking = ends.add(await unpackTree(staging, options.log));
+  const unpacking = ends.add(await unpackTree(staging, options.log), 'host');
   const packing = ends.add(
     await testbed.start(
       [
@@ -86,6 +86,7 @@ async function receive(
       ],
       ['ignore', 'pipe', 'pipe'],
     ),
+    'testbed',
   );
   const { stdout } = packing.process.child;
   const { stdin } = unpacking.process.child;

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { messageOf, TestbedError } from '../errors.ts';
-import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
+import { type Argv, type HostProcess, mustRunHost, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
@@ -134,12 +134,6 @@ async function writeMaps(idMap: IdMaps, pid: number, log: Log): Promise<void> {
     return;
   }
   const write = (tool: string, extents: IdMaps['users']) =>
-    mustRunTool([tool, String(pid), ...mapArguments(extents)], log);
+    mustRunHost([tool, String(pid), ...mapArguments(extents)], log, 'writing an id map');
   await Promise.all([write('newuidmap', idMap.stageUsers), write('newgidmap', idMap.stageGroups)]);
-}
-
-async function mustRunTool(argv: Argv, log: Log): Promise<void> {
-  const tool = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const [words, exit] = await Promise.all([textOf(tool.child.stderr), tool.exited]);
-  if (exit.status !== 0) throw new TestbedError(`${argv[0]}: ${words.trim()}`);
 }

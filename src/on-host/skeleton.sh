@@ -14,44 +14,46 @@ shift 6
 umask 022
 cd "$skeleton"
 
-mkdir dev dev/net dev/pts dev/shm etc proc run sys tmp
-chmod 1777 tmp
-mkdir ".$scratch"
-# Why 777: see "open" in protocol.md.
-chmod 777 ".$scratch"
+mkdir -p dev/net dev/pts dev/shm etc home proc run sys tmp ".$scratch"
+
+# Half of it beside the other half: somebody waits for each program that is started here.
+{
+	# Why 777: see "open" in protocol.md.
+	chmod 777 ".$scratch"
+	chmod 1777 tmp
+	ln -s -t dev /proc/self/fd pts/ptmx
+	ln -s /proc/self/fd/0 dev/stdin
+	ln -s /proc/self/fd/1 dev/stdout
+	ln -s /proc/self/fd/2 dev/stderr
+} >&2 &
+first_half=$!
+
 for node in null zero full random urandom tty console net/tun; do
 	: >"dev/$node"
 done
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-ln -s /proc/self/fd/0 dev/stdin
-ln -s /proc/self/fd/1 dev/stdout
-ln -s /proc/self/fd/2 dev/stderr
-
 printf '%s\n' "$hostname" >etc/hostname
-cat >etc/hosts <<HOSTS
-127.0.0.1 localhost
-127.0.1.1 $hostname
-::1 localhost ip6-localhost ip6-loopback
-ff02::1 ip6-allnodes
-ff02::2 ip6-allrouters
-HOSTS
+printf '%s\n' '127.0.0.1 localhost' "127.0.1.1 $hostname" '::1 localhost ip6-localhost ip6-loopback' \
+	'ff02::1 ip6-allnodes' 'ff02::2 ip6-allrouters' >etc/hosts
 printf '%s' "$resolv" >etc/resolv.conf
 
-# A file of the base's /etc, copied up to be added to. A symbolic link there is not followed: it may lead out.
-copy_up() {
-	if [ -f "$base/etc/$1" ] && [ ! -L "$base/etc" ] && [ ! -L "$base/etc/$1" ]; then
-		cp -p "$base/etc/$1" "etc/$1"
-	elif [ -n "${2-}" ]; then
-		printf '%s\n' "$2" >"etc/$1"
-	else
-		return 1
-	fi
+# The accounts of the base, to be added to. A symbolic link in their place is not followed: it may lead out.
+copy_accounts() {
+	for file in passwd group shadow gshadow; do
+		[ ! -f "$base/etc/$file" ] || [ -L "$base/etc/$file" ] || set -- "$@" "$base/etc/$file"
+	done
+	[ $# = 0 ] || cp -p -- "$@" etc
 }
+[ -L "$base/etc" ] || copy_accounts
+[ -f etc/passwd ] || echo root:x:0:0:root:/root:/bin/sh >etc/passwd
+[ -f etc/group ] || echo root:x:0: >etc/group
 
-copy_up passwd root:x:0:0:root:/root:/bin/sh
-copy_up group root:x:0:
-user=$(awk -F: '$3 >= 1000 && $3 < 60000 { print $1; exit }' etc/passwd)
+user=''
+while IFS=: read -r name _ uid _; do
+	case $uid in
+	'' | *[!0-9]* | ??????*) ;;
+	*) if [ "$uid" -ge 1000 ] && [ "$uid" -lt 60000 ]; then user=$name && break; fi ;;
+	esac
+done <etc/passwd
 if [ -z "$user" ] && [ -n "$normal" ]; then
 	user=$normal
 	shell=/bin/sh
@@ -59,11 +61,12 @@ if [ -z "$user" ] && [ -n "$normal" ]; then
 	printf '%s:x:1000:1000::/home/%s:%s\n' "$user" "$user" "$shell" >>etc/passwd
 	printf '%s:x:1000:\n' "$user" >>etc/group
 	# A password field of "*": nobody logs in by password, su from root works.
-	if copy_up shadow; then printf '%s:*:19000:0:99999:7:::\n' "$user" >>etc/shadow; fi
-	if copy_up gshadow; then printf '%s:!::\n' "$user" >>etc/gshadow; fi
-	mkdir -p "home/$user"
+	[ ! -f etc/shadow ] || printf '%s:*:19000:0:99999:7:::\n' "$user" >>etc/shadow
+	[ ! -f etc/gshadow ] || printf '%s:!::\n' "$user" >>etc/gshadow
 	if [ -d "$base/etc/skel" ] && [ ! -L "$base/etc" ] && [ ! -L "$base/etc/skel" ]; then
-		cp -RP "$base/etc/skel/." "home/$user"
+		cp -RP "$base/etc/skel" "home/$user"
+	else
+		mkdir "home/$user"
 	fi
 	chown -R 1000:1000 "home/$user"
 fi
@@ -126,3 +129,5 @@ while [ $# -gt 0 ]; do
 	printf '%s\n' "$resolved"
 	shift 2
 done
+
+wait "$first_half"

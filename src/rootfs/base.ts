@@ -28,6 +28,7 @@ import {
   shortHash,
   stateOf,
 } from './identity.ts';
+import { baseKey, newName, unpackingName } from './keys.ts';
 import { type Lock, waitLock } from './lock.ts';
 import { DEFAULT_LIMITS, prune } from './prune.ts';
 import { type BaseRecord, readBases, readRecord } from './record.ts';
@@ -42,10 +43,6 @@ export interface Base {
   readonly path: string;
   /** Says that this use is over: from then on the base may be pruned. */
   release(): Promise<void>;
-}
-
-export function baseKey(sha256: string, holder: Inside): string {
-  return `${sha256.slice(0, 32)}-${holder.idMap.key}`;
 }
 
 /**
@@ -63,7 +60,7 @@ export async function useBase(
   if (source.kind === 'directory') return { path: source.path, release: async () => {} };
   const state = stateOf(statOf(source.path));
   const sha256 = rememberedHash(cache, source.path, state);
-  const there = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder));
+  const there = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder.idMap.key));
   if (there !== undefined) {
     return hasLeftovers(cache) ? tidying(there, log, () => removeLeftovers(cache, holder, log)) : there;
   }
@@ -143,7 +140,7 @@ async function makeBase(
   try {
     // Named by the file, not by its content, which nobody knows yet.
     const { dev, ino } = fstatSync(fd, { bigint: true });
-    const name = `${holder.idMap.key}-${shortHash(`${dev} ${ino}`)}`;
+    const name = unpackingName(holder.idMap.key, shortHash(`${dev} ${ino}`));
     lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
     signal?.throwIfAborted();
     if (lock === undefined)
@@ -186,7 +183,7 @@ async function knownBase(
     if (!sizes.includes(state.size)) return undefined;
     sha256 = await readHash(tarball, fd, state, cache, signal);
   }
-  return inUse(cache, baseKey(sha256, holder));
+  return inUse(cache, baseKey(sha256, holder.idMap.key));
 }
 
 async function readHash(
@@ -222,7 +219,7 @@ interface Job {
 async function unpackBase(job: Job): Promise<Base> {
   const { tarball, fd, holder, cache, log, signal } = job;
   const decompressor = decompressorOf(tarball, fd);
-  const fresh = join(cache.bases, `.new-${job.name}`);
+  const fresh = join(cache.bases, newName(job.name));
   await removeLeftovers(cache, holder, log, job.name);
   makeShell(fresh);
   if (holder.idMap.single) {
@@ -268,7 +265,7 @@ function makeShell(folder: string): void {
 /** Renames a finished tree to its key, unless somebody else unpacked the same content meanwhile. */
 async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked): Promise<Base> {
   const { tarball, state, holder, cache, log } = job;
-  const key = baseKey(sha256, holder);
+  const key = baseKey(sha256, holder.idMap.key);
   const folder = join(cache.bases, key);
   const record: BaseRecord = {
     ...{ tarball, tarballSize: Number(state.size), sha256, idMap: holder.idMap.key },

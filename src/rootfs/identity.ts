@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { type BigIntStats, createReadStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CacheFolder, writeWhole } from './cache.ts';
+import { HASH_LENGTH } from './keys.ts';
 
 /** What changes when a file's content does; numbers in decimal, times in nanoseconds. */
 export interface FileState {
@@ -47,7 +48,7 @@ export function isFresh(state: FileState, now: number): boolean {
 
 /** A short name for a text, good for a file name. */
 export function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+  return createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
 }
 
 function recordPath(cache: CacheFolder, path: string): string {

@@ -4,16 +4,14 @@ import { join } from 'node:path';
 import { codeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
+import { oldName, readEntry } from './keys.ts';
 import { tryLock } from './lock.ts';
 import { deleteTree, type Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
-const NEW = '.new-';
-const OLD = '.old-';
-
 /** Is there anything that a crash may have left? One look at a folder. */
 export function hasLeftovers(cache: CacheFolder): boolean {
-  return readdirSync(cache.bases).some((name) => name.startsWith(NEW) || name.startsWith(OLD));
+  return readdirSync(cache.bases).some((name) => readEntry(name).kind !== 'base');
 }
 
 /**
@@ -27,30 +25,28 @@ export async function removeLeftovers(
   log: Log,
   held?: string,
 ): Promise<void> {
-  const map = holder.idMap.key;
-  for (const entry of readdirSync(cache.bases)) {
-    const folder = join(cache.bases, entry);
-    // `.new-MAP-HASH` and `.old-HASH-MAP.PID`, see base.ts and below.
-    if (entry.startsWith(OLD)) {
-      if (entry.slice(OLD.length + 33).replace(/\.\d+$/, '') !== map) continue;
+  for (const name of readdirSync(cache.bases)) {
+    const entry = readEntry(name);
+    const folder = join(cache.bases, name);
+    if (entry.kind === 'base' || entry.idMap !== holder.idMap.key) continue;
+    if (entry.kind === 'old') {
       if (livingUsers(folder).length === 0) await removeFolder(folder, holder, log);
-    } else if (entry.startsWith(NEW)) {
-      const name = entry.slice(NEW.length);
-      if (name.slice(0, -33) !== map) continue;
-      if (name === held) await removeFolder(folder, holder, log);
-      else await removeUnlocked(cache, name, folder, holder, log);
+    } else if (entry.unpacking === held) {
+      await removeFolder(folder, holder, log);
+    } else {
+      await removeUnlocked(cache, entry.unpacking, folder, holder, log);
     }
   }
 }
 
 async function removeUnlocked(
   cache: CacheFolder,
-  name: string,
+  unpacking: string,
   folder: string,
   holder: Inside,
   log: Log,
 ): Promise<void> {
-  const lock = await tryLock(join(cache.locks, `unpack-${name}`), log);
+  const lock = await tryLock(join(cache.locks, `unpack-${unpacking}`), log);
   if (lock === undefined) return;
   try {
     log.debug(`removing ${folder}, left by an unpacking that ended early`);
@@ -69,7 +65,7 @@ export async function removeBase(
 ): Promise<boolean> {
   const folder = join(cache.bases, key);
   if (livingUsers(folder).length > 0) return false;
-  const old = join(cache.bases, `${OLD}${key}.${process.pid}`);
+  const old = join(cache.bases, oldName(key, process.pid));
   try {
     // Out of the way first: who wants to use it from now on sees that it is gone, and who did before has left a mark.
     renameSync(folder, old);

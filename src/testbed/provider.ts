@@ -12,6 +12,7 @@ import type { Connection, Connector } from '../network/connector.ts';
 import { outsideConnector } from '../network/outside.ts';
 import { hostResolver } from '../network/resolver.ts';
 import { type Base, useBase } from '../rootfs/base.ts';
+import { provideRoot } from '../rootfs/build.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
@@ -108,7 +109,7 @@ export class Provider implements TestbedProvider {
   }
 
   async dispose(): Promise<void> {
-    // An unpacking of a base is given up.
+    // The building or unpacking of a root filesystem is given up.
     this.#ending.abort(new TestbedError('the server is ending'));
     const made = await Promise.allSettled(this.#incarnations);
     const ends = await Promise.allSettled(
@@ -195,8 +196,8 @@ export class Provider implements TestbedProvider {
       mkdirSync(scratchFolder, { recursive: true });
     }
     const connector = connectorFor(options, log);
-    const source = chooseRoot(options.root, process.env);
-    if (source.kind === 'build') throw new TestbedError('no root filesystem; give --tarball or --rootfs');
+    const { signal } = this.#ending;
+    const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);
     const sources = [
       cache.bases,
       scratchFolder,
@@ -206,7 +207,7 @@ export class Provider implements TestbedProvider {
     const holder = await Holder.start(this.#idMap, sources, log);
     try {
       const [base] = await Promise.all([
-        useBase(source, holder, cache, log, this.#ending.signal),
+        useBase(source, holder, cache, log, signal),
         sweepScratch(scratchFolder, holder, log),
       ]);
       const baseInside = holder.inside(base.path);
@@ -250,7 +251,7 @@ export class Provider implements TestbedProvider {
         ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
       ]),
       log,
-      { what: 'preparing the skeleton of the testbeds' },
+      'preparing the skeleton of the testbeds',
     );
     const [user = '', ...mountPoints] = text.trimEnd().split('\n');
     return { normalUser: user.slice('user '.length) || undefined, mountPoints };

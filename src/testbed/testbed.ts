@@ -1,12 +1,14 @@
 /** The open testbed: the order of the steps of open, run, copy, revert and close. */
-import { type CopyOptions, copyIn, copyOut } from '../copy/copy.ts';
+import type { CopyOptions } from '../copy/copy.ts';
 import { TestbedError } from '../errors.ts';
-import type { Argv, HostProcess, StdioList } from '../host.ts';
+import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { startProgress } from '../progress.ts';
 import { scriptPath } from '../scripts.ts';
 import { executeCommand, runCommand, startCommand, type Target, wholeTree } from './execute.ts';
 import type { Incarnation, Provider } from './provider.ts';
 import type { OpenTestbed, RunOptions, RunResult } from './types.ts';
+
+type Copying = typeof import('../copy/copy.ts');
 
 export class Testbed implements OpenTestbed {
   readonly #provider: Provider;
@@ -43,24 +45,26 @@ export class Testbed implements OpenTestbed {
   }
 
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {
-    return this.#copy(`copying ${hostPath} into the testbed`, (options) =>
-      copyIn(this, hostPath, testbedPath, options),
+    return this.#copy(`copying ${hostPath} into the testbed`, (copying, options) =>
+      copying.copyIn(this, hostPath, testbedPath, options),
     );
   }
 
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void> {
-    return this.#copy(`copying ${testbedPath} out of the testbed`, (options) =>
-      copyOut(this, testbedPath, hostPath, options),
+    return this.#copy(`copying ${testbedPath} out of the testbed`, (copying, options) =>
+      copying.copyOut(this, testbedPath, hostPath, options),
     );
   }
 
   /** A copy with this testbed's limits, and its progress shown to a person. */
-  async #copy(what: string, copy: (options: CopyOptions) => Promise<void>): Promise<void> {
+  async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
     const { options, log } = this.#provider;
+    // Loaded at its first use: an open waits for all that is loaded before it.
+    const copying = await import('../copy/copy.ts');
     let copied = '';
     const shown = startProgress(what, { note: () => copied });
     try {
-      await copy({
+      await copy(copying, {
         log,
         timeout: options.copyTimeout,
         ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
@@ -77,7 +81,6 @@ export class Testbed implements OpenTestbed {
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
     const target = this.#target();
     // Not in a session of its own: job control wants the terminal to be the controlling one.
-    const { spawnHost } = await import('../host.ts');
     const argv: Argv = [
       ...(['/bin/sh', scriptPath('on-host', 'foreground.sh')] as const),
       ...executeCommand(target, { cwd: directory, env, keepTerm: true }),

@@ -1,0 +1,142 @@
+/**
+ * `npm run bench`: this server and its peers on the same root filesystem, in turn in one run, so that a slow minute of the
+ * machine hits all of them. Prints medians, ratios and the promised bars; `--json FILE` and `--plot FILE` keep them.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Caller, timeProgram, VirtServer } from './client.ts';
+import { endToEnd, makePackage } from './peers/end-to-end.ts';
+import { many } from './peers/many.ts';
+import { OTHERS, whyMissing } from './peers/others.ts';
+import { coldOpen, copies, giveTo, makeCopyMaterial, type ServerPeer, session } from './peers/virt-server.ts';
+import { writePlot } from './plot.ts';
+import { barTable, medianTable, OURS, UNSHARE } from './report.ts';
+import { Results } from './results.ts';
+
+const { values } = parseArgs({
+  options: {
+    tarball: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    only: { type: 'string', default: 'session,cold,others,copy,many,end-to-end' },
+    buildd: { type: 'string' },
+    user: { type: 'string' },
+    json: { type: 'string' },
+    plot: { type: 'string' },
+  },
+});
+const { tarball } = values;
+if (tarball === undefined) throw new Error('give --tarball FILE, a root filesystem; scripts/bench does');
+const parts = new Set(values.only.split(','));
+const rounds = Number(values.rounds);
+const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bench-'));
+const results = new Results();
+// A place where the user of the servers can reach it.
+const program = process.env.BENCH_PROGRAM ?? resolve(import.meta.dirname, '../bin/virt-ts-unshare');
+
+/** The user named by --user, for the servers; root stays for the tools that need it. */
+function callerOf(name: string | undefined): Caller {
+  if (name === undefined) return { env: process.env };
+  const entry = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([user]) => user === name);
+  if (entry?.[5] === undefined) throw new Error(`no user ${name} in /etc/passwd`);
+  const { XDG_CACHE_HOME: _cache, XDG_RUNTIME_DIR: _runtime, ...env } = process.env;
+  return {
+    env: { ...env, HOME: entry[5], USER: name, LOGNAME: name },
+    uid: Number(entry[2]),
+    gid: Number(entry[3]),
+  };
+}
+
+const caller = callerOf(values.user);
+giveTo(folder, caller);
+
+function serverPeers(image: string): ServerPeer[] {
+  const ours: ServerPeer = {
+    name: OURS,
+    argv: [program, '--tarball', image],
+    caller,
+    caches: true,
+  };
+  const peer = '/usr/bin/autopkgtest-virt-unshare';
+  if (!existsSync(peer)) {
+    results.missing.set(UNSHARE, 'not installed (Debian package autopkgtest)');
+    return [ours];
+  }
+  if ((caller.uid ?? process.getuid?.()) === 0) {
+    // Its `unshare --map-auto` takes another user's range for a root that has none of its own, and fails.
+    results.missing.set(UNSHARE, 'does not work for root; give --user NAME');
+    return [ours];
+  }
+  return [ours, { name: UNSHARE, argv: [peer, '--tarball', image], caller, caches: false }];
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+try {
+  const peers = serverPeers(tarball);
+  const warm = await VirtServer.start([program, '--tarball', tarball], caller);
+  await warm.ask('open');
+  if (parts.has('session')) {
+    for (let round = 0; round < rounds; round++) {
+      say(`sessions, round ${round + 1} of ${rounds}`);
+      results.add('node -e 0', 'first ok', await timeProgram([process.execPath, '-e', '0'], caller));
+      for (const peer of peers) await session(peer, results);
+    }
+  }
+  if (parts.has('cold')) {
+    for (let round = 0; round < Math.min(rounds, 3); round++) {
+      say(`first open with an empty cache, round ${round + 1}`);
+      for (const peer of peers) await coldOpen(peer, folder, results);
+    }
+  }
+  if (parts.has('others')) {
+    const root = process.env.BENCH_ROOT;
+    for (const other of OTHERS) {
+      const why = root === undefined ? 'no unpacked root filesystem given (BENCH_ROOT)' : whyMissing(other);
+      if (why !== undefined) results.missing.set(other.name, why);
+    }
+    for (let round = 0; root !== undefined && round < rounds; round++) {
+      say(`other tools, round ${round + 1} of ${rounds}`);
+      for (const other of OTHERS.filter((one) => !results.missing.has(one.name))) {
+        await other
+          .measure(root, results)
+          .catch((error: unknown) => results.missing.set(other.name, String(error)));
+      }
+    }
+  }
+  if (parts.has('copy')) {
+    makeCopyMaterial(folder);
+    for (let round = 0; round < Math.min(rounds, 3); round++) {
+      say(`copies, round ${round + 1}`);
+      for (const peer of peers) await copies(peer, folder, results);
+    }
+  }
+  const [ours] = peers;
+  if (parts.has('many') && ours !== undefined) {
+    say('fifty testbeds at once');
+    await many(ours, results);
+  }
+  if (parts.has('end-to-end')) {
+    const place = makePackage(folder);
+    for (const peer of serverPeers(values.buildd ?? tarball)) {
+      say(`20 breaks-testbed tests with ${peer.name}`);
+      await endToEnd(peer, place, results);
+    }
+  }
+  await warm.quit();
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, Linux, Node ${process.version}`;
+  console.log(`\n${new Date().toISOString().slice(0, 10)}, ${machine}\n`);
+  console.log(medianTable(results), '\n');
+  console.log(barTable(results), '\n');
+  for (const [peer, why] of results.missing) console.log(`missing: ${peer}: ${why}`);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
+  if (values.plot !== undefined) await writePlot(results, values.plot);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,108 @@
+/** Tools that are no virt servers: each measured at what it does of the same, on the same unpacked root filesystem. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { timeProgram } from '../client.ts';
+import type { Results } from '../results.ts';
+
+export interface OtherPeer {
+  readonly name: string;
+  /** Debian's package. */
+  readonly package: string;
+  readonly program: string;
+  readonly needsRoot: boolean;
+  measure(root: string, results: Results): Promise<void>;
+}
+
+const life = (name: string, argv: (root: string) => string[]) => async (root: string, results: Results) => {
+  results.add(name, 'start + true + exit', await timeProgram(argv(root)));
+};
+
+export const OTHERS: readonly OtherPeer[] = [
+  {
+    name: 'bubblewrap',
+    package: 'bubblewrap',
+    program: 'bwrap',
+    needsRoot: false,
+    measure: life('bubblewrap', (root) => [
+      ...[
+        'bwrap',
+        '--unshare-all',
+        '--ro-bind',
+        root,
+        '/',
+        '--tmpfs',
+        '/tmp',
+        '--proc',
+        '/proc',
+        '--dev',
+        '/dev',
+      ],
+      ...['--', '/bin/true'],
+    ]),
+  },
+  {
+    name: 'systemd-nspawn',
+    package: 'systemd-container',
+    program: 'systemd-nspawn',
+    needsRoot: true,
+    // Without systemd as the host's pid 1 there is nobody to register with or to make a scope.
+    measure: life('systemd-nspawn', (root) => [
+      ...['systemd-nspawn', '--quiet', '--volatile=overlay', '--register=no', '--keep-unit', '--pipe'],
+      ...['-D', root, '--', '/bin/true'],
+    ]),
+  },
+  {
+    name: 'podman',
+    package: 'podman',
+    program: 'podman',
+    needsRoot: true,
+    measure: life('podman', (root) => [
+      ...[
+        'podman',
+        'run',
+        '--rm',
+        '--network=none',
+        '--cgroups=disabled',
+        '--rootfs',
+        `${root}:O`,
+        '/bin/true',
+      ],
+    ]),
+  },
+  {
+    name: 'schroot',
+    package: 'schroot',
+    program: 'schroot',
+    needsRoot: true,
+    measure: async (root, results) => {
+      const config = '/etc/schroot/chroot.d/virt-ts-unshare-bench';
+      writeFileSync(
+        config,
+        `[virt-ts-unshare-bench]\ntype=directory\ndirectory=${root}\nunion-type=overlay\nroot-users=root\nprofile=minimal\n`,
+      );
+      const session = `bench-${process.pid}`;
+      const schroot = (...words: string[]) => timeProgram(['schroot', '--quiet', ...words]);
+      results.add(
+        'schroot',
+        'open',
+        await schroot('-c', 'virt-ts-unshare-bench', '--begin-session', '-n', session),
+      );
+      for (let run = 0; run < 5; run++) {
+        results.add(
+          'schroot',
+          'run true',
+          await schroot('--run-session', '-c', session, '-d', '/', '--', 'true'),
+        );
+      }
+      results.add('schroot', 'close', await schroot('--end-session', '-c', session));
+    },
+  },
+];
+
+/** Why a peer cannot be measured here, as the end of a sentence; undefined when it can. */
+export function whyMissing(peer: OtherPeer): string | undefined {
+  const found = (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, peer.program)));
+  if (!found) return `not installed (Debian package ${peer.package})`;
+  if (peer.needsRoot && process.getuid?.() !== 0) return 'needs root';
+  return undefined;
+}

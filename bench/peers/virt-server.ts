@@ -1,0 +1,94 @@
+/** Measures a virt server over the driver's protocol: this project's, and autopkgtest-virt-unshare. */
+import { chownSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Caller, timeProgram, VirtServer, type Words } from '../client.ts';
+import type { Results } from '../results.ts';
+
+export interface ServerPeer {
+  readonly name: string;
+  readonly argv: Words;
+  readonly caller: Caller;
+  /** True when an open with an empty cache differs from a later one. */
+  readonly caches: boolean;
+}
+
+const RUNS = 20;
+const REVERTS = 3;
+
+/** One whole session: first ok, open, 20 times `true`, reverts, close. */
+export async function session(peer: ServerPeer, results: Results): Promise<void> {
+  const server = await VirtServer.start(peer.argv, peer.caller);
+  results.add(peer.name, 'first ok', server.firstOk);
+  results.add(peer.name, 'open', await server.time('open'));
+  const execute = await server.executeCommand();
+  const target = targetOf(execute);
+  for (let run = 0; run < RUNS; run++) {
+    results.add(peer.name, 'run true', await timeProgram([...execute, 'true'], peer.caller));
+    if (target !== undefined) {
+      const raw = ['nsenter', '-t', target, '-U', '-m', '-p', '-i', '-u', '-C', '--', 'true'];
+      results.add('raw nsenter', 'run true', await timeProgram(raw, peer.caller));
+    }
+  }
+  for (let revert = 0; revert < REVERTS; revert++)
+    results.add(peer.name, 'revert', await server.time('revert'));
+  results.add(peer.name, 'close', await server.time('close'));
+  await server.quit();
+}
+
+/** The pid of the testbed's pid 1, which our execute command names. */
+function targetOf(execute: readonly string[]): string | undefined {
+  const at = execute.indexOf('-p');
+  return at < 0 ? undefined : execute[at + 1];
+}
+
+/** An open with nothing in the cache; without a cache it is the same as any other. */
+export async function coldOpen(peer: ServerPeer, folder: string, results: Results): Promise<void> {
+  const cache = join(folder, 'cold-cache');
+  rmSync(cache, { recursive: true, force: true });
+  mkdirSync(cache, { recursive: true });
+  giveTo(cache, peer.caller);
+  const caller = { ...peer.caller, env: { ...peer.caller.env, XDG_CACHE_HOME: cache } };
+  const server = await VirtServer.start(peer.argv, caller);
+  results.add(peer.name, 'first open', await server.time('open'));
+  await server.quit();
+  if (peer.caches) await timeProgram([peer.argv[0], 'rootfs', 'prune', '--all'], caller);
+  rmSync(cache, { recursive: true, force: true });
+}
+
+export function giveTo(path: string, { uid, gid }: Caller): void {
+  if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
+}
+
+const FILES = 10_000;
+const BIG = 256 * 1024 ** 2;
+
+/** The things to copy, made once: a tree of 10,000 small files, and one file of 256 MiB that is no hole. */
+export function makeCopyMaterial(folder: string): void {
+  const tree = join(folder, 'tree');
+  if (statSync(tree, { throwIfNoEntry: false }) !== undefined) return;
+  for (let file = 0; file < FILES; file++) {
+    const place = join(tree, `folder-${file % 100}`);
+    if (file < 100) mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, `file-${file}`), 'x'.repeat((file * 37) % 4096));
+  }
+  const chunk = Buffer.alloc(1024 ** 2, 'virt-ts-unshare ');
+  writeFileSync(join(folder, 'big'), Buffer.concat(Array.from({ length: BIG / chunk.length }, () => chunk)));
+  truncateSync(join(folder, 'big'), BIG);
+}
+
+export async function copies(peer: ServerPeer, folder: string, results: Results): Promise<void> {
+  const server = await VirtServer.start(peer.argv, peer.caller);
+  const [scratch = ''] = await server.ask('open');
+  const up = join(folder, 'up');
+  results.add(
+    peer.name,
+    'copydown 10,000 files',
+    await server.time(`copydown ${folder}/tree/ ${scratch}/tree/`),
+  );
+  results.add(peer.name, 'copyup 10,000 files', await server.time(`copyup ${scratch}/tree/ ${up}/`));
+  rmSync(up, { recursive: true });
+  results.add(peer.name, 'copydown 256 MiB', await server.time(`copydown ${folder}/big ${scratch}/big`));
+  results.add(peer.name, 'copyup 256 MiB', await server.time(`copyup ${scratch}/big ${up}`));
+  rmSync(up);
+  await server.quit();
+}

@@ -1,0 +1,96 @@
+/** The printed table: medians, ratios against this server, and the bars that issue-free claims rest on. Pure. */
+import { FIGURES, type Figure, type Results } from './results.ts';
+import { markdownTable, short } from './statistics.ts';
+
+export const OURS = 'virt-ts-unshare';
+export const UNSHARE = 'autopkgtest-virt-unshare';
+
+function figures(): Figure[] {
+  return Object.keys(FIGURES).filter((name): name is Figure => name in FIGURES);
+}
+
+/** Medians of every peer; behind a peer's own, how many times ours it is. */
+export function medianTable(results: Results): string {
+  const peers = [OURS, ...results.peers.filter((name) => name !== OURS)];
+  const rows = figures()
+    .filter((figure) => peers.some((peer) => results.median(peer, figure) !== undefined))
+    .map((figure) => {
+      const own = results.median(OURS, figure);
+      const cells = peers.map((peer) => {
+        const value = results.median(peer, figure);
+        if (value === undefined) return '';
+        return peer === OURS || own === undefined ? short(value) : `${short(value)} (${short(value / own)}×)`;
+      });
+      return [figure, ...cells];
+    });
+  return markdownTable(['median, ms', ...peers], rows);
+}
+
+interface Bar {
+  readonly what: string;
+  /** Which has to be at least `atLeast`, or at most `atMost`. */
+  readonly ratio: number | undefined;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+  readonly stretch?: boolean;
+}
+
+/** The promised ratios, each with what was measured. */
+export function barTable(results: Results): string {
+  const ratio = (above: [string, Figure], below: [string, Figure]) => {
+    const [a, b] = [results.median(...above), results.median(...below)];
+    return a === undefined || b === undefined ? undefined : a / b;
+  };
+  const faster = (figure: Figure, atLeast: number): Bar => ({
+    what: `${figure}: ${UNSHARE} / ours`,
+    ratio: ratio([UNSHARE, figure], [OURS, figure]),
+    atLeast,
+  });
+  const raw = (atMost: number, stretch: boolean): Bar => ({
+    what: 'run true: ours / raw nsenter',
+    ratio: ratio([OURS, 'run true'], ['raw nsenter', 'run true']),
+    atMost,
+    stretch,
+  });
+  const bars: Bar[] = [
+    faster('open', 50),
+    faster('revert', 50),
+    faster('run true', 10),
+    raw(1.5, false),
+    faster('close', 10),
+    {
+      what: 'open: systemd-nspawn --volatile=overlay start / ours',
+      ratio: ratio(['systemd-nspawn', 'start + true + exit'], [OURS, 'open']),
+      atLeast: 1,
+    },
+    faster('20 breaks-testbed tests', 5),
+    faster('first open', 1),
+    {
+      what: 'first ok: ours / node -e 0',
+      ratio: ratio([OURS, 'first ok'], ['node -e 0', 'first ok']),
+      atMost: 1.3,
+    },
+    {
+      what: 'open: ours / bubblewrap start + true + exit',
+      ratio: ratio([OURS, 'open'], ['bubblewrap', 'start + true + exit']),
+      atMost: 4,
+      stretch: true,
+    },
+    raw(1.3, true),
+    ...(['copydown', 'copyup'] as const).flatMap((way) =>
+      (['10,000 files', '256 MiB'] as const).map((what) => faster(`${way} ${what}`, 1)),
+    ),
+  ];
+  const rows = bars.map((bar) => {
+    const wanted = bar.atLeast === undefined ? `≤ ${bar.atMost}` : `≥ ${bar.atLeast}`;
+    if (bar.ratio === undefined) return [bar.what, wanted, 'not measured', ''];
+    const met = bar.atLeast === undefined ? bar.ratio <= (bar.atMost ?? 0) : bar.ratio >= bar.atLeast;
+    return [
+      bar.what,
+      bar.stretch === true ? `${wanted} (stretch)` : wanted,
+      short(bar.ratio),
+      met ? 'met' : 'not met',
+    ];
+  });
+  return markdownTable(['ratio of medians', 'wanted', 'measured', ''], rows);
+}

@@ -1,0 +1,60 @@
+/** What was measured: samples by figure and peer, and why a peer is missing. */
+import { median, type Sample } from './statistics.ts';
+
+/** The figures, in the order in which the table has them, with what they mean. */
+export const FIGURES = {
+  'first ok': 'start of the program to its first line',
+  'first open': 'open with nothing in the cache',
+  open: 'open with the tarball known',
+  'run true': '`true` through the execute command',
+  'raw nsenter': '`true` by nsenter alone, into the same testbed',
+  revert: 'back to the state at open',
+  close: 'until everything is gone',
+  'start + true + exit': 'a whole life, for tools that have no server',
+  'copydown 10,000 files': 'into the testbed',
+  'copyup 10,000 files': 'out of it',
+  'copydown 256 MiB': 'one file into the testbed',
+  'copyup 256 MiB': 'one file out of it',
+  '20 breaks-testbed tests': 'autopkgtest from start to end',
+  '50 testbeds: open': 'median open with 50 servers started at once',
+  '50 testbeds: memory': 'MiB for each: server, stage, holder, stubs (proportional set size)',
+} as const;
+export type Figure = keyof typeof FIGURES;
+
+export interface Peer {
+  readonly name: string;
+  /** Why it is not measured here. */
+  readonly missing?: string;
+}
+
+export class Results {
+  readonly #samples = new Map<string, Map<Figure, Sample[]>>();
+  readonly missing = new Map<string, string>();
+
+  add(peer: string, figure: Figure, ...samples: Sample[]): void {
+    const figures = this.#samples.get(peer) ?? new Map<Figure, Sample[]>();
+    this.#samples.set(peer, figures);
+    figures.set(figure, [...(figures.get(figure) ?? []), ...samples]);
+  }
+
+  get peers(): string[] {
+    return [...this.#samples.keys()];
+  }
+
+  median(peer: string, figure: Figure): number | undefined {
+    const samples = this.#samples.get(peer)?.get(figure);
+    return samples === undefined ? undefined : median(samples);
+  }
+
+  toJSON(): unknown {
+    const peers = Object.fromEntries(
+      [...this.#samples].map(([peer, figures]) => [
+        peer,
+        Object.fromEntries(
+          [...figures].map(([name, samples]) => [name, { median: median(samples), samples }]),
+        ),
+      ]),
+    );
+    return { peers, missing: Object.fromEntries(this.missing) };
+  }
+}

@@ -1,0 +1,67 @@
+/** Is a base still what its tarball says? */
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { spawnHost, textOf } from '../host.ts';
+import type { Log } from '../log.ts';
+import type { CacheFolder } from './cache.ts';
+import { hashOf, rememberedHash, stateOf } from './identity.ts';
+import { baseKey } from './keys.ts';
+import type { KnownBase } from './record.ts';
+import { compareArgv, decompressorOf, type Inside } from './unpack.ts';
+
+export type Verdict =
+  | { readonly kind: 'same' }
+  /** Lines of tar's, each naming a file and what is different. */
+  | { readonly kind: 'different'; readonly differences: readonly string[] }
+  /** There is nothing to compare with; `why` is a sentence. */
+  | { readonly kind: 'unknown'; readonly why: string };
+
+/** Compares every file of a base with the tarball that it came from. Slow: reads both. */
+export async function verifyBase(
+  base: KnownBase,
+  holder: Inside,
+  cache: CacheFolder,
+  log: Log,
+): Promise<Verdict> {
+  const { tarball, sha256, skipped } = base.record;
+  if (baseKey(sha256, holder.idMap.key) !== base.key) {
+    return { kind: 'unknown', why: 'it belongs to the ids of another caller' };
+  }
+  let fd: number;
+  try {
+    fd = openSync(tarball, 'r');
+  } catch {
+    return { kind: 'unknown', why: `its tarball ${tarball} is gone` };
+  }
+  try {
+    const state = stateOf(fstatSync(fd, { bigint: true }));
+    if ((rememberedHash(cache, tarball, state) ?? (await hashOf(fd))) !== sha256) {
+      return { kind: 'unknown', why: `its tarball ${tarball} was changed` };
+    }
+    const argv = holder.enter(
+      compareArgv(`${holder.inside(base.folder)}/tree/root`, decompressorOf(tarball, fd)),
+    );
+    const tar = await spawnHost(argv, log, { stdio: [fd, 'pipe', 'pipe'], env: { LC_ALL: 'C' }, cwd: '/' });
+    const [differing, complaints] = await Promise.all([
+      textOf(tar.child.stdout),
+      textOf(tar.child.stderr),
+      tar.exited,
+    ]);
+    const differences = readDifferences(differing + complaints, skipped, holder.idMap.single);
+    return differences.length === 0 ? { kind: 'same' } : { kind: 'different', differences };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * What GNU tar said, in the C locale, without what must be different: device nodes that were left out, and owners where
+ * there is only one id.
+ */
+export function readDifferences(words: string, skipped: readonly string[], single: boolean): string[] {
+  return words.split('\n').filter((line) => {
+    if (line === '' || /^tar: (Exiting with failure status|Removing leading )/.test(line)) return false;
+    if (single && /: [GU]id differs$/.test(line)) return false;
+    const missing = /^tar: (.*): Warning: Cannot stat: No such file or directory$/.exec(line)?.[1];
+    return missing === undefined || !skipped.includes(missing);
+  });
+}
