@@ -34,7 +34,11 @@ end_all() {
 	pattern=$(readlink /proc/self/fd/4 | sed 's/[][]/\\&/g')
 	round=0
 	while [ "$round" -lt 40 ]; do
-		members=$(find /proc/[0-9]*/ns/user -maxdepth 0 -lname "$pattern" 2>/dev/null | cut -d / -f 3)
+		members=$(find /proc/[0-9]*/ns/user -maxdepth 0 -lname "$pattern" 2>/dev/null | sed 's,ns/user$,status,')
+		[ -n "$members" ] || break
+		# A zombie has a user namespace too, until its parent, who may be anybody, has the time to reap it.
+		# shellcheck disable=SC2086
+		members=$(grep -L '^State:[[:space:]]*Z' $members 2>/dev/null | cut -d / -f 3)
 		[ -n "$members" ] || break
 		# shellcheck disable=SC2086
 		kill -CONT $members 2>/dev/null || :

@@ -82,12 +82,17 @@ export function livingUsers(folder: string): number[] {
 }
 
 function livingPid(name: string, path: string): number | undefined {
-  const [pid, started, namespace, boot] = name.split('.');
+  const [pid = '', started = '', namespace = '', boot = ''] = name.split('.');
+  return isAlive({ pid: Number(pid), started, namespace, boot }, path) ? Number(pid) : undefined;
+}
+
+/** Whether a process lives that has left `path`. One of another pid namespace is believed in while what it left is young. */
+export function isAlive(who: ProcessIdentity, path: string): boolean {
   const we = ownIdentity();
-  if (pid === undefined || boot !== we.boot) return undefined;
-  if (namespace === we.namespace) return startTime(Number(pid)) === started ? Number(pid) : undefined;
+  if (who.boot !== we.boot) return false;
+  if (who.namespace === we.namespace) return startTime(who.pid) === who.started;
   const there = statSync(path, { throwIfNoEntry: false });
-  return there !== undefined && Date.now() - there.mtimeMs < FOREIGN_LIFETIME ? Number(pid) : undefined;
+  return there !== undefined && Date.now() - there.mtimeMs < FOREIGN_LIFETIME;
 }
 
 export function makeUsersFolder(folder: string): void {

@@ -47,7 +47,7 @@ interface Prepared {
 export class Incarnation {
   readonly instance: Instance;
   readonly connection: Connection | undefined;
-  /** Resolves when `end` was called and nothing is left of it. */
+  /** Resolves when `end` has done what it could. */
   readonly ended: Promise<void>;
   readonly #upper: Upper;
   #tellEnded: () => void = () => {};
@@ -69,10 +69,16 @@ export class Incarnation {
   }
 
   async #end(): Promise<void> {
-    await this.connection?.end();
-    await this.instance.stop();
-    await this.#upper.remove();
+    const steps = [
+      async () => this.connection?.end(),
+      () => this.instance.stop(),
+      // Even when somebody still has a file of it open: then at least the disk is free again.
+      () => this.#upper.remove(),
+    ];
+    const failures: unknown[] = [];
+    for (const step of steps) await step().catch((error: unknown) => failures.push(error));
     this.#tellEnded();
+    if (failures.length > 0) throw failures[0];
   }
 }
 

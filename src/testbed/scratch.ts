@@ -2,11 +2,11 @@
 import { chmodSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
-import { messageOf, TestbedError } from '../errors.ts';
+import { codeOf, messageOf, TestbedError } from '../errors.ts';
 import { runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { processState } from '../namespaces/processes.ts';
+import { isAlive, ownIdentity } from '../rootfs/users.ts';
 import type { Scratch } from './types.ts';
 
 /** A place for one upper layer. */
@@ -42,39 +42,53 @@ export function memoryUpper(size: string | undefined): Upper {
   return { where, onDisk: false, remove: async () => {} };
 }
 
-const NAME = /^scratch-(\d+)-(\d+)-\d+$/;
+const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
 let made = 0;
 
 /** A fresh folder below `parent`, named after this process so that the next start can tell who left it. */
 export function diskUpper(parent: string, holder: Holder, log: Log): Upper {
   made += 1;
-  const own = processState(process.pid);
-  const path = join(parent, `scratch-${process.pid}-${own?.startTime ?? 0}-${made}`);
+  const { pid, started, namespace, boot } = ownIdentity();
+  const path = join(parent, `scratch-${pid}-${started}-${namespace}-${boot}-${made}`);
   mkdirSync(path);
   // The holder's root makes upper and work in it, and is nobody to us.
   chmodSync(path, 0o777);
   return { where: holder.inside(path), onDisk: true, remove: () => removeScratch(path, holder, log) };
 }
 
-/** Only root of the holder may delete what the testbed's users own, and overlayfs's work folder of mode 000. */
+/**
+ * Only root of the holder may delete what the testbed's users own, and overlayfs's work folder of mode 000. That another
+ * start has removed it meanwhile is no error.
+ */
 async function removeScratch(path: string, holder: Holder, log: Log): Promise<void> {
   const inside = holder.inside(path);
   const result = await runHost(holder.enter(['rm', '-rf', '--', `${inside}/upper`, `${inside}/work`]), log);
   try {
     rmdirSync(path);
   } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return;
     throw new TestbedError(`cannot remove the scratch ${path}: ${result.stderr.trim() || messageOf(cause)}`, {
       cause,
     });
   }
 }
 
-/** Removes what servers left below `parent` that were killed. */
+/** Removes what servers left below `parent` that were killed. What cannot be removed is told, and costs no testbed. */
 export async function sweepScratch(parent: string, holder: Holder, log: Log): Promise<void> {
   for (const name of readdirSync(parent)) {
-    const [, pid, startTime] = NAME.exec(name) ?? [];
-    if (pid === undefined || processState(Number(pid))?.startTime === startTime) continue;
+    if (!isAbandoned(parent, name)) continue;
     log.debug(`removing the scratch ${name} of a server that was killed`);
-    await removeScratch(join(parent, name), holder, log);
+    try {
+      await removeScratch(join(parent, name), holder, log);
+    } catch (error) {
+      log.warn(messageOf(error));
+    }
   }
+}
+
+/** Whether a name in the folder is that of a scratch whose server has ended. */
+export function isAbandoned(parent: string, name: string): boolean {
+  const [, pid, started = '', namespace = '', boot = ''] = NAME.exec(name) ?? [];
+  if (pid === undefined) return false;
+  return !isAlive({ pid: Number(pid), started, namespace, boot }, join(parent, name));
 }
