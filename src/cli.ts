@@ -3,11 +3,12 @@
  * What the first `ok` needs is imported at once, all else when it is needed: the driver waits for that line.
  */
 import { readFileSync, writeSync } from 'node:fs';
-import { messageOf, UsageError } from './errors.ts';
+import { messageOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
 import { parseOptions, usage } from './options.ts';
 import { preflight } from './preflight.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
+import { EXIT_TESTBED, type Interrupts, VERBS } from './verbs.ts';
 
 /** Exit status for a wrong call; what a session's end means is in protocol/server.ts. */
 const EXIT_USAGE = 2;
@@ -15,22 +16,6 @@ const EXIT_INTERNAL = 16;
 
 type EndingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
 const ENDING_SIGNALS: readonly EndingSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
-
-/** Another way to call the program: `virt-ts-unshare VERB ...`. */
-export interface Verb {
-  readonly usage: string;
-  readonly summary: string;
-  /** Gives the exit status. Errors of class VirtError are told as a sentence. */
-  readonly load: () => Promise<(argv: readonly string[], signal: AbortSignal) => Promise<number>>;
-}
-
-const VERBS: Readonly<Record<string, Verb>> = {
-  rootfs: {
-    usage: 'COMMAND [OPTION]...',
-    summary: 'list, build, update, import, remove, prune and verify root filesystems',
-    load: async () => (await import('./verbs/rootfs.ts')).rootfs,
-  },
-};
 
 export type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
 
@@ -84,15 +69,10 @@ async function runVerb(name: string, argv: readonly string[]): Promise<void> {
     const known = Object.keys(VERBS).join(', ') || 'none yet';
     return failBeforeStart(new UsageError(`unknown verb ${name} (known: ${known}); see --help`));
   }
-  await untilSignal(async (signal) => {
+  await untilSignal(async (signal, interrupts) => {
     const run = await verb.load();
-    return run(argv, signal);
+    return run(argv, signal, interrupts);
   });
-}
-
-/** Who may take a SIGINT for itself: gives true when it did, and the program goes on. */
-export interface Interrupts {
-  handler?: (() => boolean) | undefined;
 }
 
 /**
@@ -130,6 +110,10 @@ function tellFailure(error: unknown): number {
   if (error instanceof UsageError) {
     log.warn(error.message);
     return EXIT_USAGE;
+  }
+  if (error instanceof VirtError) {
+    log.warn(error.message);
+    return EXIT_TESTBED;
   }
   log.warn(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`);
   return EXIT_INTERNAL;

@@ -104,7 +104,7 @@ export class Holder {
  * A process in a fresh user namespace with the stage's maps, there to be entered: an execve(2) after unshare(2)
  * but before the maps are written loses all capabilities, an nsenter afterwards has them.
  */
-async function startKeeper(idMap: IdMaps, log: Log): Promise<HostProcess> {
+export async function startKeeper(idMap: IdMaps, log: Log): Promise<HostProcess> {
   const keeper = await spawnHost(['unshare', '--user', 'sh', '-c', 'echo up; exec cat'], log, {
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,

@@ -14,9 +14,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['host.ts', 'progress.ts', 'scripts.ts', 'wait.ts'],
   ['namespaces'],
   ['rootfs', 'copy', 'network'],
-  ['testbed'],
+  ['testbed', 'isolation'],
   ['protocol', 'options.ts', 'index.ts'],
-  ['preflight.ts', 'verbs', 'cli.ts'],
+  ['preflight.ts', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
 interface Import {

@@ -1,0 +1,46 @@
+/** The other ways to call the program: `virt-ts-unshare VERB ...`. Each is loaded when it is called; the server waits for none. */
+
+/** Who may take a SIGINT for itself: gives true when it did, and the program goes on. */
+export interface Interrupts {
+  handler?: (() => boolean) | undefined;
+}
+
+/**
+ * Runs a verb to its end and gives the exit status.
+ * @param argv the words behind the verb
+ * @param signal aborted when the program is to end: everything is ended and the promise settles soon
+ * @throws UsageError, TestbedError and their kin, to be told as a sentence
+ */
+export type RunVerb = (
+  argv: readonly string[],
+  signal: AbortSignal,
+  interrupts: Interrupts,
+) => Promise<number>;
+
+interface Verb {
+  /** What may follow the name. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly load: () => Promise<RunVerb>;
+}
+
+/** Exit status when the testbed could not be made or is broken; a command's own never is that. */
+export const EXIT_TESTBED = 255;
+
+export const VERBS: Readonly<Record<string, Verb>> = {
+  run: {
+    usage: '[OPTION]... [-- COMMAND...]',
+    summary: 'run a command in a fresh testbed, or isolated on this machine, and say what it left behind',
+    load: async () => (await import('./verbs/run.ts')).run,
+  },
+  shell: {
+    usage: '[OPTION]...',
+    summary: 'an interactive shell in a fresh testbed, or isolated on this machine',
+    load: async () => (await import('./verbs/shell.ts')).shell,
+  },
+  rootfs: {
+    usage: 'COMMAND [OPTION]...',
+    summary: 'list, build, update, import, remove, prune and verify root filesystems',
+    load: async () => (await import('./verbs/rootfs.ts')).rootfs,
+  },
+};

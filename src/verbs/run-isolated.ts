@@ -1,0 +1,85 @@
+/** `run --host`: the command isolated where the machine can, and without where it cannot. */
+import { isatty } from 'node:tty';
+import { messageOf, TestbedError } from '../errors.ts';
+import { type Argv, spawnHost } from '../host.ts';
+import { Isolation } from '../isolation/isolation.ts';
+import { Watch } from '../isolation/remains.ts';
+import type { Log } from '../log.ts';
+import { signalProcess, treeOf } from '../namespaces/processes.ts';
+import type { Interrupts } from '../verbs.ts';
+
+export interface IsolatedOptions {
+  readonly root: boolean;
+  /** An interactive shell on the terminal that is our stdin. */
+  readonly interactive: boolean;
+  readonly requireIsolation: boolean;
+  readonly failOnLeak: boolean;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface Session {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly interrupts: Interrupts;
+}
+
+const OURS = [0, 1, 2] as const;
+
+/** Gives the command's exit status. */
+export async function runIsolated(argv: Argv, options: IsolatedOptions, session: Session): Promise<number> {
+  const { log, signal } = session;
+  let isolation: Isolation;
+  try {
+    const { root, interactive: foreground, env } = options;
+    isolation = await Isolation.prepare(argv, { root, foreground, stdio: OURS, env }, log);
+  } catch (error) {
+    if (options.requireIsolation || !(error instanceof TestbedError)) throw error;
+    log.warn(
+      `isolation and leak checks are off: ${messageOf(error)}; virt-ts-unshare doctor names the remedy`,
+    );
+    return runPlain(argv, options.env, session);
+  }
+  const stop = () => void isolation.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  passInterrupt(session.interrupts, () => treeOf(isolation.pid));
+  const watch = await Watch.start(isolation, log);
+  try {
+    const status = await isolation.run();
+    if (signal.aborted) return status;
+    const remains = await watch.remains();
+    for (const { kind, what, detail } of remains) {
+      log.warn(`left behind: ${kind} ${what}${detail === undefined ? '' : ` (${detail})`}`);
+    }
+    return status === 0 && options.failOnLeak && remains.length > 0 ? 1 : status;
+  } finally {
+    watch.close();
+    await isolation.stop();
+  }
+}
+
+async function runPlain(
+  argv: Argv,
+  env: Readonly<Record<string, string>>,
+  { log, signal, interrupts }: Session,
+): Promise<number> {
+  const started = await spawnHost(argv, log, { stdio: OURS, env });
+  const end = () => started.kill('SIGTERM');
+  signal.addEventListener('abort', end, { once: true });
+  passInterrupt(interrupts, () => treeOf(started.pid));
+  return (await started.exited).status;
+}
+
+/**
+ * The first SIGINT is for the command to answer, and we go on: a terminal sends it to both of us, anybody else to us
+ * alone. The second one is ours.
+ */
+function passInterrupt(interrupts: Interrupts, command: () => number[]): void {
+  interrupts.handler = () => {
+    interrupts.handler = undefined;
+    if (!OURS.some((descriptor) => isatty(descriptor))) {
+      for (const pid of command()) signalProcess(pid, 'SIGINT');
+    }
+    return true;
+  };
+}

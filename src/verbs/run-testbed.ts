@@ -1,0 +1,37 @@
+/** `run` in a fresh testbed. */
+import { CommandTimeoutError } from '../errors.ts';
+import type { Argv } from '../host.ts';
+import { openFor } from './open.ts';
+
+export interface InTestbedOptions {
+  /** Words of the options that choose and shape the testbed. */
+  readonly testbed: readonly string[];
+  readonly cwd: string | undefined;
+  readonly user: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly failOnLeak: boolean;
+}
+
+/** Gives the command's exit status. */
+export async function runInTestbed(
+  argv: Argv,
+  options: InTestbedOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const { cwd, user, env } = options;
+  const { testbed, close } = await openFor(options.testbed);
+  try {
+    const { status } = await testbed.run(argv, {
+      ...{ stdin: 0, stdout: 1, stderr: 2, env, signal },
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(user === undefined ? {} : { user }),
+    });
+    return status;
+  } catch (error) {
+    // Whoever sent the signal wants no sentence about it.
+    if (error instanceof CommandTimeoutError || signal.aborted) return 130;
+    throw error;
+  } finally {
+    await close();
+  }
+}
