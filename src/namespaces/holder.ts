@@ -47,7 +47,7 @@ export class Holder {
     const keeper = idMap.stage === 'none' ? undefined : await startKeeper(idMap, log);
     try {
       const script: Argv = [
-        ...(keeper === undefined ? [] : ['nsenter', '-t', String(keeper.pid), '-U', '--']),
+        ...(keeper === undefined ? [] : ['nsenter', '-t', String(keeper.pid), ...userOptions(idMap), '--']),
         ...['unshare', '--mount', '--', 'sh', '-c', scriptText('on-host', 'stage.sh'), 'stage'],
         ...[mapText(idMap.users), mapText(idMap.groups), ...sources],
       ] as [string, ...string[]];
@@ -84,7 +84,7 @@ export class Holder {
 
   /** The argv that runs a host program as root of the holder's user namespace, in its mount namespace, cwd /. */
   enter(argv: Argv): Argv {
-    return ['nsenter', '-t', String(this.pid), '-U', '-m', '--', ...argv];
+    return ['nsenter', '-t', String(this.pid), ...userOptions(this.idMap), '-m', '--', ...argv];
   }
 
   /**
@@ -98,6 +98,11 @@ export class Holder {
     const left = treeOf(this.#stage.pid).map((pid) => `${pid} (${commandLine(pid)})`);
     throw new TestbedError(`the holder of the testbeds does not end: ${left.join(', ')}; end them by hand`);
   }
+}
+
+/** nsenter gives up supplementary groups when it enters, which a map of one id, written without help, forbids. */
+function userOptions(idMap: IdMaps): readonly string[] {
+  return idMap.stage === 'self' ? ['-U', '--preserve-credentials'] : ['-U'];
 }
 
 /**

@@ -70,7 +70,10 @@ gone() {
 }
 
 enter() {
-	nsenter --user=/proc/self/fd/3 --mount=/proc/self/fd/4 --pid=/proc/self/fd/5 \
+	# A user namespace of one id, written without help, forbids what nsenter does to the supplementary groups.
+	read -r groups <"/proc/$pid/setgroups" || groups=allow
+	[ "$groups" = deny ] || groups=''
+	nsenter --user=/proc/self/fd/3 ${groups:+--preserve-credentials} --mount=/proc/self/fd/4 --pid=/proc/self/fd/5 \
 		--ipc="/proc/$pid/ns/ipc" --uts="/proc/$pid/ns/uts" --cgroup="/proc/$pid/ns/cgroup" \
 		${own_network:+--net="/proc/$pid/ns/net"} -- "$@"
 }
