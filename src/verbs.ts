@@ -38,6 +38,11 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'an interactive shell in a fresh testbed, or isolated on this machine',
     load: async () => (await import('./verbs/shell.ts')).shell,
   },
+  doctor: {
+    usage: '[--json]',
+    summary: 'try what testbeds need of this machine, and name the remedy for what it lacks',
+    load: async () => (await import('./verbs/doctor.ts')).doctor,
+  },
   rootfs: {
     usage: 'COMMAND [OPTION]...',
     summary: 'list, build, update, import, remove, prune and verify root filesystems',

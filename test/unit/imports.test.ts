@@ -16,7 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['rootfs', 'copy', 'network'],
   ['testbed', 'isolation'],
   ['protocol', 'options.ts', 'index.ts'],
-  ['preflight.ts', 'verbs', 'verbs.ts', 'cli.ts'],
+  ['preflight.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
 interface Import {

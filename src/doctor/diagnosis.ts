@@ -1,0 +1,222 @@
+/** From facts to what works, what does not and the remedy. Pure. */
+import type { Attempt, Facts, Tool } from './facts.ts';
+
+export interface Check {
+  readonly name: string;
+  /** `fails`: the server does not work. `limited`: it works without what `detail` says. */
+  readonly state: 'works' | 'limited' | 'fails';
+  readonly detail: string;
+  /** What to do, as exactly as can be said; only where something does not work. */
+  readonly remedy?: string;
+}
+
+export interface Diagnosis {
+  /** Whether the server will work. */
+  readonly works: boolean;
+  readonly checks: readonly Check[];
+}
+
+/** The Debian package of each tool without which nothing works, and of those that some things need. */
+const NEEDED: Readonly<Partial<Record<Tool, string>>> = {
+  unshare: 'util-linux',
+  nsenter: 'util-linux',
+  setpriv: 'util-linux',
+  pivot_root: 'util-linux',
+  mount: 'mount',
+  umount: 'mount',
+  tar: 'tar',
+  sh: 'dash',
+  awk: 'mawk',
+  cp: 'coreutils',
+};
+const USEFUL: readonly { tools: readonly Tool[]; package: string; use: string }[] = [
+  { tools: ['mmdebstrap'], package: 'mmdebstrap', use: 'building root filesystems' },
+  { tools: ['zstd'], package: 'zstd', use: 'tarballs compressed with zstd' },
+  { tools: ['xz'], package: 'xz-utils', use: 'tarballs compressed with xz' },
+  { tools: ['ip'], package: 'iproute2', use: '--network=none and --network=private' },
+  { tools: ['pasta', 'slirp4netns'], package: 'passt', use: '--network=private' },
+  { tools: ['autopkgtest'], package: 'autopkgtest', use: 'being driven by autopkgtest' },
+];
+
+export function diagnose(facts: Facts): Diagnosis {
+  const checks = [
+    ...system(facts),
+    ...tools(facts),
+    userNamespaces(facts),
+    ...(facts.userNamespace === undefined ? [mountInside(facts)] : []),
+    ids(facts),
+    ...testbed(facts),
+    ...devices(facts),
+    rootFilesystem(facts),
+  ];
+  return { works: checks.every(({ state }) => state !== 'fails'), checks };
+}
+
+const works = (name: string, detail: string): Check => ({ name, state: 'works', detail });
+const sysctl = (name: string, value: string) =>
+  `as root: sysctl -w ${name}=${value} (and in a file of /etc/sysctl.d, to last)`;
+const install = (name: string) => `as root: apt-get install ${name}`;
+
+function system({ kernel, container, nodeVersion }: Facts): Check[] {
+  return [
+    works(
+      'system',
+      `Linux ${kernel}, Node ${nodeVersion}, ${container === undefined ? 'in no container' : `in a container (${container})`}`,
+    ),
+  ];
+}
+
+function tools({ tools: found }: Facts): Check[] {
+  const missing = Object.entries(NEEDED).filter(([tool]) => !found.has(tool));
+  const packages = [...new Set(missing.map(([, name]) => name))].join(' ');
+  const needed: Check =
+    missing.length === 0
+      ? works('tools', `all there; ${found.get('unshare') ?? ''}, ${found.get('tar') ?? ''}`)
+      : {
+          name: 'tools',
+          state: 'fails',
+          detail: `missing: ${missing.map(([tool]) => tool).join(', ')}`,
+          remedy: install(packages),
+        };
+  const useful = USEFUL.map(({ tools: anyOf, package: name, use }): Check => {
+    const there = anyOf.find((tool) => found.has(tool));
+    if (there !== undefined) return works(there, found.get(there) ?? '');
+    const detail = `not installed; needed for ${use}`;
+    return { name: anyOf.join(' or '), state: 'limited', detail, remedy: install(name) };
+  });
+  return [needed, ...useful];
+}
+
+function userNamespaces({ userNamespace, sysctls, container }: Facts): Check {
+  const name = 'user namespaces';
+  if (userNamespace === undefined) return works(name, `at most ${sysctls.get('user.max_user_namespaces')}`);
+  const remedy =
+    sysctls.get('user.max_user_namespaces') === '0'
+      ? sysctl('user.max_user_namespaces', '15000')
+      : sysctls.get('kernel.unprivileged_userns_clone') === '0'
+        ? sysctl('kernel.unprivileged_userns_clone', '1')
+        : container !== undefined
+          ? `let the container make user namespaces, such as: ${container} run --security-opt seccomp=unconfined`
+          : 'use a kernel with CONFIG_USER_NS=y that lets this user make user namespaces';
+  return { name, state: 'fails', detail: userNamespace, remedy };
+}
+
+/** AppArmor lets an unconfined program make a user namespace and then takes its capabilities away. */
+function mountInside({ mountInside: failure, sysctls, container }: Facts): Check {
+  const name = 'mounts in a user namespace';
+  if (failure === undefined) return works(name, 'allowed');
+  const remedy =
+    sysctls.get('kernel.apparmor_restrict_unprivileged_userns') === '1'
+      ? sysctl('kernel.apparmor_restrict_unprivileged_userns', '0')
+      : container !== undefined
+        ? `let the container mount, such as: ${container} run --security-opt apparmor=unconfined --security-opt seccomp=unconfined`
+        : 'look in the log of the kernel (dmesg) for what denied it: a security module, most likely';
+  return { name, state: 'fails', detail: failure, remedy };
+}
+
+function ids({ ids: count, user, tools: found }: Facts): Check {
+  const name = 'user ids of a testbed';
+  if (count > 1) return works(name, String(count));
+  const helpers = found.has('newuidmap') && found.has('newgidmap');
+  const range = `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user.name}`;
+  return {
+    name,
+    state: 'limited',
+    detail: 'root alone: no other owner of files, no ordinary user, most packages do not install',
+    remedy: `as root: ${helpers ? range : `apt-get install uidmap && ${range}`}`,
+  };
+}
+
+function testbed({ holder, probe, container }: Facts): Check[] {
+  const name = 'namespaces of a testbed';
+  if (holder !== undefined || probe === undefined) {
+    const detail = holder ?? 'not tried';
+    return [{ name, state: 'fails', detail, remedy: 'mend what fails above first' }];
+  }
+  if (probe.size === 0) {
+    const detail = 'unshare(1) could not make them';
+    return [
+      {
+        name,
+        state: 'fails',
+        detail,
+        remedy: 'raise the limits user.max_*_namespaces (sysctl), all of them',
+      },
+    ];
+  }
+  const unmask =
+    container === undefined
+      ? 'unmount what lies over parts of /proc on this machine'
+      : `let the container see all of /proc: ${container === 'podman' ? 'podman run --security-opt unmask=ALL' : 'docker run --security-opt systempaths=unconfined'}`;
+  const old = 'use Linux 5.11 or newer for an overlay in a user namespace';
+  const one = (key: string, title: string, remedy: string, state: 'limited' | 'fails' = 'fails'): Check => {
+    const failure: Attempt = probe.has(key) ? probe.get(key) : 'not tried';
+    return failure === undefined ? works(title, 'mounted') : { name: title, state, detail: failure, remedy };
+  };
+  return [
+    works(name, 'made'),
+    one('proc', 'a /proc of its own', unmask),
+    one('devpts', 'terminals of its own', 'use a kernel with devpts in user namespaces'),
+    one('sys', 'the /sys of this machine', 'mount /sys on this machine'),
+    one('tmpfs', 'tmpfs', 'use a kernel that mounts tmpfs in a user namespace'),
+    ...overlays(
+      one('overlay-memory', 'overlay with scratch in memory', ''),
+      one('overlay-disk', 'overlay with scratch on disk', ''),
+      old,
+    ),
+    ...[
+      one(
+        'network',
+        'a network of its own',
+        'install iproute2, and raise user.max_net_namespaces',
+        'limited',
+      ),
+    ].map((check) => (check.state === 'works' ? { ...check, detail: 'made' } : check)),
+  ];
+}
+
+/** One of them is enough; the server chooses. */
+function overlays(memory: Check, disk: Check, old: string): Check[] {
+  if (memory.state === 'works' && disk.state === 'works') return [memory, disk];
+  if (memory.state === 'works') {
+    const remedy = 'put the cache (XDG_CACHE_HOME) or --scratch on ext4, xfs, btrfs or tmpfs';
+    return [memory, { ...disk, state: 'limited', remedy }];
+  }
+  if (disk.state === 'works') {
+    const remedy = 'use Linux 6.6 or newer: a tmpfs has user xattrs there; until then the scratch is on disk';
+    return [{ ...memory, state: 'limited', remedy }, disk];
+  }
+  const remedy = `${old}; until then virt-ts-unshare --mode=copy`;
+  return [
+    { ...memory, remedy },
+    { ...disk, remedy },
+  ];
+}
+
+function devices({ fuse, tun }: Facts): Check[] {
+  const device = (name: string, failure: Attempt, module: string, use: string): Check =>
+    failure === undefined
+      ? works(name, 'can be opened')
+      : {
+          name,
+          state: 'limited',
+          detail: `${failure}; needed for ${use}`,
+          remedy: `as root: modprobe ${module} && chmod 666 ${name}`,
+        };
+  return [
+    device('/dev/fuse', fuse, 'fuse', 'FUSE in run --host'),
+    device('/dev/net/tun', tun, 'tun', '--network=private'),
+  ];
+}
+
+function rootFilesystem({ root, tools: found }: Facts): Check {
+  const name = 'root filesystem';
+  if ('path' in root && root.path !== undefined) return works(name, root.path);
+  if ('path' in root && found.has('mmdebstrap')) return works(name, 'will be built at the first open');
+  return {
+    name,
+    state: 'limited',
+    detail: 'path' in root ? 'none yet, and no mmdebstrap to build one' : root.failure,
+    remedy: `give --tarball or --rootfs, or ${install('mmdebstrap')}`,
+  };
+}

@@ -1,0 +1,205 @@
+/** What the doctor finds out: by trying, and by reading what explains a failure. Changes nothing that stays. */
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { release, userInfo } from 'node:os';
+import { messageOf } from '../errors.ts';
+import { type Argv, runHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import { findProgram, readCaller } from '../namespaces/caller.ts';
+import { Holder } from '../namespaces/holder.ts';
+import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
+import { openCache } from '../rootfs/cache.ts';
+import { chooseRoot } from '../rootfs/source.ts';
+import { scriptText } from '../scripts.ts';
+import { diskUpper, scratchFolderOf } from '../testbed/scratch.ts';
+
+/** How one attempt went: `undefined` worked, else the words of the failure. */
+export type Attempt = string | undefined;
+
+export interface Facts {
+  readonly user: { readonly uid: number; readonly name: string };
+  readonly nodeVersion: string;
+  readonly kernel: string;
+  /** What we seem to be inside of, if anything: `docker`, `podman`, … */
+  readonly container: string | undefined;
+  /** Values below /proc/sys by name; absent ones are left out. */
+  readonly sysctls: ReadonlyMap<string, string>;
+  /** Path and version of each tool that was found. */
+  readonly tools: ReadonlyMap<string, string>;
+  /** unshare(1) with a user namespace. */
+  readonly userNamespace: Attempt;
+  /** A mount in it, by uid 0 of it. */
+  readonly mountInside: Attempt;
+  /** How many user ids a testbed has, and why it is only one. */
+  readonly ids: number;
+  /** Stage and holder as the server starts them. */
+  readonly holder: Attempt;
+  /** What probe.sh tried there; undefined when there is no holder. */
+  readonly probe: ReadonlyMap<string, Attempt> | undefined;
+  readonly fuse: Attempt;
+  readonly tun: Attempt;
+  /** Path of the root filesystem that the server would use without options; undefined: it would build one. */
+  readonly root: { readonly path: string | undefined } | { readonly failure: string };
+}
+
+export const TOOLS = [
+  ...['unshare', 'nsenter', 'setpriv', 'pivot_root', 'mount', 'umount', 'tar', 'sh', 'awk', 'cp', 'ip'],
+  ...['newuidmap', 'newgidmap', 'mmdebstrap', 'zstd', 'xz', 'pasta', 'slirp4netns', 'autopkgtest'],
+] as const;
+export type Tool = (typeof TOOLS)[number];
+
+export const SYSCTLS = [
+  'user.max_user_namespaces',
+  'user.max_mnt_namespaces',
+  'user.max_pid_namespaces',
+  'user.max_net_namespaces',
+  'kernel.unprivileged_userns_clone',
+  'kernel.apparmor_restrict_unprivileged_userns',
+] as const;
+
+export async function gatherFacts(log: Log): Promise<Facts> {
+  const caller = readCaller();
+  const idMap = chooseIdMaps(caller);
+  const [tools, userNamespace, container] = await Promise.all([
+    findTools(log),
+    attempt(['unshare', '--user', 'true'], log),
+    findContainer(log),
+  ]);
+  const mountInside =
+    userNamespace ??
+    (await attempt(
+      ['unshare', '--user', '--map-root-user', '--mount', 'mount', '-n', '-t', 'tmpfs', 'probe', '/mnt'],
+      log,
+    ));
+  return {
+    user: { uid: caller.uid, name: nameOf(caller.uid) },
+    nodeVersion: process.versions.node,
+    kernel: release(),
+    container,
+    sysctls: readSysctls(),
+    tools,
+    userNamespace,
+    mountInside,
+    ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
+    ...(await tryHolder(idMap, log)),
+    fuse: opens('/dev/fuse'),
+    tun: opens('/dev/net/tun'),
+    root: findRoot(),
+  };
+}
+
+async function attempt(argv: Argv, log: Log): Promise<Attempt> {
+  try {
+    const { status, stderr } = await runHost(argv, log, { timeout: 10_000 });
+    if (status === 0) return undefined;
+    return stderr.trim().split('\n').at(-1) || `exit status ${status}`;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+async function tryHolder(idMap: IdMaps, log: Log): Promise<Pick<Facts, 'holder' | 'probe'>> {
+  let holder: Holder | undefined;
+  try {
+    const scratch = scratchFolderOf(openCache(process.env).path);
+    holder = await Holder.start(idMap, [scratch], log);
+    const upper = diskUpper(scratch, holder, log);
+    try {
+      const { stdout } = await runHost(
+        holder.enter([
+          ...([
+            'unshare',
+            '--mount',
+            '--pid',
+            '--fork',
+            '--kill-child',
+            '--ipc',
+            '--uts',
+            '--cgroup',
+          ] as const),
+          ...['sh', '-c', scriptText('on-host', 'probe.sh'), 'probe', upper.where],
+        ]),
+        log,
+        { timeout: 20_000 },
+      );
+      return { holder: undefined, probe: parseProbe(stdout) };
+    } finally {
+      await upper.remove();
+    }
+  } catch (error) {
+    return { holder: messageOf(error), probe: undefined };
+  } finally {
+    await holder?.stop();
+  }
+}
+
+/** Reads what probe.sh says. */
+export function parseProbe(text: string): Map<string, Attempt> {
+  return new Map([...text.matchAll(/^(\S+) (?:ok|no (.*))$/gm)].map(([, name = '', words]) => [name, words]));
+}
+
+async function findTools(log: Log): Promise<Map<string, string>> {
+  const found = await Promise.all(
+    TOOLS.map(async (tool) => {
+      const path = findProgram(tool);
+      if (path === undefined) return [];
+      return [[tool, [path, await versionOf(tool, path, log)].join(' ').trim()] as const];
+    }),
+  );
+  return new Map(found.flat());
+}
+
+/** Those whose version matters to whoever reads a report of a failure; not every tool can be asked. */
+const VERSIONED: readonly Tool[] = ['unshare', 'tar', 'mmdebstrap', 'zstd'];
+
+async function versionOf(tool: Tool, path: string, log: Log): Promise<string> {
+  if (!VERSIONED.includes(tool)) return '';
+  const { stdout } = await runHost([path, '--version'], log, { timeout: 5_000 });
+  return /\d+(\.\d+)+/.exec(stdout)?.[0] ?? '';
+}
+
+async function findContainer(log: Log): Promise<string | undefined> {
+  if (findProgram('systemd-detect-virt') !== undefined) {
+    const { stdout, status } = await runHost(['systemd-detect-virt', '--container'], log);
+    if (status === 0) return stdout.trim();
+  }
+  if (existsSync('/.dockerenv')) return 'docker';
+  if (existsSync('/run/.containerenv')) return 'podman';
+  return undefined;
+}
+
+function readSysctls(): Map<string, string> {
+  const values = SYSCTLS.flatMap((name) => {
+    try {
+      return [[name, readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim()] as const];
+    } catch {
+      return [];
+    }
+  });
+  return new Map(values);
+}
+
+function opens(path: string): Attempt {
+  try {
+    closeSync(openSync(path, 'r+'));
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function nameOf(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(uid);
+  }
+}
+
+function findRoot(): Facts['root'] {
+  try {
+    const choice = chooseRoot({}, process.env);
+    return { path: choice.kind === 'build' ? undefined : choice.path };
+  } catch (error) {
+    return { failure: messageOf(error) };
+  }
+}

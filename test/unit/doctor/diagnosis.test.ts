@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { type Check, diagnose } from '../../../src/doctor/diagnosis.ts';
+import { type Facts, parseProbe, TOOLS } from '../../../src/doctor/facts.ts';
+
+const PROBES = ['tmpfs', 'overlay-memory', 'overlay-disk', 'proc', 'devpts', 'sys', 'hostname', 'network'];
+
+const GOOD: Facts = {
+  user: { uid: 1000, name: 'anna' },
+  nodeVersion: '20.19.0',
+  kernel: '6.12.0',
+  container: undefined,
+  sysctls: new Map([['user.max_user_namespaces', '15000']]),
+  tools: new Map(TOOLS.map((tool) => [tool, `/usr/bin/${tool}`])),
+  userNamespace: undefined,
+  mountInside: undefined,
+  ids: 65536,
+  holder: undefined,
+  probe: new Map(PROBES.map((name) => [name, undefined])),
+  fuse: undefined,
+  tun: undefined,
+  root: { path: '/home/anna/.cache/sbuild/trixie-amd64.tar.zst' },
+};
+
+const without = (facts: Partial<Facts>) => diagnose({ ...GOOD, ...facts });
+const trouble = (checks: readonly Check[]) => checks.filter(({ state }) => state !== 'works');
+
+function only(facts: Partial<Facts>, state: Check['state'], remedy: RegExp): void {
+  const { works, checks } = without(facts);
+  const [first, ...others] = trouble(checks);
+  assert.deepEqual([first?.state, others], [state, []]);
+  assert.match(first?.remedy ?? '', remedy);
+  assert.equal(works, state === 'limited');
+}
+
+describe('the diagnosis', () => {
+  it('of a good machine has no remedies', () => {
+    const { works, checks } = diagnose(GOOD);
+    assert.ok(works);
+    assert.deepEqual(trouble(checks), []);
+    assert.ok(checks.every(({ remedy }) => remedy === undefined));
+  });
+
+  const failed = {
+    userNamespace: 'unshare failed',
+    mountInside: 'unshare failed',
+    holder: 'no',
+    probe: undefined,
+  };
+  const remedyOf = (facts: Partial<Facts>, name: string) =>
+    without(facts).checks.find((check) => check.name === name)?.remedy ?? '';
+
+  it('names the sysctl that takes user namespaces away', () => {
+    const none = { ...failed, sysctls: new Map([['user.max_user_namespaces', '0']]) };
+    assert.match(remedyOf(none, 'user namespaces'), /sysctl -w user\.max_user_namespaces=15000/);
+    const clone = { ...failed, sysctls: new Map([['kernel.unprivileged_userns_clone', '0']]) };
+    assert.match(remedyOf(clone, 'user namespaces'), /sysctl -w kernel\.unprivileged_userns_clone=1/);
+    assert.equal(without(none).works, false);
+  });
+
+  it('names the container that does', () => {
+    assert.match(
+      remedyOf({ ...failed, container: 'podman' }, 'user namespaces'),
+      /podman run --security-opt seccomp/,
+    );
+  });
+
+  it("names AppArmor's restriction: a user namespace is made, but may not mount", () => {
+    const facts = {
+      ...failed,
+      userNamespace: undefined,
+      sysctls: new Map([['kernel.apparmor_restrict_unprivileged_userns', '1']]),
+    };
+    const remedy = remedyOf(facts, 'mounts in a user namespace');
+    assert.match(remedy, /sysctl -w kernel\.apparmor_restrict_unprivileged_userns=0/);
+    assert.equal(without(facts).works, false);
+  });
+
+  it('names the masked /proc of a container', () => {
+    const probe = new Map([...(GOOD.probe ?? []), ['proc', 'mount: permission denied'] as const]);
+    only({ probe, container: 'docker' }, 'fails', /docker run --security-opt systempaths=unconfined/);
+  });
+
+  it('wants one of the overlays, and says what is lost without the other', () => {
+    const lacking = (...names: string[]) => ({
+      probe: new Map([...(GOOD.probe ?? []), ...names.map((name) => [name, 'mount: invalid'] as const)]),
+    });
+    only(lacking('overlay-memory'), 'limited', /Linux 6\.6/);
+    only(lacking('overlay-disk'), 'limited', /--scratch/);
+    const { works, checks } = without(lacking('overlay-memory', 'overlay-disk'));
+    assert.equal(works, false);
+    assert.ok(trouble(checks).every(({ remedy }) => remedy?.includes('--mode=copy')));
+  });
+
+  it('counts what was never answered as a failure', () => {
+    const probe = new Map([...(GOOD.probe ?? [])].filter(([name]) => name !== 'devpts'));
+    only({ probe }, 'fails', /devpts/);
+    assert.equal(without({ probe: new Map() }).works, false);
+  });
+
+  it('names the packages of tools that are missing', () => {
+    const tools = (missing: readonly string[]) => ({
+      tools: new Map([...GOOD.tools].filter(([tool]) => !missing.includes(tool))),
+    });
+    only(tools(['unshare', 'nsenter', 'tar']), 'fails', /apt-get install util-linux tar$/);
+    only(tools(['xz']), 'limited', /apt-get install xz-utils$/);
+    only(tools(['pasta', 'slirp4netns']), 'limited', /apt-get install passt$/);
+    assert.deepEqual(trouble(without(tools(['pasta'])).checks), [], 'slirp4netns serves as well');
+  });
+
+  it('names the range of ids that a user lacks', () => {
+    only({ ids: 1 }, 'limited', /usermod --add-subuids 100000-165535 --add-subgids 100000-165535 anna/);
+  });
+
+  it('names devices and the root filesystem', () => {
+    only({ fuse: 'EACCES' }, 'limited', /chmod 666 \/dev\/fuse/);
+    only({ tun: 'ENOENT' }, 'limited', /modprobe tun/);
+    only({ root: { failure: 'no Debian' } }, 'limited', /--tarball/);
+  });
+});
+
+describe('the lines of probe.sh', () => {
+  it('are read', () => {
+    const text = 'proc ok\noverlay-memory no mount: /mnt/root: wrong fs type.\n';
+    assert.deepEqual(
+      [...parseProbe(text)],
+      [
+        ['proc', undefined],
+        ['overlay-memory', 'mount: /mnt/root: wrong fs type.'],
+      ],
+    );
+  });
+});
