@@ -54,6 +54,7 @@ const checks = [
   { name: 'shellcheck', argv: ['shellcheck', '--shell=dash', '-x', ...shellScripts()], minutes: 5 },
   ...tests('unit', { users: false, minutes: 5 }),
   ...tests('real', { users: true, minutes: 15 }),
+  ...tests('fault', { users: true, minutes: 15 }),
   ...tests('race', { users: true, minutes: 15 }),
   ...tests('driver', { users: true, minutes: 20 }),
   ...tests('examples', { users: true, minutes: 10 }),

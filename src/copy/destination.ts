@@ -4,13 +4,14 @@
  * and nothing that anybody else does to the destination meanwhile can lead a write elsewhere. Every directory is held
  * open, and no link below the destination is followed.
  */
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
   fchmodSync,
   fstatSync,
   lstatSync,
-  mkdtempSync,
+  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -18,8 +19,9 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { CopyError, codeOf } from '../errors.ts';
-import { spawnHost, textOf } from '../host.ts';
+import { type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
+import { scriptPath } from '../scripts.ts';
 import { type ByteString, fromBytes, shown } from './bytes.ts';
 import {
   below,
@@ -43,7 +45,9 @@ export class Destination {
   readonly #directory: number;
   /** The name it will have there; none if it exists. */
   readonly #name: Buffer | undefined;
-  readonly #stagingName: string;
+  readonly #stagingName = STAGING_PREFIX + randomBytes(6).toString('hex');
+  /** Removes the staging directory when we are killed. */
+  readonly #guard: Promise<HostProcess>;
   /** The staging directory, held open. */
   readonly staging: number;
 
@@ -56,11 +60,14 @@ export class Destination {
     const { directory, name } = openDestination(path);
     this.#directory = directory;
     this.#name = name;
+    // Before there is anything to remove.
+    this.#guard = startGuard(directory, this.#stagingName, log);
     try {
-      const staging = mkdtempSync(below(directory, STAGING_PREFIX).toString());
-      this.#stagingName = staging.slice(staging.lastIndexOf('/') + 1);
+      const staging = below(directory, this.#stagingName);
+      mkdirSync(staging, OWNER_ALL);
       this.staging = openSync(staging, DIRECTORY_ITSELF);
     } catch (error) {
+      void this.#endGuard();
       closeSync(directory);
       throw new CopyError(`cannot write to ${shown(path)} on the host: ${reasonOf(error)}`, { cause: error });
     }
@@ -70,6 +77,7 @@ export class Destination {
       (mode & 0o777) !== OWNER_ALL ||
       readdirSync(below(this.staging, '.')).length > 0
     ) {
+      void this.#endGuard();
       throw new CopyError(`somebody else exchanged a directory in ${shown(path)} on the host meanwhile`);
     }
   }
@@ -99,7 +107,14 @@ export class Destination {
     } finally {
       closeSync(this.staging);
       closeSync(this.#directory);
+      await this.#endGuard();
     }
+  }
+
+  async #endGuard(): Promise<void> {
+    const guard = await this.#guard.catch(() => undefined);
+    guard?.kill('SIGKILL');
+    await guard?.exited;
   }
 
   async #merge(
@@ -163,6 +178,16 @@ export class Destination {
     if (status !== 0)
       throw new CopyError(`setting the time of a directory failed: ${(await complaint).trim()}`);
   }
+}
+
+function startGuard(directory: number, name: string, log: Log): Promise<HostProcess> {
+  const guard = spawnHost(['/bin/sh', scriptPath('on-host', 'unstage.sh'), name], log, {
+    stdio: ['pipe', 'ignore', 'ignore', directory],
+    detached: true,
+  });
+  // Without it the copy is as good; told when it is waited for.
+  guard.then(({ child }) => child.stdin?.on('error', () => {})).catch(() => {});
+  return guard;
 }
 
 function openDestination(path: Buffer): { directory: number; name: Buffer | undefined } {

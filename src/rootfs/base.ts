@@ -36,7 +36,7 @@ import { hasLeftovers, removeBase, removeLeftovers } from './remove.ts';
 import type { RootSource } from './source.ts';
 import { whyNoRoot } from './tree.ts';
 import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
-import { addUser, makeUsersFolder, ownIdentity, removeUser } from './users.ts';
+import { addUser, livingUsers, makeUsersFolder, ownIdentity, removeUser } from './users.ts';
 
 export interface Base {
   /** Host path of the tree; it is never changed. */
@@ -101,6 +101,8 @@ function inUse(cache: CacheFolder, key: string): Base | undefined {
     removeUser(user);
     return undefined;
   }
+  // For its other effect: the marks of servers that were killed go.
+  livingUsers(folder);
   const release = async () => {
     isWhole(folder);
     removeUser(user);
