@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { PROGRAM, virt } from '../support/program.ts';
+import { testTarball } from '../support/rootfs.ts';
+
+describe('virt-ts-unshare rootfs', function () {
+  this.timeout(120_000);
+  let folder: string;
+  let env: Record<string, string>;
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'vtu-verb-'));
+    env = { XDG_CACHE_HOME: folder };
+  });
+  after(async () => {
+    await rootfs('prune', '--max-age', '0');
+    rmSync(folder, { recursive: true });
+  });
+
+  const rootfs = (...args: string[]) => virt(['rootfs', ...args], { env });
+  async function lines(...args: string[]): Promise<string[]> {
+    const { status, stdout, stderr } = await rootfs(...args);
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    return stdout.trimEnd().split('\n');
+  }
+  async function refused(words: RegExp, ...args: string[]): Promise<void> {
+    const { status, stdout, stderr } = await rootfs(...args);
+    assert.match(stderr, words);
+    assert.equal(stderr.trimEnd().split('\n').length, 1);
+    assert.equal(stdout, '');
+    assert.equal(status, 2);
+  }
+
+  /** A server with an open testbed: gives what ends it. */
+  async function openServer(options: string[] = []): Promise<() => Promise<void>> {
+    const server = spawn(process.execPath, [PROGRAM, ...options], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const answers = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
+    assert.deepEqual(await answers.next(), { value: 'ok', done: false });
+    server.stdin.write('open\n');
+    assert.match(String((await answers.next()).value), /^ok \//);
+    return async () => {
+      server.stdin.end('quit\n');
+      if (server.exitCode === null) await once(server, 'exit');
+    };
+  }
+
+  it('says in one sentence what is wrong with a call', async () => {
+    await refused(/needs a command; give one of list, build/);
+    await refused(/no command make; give one/, 'make');
+    await refused(/Unknown option '--fast'/, 'list', '--fast');
+    await refused(/there is no image or base none; rootfs list/, 'remove', 'none');
+    await refused(/--max-size much is no size/, 'prune', '--max-size', 'much');
+    await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
+    await refused(/cannot be an image's name/, 'import', testTarball(), '../x');
+    await refused(/there is no image sid-amd64/, 'update', 'sid-amd64');
+    assert.match((await lines('--help')).join('\n'), /Examples:\n {2}virt-ts-unshare rootfs build trixie/);
+    assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
+  });
+
+  it('imports an image that a server then uses without options, and shows who uses it', async () => {
+    const release = execFileSync('sh', ['-c', '. /etc/os-release; echo "$VERSION_CODENAME"'], {
+      encoding: 'utf8',
+    }).trim();
+    const [path = ''] = await lines('import', testTarball(), release);
+    assert(existsSync(path));
+    const close = await openServer();
+    const [head, row = '', , ...bases] = await lines('list');
+    assert.match(head ?? '', /^IMAGE +SIZE +MADE +PATH$/);
+    assert(row.startsWith(`${release}-`) && row.endsWith(path));
+    assert.match(bases[1] ?? '', /^[0-9a-f]{12} +\d+[KMG] .* \d+ +\//);
+    const { images, bases: known } = JSON.parse((await lines('list', '--json')).join('\n'));
+    assert.equal(images[0].path, path);
+    assert.equal(known[0].users.length, 1);
+
+    const { status, stderr } = await rootfs('remove', known[0].key);
+    assert.match(
+      stderr,
+      new RegExp(`is in use by process ${known[0].users[0]}; close its testbeds first\n$`),
+    );
+    assert.equal(status, 1);
+    await rootfs('prune', '--max-age', '0', '--max-size', '0');
+    assert(existsSync(known[0].path));
+    await close();
+    assert.deepEqual(await lines('verify', known[0].key), [
+      `${known[0].key.slice(0, 12)}  as its tarball says`,
+    ]);
+    await lines('remove', known[0].key.slice(0, 12), images[0].name);
+    assert(!existsSync(known[0].path));
+    assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
+  });
+
+  it('says when a base cannot be compared any more', async () => {
+    const tree = join(folder, 'tree');
+    mkdirSync(join(tree, 'bin'), { recursive: true });
+    for (const tool of ['sh', 'cat']) execFileSync('cp', ['-L', `/bin/${tool}`, join(tree, 'bin')]);
+    const tarball = join(folder, 'own.tar');
+    writeFileSync(join(tree, 'text'), 'text');
+    execFileSync('tar', ['-cf', tarball, '-C', tree, '.']);
+    // Its /bin/sh lacks its libraries: unpacked it is all the same.
+    await virt(['-t', tarball], { env, input: 'open\n' });
+    const [base = ''] = readdirSync(join(folder, 'virt-ts-unshare/bases'));
+    rmSync(tree, { recursive: true });
+    appendFileSync(tarball, 'x');
+    assert.match((await lines('verify')).join(), /cannot be told: its tarball .*own\.tar was changed/);
+    await lines('remove', base);
+  });
+
+  it('builds, and builds anew, by a command of the user', async () => {
+    const strap = join(folder, 'strap');
+    writeFileSync(strap, `#!/bin/sh\necho "$@" >>'${folder}/calls'\ncp '${testTarball()}' "$3"\n`, {
+      mode: 0o755,
+    });
+    const [path = ''] = await lines('build', 'trixie-backports', '-a', 'arm64', '--bootstrapcmd', strap);
+    assert.match(path, /trixie-arm64\.tar$/);
+    assert.deepEqual(await lines('update', 'trixie-arm64', '-m', 'http://mirror.example'), [path]);
+    const [first, second] = execFileSync('cat', [join(folder, 'calls')], { encoding: 'utf8' }).split('\n');
+    assert.match(first ?? '', /^--arch=arm64 trixie \S+\.tar$/);
+    assert.match(second ?? '', /^--arch=arm64 trixie \S+\.tar http:\/\/mirror\.example$/);
+    await lines('remove', 'trixie-arm64');
+  });
+});

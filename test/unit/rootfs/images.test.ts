@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TestbedError, UsageError } from '../../../src/errors.ts';
+import { silentLog } from '../../../src/log.ts';
+import { provideRoot, rebuildRoot } from '../../../src/rootfs/build.ts';
+import { type CacheFolder, openCache } from '../../../src/rootfs/cache.ts';
+import { importImage, listImages, removeImage } from '../../../src/rootfs/images.ts';
+import { chooseRoot, type RootOrder } from '../../../src/rootfs/source.ts';
+import { readDifferences } from '../../../src/rootfs/verify.ts';
+import { parseDays, parseSize, showSize, showTable, showTime } from '../../../src/verbs/figures.ts';
+
+describe('images', () => {
+  let folder: string;
+  let cache: CacheFolder;
+  let tree: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'vtu-images-'));
+    cache = openCache({ XDG_CACHE_HOME: folder });
+    tree = join(folder, 'tree');
+    mkdirSync(join(tree, 'bin'), { recursive: true });
+    writeFileSync(join(tree, 'bin/sh'), '#!/nothing\n', { mode: 0o755 });
+    symlinkSync('/etc', join(tree, 'link'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** An order whose command is a script; it gets --arch=ARCH, release, target and mirror as arguments. */
+  function order(script: string, mirror?: string): RootOrder {
+    const path = join(folder, 'strap');
+    writeFileSync(path, `#!/bin/sh\nset -e\n${script}\n`, { mode: 0o755 });
+    return { kind: 'build', release: 'sid', arch: 'amd64', mirror, bootstrapCommand: `${path} 'a word'` };
+  }
+  const works = 'cd "$(dirname "$0")"; echo "$@" >>calls; tar -cf "$4" -C tree .';
+  const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trimEnd().split('\n');
+
+  it('are built by the command of the order, once for two who want it at once, and found again', async () => {
+    const wanted = order(works, 'http://mirror.example');
+    const sources = await Promise.all([1, 2].map(() => provideRoot(wanted, cache, silentLog)));
+    const path = join(cache.images, 'sid-amd64.tar');
+    assert.deepEqual(sources, [
+      { kind: 'tarball', path },
+      { kind: 'tarball', path },
+    ]);
+    assert.equal(calls().length, 1);
+    assert.match(calls()[0] ?? '', /^a word --arch=amd64 sid .*\.tar http:\/\/mirror\.example$/);
+    const options = { release: 'sid', arch: 'amd64' };
+    assert.deepEqual(chooseRoot(options, { XDG_CACHE_HOME: folder }), { kind: 'tarball', path });
+    assert.deepEqual(readdirSync(cache.locks), []);
+  });
+
+  it('are built anew by the same order', async () => {
+    await provideRoot(order(works), cache, silentLog);
+    const [image] = listImages(cache);
+    assert(image?.order !== undefined);
+    assert.equal(image.name, 'sid-amd64');
+    await rebuildRoot(image.order, cache, silentLog);
+    assert.equal(calls().length, 2);
+    assert.equal(listImages(cache).length, 1);
+  });
+
+  it('are not there after a build that failed, and the old one stays', async () => {
+    await provideRoot(order(works), cache, silentLog);
+    for (const [script, words] of [
+      [
+        'echo half >"$4"; echo one >&2; echo "E: no such suite" >&2; exit 25',
+        /status 25: one \/ E: no such suite; give/,
+      ],
+      ['true', /made no tarball/],
+      ['echo text >"$4"', /made no tarball/],
+    ] as const) {
+      await assert.rejects(rebuildRoot(order(script), cache, silentLog), (error) => {
+        assert(error instanceof TestbedError);
+        assert.match(error.message, words);
+        return true;
+      });
+      assert.deepEqual(readdirSync(cache.images).sort(), ['sid-amd64.json', 'sid-amd64.tar']);
+    }
+  });
+
+  it('are given up when the server ends', async () => {
+    const ending = new AbortController();
+    const fifo = join(folder, 'started');
+    execFileSync('mkfifo', [fifo]);
+    const building = provideRoot(
+      order(`echo x >'${fifo}'; exec sleep 1000`),
+      cache,
+      silentLog,
+      ending.signal,
+    );
+    building.catch(() => {});
+    assert.equal(await readFile(fifo, 'utf8'), 'x\n');
+    ending.abort();
+    await assert.rejects(building, { name: 'AbortError' });
+    assert.deepEqual(readdirSync(cache.images), []);
+  });
+
+  it('can be imported from a tarball, named by what it is', async () => {
+    const tarball = join(folder, 'odd-name');
+    execFileSync('tar', ['-czf', tarball, '-C', tree, '.']);
+    const path = await importImage(cache, tarball, 'sid-amd64', silentLog);
+    assert.equal(path, join(cache.images, 'sid-amd64.tar.gz'));
+    assert.deepEqual(readFileSync(path), readFileSync(tarball));
+    assert.equal(listImages(cache)[0]?.order, undefined);
+  });
+
+  it('can be imported from a folder, and take the place of one that was built', async () => {
+    await provideRoot(order(works), cache, silentLog);
+    const path = await importImage(cache, tree, 'sid-amd64', silentLog);
+    assert.deepEqual(
+      listImages(cache).map((image) => image.path),
+      [path],
+    );
+    assert.equal(existsSync(join(cache.images, 'sid-amd64.json')), false);
+    const list = execFileSync('tar', ['-tvf', path], { encoding: 'utf8' });
+    assert.match(list, /-rwxr-xr-x \S+\s+\d+ \S+ \S+ \.\/bin\/sh\n/);
+    assert.match(list, /\.\/link -> \/etc\n/);
+    await assert.rejects(importImage(cache, folder, 'x', silentLog), UsageError);
+    await assert.rejects(importImage(cache, join(folder, 'none'), 'x', silentLog), UsageError);
+  });
+
+  it('can be removed', async () => {
+    await provideRoot(order(works), cache, silentLog);
+    assert.equal(await removeImage(cache, 'sid-amd64', silentLog), true);
+    assert.equal(await removeImage(cache, 'sid-amd64', silentLog), false);
+    assert.deepEqual(readdirSync(cache.images), []);
+  });
+});
+
+describe("tar's differences", () => {
+  const words = [
+    './a: Uid differs',
+    './b: Gid differs',
+    './c: Contents differ',
+    'tar: ./srv/node: Warning: Cannot stat: No such file or directory',
+    'tar: ./d: Warning: Cannot stat: No such file or directory',
+    'tar: Exiting with failure status due to previous errors',
+    '',
+  ].join('\n');
+
+  it('leave out device nodes that were left out', () => {
+    assert.deepEqual(readDifferences(words, ['./srv/node'], false), [
+      './a: Uid differs',
+      './b: Gid differs',
+      './c: Contents differ',
+      'tar: ./d: Warning: Cannot stat: No such file or directory',
+    ]);
+  });
+
+  it('leave out owners where there is only one id', () => {
+    assert.deepEqual(readDifferences(words, [], true), [
+      './c: Contents differ',
+      'tar: ./srv/node: Warning: Cannot stat: No such file or directory',
+      'tar: ./d: Warning: Cannot stat: No such file or directory',
+    ]);
+  });
+});
+
+describe('figures for people', () => {
+  it('are sizes in units of 1024', () => {
+    assert.deepEqual([0, 1023, 1024, 10 * 1024, 164_574_720, 2 ** 40 * 2000].map(showSize), [
+      ...['0', '1023', '1.0K', '10K', '157M', '2000T'],
+    ]);
+    assert.deepEqual(
+      ['0', '12', '1k', '1.5M', '20G', '2TiB'].map((text) => parseSize('--x', text)),
+      [0, 12, 1024, 1.5 * 2 ** 20, 20 * 2 ** 30, 2 ** 41],
+    );
+    for (const text of ['', 'x', '1X', '-1', '1 G']) assert.throws(() => parseSize('--x', text), UsageError);
+    assert.equal(parseSize('--x', undefined), undefined);
+  });
+
+  it('are days and times', () => {
+    assert.equal(parseDays('--x', '1.5'), 1.5 * 86_400_000);
+    assert.throws(() => parseDays('--x', 'a week'), UsageError);
+    assert.equal(showTime(new Date(2026, 0, 2, 3, 4).getTime()), '2026-01-02 03:04');
+  });
+
+  it('stand in columns', () => {
+    assert.equal(
+      showTable(
+        ['A', 'B'],
+        [
+          ['long', 'x'],
+          ['s', ''],
+        ],
+      ),
+      'A     B\nlong  x\ns\n',
+    );
+  });
+});
