@@ -11,7 +11,7 @@ export interface MockPackage {
   readonly options: readonly string[];
   /** Exit status of autopkgtest. */
   readonly status: number;
-  /** For each test what its line of the summary says. */
+  /** For each test what its line of the summary says; with a `*` at the end, how it starts (drivers word it differently). */
   readonly tests: Readonly<Record<string, string>>;
   /** Where autopkgtest-virt-unshare 5.28 gives another result, and why that is wrong. */
   readonly peer?: string;
@@ -41,4 +41,21 @@ export function readManifest(): MockPackage[] {
     if (!isMockPackage(entry)) throw new Error(`not an entry of the manifest: ${JSON.stringify(entry)}`);
     return entry;
   });
+}
+
+/** The results as the manifest words them: where it says only how a line starts, so do we. */
+export function asExpected(
+  expected: Readonly<Record<string, string>>,
+  results: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(results).map(([test, result]) => {
+      const wanted = expected[test];
+      const start = wanted?.endsWith('*') ? wanted.slice(0, -1) : undefined;
+      return [
+        test,
+        wanted !== undefined && start !== undefined && result.startsWith(start) ? wanted : result,
+      ];
+    }),
+  );
 }

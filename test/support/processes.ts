@@ -1,0 +1,42 @@
+/** The processes that a process has started, wherever they are by now. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  /** Clock ticks since boot at which it started: tells it from a later one with the same pid. */
+  readonly started: string;
+  readonly command: string;
+}
+
+function readProcess(pid: string): Process | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command's name is in brackets and may hold anything, brackets too.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (fields[0] === 'Z') return undefined;
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    return { pid: Number(pid), parent: Number(fields[1]), started: fields[19] ?? '', command };
+  } catch {
+    // It ended while we looked.
+    return undefined;
+  }
+}
+
+function allProcesses(): Process[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(readProcess).filter((found) => found !== undefined);
+}
+
+/** The process itself and all below it. Processes of a testbed are below the server: its pid 1 adopts their orphans. */
+export function processTree(root: number): Process[] {
+  const all = allProcesses();
+  const tree = all.filter(({ pid }) => pid === root);
+  for (const one of tree) tree.push(...all.filter(({ parent }) => parent === one.pid));
+  return tree;
+}
+
+/** Those of them that are still there, zombies aside. */
+export function stillThere(processes: readonly Process[]): Process[] {
+  return processes.filter(({ pid, started }) => readProcess(String(pid))?.started === started);
+}
