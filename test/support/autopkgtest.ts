@@ -1,8 +1,8 @@
 /** Runs the installed autopkgtest against this very server, as a person would. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { projectDir, testTarball } from './rootfs.ts';
 
 export interface DriverOptions {
@@ -81,20 +81,20 @@ export function parseSummary(text: string): Record<string, string> {
 export async function autopkgtest(options: DriverOptions): Promise<DriverRun> {
   const { argv, outputDir } = driverCommand(options);
   const [file, ...args] = argv;
+  // A file, not a pipe: the driver opens its /dev/stderr anew, which fails on the socket that Node's pipes are.
+  const logFile = join(dirname(outputDir), 'driver.log');
+  const logFd = openSync(logFile, 'a');
   const child = spawn(file, args, {
     cwd: options.cwd ?? projectDir,
     env: driverEnv(options.env),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', logFd, logFd],
     // Its own group, as a shell would start it: signals meant for the driver do not reach us.
     detached: true,
   });
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      log += text;
-      options.onOutput?.(log, child);
-    });
-  }
+  closeSync(logFd);
+  const readLog = () => readFileSync(logFile, 'utf8');
+  const { onOutput } = options;
+  const watcher = onOutput === undefined ? undefined : watch(logFile, () => onOutput(readLog(), child));
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -103,9 +103,11 @@ export async function autopkgtest(options: DriverOptions): Promise<DriverRun> {
   }, options.timeout ?? 150_000);
   const { status, signal } = await new Promise<Pick<DriverRun, 'status' | 'signal'>>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code, killer) => resolve({ status: code, signal: killer }));
+    child.once('exit', (code, killer) => resolve({ status: code, signal: killer }));
   });
   clearTimeout(timer);
+  watcher?.close();
+  const log = readLog();
   if (late) throw new Error(`autopkgtest did not end; it had printed:\n${log}`);
   const summaryFile = join(outputDir, 'summary');
   const summary = existsSync(summaryFile) ? parseSummary(readFileSync(summaryFile, 'utf8')) : {};

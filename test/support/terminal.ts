@@ -1,0 +1,92 @@
+/** A command on a terminal of its own, by script(1) of util-linux: what we write is typed, what it prints is read. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { shellLine } from '../../src/log.ts';
+
+export class Terminal {
+  /** Everything that was shown so far, what was typed included. */
+  shown = '';
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<number | null>;
+  #wake: () => void = () => {};
+
+  /** @param size rows and columns that the terminal has when the command starts */
+  constructor(
+    argv: readonly string[],
+    options: { env: NodeJS.ProcessEnv; cwd: string; size: [number, number] },
+  ) {
+    const [rows, columns] = options.size;
+    const command = `stty rows ${rows} cols ${columns}; exec ${shellLine(argv)}`;
+    this.#child = spawn('script', ['--quiet', '--flush', '--return', '--command', command, '/dev/null'], {
+      ...options,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.shown += text;
+        this.#wake();
+      });
+    }
+    this.#closed = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
+      this.#child.once('close', (code) => {
+        resolve(code);
+        this.#wake();
+      });
+    });
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error('script did not start; install the package bsdutils');
+    return pid;
+  }
+
+  type(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
+  /** Resolves with all that was shown once a text that matches has come after `from`; rejects when the command ends first. */
+  async waitFor(pattern: RegExp, from = 0): Promise<string> {
+    let ended = false;
+    void this.#closed.then(() => {
+      ended = true;
+    });
+    while (!pattern.test(this.shown.slice(from))) {
+      if (ended) throw new Error(`the command ended before it showed ${pattern}:\n${this.shown}`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.shown;
+  }
+
+  /** Types a line into a shell and gives what it printed, its own echo aside. */
+  async ask(line: string): Promise<string> {
+    const from = this.shown.length;
+    // The echo of the line has the quotes; only its output is the mark itself.
+    this.type(`${line}; echo "an""swered"\n`);
+    await this.waitFor(/answered\r?\n/, from);
+    const lines = this.shown.slice(from).split(/\r?\n/);
+    const end = lines.findIndex((text) => text.endsWith('answered'));
+    const start = lines.slice(0, end).findLastIndex((text) => text.includes('an""swered'));
+    return lines
+      .slice(start + 1, end + 1)
+      .join('\n')
+      .replace(/\n?answered$/, '');
+  }
+
+  /** Resolves with the exit status of the command, null when a signal ended script itself. */
+  ended(): Promise<number | null> {
+    return this.#closed;
+  }
+
+  /** Ends whatever is left; for the `after` hook of a test. */
+  kill(): void {
+    try {
+      process.kill(-this.pid, 'SIGKILL');
+    } catch {
+      // Nothing is left.
+    }
+  }
+}
