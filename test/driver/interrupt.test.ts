@@ -1,15 +1,23 @@
 /** The driver is stopped in the middle of a test: everything ends, and nothing stays behind. */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { autopkgtest, driverCommand, driverEnv, removeScratch } from '../support/autopkgtest.ts';
+import { driverCommand, driverEnv, removeScratch, startAutopkgtest } from '../support/autopkgtest.ts';
 import { mockPackagesDir } from '../support/mock-packages.ts';
 import { type Process, processTree, stillThere } from '../support/processes.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { Terminal } from '../support/terminal.ts';
 
 const args = ['--no-built-binaries', '--test-name=too-long', `${mockPackagesDir}/slow`];
-/** Printed by the test itself, once it runs in the testbed. */
-const running = /^started\r?$/m;
+
+/** Waits until the test runs, as a process of the testbed below this one. Gives the whole tree. */
+async function untilTestRuns(root: number): Promise<Process[]> {
+  for (;;) {
+    const tree = processTree(root);
+    if (tree.some(({ command }) => command === 'sleep 1000')) return tree;
+    if (tree.length === 0) throw new Error('the driver ended before the test began');
+    await delay(20);
+  }
+}
 
 /** Waits until they are all gone; the test's time limit is the bound. */
 async function untilGone(processes: readonly Process[]): Promise<void> {
@@ -28,51 +36,21 @@ describe('a driver stopped in the middle of a test', function () {
   });
   after(removeScratch);
 
-  for (const [name, signal] of [
-    ['SIGTERM to the driver', 'SIGTERM'],
-    ['SIGHUP to the driver', 'SIGHUP'],
-  ] as const) {
-    it(`${name} ends the test, the server and the testbed`, async () => {
-      let told = false;
-      const run = await autopkgtest({
-        args,
-        onOutput(log, driver) {
-          if (told || !running.test(log) || driver.pid === undefined) return;
-          told = true;
-          tree = processTree(driver.pid);
-          driver.kill(signal);
-        },
-      });
-      assert.ok(
-        tree.some(({ command }) => command === 'sleep 1000'),
-        run.log,
-      );
+  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGKILL'] as const) {
+    it(`${signal} to the driver ends the test, the server and the testbed`, async () => {
+      const { pid, ended } = startAutopkgtest({ args });
+      tree = await untilTestRuns(pid);
+      process.kill(pid, signal);
+      const run = await ended;
       assert.equal(run.signal, signal, run.log);
       await untilGone(tree);
     });
   }
 
-  it('SIGKILL to the driver ends them too', async () => {
-    let told = false;
-    const run = await autopkgtest({
-      args,
-      onOutput(log, driver) {
-        if (told || !running.test(log) || driver.pid === undefined) return;
-        told = true;
-        tree = processTree(driver.pid);
-        driver.kill('SIGKILL');
-      },
-    });
-    assert.equal(run.signal, 'SIGKILL', run.log);
-    await untilGone(tree);
-  });
-
   it('Ctrl-C at the terminal ends them', async () => {
     const { argv } = driverCommand({ args });
     terminal = new Terminal(argv, { env: driverEnv(), cwd: projectDir, size: [24, 80] });
-    await terminal.waitFor(running);
-    tree = processTree(terminal.pid);
-    assert.ok(tree.some(({ command }) => command === 'sleep 1000'));
+    tree = await untilTestRuns(terminal.pid);
     terminal.type('\x03');
     assert.equal(await terminal.ended(), 130, terminal.shown);
     await untilGone(tree);

@@ -44,6 +44,19 @@ describe("autopkgtest's options", function () {
     assert.deepEqual([run.status, run.summary], [0, { one: 'PASS' }], run.log);
   });
 
+  it('--setup-commands have all their output in the log, what a tee was still to write too', async () => {
+    // Not so a test's own: the driver wraps it, and kills a tee that is still at work (wrapper.sh, at 5.28).
+    const file = `${scratchDir()}/commands`;
+    writeFileSync(file, `bash -ec 'exec > >(tee /copy); seq 50000 100000'; [ "$(wc -l </copy)" = 50001 ]\n`);
+    const run = await autopkgtest({ args: [`--setup-commands=${file}`, packageOf('true')] });
+    assert.equal(run.status, 0, run.log);
+    const lines = run.log.split('\n').filter((line) => /^\d+$/.test(line));
+    assert.deepEqual(
+      lines,
+      Array.from({ length: 50_001 }, (_, index) => String(50_000 + index)),
+    );
+  });
+
   it('--setup-commands that fail end the run as a broken testbed', async () => {
     const run = await autopkgtest({ args: ['--setup-commands=exit 3', packageOf('true')] });
     assert.equal(run.status, 16, run.log);
@@ -85,8 +98,7 @@ touch "$HOME/file" "$AUTOPKGTEST_TMP/file"`),
         `--copy=${folder}:/opt/a folder`,
         `--copy=${folder}/script:/usr/local/bin/copied`,
         packageOf(`[ "$(cat '/opt/a folder/deep/file')" = deep ]
-[ "$(copied)" = ran ]
-[ "$(stat -c %U '/opt/a folder' /usr/local/bin/copied | sort -u)" = root ]`),
+[ "$(copied)" = ran ]`),
       ],
     });
     assert.deepEqual([run.status, run.summary], [0, { one: 'PASS' }], run.log);

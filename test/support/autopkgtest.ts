@@ -1,6 +1,6 @@
 /** Runs the installed autopkgtest against this very server, as a person would. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, watch } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { projectDir, testTarball } from './rootfs.ts';
@@ -15,8 +15,6 @@ export interface DriverOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds until the driver is ended by SIGTERM, and the run fails. Default: 150 s. */
   readonly timeout?: number;
-  /** Called with everything printed so far, each time there is more. */
-  readonly onOutput?: (log: string, driver: ChildProcess) => void;
 }
 
 export interface DriverRun {
@@ -77,8 +75,14 @@ export function parseSummary(text: string): Record<string, string> {
   return results;
 }
 
-/** Runs the driver to its end. Rejects when it has to be ended for its time. */
-export async function autopkgtest(options: DriverOptions): Promise<DriverRun> {
+export interface StartedDriver {
+  readonly pid: number;
+  /** The end of the run. Rejects when the driver had to be ended for its time. */
+  readonly ended: Promise<DriverRun>;
+}
+
+/** Starts the driver, in a process group of its own. */
+export function startAutopkgtest(options: DriverOptions): StartedDriver {
   const { argv, outputDir } = driverCommand(options);
   const [file, ...args] = argv;
   // A file, not a pipe: the driver opens its /dev/stderr anew, which fails on the socket that Node's pipes are.
@@ -88,28 +92,38 @@ export async function autopkgtest(options: DriverOptions): Promise<DriverRun> {
     cwd: options.cwd ?? projectDir,
     env: driverEnv(options.env),
     stdio: ['ignore', logFd, logFd],
-    // Its own group, as a shell would start it: signals meant for the driver do not reach us.
     detached: true,
   });
   closeSync(logFd);
-  const readLog = () => readFileSync(logFile, 'utf8');
-  const { onOutput } = options;
-  const watcher = onOutput === undefined ? undefined : watch(logFile, () => onOutput(readLog(), child));
+  const { pid } = child;
+  if (pid === undefined) throw new Error('autopkgtest did not start; run scripts/prepare --test');
+  return { pid, ended: endOf(child, outputDir, logFile, options.timeout ?? 150_000) };
+}
+
+async function endOf(
+  child: ChildProcess,
+  outputDir: string,
+  logFile: string,
+  timeout: number,
+): Promise<DriverRun> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
     child.kill('SIGTERM');
     setTimeout(() => child.kill('SIGKILL'), 10_000).unref();
-  }, options.timeout ?? 150_000);
-  const { status, signal } = await new Promise<Pick<DriverRun, 'status' | 'signal'>>((resolve, reject) => {
-    child.once('error', reject);
+  }, timeout);
+  const { status, signal } = await new Promise<Pick<DriverRun, 'status' | 'signal'>>((resolve) => {
     child.once('exit', (code, killer) => resolve({ status: code, signal: killer }));
   });
   clearTimeout(timer);
-  watcher?.close();
-  const log = readLog();
+  const log = readFileSync(logFile, 'utf8');
   if (late) throw new Error(`autopkgtest did not end; it had printed:\n${log}`);
   const summaryFile = join(outputDir, 'summary');
   const summary = existsSync(summaryFile) ? parseSummary(readFileSync(summaryFile, 'utf8')) : {};
   return { status, signal, log, outputDir, summary };
+}
+
+/** Runs the driver to its end. Rejects when it has to be ended for its time. */
+export function autopkgtest(options: DriverOptions): Promise<DriverRun> {
+  return startAutopkgtest(options).ended;
 }

@@ -67,7 +67,9 @@ export class Terminal {
     // The echo of the line has the quotes; only its output is the mark itself.
     this.type(`${line}; echo "an""swered"\n`);
     await this.waitFor(/answered\r?\n/, from);
-    const lines = this.shown.slice(from).split(/\r?\n/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: readline switches the bracketed paste on and off by these.
+    const shown = this.shown.slice(from).replace(/\x1b\[\?2004[hl]\r?/g, '');
+    const lines = shown.split(/\r?\n/);
     const end = lines.findIndex((text) => text.endsWith('answered'));
     const start = lines.slice(0, end).findLastIndex((text) => text.includes('an""swered'));
     return lines
