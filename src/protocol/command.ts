@@ -123,13 +123,17 @@ function parseTimeout(text: string): number {
   return seconds;
 }
 
-/** The variables of `shell DIR K=V...`. Throws MisuseError. */
+/**
+ * The variables of `shell DIR K=V...`. autopkgtest writes `K="V"` there, for a server that hands the word to a shell
+ * unquoted: one pair of double quotes around the value goes. Throws MisuseError.
+ */
 export function parseVariables(words: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     words.map((word) => {
       const pair = splitPair(word);
       if (pair === undefined) throw new MisuseError(`${printable(word)} is no variable; write NAME=VALUE`);
-      return pair;
+      const [name, value] = pair;
+      return [name, /^"(.*)"$/s.exec(value)?.[1] ?? value];
     }),
   );
 }

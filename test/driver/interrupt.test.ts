@@ -1,28 +1,12 @@
 /** The driver is stopped in the middle of a test: everything ends, and nothing stays behind. */
 import assert from 'node:assert/strict';
-import { setTimeout as delay } from 'node:timers/promises';
 import { driverCommand, driverEnv, removeScratch, startAutopkgtest } from '../support/autopkgtest.ts';
 import { mockPackagesDir } from '../support/mock-packages.ts';
-import { type Process, processTree, stillThere } from '../support/processes.ts';
+import { type Process, stillThere, untilGone, untilRuns } from '../support/processes.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { Terminal } from '../support/terminal.ts';
 
 const args = ['--no-built-binaries', '--test-name=too-long', `${mockPackagesDir}/slow`];
-
-/** Waits until the test runs, as a process of the testbed below this one. Gives the whole tree. */
-async function untilTestRuns(root: number): Promise<Process[]> {
-  for (;;) {
-    const tree = processTree(root);
-    if (tree.some(({ command }) => command === 'sleep 1000')) return tree;
-    if (tree.length === 0) throw new Error('the driver ended before the test began');
-    await delay(20);
-  }
-}
-
-/** Waits until they are all gone; the test's time limit is the bound. */
-async function untilGone(processes: readonly Process[]): Promise<void> {
-  while (stillThere(processes).length > 0) await delay(20);
-}
 
 describe('a driver stopped in the middle of a test', function () {
   this.timeout('1m');
@@ -39,7 +23,7 @@ describe('a driver stopped in the middle of a test', function () {
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGKILL'] as const) {
     it(`${signal} to the driver ends the test, the server and the testbed`, async () => {
       const { pid, ended } = startAutopkgtest({ args });
-      tree = await untilTestRuns(pid);
+      tree = await untilRuns('sleep 1000', pid);
       process.kill(pid, signal);
       const run = await ended;
       assert.equal(run.signal, signal, run.log);
@@ -50,7 +34,7 @@ describe('a driver stopped in the middle of a test', function () {
   it('Ctrl-C at the terminal ends them', async () => {
     const { argv } = driverCommand({ args });
     terminal = new Terminal(argv, { env: driverEnv(), cwd: projectDir, size: [24, 80] });
-    tree = await untilTestRuns(terminal.pid);
+    tree = await untilRuns('sleep 1000', terminal.pid);
     terminal.type('\x03');
     assert.equal(await terminal.ended(), 130, terminal.shown);
     await untilGone(tree);

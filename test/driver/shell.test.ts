@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { driverCommand, driverEnv, parseSummary, removeScratch } from '../support/autopkgtest.ts';
 import { mockPackagesDir } from '../support/mock-packages.ts';
+import { untilRuns } from '../support/processes.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { Terminal } from '../support/terminal.ts';
 
@@ -29,23 +30,24 @@ describe("autopkgtest's shell", function () {
     ]);
     await terminal.waitFor(/running shell/);
 
-    assert.equal(await terminal.ask('id -u'), '0');
-    assert.equal(await terminal.ask('stty size'), '33 99');
+    const answer = async (line: string) => (await terminal.ask(line)).output;
+    assert.equal(await answer('id -u'), '0');
+    assert.equal(await answer('stty size'), '33 99');
     // In the tree under test, with what the test itself had.
-    assert.equal(await terminal.ask('cat debian/source/format'), '3.0 (native)');
-    assert.equal(await terminal.ask('test -d "$AUTOPKGTEST_ARTIFACTS" && echo there'), 'there');
-    assert.equal(await terminal.ask('tty <&1 | sed s/[0-9]*$//'), '/dev/pts/');
+    assert.equal(await answer('cat debian/source/format'), '3.0 (native)');
+    assert.equal(await answer('test -d "$AUTOPKGTEST_ARTIFACTS" && echo there'), 'there');
+    assert.equal(await answer('[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo terminal'), 'terminal');
 
     // Job control: Ctrl-C ends the job, not the shell and not the driver.
-    const from = terminal.shown.length;
-    terminal.type('echo be"fore"; sleep 1000\n');
-    await terminal.waitFor(/\r\nbefore\r?\n/, from);
+    terminal.type('sleep 1000\n');
+    await untilRuns('sleep 1000', terminal.pid);
     terminal.type('\x03');
-    assert.equal(await terminal.ask('echo "status $?"'), 'status 130');
-    assert.match(await terminal.ask('sleep 1000 & jobs; kill %1'), /Running +sleep 1000/);
+    assert.equal((await terminal.ask(':')).statusBefore, 130);
+    assert.match(await answer('sleep 1000 & jobs; kill %1'), /Running +sleep 1000/);
 
     terminal.type('exit 5\n');
-    assert.equal(await terminal.ended(), 6, terminal.shown);
+    // Drivers differ in whether tests left out count as skipped, by 2.
+    assert.equal(Number(await terminal.ended()) & ~2, 4, terminal.shown);
     const summary = parseSummary(readFileSync(`${outputDir}/summary`, 'utf8'));
     assert.deepEqual([summary['exit-1'], summary.passes], ['FAIL non-zero exit status 1', 'PASS']);
   });
@@ -53,7 +55,7 @@ describe("autopkgtest's shell", function () {
   it('--shell opens one after a test that passed', async () => {
     const { terminal } = driver(['--no-built-binaries', '--shell', `${mockPackagesDir}/allow-stderr`]);
     await terminal.waitFor(/running shell/);
-    assert.equal(await terminal.ask('id -u'), '0');
+    assert.equal((await terminal.ask('id -u')).output, '0');
     // The end of the input ends the shell, as exit does.
     terminal.type('\x04');
     assert.equal(await terminal.ended(), 0, terminal.shown);

@@ -1,5 +1,6 @@
 /** The processes that a process has started, wherever they are by now. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Process {
   readonly pid: number;
@@ -39,4 +40,19 @@ export function processTree(root: number): Process[] {
 /** Those of them that are still there, zombies aside. */
 export function stillThere(processes: readonly Process[]): Process[] {
   return processes.filter(({ pid, started }) => readProcess(String(pid))?.started === started);
+}
+
+/** Waits until a process below this one has this command line. Gives the whole tree. Rejects when the root has ended. */
+export async function untilRuns(command: string, root: number): Promise<Process[]> {
+  for (;;) {
+    const tree = processTree(root);
+    if (tree.some((one) => one.command === command)) return tree;
+    if (tree.length === 0) throw new Error(`process ${root} ended before there was a ${command}`);
+    await delay(20);
+  }
+}
+
+/** Waits until they are all gone; the limit of the calling test is the bound. */
+export async function untilGone(processes: readonly Process[]): Promise<void> {
+  while (stillThere(processes).length > 0) await delay(20);
 }

@@ -61,21 +61,16 @@ export class Terminal {
     return this.shown;
   }
 
-  /** Types a line into a shell and gives what it printed, its own echo aside. */
-  async ask(line: string): Promise<string> {
+  /** Types a line into root's shell and waits for its next prompt. Gives what it printed, and the status of the line before it. */
+  async ask(line: string): Promise<{ output: string; statusBefore: number }> {
     const from = this.shown.length;
-    // The echo of the line has the quotes; only its output is the mark itself.
-    this.type(`${line}; echo "an""swered"\n`);
-    await this.waitFor(/answered\r?\n/, from);
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: readline switches the bracketed paste on and off by these.
-    const shown = this.shown.slice(from).replace(/\x1b\[\?2004[hl]\r?/g, '');
-    const lines = shown.split(/\r?\n/);
-    const end = lines.findIndex((text) => text.endsWith('answered'));
-    const start = lines.slice(0, end).findLastIndex((text) => text.includes('an""swered'));
-    return lines
-      .slice(start + 1, end + 1)
-      .join('\n')
-      .replace(/\n?answered$/, '');
+    // The marks as typed have quotes in them: only their output is the mark itself. What is typed before the next prompt
+    // is there would be read in another mode of the terminal.
+    this.type(`echo "be""gin $?"; ${line}; echo "e""nd"\n`);
+    const answer = /begin (\d+)\r?\n(.*?)end\r?\n.*# $/s;
+    await this.waitFor(answer, from);
+    const [, status, output = ''] = answer.exec(this.shown.slice(from)) ?? [];
+    return { output: output.replaceAll('\r', '').trimEnd(), statusBefore: Number(status) };
   }
 
   /** Resolves with the exit status of the command, null when a signal ended script itself. */

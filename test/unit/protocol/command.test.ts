@@ -3,8 +3,22 @@ import { closeSync, mkdtempSync, readFileSync, readSync, rmSync, writeFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MisuseError } from '../../../src/errors.ts';
-import { parseCommand, runCommand } from '../../../src/protocol/command.ts';
+import { parseCommand, parseVariables, runCommand } from '../../../src/protocol/command.ts';
 import { fakeTestbed } from './fake.ts';
+
+describe('the variables of shell', () => {
+  it('lose the one pair of quotes that autopkgtest puts around a value', () => {
+    assert.deepEqual(parseVariables(['A="b c"', 'B=b', 'C=""', 'D="', 'E=a"b"', 'F=""x""']), {
+      A: 'b c',
+      B: 'b',
+      C: '',
+      D: '"',
+      E: 'a"b"',
+      F: '"x"',
+    });
+    assert.throws(() => parseVariables(['NAME']), MisuseError);
+  });
+});
 
 describe('the words of command', () => {
   it('are an argument list and keywords', () => {
