@@ -44,32 +44,33 @@ export class Holder {
    * @throws TestbedError when the kernel or a tool refuses, with its words and the remedy
    */
   static async start(idMap: IdMaps, sources: readonly string[], log: Log): Promise<Holder> {
-    const keeper = idMap.stage === 'none' ? undefined : await startKeeper(idMap, log);
+    const script: Argv = [
+      'unshare',
+      // --keep-caps: execve(2) as a user without a map would lose all capabilities, but not the ambient ones.
+      ...(idMap.stage === 'none' ? [] : ['--user', '--keep-caps']),
+      ...['--mount', '--', 'sh', '-c', scriptText('on-host', 'stage.sh'), 'stage'],
+      ...[mapText(idMap.users), mapText(idMap.groups), ...sources],
+    ];
+    const stage = await spawnHost(script, log, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'], detached: true });
+    const lifeline = lifelineOf(stage);
+    const complaints = textOf(stage.child.stderr);
     try {
-      const script: Argv = [
-        ...(keeper === undefined ? [] : ['nsenter', '-t', String(keeper.pid), ...userOptions(idMap), '--']),
-        ...['unshare', '--mount', '--', 'sh', '-c', scriptText('on-host', 'stage.sh'), 'stage'],
-        ...[mapText(idMap.users), mapText(idMap.groups), ...sources],
-      ] as [string, ...string[]];
-      const stage = await spawnHost(script, log, {
-        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-        detached: true,
-      });
-      const lifeline = lifelineOf(stage);
-      const complaints = textOf(stage.child.stderr);
-      const line = await firstLine(stage.child.stdout);
-      const pid = /^held (\d+)$/.exec(line)?.[1];
-      if (pid === undefined) {
-        lifeline.destroy();
-        throw new TestbedError(
-          `making the user namespaces of the testbeds failed: ${(await complaints).trim()}; virt-ts-unshare doctor says what this machine lacks`,
-        );
-      }
+      if ((await firstLine(stage.child.stdout, { readOn: true })) !== 'up') throw new TestbedError('');
+      await writeMaps(idMap, stage.pid, log);
+      stage.child.stdin?.end('mapped\n');
+      const pid = /^held (\d+)$/.exec(await firstLine(stage.child.stdout))?.[1];
+      if (pid === undefined) throw new TestbedError('');
       stage.child.stderr?.destroy();
       stage.child.unref();
       return new Holder(idMap, Number(pid), sources, stage, lifeline);
-    } finally {
-      keeper?.kill('SIGKILL');
+    } catch (cause) {
+      lifeline.destroy();
+      stage.kill('SIGKILL');
+      const words = [messageOf(cause), (await complaints).trim()].filter((part) => part !== '').join(': ');
+      throw new TestbedError(
+        `making the user namespaces of the testbeds failed: ${words}; virt-ts-unshare doctor says what this machine lacks`,
+        { cause },
+      );
     }
   }
 
@@ -130,7 +131,9 @@ export async function startKeeper(idMap: IdMaps, log: Log): Promise<HostProcess>
   }
 }
 
+/** The stage's own maps, which only somebody in its parent user namespace may write. */
 async function writeMaps(idMap: IdMaps, pid: number, log: Log): Promise<void> {
+  if (idMap.stage === 'none') return;
   if (idMap.stage === 'self') {
     // Without CAP_SETGID in the parent a gid_map may only be written after setgroups(2) is given up.
     writeFileSync(`/proc/${pid}/setgroups`, 'deny');

@@ -17,8 +17,11 @@ export function lifelineOf(started: HostProcess): Duplex {
   return end;
 }
 
-/** The first line of a stream without its newline, or what came before the end of file. The stream is not read on. */
-export function firstLine(stream: Readable | null): Promise<string> {
+/**
+ * The first line of a stream without its newline, or what came before the end of file. The stream is closed then, unless
+ * `readOn`: for a process that says its next line only after it was answered.
+ */
+export function firstLine(stream: Readable | null, { readOn = false } = {}): Promise<string> {
   return new Promise((resolve) => {
     if (stream === null) {
       resolve('');
@@ -28,7 +31,8 @@ export function firstLine(stream: Readable | null): Promise<string> {
     const done = (line: string) => {
       stream.off('data', onData);
       stream.off('close', onClose);
-      stream.destroy();
+      if (readOn) stream.pause();
+      else stream.destroy();
       resolve(line);
     };
     const onData = (chunk: Buffer) => {
@@ -40,5 +44,6 @@ export function firstLine(stream: Readable | null): Promise<string> {
     stream.on('data', onData);
     stream.on('close', onClose);
     stream.on('error', () => {});
+    stream.resume();
   });
 }

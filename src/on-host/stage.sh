@@ -4,24 +4,35 @@
 #
 # argv: UID_MAP GID_MAP SOURCE...   the holder's maps, and the folders and files to bind at /mnt/0, /mnt/1, …
 # descriptor 3: the lifeline, read until its end of file
-# stdout: "held PID" once the holder stands
+# stdin: a line "mapped" when our own id maps are written
+# stdout: "up" when they can be written, "held PID" once the holder stands
 set -eu
 
 uid_map=$1 gid_map=$2
 shift 2
 
+# Our own ids are mapped from outside once we are in the user namespace, which is now.
+echo up
+read -r mapped
+[ "$mapped" = mapped ]
+
 # The working directory may be one that only the caller can reach; nothing here wants it.
 cd /
 mount -n -t tmpfs -o mode=755,size=16m stage /mnt
-# Mode 777: the holder's root, to whom the stage's root is nobody, fills them.
-mkdir -m 777 /mnt/root /mnt/scratch /mnt/skeleton
-number=0
+mount_points='' number=0
 for source; do
 	if [ -d "$source" ]; then
-		mkdir "/mnt/$number"
+		mount_points="$mount_points /mnt/$number"
 	else
 		: >"/mnt/$number"
 	fi
+	number=$((number + 1))
+done
+# Mode 777: the holder's root, to whom the stage's root is nobody, fills the first three.
+# shellcheck disable=SC2086
+mkdir -m 777 /mnt/root /mnt/scratch /mnt/skeleton $mount_points
+number=0
+for source; do
 	# Recursive: a user namespace may not leave out what is mounted below.
 	mount -n --rbind -- "$source" "/mnt/$number"
 	number=$((number + 1))
