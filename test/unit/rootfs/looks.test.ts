@@ -3,8 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { useFakeTimers } from 'sinon';
 import { UsageError } from '../../../src/errors.ts';
-import { progressLine } from '../../../src/progress.ts';
+import { progressLine, startProgress } from '../../../src/progress.ts';
 import { chooseDecompressor, compressionOf } from '../../../src/rootfs/compression.ts';
 import { chooseRoot } from '../../../src/rootfs/source.ts';
 import { findInTree, whyNoRoot } from '../../../src/rootfs/tree.ts';
@@ -207,6 +208,28 @@ describe('looks at files', () => {
   });
 
   describe('the progress line', () => {
+    it('appears after a second, and is taken away', () => {
+      const clock = useFakeTimers();
+      try {
+        let written = '';
+        const write = (text: string) => {
+          written += text;
+        };
+        const quick = startProgress('quick', { write });
+        clock.tick(900);
+        quick.done();
+        assert.equal(written, '');
+        const slow = startProgress('slow', { write, fraction: () => 0.5, note: () => 'a note' });
+        clock.tick(1000);
+        assert.equal(written, '\r\x1b[Kslow ... 50 % (1 s) a note');
+        slow.done();
+        clock.tick(5000);
+        assert.equal(written, '\r\x1b[Kslow ... 50 % (1 s) a note\r\x1b[K');
+      } finally {
+        clock.restore();
+      }
+    });
+
     it('fits a narrow terminal and shows no control characters', () => {
       assert.equal(progressLine('unpacking x', 2400, 0.505), 'unpacking x ... 50 % (2 s)');
       assert.equal(
