@@ -87,6 +87,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   } catch (error) {
     status = fail(error);
   } finally {
+    input.off('end', watchForEnd).off('close', watchForEnd);
     clearTimeout(grace);
     signal.removeEventListener('abort', onSignal);
     lines.destroy();

@@ -1,7 +1,8 @@
 /** What all testbeds of one server share: id maps, stage and holder, the base and the skeleton. Made once, ahead of need. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, statSync } from 'node:fs';
-import { TestbedError } from '../errors.ts';
+import { dirname } from 'node:path';
+import { codeOf, messageOf, TestbedError } from '../errors.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
@@ -199,7 +200,7 @@ export class Provider implements TestbedProvider {
     const scratchFolder =
       options.scratch.kind === 'directory' ? options.scratch.path : scratchFolderOf(cache.path);
     if (options.scratch.kind === 'directory' && options.scratch.create === true) {
-      mkdirSync(scratchFolder, { recursive: true });
+      makeFolder(scratchFolder);
     }
     const connector = connectorFor(options, log);
     const { signal } = this.#ending;
@@ -261,6 +262,19 @@ export class Provider implements TestbedProvider {
     );
     const [user = '', ...mountPoints] = text.trimEnd().split('\n');
     return { normalUser: user.slice('user '.length) || undefined, mountPoints };
+  }
+}
+
+/** With its parents. One by one: Node's own recursive mkdir never returns below /proc, where nothing can be made. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (cause) {
+    // Another server may have made it meanwhile.
+    if (codeOf(cause) === 'EEXIST') return;
+    throw new TestbedError(`cannot make the scratch: ${messageOf(cause)}; name another place`, { cause });
   }
 }
 
