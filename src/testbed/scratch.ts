@@ -61,8 +61,7 @@ export function diskUpper(parent: string, holder: Holder, log: Log): Upper {
  * start has removed it meanwhile is no error.
  */
 async function removeScratch(path: string, holder: Holder, log: Log): Promise<void> {
-  const inside = holder.inside(path);
-  const result = await runHost(holder.enter(['rm', '-rf', '--', `${inside}/upper`, `${inside}/work`]), log);
+  const result = await runHost(holder.enter(['find', holder.inside(path), '-mindepth', '1', '-delete']), log);
   try {
     rmdirSync(path);
   } catch (cause) {

@@ -3,7 +3,7 @@
  * FAULT_ROUNDS: instants for each way to end it (default 22, each phase twice); FAULT_SEED: repeats the instants of an earlier run.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../../src/wait.ts';
 import { randomFrom } from '../support/random.ts';
-import { testTarball } from '../support/rootfs.ts';
+import { projectDir, testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
 
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 22);
@@ -32,10 +32,16 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
   const durations = new Map<string, number>();
   let untouched: string[];
 
-  const start = (onDisk: boolean) =>
+  const start = (onDisk: boolean, cache = folders.cache) =>
     Server.start({
       argv: ['--tarball', testTarball(), ...(onDisk ? ['--scratch', folders.scratch] : [])],
-      env: { XDG_CACHE_HOME: folders.cache, TMPDIR: folders.tmp },
+      env: { XDG_CACHE_HOME: cache, TMPDIR: folders.tmp },
+    });
+  /** Only the program itself can delete bases: an ordinary user does not own them. */
+  const prune = (cache: string) =>
+    execFileSync(process.execPath, [`${projectDir}bin/virt-ts-unshare`, 'rootfs', 'prune', '--max-age=0'], {
+      env: { ...process.env, XDG_CACHE_HOME: cache },
+      stdio: ['ignore', 'ignore', 'inherit'],
     });
   const opened = async (server: Server) => {
     await server.reply();
@@ -77,6 +83,9 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     writeFileSync(join(source, 'file'), Buffer.alloc(8_000_000, 'x'));
     mkdirSync(join(source, 'folder'));
     for (let i = 0; i < 300; i += 1) writeFileSync(join(source, 'folder', `${i}`), `${i}`);
+    const first = start(false);
+    await opened(first);
+    await first.ask('quit');
     for (const [name, phase] of Object.entries(phases)) {
       const server = start(false);
       const work = await phase(server);
@@ -90,7 +99,10 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     }
     untouched = filesThere();
   });
-  after(() => rmSync(work, { recursive: true, force: true }));
+  after(() => {
+    prune(folders.cache);
+    rmSync(work, { recursive: true, force: true });
+  });
 
   /** All that is kept on disk, without the content of the bases. */
   function filesThere(): string[] {
@@ -107,7 +119,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     assert.ok(phase);
     const onDisk = random() < 0.3;
     const server = start(onDisk);
-    const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+    const mounts = mountsThere();
     const running = (await phase(server))().catch(() => {});
     const instant = random() * 1.1 * (durations.get(name) ?? 0);
     await delay(instant);
@@ -124,7 +136,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
       assert.deepEqual(await server.leftAfter(2000), [], context);
       longest = Math.max(longest, performance.now() - begin);
       assert.ok(await within(running, 2000), `${context}: who waited for it still waits`);
-      assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), mounts, context);
+      assert.deepEqual(mountsThere(), mounts, context);
       // What the next start removes: a lock, a mark of use (both empty), a scratch on disk.
       const forNextStart = /^\/cache\/virt-ts-unshare\/(locks|bases\/[^/]+\/users)\/|^\/scratch\/scratch-/;
       clearTarget();
@@ -135,13 +147,40 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
   });
 
   it('has the next start remove what SIGKILL could leave', async () => {
+    let complaints = '';
     for (const onDisk of [true, false]) {
       const server = start(onDisk);
       await opened(server);
       await server.ask('quit');
       assert.equal(await server.ended, 0);
+      complaints += server.complaints;
     }
-    assert.deepEqual(filesThere(), untouched);
+    assert.deepEqual(filesThere(), untouched, complaints);
+  });
+
+  it(`ends an unpacking with it, ${Math.ceil(ROUNDS / 11)} times`, async () => {
+    const cache = join(work, 'fresh');
+    mkdirSync(cache);
+    for (let round = 0; round < Math.ceil(ROUNDS / 11); round += 1) {
+      for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+        const server = start(false, cache);
+        await server.reply();
+        await delay(random() * 2000);
+        await server.kill(signal);
+        await server.ended;
+        const context = `${signal} in round ${round}`;
+        assert.deepEqual(signal === 'SIGKILL' ? await server.leftAfter(2000) : server.running(), [], context);
+      }
+      const server = start(false, cache);
+      await opened(server);
+      await server.ask('quit');
+      const left = below(join(cache, 'virt-ts-unshare'));
+      assert.deepEqual(
+        left.filter((path) => /\/(\.new-|\.old-|users\/|locks\/)/.test(path)),
+        [],
+      );
+      prune(cache);
+    }
   });
 
   for (const [signal, status] of Object.entries(SIGNALS)) {
@@ -160,7 +199,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
           ended === status || (ended === 0 && context.startsWith('quit')),
           `${context}: ended with ${ended}`,
         );
-        assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), mounts, context);
+        assert.deepEqual(mountsThere(), mounts, context);
         assert.ok(await within(running, 2000), `${context}: who waited for it still waits`);
       }
     });
@@ -177,7 +216,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
       );
       clearTarget();
       assert.deepEqual(filesThere(), untouched, `${context}\n${server.complaints}`);
-      assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), mounts, context);
+      assert.deepEqual(mountsThere(), mounts, context);
       assert.ok(await within(running, 2000), `${context}: who waited for it still waits`);
     }
   });
@@ -187,6 +226,12 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     for (const name of ['file', 'tree']) rmSync(join(target, name), { recursive: true, force: true });
   }
 });
+
+/** The host's mounts that could be ours; others come and go. */
+function mountsThere(): string[] {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return lines.filter((line) => /virt-ts-unshare| - (overlay|tmpfs) /.test(line) && !/mmdebstrap/.test(line));
+}
 
 /** Everything below a folder but the trees of bases. */
 function below(folder: string): string[] {
