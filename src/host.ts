@@ -119,17 +119,38 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
   return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };
 }
 
-/**
- * Runs a short host command without input to its end, for the way to an open testbed: as runHost, but a status other than
- * 0 is a TestbedError with the command's own words, and no library has to be loaded first. Gives its stdout.
- */
-export async function mustRunHost(argv: Argv, log: Log, what: string): Promise<string> {
-  const started = await spawnHost(argv, log, { stdio: ['ignore', 'pipe', 'pipe'] });
+export type QuickHostOptions = Pick<RunHostOptions, 'input' | 'env'>;
+
+/** As runHost, for the way to an open testbed and from it: no library has to be loaded first. */
+export async function quickHost(
+  argv: Argv,
+  log: Log,
+  { input, env = {} }: QuickHostOptions = {},
+): Promise<HostOutput> {
+  const started = await spawnHost(argv, log, {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    env,
+  });
+  const { stdin } = started.child;
+  // Whoever ends before it has read all says why by its status.
+  stdin?.on('error', () => {});
+  stdin?.end(input);
   const [stdout, stderr, { status }] = await Promise.all([
     textOf(started.child.stdout),
     textOf(started.child.stderr),
     started.exited,
   ]);
+  return { status, stdout, stderr };
+}
+
+/** As quickHost, but a status other than 0 is a TestbedError with the command's own words. Gives its stdout. */
+export async function mustRunHost(
+  argv: Argv,
+  log: Log,
+  what: string,
+  options: QuickHostOptions = {},
+): Promise<string> {
+  const { status, stdout, stderr } = await quickHost(argv, log, options);
   if (status !== 0) {
     throw new TestbedError(
       `${what} failed: ${stderr.trim() || `exit status ${status}`} (${shellLine(argv)})`,

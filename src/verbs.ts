@@ -48,4 +48,9 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'list, build, update, import, remove, prune and verify root filesystems',
     load: async () => (await import('./verbs/rootfs.ts')).rootfs,
   },
+  lab: {
+    usage: 'COMMAND FILE [OPTION]...',
+    summary: 'laboratories: several testbeds with real addresses on networks of their own',
+    load: async () => (await import('./verbs/lab.ts')).lab,
+  },
 };

@@ -12,6 +12,11 @@ function textOrNothing(path: string): string {
   }
 }
 
+/** Our PATH with the system folders behind: ip and tc lie where an ordinary user's PATH does not lead. */
+export function systemPath(): string {
+  return `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
+}
+
 /** The full path of a program, searched as execvp(3) would, with the system folders behind what PATH has. */
 export function findProgram(name: string): string | undefined {
   const folders = [

@@ -41,13 +41,13 @@ export class Holder {
   /**
    * Starts stage and holder.
    * @param sources absolute paths of folders and files of the host that the testbeds will need
+   * @param below host pid of a process in the stage's user namespace of a laboratory, to share it: only who has rights in
+   *   both ends' network namespaces may connect them. Default: a user namespace of its own
    * @throws TestbedError when the kernel or a tool refuses, with its words and the remedy
    */
-  static async start(idMap: IdMaps, sources: readonly string[], log: Log): Promise<Holder> {
+  static async start(idMap: IdMaps, sources: readonly string[], log: Log, below?: number): Promise<Holder> {
     const script: Argv = [
-      'unshare',
-      // --keep-caps: execve(2) as a user without a map would lose all capabilities, but not the ambient ones.
-      ...(idMap.stage === 'none' ? [] : ['--user', '--keep-caps']),
+      ...newStage(idMap, below),
       ...['--mount', '--', 'sh', '-c', scriptText('on-host', 'stage.sh'), 'stage'],
       ...[mapText(idMap.users), mapText(idMap.groups), ...sources],
     ];
@@ -56,7 +56,7 @@ export class Holder {
     const complaints = textOf(stage.child.stderr);
     try {
       if ((await firstLine(stage.child.stdout, { readOn: true })) !== 'up') throw new TestbedError('');
-      await writeMaps(idMap, stage.pid, log);
+      if (below === undefined) await writeMaps(idMap, stage.pid, log);
       stage.child.stdin?.end('mapped\n');
       const pid = /^held (\d+)$/.exec(await firstLine(stage.child.stdout))?.[1];
       if (pid === undefined) throw new TestbedError('');
@@ -102,8 +102,20 @@ export class Holder {
 }
 
 /** nsenter gives up supplementary groups when it enters, which a map of one id, written without help, forbids. */
-function userOptions(idMap: IdMaps): readonly string[] {
+export function userOptions(idMap: IdMaps): readonly string[] {
   return idMap.stage === 'self' ? ['-U', '--preserve-credentials'] : ['-U'];
+}
+
+/**
+ * The beginning of an argv for a process that is to be root of a stage's user namespace, up to unshare's further options.
+ * @param below host pid of a process that is in it already. Default: a new one, whose maps are written by `writeMaps`
+ *   before the process does anything that needs them
+ */
+export function newStage(idMap: IdMaps, below?: number): Argv {
+  if (idMap.stage === 'none') return ['unshare'];
+  if (below !== undefined) return ['nsenter', '-t', String(below), ...userOptions(idMap), '--', 'unshare'];
+  // --keep-caps: execve(2) as a user without a map would lose all capabilities, but not the ambient ones.
+  return ['unshare', '--user', '--keep-caps'];
 }
 
 /**
@@ -132,7 +144,7 @@ export async function startKeeper(idMap: IdMaps, log: Log): Promise<HostProcess>
 }
 
 /** The stage's own maps, which only somebody in its parent user namespace may write. */
-async function writeMaps(idMap: IdMaps, pid: number, log: Log): Promise<void> {
+export async function writeMaps(idMap: IdMaps, pid: number, log: Log): Promise<void> {
   if (idMap.stage === 'none') return;
   if (idMap.stage === 'self') {
     // Without CAP_SETGID in the parent a gid_map may only be written after setgroups(2) is given up.

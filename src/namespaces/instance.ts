@@ -6,6 +6,7 @@ import { type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
+import { systemPath } from './caller.ts';
 import type { Holder } from './holder.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
 import { commandLine, type ProcessState, runs, signalProcess } from './processes.ts';
@@ -70,7 +71,7 @@ export class Instance {
       const unshare = await spawnHost(argv, log, {
         // Descriptor 9: the host's root directory, see setup.sh.
         stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore', root],
-        env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin` },
+        env: { PATH: systemPath() },
         cleanEnv: true,
         detached: true,
       });

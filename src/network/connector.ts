@@ -10,9 +10,15 @@ export interface Connection {
 export interface Connector {
   /** Text for /etc/resolv.conf. */
   readonly resolvConf: string;
+  /** Lines for /etc/hosts behind those of localhost. Default: the testbed's name at 127.0.1.1. */
+  readonly hosts?: string;
+  /** As `Holder.start` takes it. */
+  readonly below?: number;
   /**
    * Connects the network namespace of a process that was started in the holder; undefined: nothing has to be.
    * @throws TestbedError
    */
   readonly connect: ((holder: Holder, pid: number) => Promise<Connection>) | undefined;
+  /** Nothing more will be connected. */
+  readonly release?: () => void;
 }

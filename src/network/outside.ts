@@ -7,7 +7,7 @@ import { networkInterfaces } from 'node:os';
 import { messageOf, TestbedError, UsageError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { findProgram } from '../namespaces/caller.ts';
+import { findProgram, systemPath } from '../namespaces/caller.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
 import { scriptText } from '../scripts.ts';
@@ -95,7 +95,7 @@ class Outside implements Connection {
       log,
       {
         stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-        env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin` },
+        env: { PATH: systemPath() },
         cleanEnv: true,
         detached: true,
       },

@@ -2,15 +2,16 @@
 # Fills the skeleton: a small layer between base and upper layer with what every testbed of this server has in common, so
 # that an open has nothing to create. Runs on the host's tools as root of the holder.
 #
-# argv: BASE SKELETON SCRATCH_DIRECTORY HOSTNAME RESOLV_CONF NORMAL_USER [MOUNT_POINT KIND]...
+# argv: BASE SKELETON SCRATCH_DIRECTORY HOSTNAME HOSTS RESOLV_CONF NORMAL_USER [MOUNT_POINT KIND]...
 #   SCRATCH_DIRECTORY  path inside the testbed, below /tmp
+#   HOSTS              lines for /etc/hosts behind that of localhost
 #   NORMAL_USER        name for the normal user if the base has none; empty: do without
 #   MOUNT_POINT KIND   where something of the host will be bound; KIND is directory or file
 # stdout: "user NAME" (NAME empty: none), then for each mount point its path in the base without symbolic links
 set -eu
 
-base=$1 skeleton=$2 scratch=$3 hostname=$4 resolv=$5 normal=$6
-shift 6
+base=$1 skeleton=$2 scratch=$3 hostname=$4 hosts=$5 resolv=$6 normal=$7
+shift 7
 umask 022
 cd "$skeleton"
 
@@ -32,7 +33,7 @@ for node in null zero full random urandom tty console net/tun; do
 	: >"dev/$node"
 done
 printf '%s\n' "$hostname" >etc/hostname
-printf '%s\n' '127.0.0.1 localhost' "127.0.1.1 $hostname" '::1 localhost ip6-localhost ip6-loopback' \
+printf '%s\n' '127.0.0.1 localhost' "$hosts" '::1 localhost ip6-localhost ip6-loopback' \
 	'ff02::1 ip6-allnodes' 'ff02::2 ip6-allrouters' >etc/hosts
 printf '%s' "$resolv" >etc/resolv.conf
 

@@ -126,6 +126,7 @@ export class Provider implements TestbedProvider {
     this.#prepared = undefined;
     await prepared?.base.release();
     await prepared?.holder.stop();
+    if (typeof this.options.network === 'object') this.options.network.release?.();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
@@ -211,7 +212,7 @@ export class Provider implements TestbedProvider {
       ...(source.kind === 'directory' ? [source.path] : []),
       ...options.binds.map((bind) => bind.outside),
     ];
-    const holder = await Holder.start(this.#idMap, sources, log);
+    const holder = await Holder.start(this.#idMap, sources, log, connector.below);
     try {
       const [base] = await Promise.all([
         useBase(source, holder, cache, log, signal),
@@ -253,7 +254,8 @@ export class Provider implements TestbedProvider {
     const text = await mustRunHost(
       holder.enter([
         ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
-        ...[base, '/mnt/skeleton', this.scratchDirectory, this.hostname, connector.resolvConf],
+        ...[base, '/mnt/skeleton', this.scratchDirectory, this.hostname],
+        ...[connector.hosts ?? `127.0.1.1 ${this.hostname}`, connector.resolvConf],
         this.#idMap.single ? '' : NORMAL_USER,
         ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
       ]),
@@ -280,6 +282,7 @@ function makeFolder(path: string): void {
 
 /** How the testbed is connected, and what name resolution that gives it. */
 function connectorFor({ network, publish }: TestbedOptions, log: Log): Connector {
+  if (typeof network === 'object') return network;
   switch (network) {
     case 'host':
       return { resolvConf: hostResolver(), connect: undefined };

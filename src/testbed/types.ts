@@ -1,5 +1,6 @@
 /** What the layers above see of a testbed: options, the provider that opens it, and the open testbed itself. */
 import type { Argv } from '../host.ts';
+import type { Connector } from '../network/connector.ts';
 import type { RootOptions } from '../rootfs/source.ts';
 
 /** Where the upper layer lies. `auto` probes: tmpfs where the kernel has user xattrs on it, else the cache folder. */
@@ -28,8 +29,9 @@ export interface TestbedOptions {
   readonly mode: 'overlay' | 'copy';
   /** Default: made up, and different for each server. */
   readonly hostname?: string | undefined;
-  readonly network: 'host' | 'none' | 'private';
-  /** Ports to forward into a private network, as pasta(1) writes them. */
+  /** A Connector: a place in a laboratory, see network/laboratory.ts. */
+  readonly network: 'host' | 'none' | 'private' | Connector;
+  /** Ports to forward into a private network, as parsePublish in network/publish.ts reads them. */
   readonly publish: readonly string[];
   /** Seconds that a stuck drainer is waited for. */
   readonly drainTimeout: number;

@@ -8,10 +8,11 @@ export const projectDir = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
  * Path of a tarball with a Debian of the host's own release and its package lists, in the cache of the user who runs the
- * tests: `small` has apt and what is essential (160 MB), `build` has build-essential too (500 MB).
+ * tests: `small` has apt and what is essential (160 MB), `build` has build-essential too (500 MB),
+ * `lab` has the servers and tools of the laboratories' tests.
  * Throws when scripts/prepare has not been run.
  */
-export function testTarball(image: 'small' | 'build' = 'small'): string {
+export function testTarball(image: 'small' | 'build' | 'lab' = 'small'): string {
   const path = execFileSync(`${projectDir}scripts/rootfs-path`, [image], { encoding: 'utf8' }).trimEnd();
   if (!existsSync(path)) throw new Error(`there is no ${path}; run scripts/prepare --test`);
   return path;

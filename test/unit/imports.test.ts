@@ -15,7 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['namespaces'],
   ['rootfs', 'copy', 'network'],
   ['testbed', 'isolation'],
-  ['protocol', 'options.ts', 'index.ts'],
+  ['protocol', 'lab', 'options.ts', 'index.ts'],
   ['preflight.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 

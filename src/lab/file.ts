@@ -1,0 +1,257 @@
+/** The file that describes a laboratory (YAML, or JSON, which is YAML too): from its text to what is to be opened. Pure. */
+import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import { basename, dirname, resolve } from 'node:path';
+import { parse, YAMLParseError } from 'yaml';
+import { UsageError } from '../errors.ts';
+import { type LinkQuality, parseQuality } from '../network/link.ts';
+import type { InterfaceOptions, MemberOptions, Route } from '../network/membership.ts';
+import { formatSubnet, isHostAddress, normalAddress, parseSubnet } from '../network/subnet.ts';
+import type { RootOptions } from '../rootfs/source.ts';
+
+export interface LabNetwork {
+  readonly name: string;
+  readonly subnets: readonly string[];
+}
+
+export interface LabHost {
+  readonly member: MemberOptions;
+  readonly root: RootOptions;
+  readonly binds: readonly { readonly outside: string; readonly inside: string }[];
+  /** Shell commands, run one after the other; one that fails ends the laboratory. */
+  readonly commands: readonly string[];
+  /** Shell commands that are started after them and left to run. */
+  readonly daemons: readonly string[];
+}
+
+export interface LabFile {
+  /** For the registry: the file's own name and the first digits of a sum of where it lies. */
+  readonly name: string;
+  readonly networks: readonly LabNetwork[];
+  readonly hosts: readonly LabHost[];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * @param path absolute; paths in the file are relative to its folder
+ * @throws UsageError that names the place in the file
+ */
+export function parseLab(text: string, path: string): LabFile {
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (cause) {
+    if (!(cause instanceof YAMLParseError)) throw cause;
+    throw new UsageError(`${path} cannot be read: ${cause.message.split('\n', 1)[0]}`, { cause });
+  }
+  try {
+    return labOf(value, path);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new UsageError(`${path}: ${cause.message}`, { cause });
+  }
+}
+
+/** By which the laboratory of a file is found again. */
+export function labName(path: string, given?: unknown): string {
+  const stem = given === undefined ? basename(path).replace(/\.[a-z]+$/, '') : word(given, 'name');
+  const sum = createHash('sha256').update(path).digest('hex').slice(0, 8);
+  return `${stem.replaceAll(/[^A-Za-z0-9.-]/g, '-').replace(/^[^A-Za-z0-9]+/, '') || 'lab'}-${sum}`;
+}
+
+function labOf(value: unknown, path: string): LabFile {
+  const lab = fields(value, 'the file', ['name', 'root', 'networks', 'hosts', 'dns', 'search', 'outside']);
+  const networks = Object.entries(fields(lab.networks, 'networks')).map(([name, one]) =>
+    networkOf(name, one),
+  );
+  const described = Object.entries(fields(lab.hosts, 'hosts'));
+  const first = new Map(described.map(([name, host]) => [name, firstAddress(host)]));
+  const hosts = described.map(([name, host]) => hostOf(name, host, lab, networks, first, dirname(path)));
+  if (networks.length === 0 || hosts.length === 0)
+    throw new UsageError('it needs a network and a host at least');
+  return { name: labName(path, lab.name), networks, hosts };
+}
+
+function networkOf(name: string, value: unknown): LabNetwork {
+  const where = `networks.${name}`;
+  const subnets =
+    typeof value === 'string' || Array.isArray(value)
+      ? words(value, where)
+      : words(fields(value, where, ['subnet']).subnet, `${where}.subnet`);
+  return { name, subnets: subnets.map((subnet) => formatSubnet(parseSubnet(subnet))) };
+}
+
+const HOST_KEYS = [
+  ...['root', 'address', 'networks', 'dns', 'search', 'routes', 'gateway', 'forward', 'outside', 'publish'],
+  ...['link', 'binds', 'commands', 'daemons'],
+];
+
+function hostOf(
+  hostname: string,
+  value: unknown,
+  lab: Fields,
+  networks: readonly LabNetwork[],
+  first: ReadonlyMap<string, string | undefined>,
+  folder: string,
+): LabHost {
+  const where = `hosts.${hostname}`;
+  const host = fields(value ?? {}, where, HOST_KEYS);
+  const dns = host.dns ?? lab.dns;
+  const search = host.search ?? lab.search;
+  const publish = host.publish === undefined ? [] : words(host.publish, `${where}.publish`);
+  const gateway = host.gateway === undefined ? [] : [word(host.gateway, `${where}.gateway`)];
+  return {
+    member: {
+      hostname,
+      interfaces: interfacesOf(host, where, networks),
+      ...(dns === undefined ? {} : { dns: words(dns, `${where}.dns`).map((one) => resolver(one, first)) }),
+      ...(search === undefined ? {} : { search: words(search, `${where}.search`) }),
+      routes: [
+        ...gateway.map((via) => ({ to: 'default', via: normalAddress(via) })),
+        ...list(host.routes ?? [], `${where}.routes`).map((route) => routeOf(route, `${where}.routes`)),
+      ],
+      forward: flag(host.forward, `${where}.forward`),
+      outside: flag(host.outside ?? lab.outside ?? publish.length > 0, `${where}.outside`),
+      publish,
+    },
+    root: rootOf(host.root ?? lab.root, `${where}.root`, folder),
+    binds: Object.entries(fields(host.binds ?? {}, `${where}.binds`)).map(([outside, inside]) => ({
+      outside: resolve(folder, outside),
+      inside: word(inside, `${where}.binds`),
+    })),
+    commands: words(host.commands ?? [], `${where}.commands`),
+    daemons: words(host.daemons ?? [], `${where}.daemons`),
+  };
+}
+
+/** `address` where there is one network; else `networks: {NAME: ADDRESS or [ADDRESS...] or {address, latency…}}`. */
+function interfacesOf(host: Fields, where: string, networks: readonly LabNetwork[]): InterfaceOptions[] {
+  const [only, second] = networks;
+  if (host.networks === undefined) {
+    if (only === undefined || second !== undefined) {
+      throw new UsageError(`${where} has to say its networks, as there are several`);
+    }
+    return [interfaceOf(only, host.address, host.link, where)];
+  }
+  if (host.address !== undefined)
+    throw new UsageError(`${where} has both address and networks; leave one out`);
+  return Object.entries(fields(host.networks, `${where}.networks`)).map(([name, value]) => {
+    const network = networks.find((one) => one.name === name);
+    if (network === undefined) throw new UsageError(`${where}.networks.${name}: there is no such network`);
+    const place = `${where}.networks.${name}`;
+    if (!isFields(value)) return interfaceOf(network, value ?? undefined, host.link, place);
+    const { address, ...link } = fields(value, place, ['address', 'latency', 'loss', 'bandwidth']);
+    return interfaceOf(network, address, { ...(isFields(host.link) ? host.link : {}), ...link }, place);
+  });
+}
+
+function interfaceOf(network: LabNetwork, address: unknown, link: unknown, where: string): InterfaceOptions {
+  const addresses = address === undefined ? undefined : words(address, where).map(normalAddress);
+  const subnets = network.subnets.map(parseSubnet);
+  for (const one of addresses ?? []) {
+    if (!subnets.some((subnet) => isHostAddress(subnet, one))) {
+      throw new UsageError(
+        `${where}: ${one} is no address for a host in ${network.name} (${network.subnets.join(', ')})`,
+      );
+    }
+  }
+  return {
+    network: network.name,
+    ...(addresses === undefined ? {} : { addresses }),
+    ...(link === undefined ? {} : { quality: qualityOf(link, `${where}.link`) }),
+  };
+}
+
+function qualityOf(value: unknown, where: string): LinkQuality {
+  const { latency, loss, bandwidth } = fields(value, where, ['latency', 'loss', 'bandwidth']);
+  const optional = (one: unknown) => (one === undefined ? undefined : word(one, where));
+  return parseQuality({
+    latency: optional(latency),
+    loss: optional(loss),
+    bandwidth: optional(bandwidth),
+  });
+}
+
+function routeOf(value: unknown, where: string): Route {
+  const { to, via } = fields(value, where, ['to', 'via']);
+  const target = word(to, `${where}.to`);
+  return {
+    to: target === 'default' ? target : formatSubnet(parseSubnet(target)),
+    via: normalAddress(word(via, `${where}.via`)),
+  };
+}
+
+/** A word is a release; else one of the ways of the command line. */
+function rootOf(value: unknown, where: string, folder: string): RootOptions {
+  if (value === undefined) return {};
+  if (typeof value === 'string') return { release: value };
+  const { tarball, rootfs, ...rest } = fields(value, where, [
+    'tarball',
+    'rootfs',
+    'release',
+    'arch',
+    'mirror',
+  ]);
+  const path = (name: string, one: unknown) =>
+    one === undefined ? {} : { [name]: resolve(folder, word(one, `${where}.${name}`)) };
+  const plain = Object.entries(rest).map(([name, one]) => [name, word(one, `${where}.${name}`)] as const);
+  return { ...path('tarball', tarball), ...path('rootfs', rootfs), ...Object.fromEntries(plain) };
+}
+
+/** The first address that a host's description names, for who asks it by name. */
+function firstAddress(value: unknown): string | undefined {
+  if (!isFields(value)) return undefined;
+  const [plug] = isFields(value.networks) ? Object.values(value.networks) : [value.address];
+  const address = isFields(plug) ? plug.address : plug;
+  const [first] = Array.isArray(address) ? address : [address];
+  return typeof first === 'string' ? first : undefined;
+}
+
+function resolver(text: string, first: ReadonlyMap<string, string | undefined>): string {
+  if (isIP(text) !== 0) return normalAddress(text);
+  const address = first.get(text);
+  if (address === undefined) {
+    throw new UsageError(
+      first.has(text)
+        ? `dns names the host ${text}, whose address is not said; give it one`
+        : `dns names ${text}, which is neither an address nor a host`,
+    );
+  }
+  return normalAddress(address);
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function fields(value: unknown, where: string, known?: readonly string[]): Fields {
+  if (!isFields(value)) throw new UsageError(`${where} has to be a list of NAME: VALUE`);
+  const stranger = known === undefined ? undefined : Object.keys(value).find((key) => !known.includes(key));
+  if (stranger !== undefined) {
+    throw new UsageError(`${where} knows no ${stranger}; it knows ${known?.join(', ')}`);
+  }
+  return value;
+}
+
+function list(value: unknown, where: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new UsageError(`${where} has to be a list`);
+  return value;
+}
+
+/** One word, or several. */
+function words(value: unknown, where: string): string[] {
+  return (Array.isArray(value) ? value : [value]).map((one) => word(one, where));
+}
+
+function word(value: unknown, where: string): string {
+  if (typeof value === 'number') return String(value);
+  if (typeof value !== 'string' || value === '') throw new UsageError(`${where} has to be a text`);
+  return value;
+}
+
+function flag(value: unknown, where: string): boolean {
+  if (value === undefined) return false;
+  if (typeof value !== 'boolean') throw new UsageError(`${where} has to be true or false`);
+  return value;
+}

@@ -1,0 +1,98 @@
+/** The process that keeps a laboratory: opens what the file describes, waits to be ended, and leaves nothing. */
+import { TestbedError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { Laboratory } from '../network/laboratory.ts';
+import { Provider } from '../testbed/provider.ts';
+import type { OpenTestbed } from '../testbed/types.ts';
+import type { LabFile, LabHost } from './file.ts';
+
+/** Seconds for one command of a host's set-up. */
+const COMMAND_LIMIT = 600;
+
+/** Starts a daemon apart from the command that starts it; $1 is the shell command, $2 where its output goes. */
+const DAEMON = 'mkdir -p /var/log; /bin/sh -c "$1" </dev/null >"$2" 2>&1 &';
+
+/**
+ * Keeps the laboratory until the signal is aborted.
+ * @param ready called once all hosts are open and set up
+ * @throws UsageError, TestbedError; nothing is left then
+ */
+export async function keepLab(
+  file: LabFile,
+  log: Log,
+  signal: AbortSignal,
+  ready: () => void,
+): Promise<void> {
+  const laboratory = await Laboratory.create({ name: file.name }, log);
+  const providers: Provider[] = [];
+  try {
+    for (const { name, subnets } of file.networks) await laboratory.network(name, subnets);
+    // All are declared before one is opened, so that each /etc/hosts has them all from the beginning.
+    for (const host of file.hosts) {
+      const network = laboratory.member(host.member);
+      providers.push(new Provider(optionsOf(host, network), log));
+    }
+    const opened = await allOrNothing(providers.map((provider) => provider.open()));
+    for (const [index, host] of file.hosts.entries()) {
+      const testbed = opened[index];
+      if (testbed !== undefined) await setUp(host, testbed, signal);
+    }
+    ready();
+    await aborted(signal);
+  } finally {
+    const ends = await Promise.allSettled(providers.map((provider) => provider.dispose()));
+    await laboratory.close();
+    for (const end of ends) if (end.status === 'rejected') log.warn(String(end.reason));
+  }
+}
+
+function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
+  return {
+    root: host.root,
+    binds: host.binds,
+    scratch: { kind: 'auto' },
+    mode: 'overlay',
+    hostname: host.member.hostname,
+    network,
+    publish: [],
+    drainTimeout: 10,
+    copyTimeout: 300,
+  } as const;
+}
+
+/** Waits for all, so that none is still being made when the first failure is told. */
+async function allOrNothing<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((one) => {
+    if (one.status === 'rejected') throw one.reason;
+    return one.value;
+  });
+}
+
+async function setUp(
+  { member, commands, daemons }: LabHost,
+  testbed: OpenTestbed,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const command of commands) {
+    const { status } = await testbed.run(['/bin/sh', '-c', command], { timeout: COMMAND_LIMIT, signal });
+    if (status !== 0) {
+      throw new TestbedError(`the command "${command}" of the host ${member.hostname} ended with ${status}`);
+    }
+  }
+  for (const [index, command] of daemons.entries()) {
+    await testbed.run(['/bin/sh', '-c', DAEMON, 'daemon', command, `/var/log/lab-daemon-${index}.log`]);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    // Neither a signal that may come nor a testbed keeps Node from ending when it has nothing else to do.
+    const stay = setInterval(() => {}, 1 << 30);
+    signal.addEventListener('abort', () => {
+      clearInterval(stay);
+      resolve();
+    });
+  });
+}

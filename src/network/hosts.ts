@@ -1,0 +1,23 @@
+/** The text of /etc/hosts. Pure. */
+
+export interface HostEntry {
+  readonly address: string;
+  readonly name: string;
+}
+
+/** What follows the line for localhost, without a newline at its end. */
+export function hostLines(entries: readonly HostEntry[]): string {
+  return entries.map(({ address, name }) => `${address} ${name}`).join('\n');
+}
+
+/** The whole file, as on-host/skeleton.sh writes it. */
+export function hostsFile(lines: string): string {
+  return [
+    '127.0.0.1 localhost',
+    lines,
+    '::1 localhost ip6-localhost ip6-loopback',
+    'ff02::1 ip6-allnodes',
+    'ff02::2 ip6-allrouters',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,84 @@
+/** What a link does to the packets that pass it: latency, loss and bandwidth, as data and as arguments of tc(8). Pure. */
+import { UsageError } from '../errors.ts';
+
+export interface LinkQuality {
+  /** Added to every packet, in each direction: milliseconds. */
+  readonly latency?: number;
+  /** Packets lost in each direction: percent. */
+  readonly loss?: number;
+  /** Bits per second in each direction. */
+  readonly bandwidth?: number;
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
+
+/**
+ * Reads a file's or command line's words: latency `20ms` or `1.5s`, loss `0.5%`, bandwidth `10mbit`.
+ * @throws UsageError
+ */
+export function parseQuality(words: {
+  readonly latency?: string | undefined;
+  readonly loss?: string | undefined;
+  readonly bandwidth?: string | undefined;
+}): LinkQuality {
+  const { latency, loss, bandwidth } = words;
+  return {
+    ...(latency === undefined ? {} : { latency: latencyOf(latency) }),
+    ...(loss === undefined ? {} : { loss: lossOf(loss) }),
+    ...(bandwidth === undefined ? {} : { bandwidth: bandwidthOf(bandwidth) }),
+  };
+}
+
+function latencyOf(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text) ?? [];
+  if (number === undefined) throw new UsageError(`the latency ${text} is no time; write 20ms or 1.5s`);
+  return Number(number) * (unit === 's' ? 1000 : 1);
+}
+
+function lossOf(text: string): number {
+  const number = Number(/^(\d+(?:\.\d+)?)%$/.exec(text)?.[1]);
+  if (!(number <= 100)) throw new UsageError(`the loss ${text} is no share; write 0.5%`);
+  return number;
+}
+
+function bandwidthOf(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([kmg]?)bit$/i.exec(text) ?? [];
+  const factor = UNITS[unit?.toLowerCase() ?? ''];
+  const value = Number(number) * (factor ?? Number.NaN);
+  if (!(value >= 8)) throw new UsageError(`the bandwidth ${text} is no rate; write 10mbit`);
+  return value;
+}
+
+/** Whether tc needs netem, which small kernels lack, and not only tbf. */
+export function needsNetem({ latency = 0, loss = 0 }: LinkQuality): boolean {
+  return latency > 0 || loss > 0;
+}
+
+/** The arguments of tc behind `tc qdisc replace dev NAME root`; undefined: the interface's own queue is enough. */
+export function queueArguments(quality: LinkQuality): string[] | undefined {
+  const { latency = 0, loss = 0, bandwidth = 0 } = quality;
+  const rate = bandwidth > 0 ? ['rate', `${Math.round(bandwidth)}bit`] : [];
+  if (needsNetem(quality)) {
+    return [
+      'netem',
+      ...(latency > 0 ? ['delay', `${latency}ms`] : []),
+      ...(loss > 0 ? ['loss', `${loss}%`] : []),
+      ...rate,
+      // In packets; the default of 1000 would be a loss of its own on a fast link with a long latency.
+      ...['limit', '100000'],
+    ];
+  }
+  if (bandwidth === 0) return undefined;
+  // A burst of 10 ms, and never less than a few packets, which tbf would drop for good.
+  const burst = Math.max(Math.round(bandwidth / 8 / 100), 5 * 1514);
+  return ['tbf', ...rate, 'burst', String(burst), 'latency', '400ms'];
+}
+
+/** As a person would say it: `20 ms, 1 % lost, 10 Mbit/s`. */
+export function describeQuality({ latency, loss, bandwidth }: LinkQuality): string {
+  return [
+    ...(latency === undefined ? [] : [`${latency} ms`]),
+    ...(loss === undefined ? [] : [`${loss} % lost`]),
+    ...(bandwidth === undefined ? [] : [`${bandwidth / 1e6} Mbit/s`]),
+  ].join(', ');
+}

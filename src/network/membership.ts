@@ -1,0 +1,93 @@
+/** A host of a laboratory as data: what it asks for, and what the registry knows of it. */
+import { createHash } from 'node:crypto';
+import type { LinkQuality } from './link.ts';
+import { type Claim, isProcessName, isRecord, type ProcessName } from './registry.ts';
+
+/** A plug in a host, to be put into a network. */
+export interface InterfaceOptions {
+  /** Name of a network of the laboratory. */
+  readonly network: string;
+  /** At most one per subnet of the network. Default: the lowest free one of each. */
+  readonly addresses?: readonly string[];
+  /** Default: nothing is delayed, lost or held back. */
+  readonly quality?: LinkQuality;
+}
+
+export interface Route {
+  /** `default`, or ADDRESS/PREFIX. */
+  readonly to: string;
+  readonly via: string;
+}
+
+export interface MemberOptions {
+  readonly hostname: string;
+  /** In their order they are eth0, eth1, … inside. */
+  readonly interfaces: readonly InterfaceOptions[];
+  /** Addresses for /etc/resolv.conf. Default: none, or with outside access the host's own resolvers. */
+  readonly dns?: readonly string[];
+  /** Domains for names without a dot. */
+  readonly search?: readonly string[];
+  readonly routes?: readonly Route[];
+  /** Pass on packets between the interfaces. */
+  readonly forward?: boolean;
+  /** Outside access, by one more interface `outside`. */
+  readonly outside?: boolean;
+  /** Ports of the host that lead here, see publish.ts; needs outside access. */
+  readonly publish?: readonly string[];
+}
+
+export interface Port {
+  readonly network: string;
+  /** Name in the host. */
+  readonly inside: string;
+  /** ADDRESS/PREFIX. */
+  readonly addresses: readonly string[];
+}
+
+/** What the registry says of a host. */
+export interface Member extends Claim {
+  readonly hostname: string;
+  readonly ports: readonly Port[];
+  /** Its pid 1, once it is open. */
+  readonly testbed?: ProcessName;
+  /** The lines of /etc/hosts that it has. */
+  readonly hosts: string;
+}
+
+/** Name of the switch's end of a link: it has to be unlike that of every other host, whoever opens it. */
+export function portName(testbed: number, index: number): string {
+  return `p${testbed}n${index}`;
+}
+
+/** The same after a revert, so that the neighbours need not learn it again. Locally administered, unicast. */
+export function hardwareAddress(network: string, hostname: string): string {
+  const digest = createHash('sha256').update(`${network} ${hostname}`).digest();
+  return ['02', ...[...digest.subarray(0, 5)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+}
+
+/** The address without its prefix. */
+export function bare(address: string): string {
+  return address.replace(/\/.*/, '');
+}
+
+function isPort(value: unknown): value is Port {
+  return (
+    isRecord(value) &&
+    typeof value.network === 'string' &&
+    typeof value.inside === 'string' &&
+    Array.isArray(value.addresses) &&
+    value.addresses.every((address) => typeof address === 'string')
+  );
+}
+
+export function isMember(value: unknown): value is Member {
+  return (
+    isRecord(value) &&
+    isProcessName(value.owner) &&
+    typeof value.hostname === 'string' &&
+    Array.isArray(value.ports) &&
+    value.ports.every(isPort) &&
+    (value.testbed === undefined || isProcessName(value.testbed)) &&
+    typeof value.hosts === 'string'
+  );
+}

@@ -1,0 +1,185 @@
+/**
+ * The switch of a laboratory: a network namespace that holds its bridges, and the user namespace below which all members
+ * live, so that one process has rights in the switch and in each member's network namespace and may connect them.
+ */
+import type { Duplex } from 'node:stream';
+import { messageOf, TestbedError, UsageError } from '../errors.ts';
+import { type Argv, type HostProcess, mustRunHost, quickHost, spawnHost, textOf } from '../host.ts';
+import type { Log } from '../log.ts';
+import { findProgram, readCaller, systemPath } from '../namespaces/caller.ts';
+import { newStage, userOptions, writeMaps } from '../namespaces/holder.ts';
+import { chooseIdMaps } from '../namespaces/idmap.ts';
+import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
+import { isAlive, nameOf, type ProcessName } from './registry.ts';
+
+export interface SwitchPort {
+  readonly name: string;
+  readonly bridge: string | undefined;
+  readonly carries: boolean;
+}
+
+/** A switch that this or another process keeps. */
+export class Switch {
+  readonly process: ProcessName;
+  readonly #log: Log;
+  readonly #idMap = chooseIdMaps(readCaller());
+
+  constructor(process: ProcessName, log: Log) {
+    this.process = process;
+    this.#log = log;
+  }
+
+  get alive(): boolean {
+    return isAlive(this.process);
+  }
+
+  /** Runs `ip -batch` over lines in the switch, or in the network namespace of a member. */
+  async ip(lines: readonly string[], what: string, member?: number): Promise<void> {
+    await mustRunHost(this.#enter(['ip', '-batch', '-'], member), this.#log, what, {
+      env: { PATH: systemPath() },
+      input: lines.map((line) => `${line}\n`).join(''),
+    });
+  }
+
+  /** Deletes interfaces of the switch; the kernel is done with them when this resolves. One that is gone is no error. */
+  async delete(interfaces: readonly string[]): Promise<void> {
+    if (interfaces.length === 0 || !this.alive) return;
+    const lines = interfaces.map((name) => `link delete ${name}\n`).join('');
+    const { stderr } = await quickHost(this.#enter(['ip', '-force', '-batch', '-']), this.#log, {
+      env: { PATH: systemPath() },
+      input: lines,
+    });
+    const complaints = stderr.split('\n').filter((line) => line !== '' && !GONE.test(line));
+    if (complaints.length > 0 && this.alive) {
+      throw new TestbedError(
+        `cannot delete the interfaces ${interfaces.join(', ')}: ${complaints.join(' ')}`,
+      );
+    }
+  }
+
+  /** The interfaces of the switch, or of a member, lo left out. */
+  async ports(member?: number): Promise<SwitchPort[]> {
+    const text = await mustRunHost(
+      this.#enter(['ip', '-json', 'link', 'show'], member),
+      this.#log,
+      'listing the ports of a laboratory',
+      { env: { PATH: systemPath() } },
+    );
+    const links: unknown = JSON.parse(text);
+    if (!Array.isArray(links)) return [];
+    return links.flatMap((link: { ifname?: unknown; master?: unknown; operstate?: unknown }) =>
+      typeof link.ifname === 'string' && link.ifname !== 'lo'
+        ? [
+            {
+              name: link.ifname,
+              bridge: typeof link.master === 'string' ? link.master : undefined,
+              carries: link.operstate === 'UP',
+            },
+          ]
+        : [],
+    );
+  }
+
+  /**
+   * Resolves when packets pass the ports, of the switch or of a member: the kernel lets them some time after a link was set
+   * up, and drops what is sent before.
+   */
+  async carrying(names: readonly string[], member?: number): Promise<void> {
+    for (const end = performance.now() + CARRIER_LIMIT; performance.now() < end; ) {
+      const ports = await this.ports(member);
+      const carrying = new Set(ports.filter((port) => port.carries).map(({ name }) => name));
+      if (names.every((name) => carrying.has(name))) return;
+    }
+    throw new TestbedError(`the links ${names.join(', ')} do not come up; is their other end up?`);
+  }
+
+  /** The queue of an interface of the switch, or of a member. */
+  async queue(name: string, words: readonly string[] | undefined, member?: number): Promise<void> {
+    const tc: Argv = words === undefined ? ['tc', 'qdisc', 'del', 'dev', name, 'root'] : queue(name, words);
+    const { status, stderr } = await quickHost(this.#enter(tc, member), this.#log, {
+      env: { PATH: systemPath() },
+    });
+    // Without a queue of ours there is nothing to delete.
+    if (status === 0 || words === undefined) return;
+    const module = words[0] === 'netem' ? 'sch_netem' : 'sch_tbf';
+    throw new UsageError(
+      `this kernel has no ${words[0]}, which ${module === 'sch_netem' ? 'latency and loss need' : 'bandwidth needs'} (${stderr.trim()}); as root: modprobe ${module}, or install the kernel's extra modules`,
+    );
+  }
+
+  /** Lets a member pass packets on from one of its interfaces to another. */
+  async forward(member: number): Promise<void> {
+    const text = 'for knob in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 >/proc/sys/net/$knob; done';
+    await mustRunHost(this.#enter(['sh', '-c', text], member), this.#log, 'making a host a router');
+  }
+
+  #enter(argv: Argv, member?: number): Argv {
+    const { pid } = this.process;
+    // Real root has its rights in the initial user namespace.
+    const user = this.#idMap.stage === 'none' ? [] : userOptions(this.#idMap);
+    return ['nsenter', '-t', String(pid), ...user, `--net=/proc/${member ?? pid}/ns/net`, '--', ...argv];
+  }
+}
+
+/** Milliseconds for a link to come up. */
+const CARRIER_LIMIT = 5000;
+
+/** What ip(8) says of an interface that is not there. */
+const GONE = /^Cannot find device|^Command failed -:\d+$/;
+
+function queue(name: string, words: readonly string[]): Argv {
+  return ['tc', 'qdisc', 'replace', 'dev', name, 'root', ...words];
+}
+
+/** What keeps the namespaces does nothing else. */
+const KEEP = 'echo up; exec cat <&3 >/dev/null 2>&1';
+
+/** A switch that this process keeps: it ends with us, by whatever death. */
+export class OwnSwitch extends Switch {
+  readonly #keeper: HostProcess;
+  readonly #lifeline: Duplex;
+
+  private constructor(keeper: HostProcess, lifeline: Duplex, log: Log) {
+    super(nameOf(keeper.pid), log);
+    this.#keeper = keeper;
+    this.#lifeline = lifeline;
+  }
+
+  /** @throws UsageError when ip is missing, TestbedError with the words of the tool that failed */
+  static async start(log: Log): Promise<OwnSwitch> {
+    if (findProgram('ip') === undefined) {
+      throw new UsageError('a laboratory needs ip; install the package iproute2');
+    }
+    const idMap = chooseIdMaps(readCaller());
+    const keeper = await spawnHost([...newStage(idMap), '--net', '--', 'sh', '-c', KEEP], log, {
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const lifeline = lifelineOf(keeper);
+    const complaints = textOf(keeper.child.stderr);
+    try {
+      if ((await firstLine(keeper.child.stdout)) !== 'up') throw new TestbedError('');
+      await writeMaps(idMap, keeper.pid, log);
+      keeper.child.stdin?.destroy();
+      keeper.child.stderr?.destroy();
+      keeper.child.unref();
+      return new OwnSwitch(keeper, lifeline, log);
+    } catch (cause) {
+      lifeline.destroy();
+      keeper.kill('SIGKILL');
+      const words = [messageOf(cause), (await complaints).trim()].filter((part) => part !== '').join(': ');
+      throw new TestbedError(
+        `making the network of a laboratory failed: ${words}; virt-ts-unshare doctor says what this machine lacks`,
+        { cause },
+      );
+    }
+  }
+
+  /** Deletes what is plugged in and ends. */
+  async stop(): Promise<void> {
+    if (this.alive) await this.delete((await this.ports()).map(({ name }) => name));
+    this.#keeper.child.ref();
+    this.#lifeline.destroy();
+    await this.#keeper.exited;
+  }
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { UsageError } from '../../../src/errors.ts';
+import { parseLab } from '../../../src/lab/file.ts';
+import { dotGraph, svgGraph } from '../../../src/lab/graph.ts';
+
+const TWO_NETWORKS = `
+root: bookworm
+networks:
+  lan: 10.1.0.0/24
+  wan: [10.2.0.0/24, 'fd00:2::/64']
+dns: ns
+hosts:
+  ns: { networks: { lan: 10.1.0.2 }, link: { latency: 5ms } }
+  router:
+    networks:
+      lan: 10.1.0.1
+      wan: { address: [10.2.0.1, 'fd00:2::1'], bandwidth: 10mbit }
+    forward: true
+  client:
+    root: { tarball: ../image.tar }
+    networks: { wan: }
+    gateway: 10.2.0.1
+    publish: 8080:80
+    dns: 10.2.0.1
+    commands: [true-command]
+`;
+
+describe('the file of a laboratory', () => {
+  const lab = () => parseLab(TWO_NETWORKS, '/srv/labs/two.yaml');
+
+  it('has a name of its own for each place', () => {
+    assert.match(lab().name, /^two-[0-9a-f]{8}$/);
+    assert.notEqual(parseLab(TWO_NETWORKS, '/srv/other/two.yaml').name, lab().name);
+  });
+
+  it('describes networks, hosts, links and routes', () => {
+    const [ns, router, client] = lab().hosts;
+    assert.deepEqual(lab().networks, [
+      { name: 'lan', subnets: ['10.1.0.0/24'] },
+      { name: 'wan', subnets: ['10.2.0.0/24', 'fd00:2::/64'] },
+    ]);
+    assert.deepEqual(ns?.member.interfaces, [
+      { network: 'lan', addresses: ['10.1.0.2'], quality: { latency: 5 } },
+    ]);
+    assert.deepEqual(router?.member.interfaces[1], {
+      network: 'wan',
+      addresses: ['10.2.0.1', 'fd00:2::1'],
+      quality: { bandwidth: 10e6 },
+    });
+    assert.equal(router?.member.forward, true);
+    assert.deepEqual(router?.member.dns, ['10.1.0.2']);
+    assert.deepEqual(client?.member.interfaces, [{ network: 'wan' }]);
+    assert.deepEqual(client?.member.routes, [{ to: 'default', via: '10.2.0.1' }]);
+    assert.deepEqual(client?.member.dns, ['10.2.0.1']);
+    assert.deepEqual([client?.member.outside, client?.member.publish], [true, ['8080:80']]);
+    assert.deepEqual([ns?.root, client?.root], [{ release: 'bookworm' }, { tarball: '/srv/image.tar' }]);
+    assert.deepEqual(client?.commands, ['true-command']);
+  });
+
+  it('is told where it is wrong', () => {
+    const wrong: Record<string, RegExp> = {
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {adress: 10.1.0.2}}': /hosts\.a knows no adress/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {address: 10.2.0.2}}': /10\.2\.0\.2 is no address for a host/,
+      'networks: {lan: 10.1.0.1/24}\nhosts: {a: }': /not its first address/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {dns: b}}': /neither an address nor a host/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {networks: {wan: }}}': /no such network/,
+      'networks: {lan: 10.1.0.0/24, wan: 10.2.0.0/24}\nhosts: {a: }': /has to say its networks/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {link: {latency: 5}}}': /is no time/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: [a]': /hosts has to be/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {}': /a host at least/,
+      'hosts: [': /cannot be read/,
+    };
+    for (const [text, message] of Object.entries(wrong)) {
+      assert.throws(
+        () => parseLab(text, '/lab.yaml'),
+        (error) =>
+          error instanceof UsageError && message.test(error.message) && error.message.startsWith('/lab.yaml'),
+        text,
+      );
+    }
+  });
+
+  it('can be drawn, every host and network by its name', () => {
+    const [dot, svg] = [dotGraph(lab()), svgGraph(lab())];
+    for (const name of [
+      'ns',
+      'router',
+      'client',
+      'lan',
+      'wan',
+      '10.2.0.1',
+      '10 Mbit/s',
+      'published 8080:80',
+    ]) {
+      assert.ok(dot.includes(name), name);
+      assert.ok(svg.includes(name), name);
+    }
+    assert.equal(dot.match(/ -- /g)?.length, 4);
+    assert.equal(svg.match(/class="link"/g)?.length, 4);
+  });
+});
