@@ -50,6 +50,7 @@ export class Destination {
   readonly #guard: Promise<HostProcess>;
   /** The staging directory, held open. */
   readonly staging: number;
+  #isRemoved = false;
 
   /**
    * @param path with or without slashes at its end; may be a symbolic link to a directory
@@ -89,8 +90,15 @@ export class Destination {
   async accept(attributed: ReadonlySet<ByteString>): Promise<void> {
     const tree = below(this.staging, TREE);
     try {
-      if (this.#name !== undefined) move(tree, below(this.#directory, this.#name));
-      else await this.#merge(tree, '.', this.#directory, attributed);
+      if (this.#name !== undefined) {
+        move(tree, below(this.#directory, this.#name));
+        return;
+      }
+      const { mode, mtimeNs } = lstatSync(tree, { bigint: true });
+      await this.#merge(tree, '.', this.#directory, attributed);
+      // Before the time is set: to take the staging directory out changes it.
+      await this.#removeStaging();
+      await this.#finish(this.#directory, Number(mode) & 0o7777, mtimeNs);
     } catch (error) {
       const told = this.#name === undefined ? '; a part of the copy may be at its destination already' : '';
       throw new CopyError(`${reasonOf(error)}${told}`, { cause: error });
@@ -100,8 +108,7 @@ export class Destination {
   /** Removes what is left in the staging directory, and that itself. */
   async close(): Promise<void> {
     try {
-      await removeTree(below(this.staging, TREE));
-      rmdirSync(below(this.#directory, this.#stagingName));
+      await this.#removeStaging();
     } catch (error) {
       this.#log.warn(`${this.#stagingName} stays behind at the destination of a copy: ${reasonOf(error)}`);
     } finally {
@@ -117,6 +124,13 @@ export class Destination {
     await guard?.exited;
   }
 
+  async #removeStaging(): Promise<void> {
+    if (this.#isRemoved) return;
+    await removeTree(below(this.staging, TREE));
+    rmdirSync(below(this.#directory, this.#stagingName));
+    this.#isRemoved = true;
+  }
+
   async #merge(
     from: Buffer,
     path: ByteString,
@@ -128,7 +142,6 @@ export class Destination {
         `${shown(path)} has extended attributes, and the directory that is there cannot take them`,
       );
     }
-    const { mode, mtimeNs } = lstatSync(from, { bigint: true });
     chmodSync(from, OWNER_ALL);
     for (const name of readdirSync(from, { encoding: 'buffer' })) {
       const source = joined(from, name);
@@ -138,12 +151,10 @@ export class Destination {
       if (arriving.isDirectory() && there?.isDirectory() === true) {
         const directory = openSync(target, DIRECTORY_ITSELF);
         try {
-          await this.#merge(
-            source,
-            path === '.' ? fromBytes(name) : `${path}/${fromBytes(name)}`,
-            directory,
-            attributed,
-          );
+          const { mode, mtimeNs } = lstatSync(source, { bigint: true });
+          const deeper = path === '.' ? fromBytes(name) : `${path}/${fromBytes(name)}`;
+          await this.#merge(source, deeper, directory, attributed);
+          await this.#finish(directory, Number(mode) & 0o7777, mtimeNs);
         } finally {
           closeSync(directory);
         }
@@ -154,7 +165,6 @@ export class Destination {
       else if (there !== undefined && arriving.isDirectory()) unlinkSync(target);
       move(source, target);
     }
-    await this.#finish(into, Number(mode) & 0o7777, mtimeNs);
   }
 
   /** Gives a directory that was merged into the mode and time of the one that arrived, if it is the caller's own. */
