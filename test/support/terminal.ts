@@ -5,6 +5,7 @@ import { shellLine } from '../../src/log.ts';
 export class Terminal {
   /** Everything that was shown so far, what was typed included. */
   shown = '';
+  #seen = 0;
   readonly #child: ChildProcess;
   readonly #closed: Promise<number | null>;
   #wake: () => void = () => {};
@@ -59,6 +60,14 @@ export class Terminal {
       });
     }
     return this.shown;
+  }
+
+  /** Waits for a text that matches, behind the one that was seen before; gives it. */
+  async see(pattern: RegExp): Promise<string> {
+    await this.waitFor(pattern, this.#seen);
+    const [text = ''] = pattern.exec(this.shown.slice(this.#seen)) ?? [];
+    this.#seen = this.shown.indexOf(text, this.#seen) + text.length;
+    return text;
   }
 
   /** Types a line into root's shell and waits for its next prompt. Gives what it printed, and the status of the line before it. */
