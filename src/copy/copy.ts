@@ -2,32 +2,11 @@
  * Files and trees between the host and a testbed. A slash at the end of both paths means the content of a directory.
  * What the rules are and why: docs/copying.md.
  */
-import type { HostProcess, StdioList } from '../host.ts';
-import type { Log } from '../log.ts';
 import { copyFileIn } from './file-in.ts';
 import { copyFileOut } from './file-out.ts';
 import { copyTreeIn } from './tree-in.ts';
 import { copyTreeOut } from './tree-out.ts';
-
-/** How the copying reaches a testbed. */
-export interface CopyTestbed {
-  /** Starts argv inside as root; stdio are our descriptors or 'pipe'. */
-  start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
-}
-
-export interface CopyOptions {
-  /** Seconds; default 300. */
-  readonly timeout?: number;
-  /** Most bytes of content that one copy from the testbed may have. Default 64 GiB. */
-  readonly maxBytes?: number;
-  /** Most files, directories and links that one copy from the testbed may have. Default one million. */
-  readonly maxEntries?: number;
-  /** Told about four times a second, and at the end, how much was copied so far. */
-  readonly progress?: (bytes: number, files: number) => void;
-  readonly log: Log;
-  /** Aborting breaks the copy off as a failure does. */
-  readonly signal?: AbortSignal;
-}
+import type { CopyOptions, CopyTestbed } from './types.ts';
 
 /**
  * From the host into the testbed. A file keeps its executable bit; a tree keeps modes, times, links, sparse files and

@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { CopyError, CopyTimeoutError, messageOf, TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
 import { shown } from './bytes.ts';
-import type { CopyOptions } from './copy.ts';
+import type { CopyOptions } from './types.ts';
 
 const LONGEST_COMPLAINT = 4096;
 /** Seconds. */

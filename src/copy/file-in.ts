@@ -4,9 +4,9 @@ import type { Writable } from 'node:stream';
 import { CopyError, messageOf } from '../errors.ts';
 import { scriptText } from '../scripts.ts';
 import { shellEscaped, shown } from './bytes.ts';
-import type { CopyOptions, CopyTestbed } from './copy.ts';
 import { drain, mustEnd, roomIn, withEnds } from './ends.ts';
 import { Progress } from './progress.ts';
+import type { CopyOptions, CopyTestbed } from './types.ts';
 
 const CHUNK = 1 << 18;
 const WRITABLE_BY_OTHERS = 0o022;

@@ -3,10 +3,10 @@ import { CopyError, messageOf } from '../errors.ts';
 import { scriptText } from '../scripts.ts';
 import { shellEscaped, shown } from './bytes.ts';
 import { DEFAULT_MAX_BYTES, tooManyBytes } from './check.ts';
-import type { CopyOptions, CopyTestbed } from './copy.ts';
 import { drain, type End, mustEnd, roomIn, withEnds } from './ends.ts';
 import { Progress } from './progress.ts';
 import { TargetFile } from './target-file.ts';
+import type { CopyOptions, CopyTestbed } from './types.ts';
 
 const EXECUTABLE = 'x'.charCodeAt(0);
 

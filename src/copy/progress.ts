@@ -1,5 +1,5 @@
 /** How much of a copy is done, told at most four times a second and once at its end. */
-import type { CopyOptions } from './copy.ts';
+import type { CopyOptions } from './types.ts';
 
 const INTERVAL = 250;
 

@@ -4,7 +4,6 @@ import type { Readable } from 'node:stream';
 import { CopyError, messageOf } from '../errors.ts';
 import { scriptText } from '../scripts.ts';
 import { shellEscaped, shown } from './bytes.ts';
-import type { CopyOptions, CopyTestbed } from './copy.ts';
 import { drain, type End, mustEnd, roomIn, withEnds } from './ends.ts';
 import { openDirectory, withoutSlash } from './host-paths.ts';
 import { packTree } from './host-tar.ts';
@@ -12,6 +11,7 @@ import { Progress } from './progress.ts';
 import type { TarSink } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import { type Dialect, TarWriter } from './tar-writer.ts';
+import type { CopyOptions, CopyTestbed } from './types.ts';
 
 export async function copyTreeIn(
   testbed: CopyTestbed,

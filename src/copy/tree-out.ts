@@ -3,7 +3,6 @@ import { CopyError } from '../errors.ts';
 import { scriptText } from '../scripts.ts';
 import { type ByteString, shellEscaped, shown } from './bytes.ts';
 import { EntryChecker } from './check.ts';
-import type { CopyOptions, CopyTestbed } from './copy.ts';
 import { Destination, TREE } from './destination.ts';
 import { drain, type Ends, mustEnd, roomIn, withEnds } from './ends.ts';
 import { withoutSlash } from './host-paths.ts';
@@ -12,6 +11,7 @@ import { Progress } from './progress.ts';
 import type { TarEntry, TarSink } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import { TarWriter } from './tar-writer.ts';
+import type { CopyOptions, CopyTestbed } from './types.ts';
 
 export async function copyTreeOut(
   testbed: CopyTestbed,

@@ -1,5 +1,5 @@
 /** The open testbed: the order of the steps of open, run, copy, revert and close. */
-import type { CopyOptions } from '../copy/copy.ts';
+import type { CopyOptions } from '../copy/types.ts';
 import { TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { startProgress } from '../progress.ts';

@@ -1,0 +1,23 @@
+/** What a copy needs to know, and how it reaches the testbed. */
+import type { HostProcess, StdioList } from '../host.ts';
+import type { Log } from '../log.ts';
+
+/** How the copying reaches a testbed. */
+export interface CopyTestbed {
+  /** Starts argv inside as root; stdio are our descriptors or 'pipe'. */
+  start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
+}
+
+export interface CopyOptions {
+  /** Seconds; default 300. */
+  readonly timeout?: number;
+  /** Most bytes of content that one copy from the testbed may have. Default 64 GiB. */
+  readonly maxBytes?: number;
+  /** Most files, directories and links that one copy from the testbed may have. Default one million. */
+  readonly maxEntries?: number;
+  /** Told about four times a second, and at the end, how much was copied so far. */
+  readonly progress?: (bytes: number, files: number) => void;
+  readonly log: Log;
+  /** Aborting breaks the copy off as a failure does. */
+  readonly signal?: AbortSignal;
+}
