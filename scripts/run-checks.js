@@ -34,6 +34,8 @@ const mocha = (pattern) => [
   'node_modules/mocha/bin/mocha.js',
   '--import=tsx',
   '--reporter=test/support/count-reporter.cjs',
+  // A test that failed may leave what would keep the program from ending.
+  '--exit',
   pattern,
 ];
 
