@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
-import { signalProcess, treeOf } from '../namespaces/processes.ts';
+import { namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
 import { scriptPath } from '../scripts.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
@@ -116,12 +116,22 @@ export function wholeTree(root: HostProcess): HostProcess {
   };
 }
 
-/** Kills a command's process tree, again and again until nothing of it runs, also what forks meanwhile. */
+/** Looks, 2 ms apart, for which the host's part of a command may end by itself. */
+const GRACE = 50;
+
+/**
+ * Kills a command's process tree, again and again until nothing of it runs, also what forks meanwhile. What is inside goes
+ * first: its nsenter then reaps it and ends, where an orphan would have to wait for the host's init to reap it.
+ */
 export async function endTree(root: HostProcess): Promise<void> {
-  for (;;) {
+  const outside = namespaceOf(process.pid, 'pid');
+  for (let grace = GRACE; ; ) {
     const tree = treeOf(root.pid);
     if (tree.length === 0) return;
-    for (const pid of tree) signalProcess(pid, 'SIGKILL');
+    const inside = tree.filter((pid) => namespaceOf(pid, 'pid') !== outside);
+    grace = inside.length > 0 ? GRACE : grace - 1;
+    const victims = grace > 0 ? inside : tree;
+    for (const pid of victims) signalProcess(pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
