@@ -119,13 +119,16 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
   return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };
 }
 
-export type QuickHostOptions = Pick<RunHostOptions, 'input' | 'env'>;
+export interface QuickHostOptions extends Pick<RunHostOptions, 'input' | 'env'> {
+  /** Of stdout. Default: UTF-8. */
+  encoding?: BufferEncoding;
+}
 
 /** As runHost, for the way to an open testbed and from it: no library has to be loaded first. */
 export async function quickHost(
   argv: Argv,
   log: Log,
-  { input, env = {} }: QuickHostOptions = {},
+  { input, env = {}, encoding = 'utf8' }: QuickHostOptions = {},
 ): Promise<HostOutput> {
   const started = await spawnHost(argv, log, {
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -136,7 +139,7 @@ export async function quickHost(
   stdin?.on('error', () => {});
   stdin?.end(input);
   const [stdout, stderr, { status }] = await Promise.all([
-    textOf(started.child.stdout),
+    textOf(started.child.stdout, encoding),
     textOf(started.child.stderr),
     started.exited,
   ]);
@@ -160,7 +163,7 @@ export async function mustRunHost(
 }
 
 /** Everything a stream has to say until it ends or is destroyed, as text; an absent stream says nothing. */
-export function textOf(stream: Readable | null): Promise<string> {
+export function textOf(stream: Readable | null, encoding: BufferEncoding = 'utf8'): Promise<string> {
   return new Promise((resolve) => {
     if (stream === null) {
       resolve('');
@@ -169,7 +172,7 @@ export function textOf(stream: Readable | null): Promise<string> {
     const chunks: Buffer[] = [];
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('error', () => {});
-    stream.on('close', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    stream.on('close', () => resolve(Buffer.concat(chunks).toString(encoding)));
   });
 }
 

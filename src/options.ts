@@ -57,7 +57,10 @@ const OPTIONS = {
     help: 'how long a stuck tee may hold a command back (default: 10)',
   },
   'max-copy': { values: ['SIZE'], help: 'limit for one copy out of the testbed: bytes, or with K, M, G' },
-  'report-leaks': { values: ['[text|json]'], help: 'say what a test left behind, at revert and close' },
+  'report-leaks': {
+    values: ['[text|json]'],
+    help: 'say on stderr what a command left behind, and a test at revert and close; text:FILE or json:FILE adds it to FILE',
+  },
   help: { short: 'h', values: [], help: 'show this text' },
   version: { values: [], help: 'show the version' },
 } as const satisfies Record<string, Option>;
@@ -110,9 +113,7 @@ export function parseOptions(argv: readonly string[], env: Readonly<NodeJS.Proce
       drainTimeout: seconds('--drain-timeout', one('drain-timeout') ?? '10'),
       copyTimeout: seconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
       maxCopyBytes: bytes(one('max-copy')),
-      reportLeaks: given.has('report-leaks')
-        ? choice('report-leaks', one('report-leaks') || 'text', ['text', 'json'])
-        : undefined,
+      ...leakReport(one('report-leaks')),
     }),
   };
 }
@@ -226,6 +227,15 @@ function isBracketed(value: string | undefined): boolean {
 
 function shownUsage(name: Name): string {
   return [`--${name}`, ...OPTIONS[name].values].join(' ');
+}
+
+function leakReport(value: string | undefined): Pick<TestbedOptions, 'reportLeaks' | 'leakFile'> {
+  if (value === undefined) return {};
+  const [format = '', ...file] = (value || 'text').split(':');
+  return {
+    reportLeaks: choice('report-leaks', format, ['text', 'json']),
+    ...(file.length === 0 ? {} : { leakFile: resolve(file.join(':')) }),
+  };
 }
 
 function choice<const T extends string>(name: Name, value: string, choices: readonly T[]): T {

@@ -116,6 +116,22 @@ function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {
   return key(users) === key(groups) ? key(users) : `${key(users)}-g${key(groups)}`;
 }
 
+/** The kernel's overflow id, which stands for every id that a namespace has no name for. */
+const NOBODY = 65534;
+
+/** What a testbed calls the user with this id of ours. */
+export function insideUser(maps: IdMaps, uid: number): number {
+  const [inStage] = maps.stage === 'none' ? [uid] : mapped(maps.stageUsers, uid);
+  const [inside = NOBODY] = inStage === undefined ? [] : mapped(maps.users, inStage);
+  return inside;
+}
+
+function mapped(extents: readonly Extent[], outside: number): number[] {
+  return extents.flatMap((e) =>
+    outside >= e.outside && outside < e.outside + e.count ? [outside - e.outside + e.inside] : [],
+  );
+}
+
 /** The text for /proc/PID/uid_map or gid_map. */
 export function mapText(extents: readonly Extent[]): string {
   return extents.map((e) => `${e.inside} ${e.outside} ${e.count}`).join('\n');

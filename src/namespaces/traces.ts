@@ -57,14 +57,19 @@ export class Traces {
 
   #isInside(pid: number): boolean {
     return (
-      namespaceOf(pid, 'pid_for_children') === this.#namespace ||
-      namespaceOf(pid, 'pid') === this.#namespace ||
+      this.#isNamespace(namespaceOf(pid, 'pid_for_children')) ||
+      this.#isNamespace(namespaceOf(pid, 'pid')) ||
       (this.#rootMount !== undefined && mountOf(`/proc/${pid}/root`) === this.#rootMount)
     );
   }
 
   #holdsNamespace(pid: number): boolean {
-    return openFiles(pid).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === this.#namespace);
+    return openFiles(pid).some((fd) => this.#isNamespace(linkOf(`/proc/${pid}/fd/${fd}`)));
+  }
+
+  /** What cannot be read is nobody's, not ours. */
+  #isNamespace(link: string | undefined): boolean {
+    return link !== undefined && link === this.#namespace;
   }
 }
 

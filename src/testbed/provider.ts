@@ -17,8 +17,11 @@ import { provideRoot } from '../rootfs/build.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
+import { type Baseline, readBaseline } from './baseline.ts';
+import type { Leak } from './leaks.ts';
 import { bindMount, copyRoot, fstab, kernelMounts, type Mount, overlayRoot } from './mounts.ts';
 import {
+  checkScratchFolder,
   chooseScratch,
   diskUpper,
   memoryUpper,
@@ -48,13 +51,15 @@ interface Prepared {
 export class Incarnation {
   readonly instance: Instance;
   readonly connection: Connection | undefined;
+  readonly baseline: Baseline;
   /** Resolves when `end` has done what it could. */
   readonly ended: Promise<void>;
   readonly #upper: Upper;
   #tellEnded: () => void = () => {};
   #ending: Promise<void> | undefined;
 
-  constructor(instance: Instance, upper: Upper, connection: Connection | undefined) {
+  constructor(instance: Instance, upper: Upper, connection: Connection | undefined, baseline: Baseline) {
+    this.baseline = baseline;
     this.ended = new Promise((resolve) => {
       this.#tellEnded = resolve;
     });
@@ -145,11 +150,20 @@ export class Provider implements TestbedProvider {
     const { instance, upper } = await this.#startOver(prepared);
     try {
       const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
-      return new Incarnation(instance, upper, connection);
+      const baseline = readBaseline(instance.pid, this.options.network !== 'host');
+      return new Incarnation(instance, upper, connection, baseline);
     } catch (error) {
-      await new Incarnation(instance, upper, undefined).end();
+      await instance.stop().finally(() => upper.remove());
       throw error;
     }
+  }
+
+  /** What is there in an incarnation that was not when it was made. */
+  async leaks({ instance, baseline }: Incarnation): Promise<Leak[]> {
+    const { findLeaks } = await import('./leaks.ts');
+    const { holder, layers } = await this.#prepare();
+    const { scratchDirectory } = this;
+    return findLeaks({ holder, pid: instance.pid, layers, scratchDirectory, baseline }, this.log);
   }
 
   async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
@@ -203,6 +217,7 @@ export class Provider implements TestbedProvider {
     if (options.scratch.kind === 'directory' && options.scratch.create === true) {
       makeFolder(scratchFolder);
     }
+    if (!this.#idMap.single) checkScratchFolder(scratchFolder);
     const connector = connectorFor(options, log);
     const { signal } = this.#ending;
     const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);

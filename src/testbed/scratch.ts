@@ -1,5 +1,5 @@
 /** Where the upper layers lie: in memory, or in a folder of its own for each testbed. */
-import { chmodSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { codeOf, messageOf, TestbedError } from '../errors.ts';
@@ -26,8 +26,20 @@ const ENOUGH_MEMORY = 2 * 1024 ** 3;
 export function scratchFolderOf(cacheFolder: string): string {
   const path = join(cacheFolder, 'scratch');
   // The cache folder is private; in it the holder's root, who is nobody to us, has to find its way.
-  mkdirSync(path, { recursive: true, mode: 0o755 });
+  mkdirSync(path, { recursive: true });
+  if ((statSync(path).mode & 0o001) === 0) chmodSync(path, 0o755);
   return path;
+}
+
+/**
+ * Looks whether a testbed can reach what lies in a folder for upper layers.
+ * @throws TestbedError with the remedy
+ */
+export function checkScratchFolder(path: string): void {
+  // In the holder its owner is nobody to root, who is one of the others.
+  if ((statSync(path).mode & 0o001) === 0) {
+    throw new TestbedError(`the folder for the scratch, ${path}, is closed to others: chmod o+x it`);
+  }
 }
 
 /** `auto` resolved before anything is tried: memory unless there is little of it. */

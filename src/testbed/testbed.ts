@@ -1,10 +1,12 @@
 /** The open testbed: the order of the steps of open, run, copy, revert and close. */
 import type { CopyOptions } from '../copy/types.ts';
-import { TestbedError } from '../errors.ts';
+import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { startProgress } from '../progress.ts';
 import { scriptPath } from '../scripts.ts';
 import { executeCommand, runCommand, startCommand, type Target, wholeTree } from './execute.ts';
+import type { LeakMoment } from './leak-text.ts';
+import type { Leak } from './leaks.ts';
 import type { Incarnation, Provider } from './provider.ts';
 import type { OpenTestbed, RunOptions, RunResult } from './types.ts';
 
@@ -35,8 +37,33 @@ export class Testbed implements OpenTestbed {
     return this.#target().pid;
   }
 
-  run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
-    return runCommand(this.#target(), argv, options, this.#provider.log);
+  async run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+    const run = () => runCommand(this.#target(), argv, options, this.#provider.log);
+    if (this.#provider.options.reportLeaks === undefined) return run();
+    const before = await this.leaks();
+    try {
+      return await run();
+    } finally {
+      await this.#reportLeaks('command', before);
+    }
+  }
+
+  leaks(): Promise<Leak[]> {
+    return this.#provider.leaks(this.#opened());
+  }
+
+  /** Tells what is there and was not before. That it cannot be found out ends nothing. */
+  async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
+    const { options, log } = this.#provider;
+    if (options.reportLeaks === undefined) return;
+    try {
+      const { newLeaks } = await import('./leak-text.ts');
+      const { reportLeaks } = await import('./leak-report.ts');
+      const leaks = newLeaks(before, await this.leaks());
+      reportLeaks(leaks, at, { format: options.reportLeaks, file: options.leakFile });
+    } catch (error) {
+      log.warn(`cannot tell what was left at ${at}: ${messageOf(error)}`);
+    }
   }
 
   /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
@@ -91,6 +118,7 @@ export class Testbed implements OpenTestbed {
   }
 
   async revert(): Promise<void> {
+    await this.#reportLeaks('revert', []);
     const old = this.#take('revert');
     // Addresses and published ports are free only when the old one is gone.
     if (old.connection !== undefined) await old.end();
@@ -106,6 +134,7 @@ export class Testbed implements OpenTestbed {
 
   async close(): Promise<void> {
     if (this.#incarnation === undefined) return;
+    await this.#reportLeaks('close', []);
     const old = this.#take('close');
     await old.end();
   }
@@ -117,9 +146,13 @@ export class Testbed implements OpenTestbed {
     return incarnation;
   }
 
+  #opened(): Incarnation {
+    if (this.#incarnation === undefined) throw new TestbedError('the testbed is closed');
+    return this.#incarnation;
+  }
+
   #target(): Target {
-    const instance = this.#incarnation?.instance;
-    if (instance === undefined) throw new TestbedError('the testbed is closed');
+    const { instance } = this.#opened();
     const { options } = this.#provider;
     return {
       pid: instance.pid,

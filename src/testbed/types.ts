@@ -2,6 +2,7 @@
 import type { Argv } from '../host.ts';
 import type { Connector } from '../network/connector.ts';
 import type { RootOptions } from '../rootfs/source.ts';
+import type { Leak } from './leaks.ts';
 
 /** Where the upper layer lies. `auto` probes: tmpfs where the kernel has user xattrs on it, else the cache folder. */
 export type Scratch =
@@ -40,7 +41,9 @@ export interface TestbedOptions {
   /** Bytes and entries that one copy from the testbed may have. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
+  /** Say at every end of a command, revert and close what was left behind: on stderr, or added to a file. */
   readonly reportLeaks?: 'text' | 'json' | undefined;
+  readonly leakFile?: string | undefined;
 }
 
 export interface RunOptions {
@@ -83,6 +86,11 @@ export interface OpenTestbed {
    */
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void>;
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void>;
+  /**
+   * What is there now and was not right after open or revert.
+   * @throws TestbedError when the testbed has died
+   */
+  leaks(): Promise<Leak[]>;
   /** An interactive shell on a terminal of ours; resolves with its status. */
   shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number>;
   /** Back to the state at open. Resolves when the old state is verified gone. */

@@ -14,6 +14,7 @@ export function fakeTestbed() {
     pid: 4242,
     run: sinon.stub<Parameters<OpenTestbed['run']>, ReturnType<OpenTestbed['run']>>().resolves({ status: 0 }),
     copyIn: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
+    leaks: sinon.stub<[], Promise<[]>>().resolves([]),
     copyOut: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
     shell: sinon.stub<Parameters<OpenTestbed['shell']>, Promise<number>>().resolves(0),
     revert: sinon.stub<[], Promise<void>>().resolves(),

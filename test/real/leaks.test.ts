@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Leak } from '../../src/testbed/leaks.ts';
+import type { TestbedOptions } from '../../src/testbed/types.ts';
+import { TMPFS } from '../support/inside.ts';
+import { script, testProvider } from '../support/testbed.ts';
+
+describe('leaks of a testbed', function () {
+  this.timeout(120_000);
+
+  /** What a script leaves, found from outside. */
+  async function leaksOf(text: string, changes: Partial<TestbedOptions> = {}): Promise<Leak[]> {
+    const provider = testProvider(changes);
+    try {
+      const testbed = await provider.open();
+      const { status, stderr } = await script(testbed, `set -e\n${text}`, { timeout: 30 });
+      assert.equal(status, 0, stderr);
+      return await testbed.leaks();
+    } finally {
+      await provider.dispose();
+    }
+  }
+  const DAEMON = '</dev/null >/dev/null 2>&1 &';
+
+  for (const [name, changes] of Object.entries({
+    'an overlay': {},
+    'a plain copy': { mode: 'copy' as const },
+    'a network of its own': { network: 'none' as const },
+  })) {
+    it(`are none right after open, with ${name}`, async () => {
+      assert.deepEqual(await leaksOf('true', changes), []);
+    });
+  }
+
+  it('are files in the folders for temporary ones, with type, owner and size, and nothing elsewhere', async () => {
+    const leaks = await leaksOf(`
+      umask 022
+      printf hello >/tmp/file
+      chown 1000:1000 /tmp/file
+      mkdir /tmp/folder
+      printf x >"/tmp/folder/$(printf 'a\\nb\\033')"
+      ln -s /etc/passwd /var/tmp/link
+      mkfifo /run/lock/fifo
+      printf abc >/dev/shm/shared
+      printf elsewhere >/root/file`);
+    const folder = leaks.find((leak) => leak.kind === 'file' && leak.path === '/tmp/folder');
+    assert.equal(folder?.kind === 'file' && folder.type, 'directory');
+    const owned = (path: string, type: string, size: number, id = 0) => {
+      return { kind: 'file', path, type, uid: id, gid: id, size };
+    };
+    const byPath = (a: Leak, b: Leak) => JSON.stringify(a).localeCompare(JSON.stringify(b));
+    assert.deepEqual(
+      leaks.filter((leak) => leak !== folder).sort(byPath),
+      [
+        owned('/dev/shm/shared', 'file', 3),
+        owned('/run/lock/fifo', 'fifo', 0),
+        owned('/tmp/file', 'file', 5, 1000),
+        owned('/tmp/folder/a%0Ab%1B', 'file', 1),
+        owned('/var/tmp/link', 'link', 11),
+      ].sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b))),
+    );
+  });
+
+  it('do not lead out of the testbed, whatever links it lays', async () => {
+    const leaks = await leaksOf(`
+      rm -rf /tmp /var
+      ln -s /etc /tmp
+      ln -s / /var`);
+    assert.deepEqual(
+      leaks.map((leak) => leak.kind === 'file' && [leak.path, leak.type]),
+      [['/tmp', 'link']],
+    );
+  });
+
+  it('are processes with their user and command line, in a pid namespace below too', async () => {
+    const leaks = await leaksOf(`
+      setsid sleep 1001 ${DAEMON}
+      setpriv --reuid 1000 --regid 1000 --clear-groups sleep 1002 ${DAEMON}
+      unshare --pid --fork sleep 1003 ${DAEMON}
+      running() { for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$file; echo; done 2>/dev/null | grep -c '^sleep 100[123]'; }
+      until [ "$(running)" = 3 ]; do sleep 0.01; done`);
+    const processes = leaks.flatMap((leak) => (leak.kind === 'process' ? [leak] : []));
+    assert.equal(leaks.length, processes.length);
+    const commands = processes.map(({ command, uid }) => `${uid} ${command}`).sort();
+    for (const wanted of [
+      '0 sleep 1001',
+      '0 sleep 1003',
+      '0 unshare --pid --fork sleep 1003',
+      '1000 sleep 1002',
+    ]) {
+      assert.ok(commands.includes(wanted), `${wanted} is not among ${commands.join(', ')}`);
+    }
+    for (const { pid } of processes) assert.ok(pid > 1 && pid < 1000, `${pid} is no pid of the testbed`);
+  });
+
+  it('are mounts, and IPC objects of System V', async () => {
+    const leaks = await leaksOf(`
+      ${TMPFS}
+      mkdir "/mnt/a b"
+      tmpfs mine "/mnt/a b"
+      perl -e 'shmget(77, 5000, 0600 | 512) // die; semget(78, 3, 0600 | 512) // die; msgget(79, 0600 | 512) // die'`);
+    const shown = leaks.map(({ kind, ...rest }) => ({ kind, ...rest, ...('id' in rest ? { id: '' } : {}) }));
+    assert.deepEqual(shown, [
+      { kind: 'mount', path: '/mnt/a b', type: 'tmpfs', source: 'mine' },
+      { kind: 'ipc', type: 'shm', id: '', uid: 0, size: 5000 },
+      { kind: 'ipc', type: 'sem', id: '', uid: 0, size: 3 },
+      { kind: 'ipc', type: 'msg', id: '', uid: 0, size: 0 },
+    ]);
+  });
+
+  it('are told once for a command, and again at revert and close, in a file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-leaks-'));
+    const leakFile = join(folder, 'report');
+    const provider = testProvider({ reportLeaks: 'json', leakFile });
+    try {
+      const testbed = await provider.open();
+      await testbed.run(['touch', '/tmp/one']);
+      await testbed.run(['touch', '/tmp/two']);
+      await testbed.revert();
+      await testbed.run(['touch', '/tmp/three']);
+      await testbed.close();
+      const lines = readFileSync(leakFile, 'utf8').trimEnd().split('\n');
+      const told = lines.map((line) => JSON.parse(line)).map(({ at, path }) => `${at} ${path}`);
+      assert.deepEqual(told.slice(0, 2), ['command /tmp/one', 'command /tmp/two']);
+      assert.deepEqual(told.slice(2, 4).sort(), ['revert /tmp/one', 'revert /tmp/two']);
+      assert.deepEqual(told.slice(4), ['command /tmp/three', 'close /tmp/three']);
+    } finally {
+      await provider.dispose();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
