@@ -1,19 +1,19 @@
 #!/bin/sh
-# Runs one command in the testbed. Read by the testbed's /bin/sh through descriptor 7; see README.md.
+# Prepares what only the testbed's own shell can, and becomes the command. See README.md.
 #
 # argv: DIRECTORY USER [-e NAME=VALUE]... -- COMMAND [ARGUMENT]...
-# descriptors: 0 and 1 the command's; 2 /dev/null; 3, 4, 5 namespaces; 7 this file; 8 the command's stderr
-# status: the command's 0, 2…253; 254 for its 1 (nsenter itself fails with 1); 253 for its 254 and 255; 255: not started
-exec 3<&- 4<&- 5<&- 7<&-
+#   USER  name or number; empty: root
+# descriptor 7: this file
+# status: the command's; 255 and a sentence on stderr when it cannot be started as asked
+exec 7<&-
 
 cannot() {
-	echo "virt-ts-unshare: cannot run a command in the testbed: $1" >&8
+	echo "virt-ts-unshare: cannot run a command in the testbed: $1" >&2
 	exit 255
 }
 
-# The account of $user: uid, gid, home, shell. A number need not have one.
+# The account of $user. A number need not have one.
 look_up_user() {
-	uid='' gid='' home=/ shell=/bin/sh
 	while IFS=: read -r name _ number group _ directory login; do
 		if [ "$name" = "$user" ] || [ "$number" = "$user" ]; then
 			uid=$number gid=$group home=$directory shell=${login:-/bin/sh}
@@ -21,53 +21,54 @@ look_up_user() {
 		fi
 	done </etc/passwd
 	case $user in
-	*[!0-9]* | '') cannot "it has no user $user" ;;
+	*[!0-9]*) cannot "it has no user $user" ;;
 	esac
-	uid=$user gid=$user
-} 2>/dev/null
+	name='' uid=$user gid=$user home=/ shell=/bin/sh
+}
 
-# pam_env's file: NAME=VALUE lines, perhaps quoted, perhaps after "export".
+# pam_env(8)'s file: NAME=VALUE, perhaps quoted, perhaps after "export".
 read_environment() {
 	while IFS= read -r line || [ -n "$line" ]; do
 		line=${line#export }
-		name=${line%%=*} value=${line#*=}
+		key=${line%%=*} value=${line#*=}
 		case $line in *=*) ;; *) continue ;; esac
-		case $name in '' | [0-9]* | *[!A-Za-z0-9_]*) continue ;; esac
+		case $key in '' | [0-9]* | *[!A-Za-z0-9_]*) continue ;; esac
 		case $value in
 		\"*\") value=${value#\"} value=${value%\"} ;;
 		\'*\') value=${value#\'} value=${value%\'} ;;
 		esac
-		command export "$name=$value"
+		command export "$key=$value"
 	done
 }
 
-umask 022
 directory=$1 user=$2
 shift 2
-cd "$directory" || cannot "it has no directory $directory"
-
-home=/root shell=/bin/sh
-[ -z "$user" ] || look_up_user
+cd "$directory" 2>/dev/null || cannot "it has no directory $directory"
+# Shells export what nobody asked for.
 unset PWD OLDPWD SHLVL
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHELL="$shell" HOME="$home"
+if [ -n "$user" ]; then
+	look_up_user
+	export HOME="$home" SHELL="$shell"
+fi
 [ ! -f /etc/environment ] || read_environment </etc/environment
 while [ "$1" = -e ]; do
 	command export "$2"
 	shift 2
 done
 shift
+[ -n "$user" ] || exec "$@"
 
-if [ -n "$user" ]; then
-	set -- setpriv --reuid "$uid" --regid "$gid" --init-groups -- "$@"
+# The first is the only one that adds no process and no word of its own; busybox has one that cannot do this.
+if setpriv --reuid "$uid" --regid "$gid" --clear-groups /bin/sh -c : 2>/dev/null; then
+	if [ -n "$name" ]; then groups=--init-groups; else groups=--clear-groups; fi
+	exec setpriv --reuid "$uid" --regid "$gid" "$groups" -- "$@"
 fi
-
-# A signal for the whole process group is for the command to answer; our part comes afterwards.
-trap : HUP INT QUIT TERM
-# exec: no builtin of this shell in place of the program.
-(exec "$@" 2>&8 8>&-)
-status=$?
-case $status in
-1) exit 254 ;;
-254 | 255) exit 253 ;;
-esac
-exit "$status"
+[ -n "$name" ] || cannot "it has no setpriv to become user $user, who has no name"
+if command -v runuser >/dev/null; then
+	exec runuser -u "$name" -- "$@"
+elif command -v su >/dev/null; then
+	# busybox hands "--" on, as $0; others do not.
+	# shellcheck disable=SC2016
+	exec su -s /bin/sh -c '[ "$0" = sh ] || shift; exec "$@"' "$name" -- sh "$@"
+fi
+cannot "it has none of setpriv, runuser and su to become user $user"

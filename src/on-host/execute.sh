@@ -1,6 +1,7 @@
 #!/bin/sh
 # The execute program: runs a command in a testbed with our own stdin, stdout and stderr, and returns when all its output
-# has been written.
+# has been written. Starting a process costs more than all the rest, so on the way of most commands there are two: a copy of
+# this shell that lists its environment, and nsenter.
 #
 # argv: -p PID -s STARTTIME [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] -- COMMAND [ARGUMENT]...
 #   -p -s  pid 1 of the testbed as the host sees it, and field 22 of its /proc/PID/stat (proc(5)): pids are used again
@@ -10,23 +11,32 @@
 #   -d     seconds that a helper without progress is waited for; default 10
 #   -l     file that gets one line for each leaked process that was ended: pid and command line
 #   -T     the command gets our TERM
-# status: the command's 0…253, its 254 and 255 as 253, 128 + n for death by signal n, 255 when the testbed is not there
+# status: the command's 0…253, its 254 and 255 as 253, 128 + n for death by signal n, 255 when it could not be run
 
-# The caller's environment ends here. Values that span lines name, at worst, a variable that is to go anyway.
-set -- "${TERM-}" "$@"
-while IFS= read -r line; do
+# The caller's environment ends here. A value that spans lines names, at worst, another variable that has to go anyway.
+set -f -- "${TERM-}" "$@"
+IFS='
+'
+for line in $(export -p); do
 	line=${line#export } line=${line%%=*}
 	case $line in
-	'' | *[!A-Za-z0-9_]* | PATH) ;;
-	*) command unset "$line" 2>/dev/null ;;
+	*[!A-Za-z0-9_]* | '') ;;
+	*) command unset "$line" ;;
 	esac
-done <<END
-$(export -p)
-END
+done 2>/dev/null
+IFS=' '
 term=$1
 shift
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHELL=/bin/sh HOME=/root
+umask 022
 
-directory=/ user='' own_network='' extra=''
+# From here on 2 is nobody's: some shells tell there that a child was killed.
+exec 8>&2 2>/dev/null
+
+cannot() {
+	echo "virt-ts-unshare: cannot run a command in the testbed: $1" >&8
+	exit 255
+}
 
 # A word quoted for eval.
 quote() {
@@ -37,6 +47,7 @@ quote() {
 	quoted="'$quoted$rest'"
 }
 
+directory=/ user='' own_network='' drain=10 log=/dev/null extra=''
 while getopts p:s:nc:u:e:d:l:T option; do
 	case $option in
 	p) pid=$OPTARG ;;
@@ -44,63 +55,98 @@ while getopts p:s:nc:u:e:d:l:T option; do
 	n) own_network=yes ;;
 	c) directory=$OPTARG ;;
 	u) user=$OPTARG ;;
+	d) drain=$OPTARG ;;
+	l) log=$OPTARG ;;
 	e)
 		quote "$OPTARG"
 		extra="$extra -e $quoted"
 		;;
-	d | l) ;;
 	T)
 		quote "TERM=$term"
 		extra="$extra -e $quoted"
 		;;
-	*) exit 255 ;;
+	*) cannot 'execute.sh was given a wrong option' ;;
 	esac
 done
 shift $((OPTIND - 1))
-[ -z "$extra" ] || eval "set -- $extra -- \"\$@\""
-[ -n "$extra" ] || set -- -- "$@"
 
-# From here on 2 is nobody's: dash tells there that a child was killed.
-exec 8>&2 2>/dev/null
-here=${0%/*}
-
-gone() {
-	echo "virt-ts-unshare: cannot run a command in the testbed: $1" >&8
-	exit 255
-}
-
-enter() {
-	# A user namespace of one id, written without help, forbids what nsenter does to the supplementary groups.
-	read -r groups <"/proc/$pid/setgroups" || groups=allow
-	[ "$groups" = deny ] || groups=''
-	nsenter --user=/proc/self/fd/3 ${groups:+--preserve-credentials} --mount=/proc/self/fd/4 --pid=/proc/self/fd/5 \
-		--ipc="/proc/$pid/ns/ipc" --uts="/proc/$pid/ns/uts" --cgroup="/proc/$pid/ns/cgroup" \
-		${own_network:+--net="/proc/$pid/ns/net"} -- "$@"
-}
-
-# Whether pid is still the process whose namespaces the answer to print-execute-command meant.
+# In the folder of a process, a relative name is never that of a later process with the same pid: what is compared here is
+# what is entered.
+CDPATH='' cd "/proc/$pid" || cannot 'it is closed'
+unset PWD OLDPWD
 same_process() {
-	read -r stat <"/proc/$pid/stat" || return 1
-	# The name of the command may hold anything, but ends with the last parenthesis; field 3 follows.
-	stat=${stat##*) } field=3
-	while [ "$field" -lt 22 ]; do
-		stat=${stat#* } field=$((field + 1))
-	done
-	[ "${stat%% *}" = "$start" ]
+	[ "${20}" = "$start" ]
+}
+# The name of the program may hold anything, but ends with the last parenthesis; field 3 follows.
+# shellcheck disable=SC2086,SC2094
+{ read -r stat <stat && same_process ${stat##*) }; } || cannot 'it is closed'
+set +f
+
+# A user namespace of one id, written without help, forbids what nsenter does to the supplementary groups.
+read -r groups <setgroups
+[ "$groups" = deny ] || groups=''
+
+# Processes inherit it and nobody else uses it: tells the processes of this command from those of another one.
+tag=$((10000 + $$ % 40000))
+echo "$tag" >/proc/self/timerslack_ns
+
+# The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
+enter() (
+	exec nsenter --user=ns/user ${groups:+--preserve-credentials} --mount=ns/mnt --pid=ns/pid --ipc=ns/ipc --uts=ns/uts \
+		--cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
+)
+
+# Two ways into the testbed's shell, for what only it can prepare: the script as a file, which its ps shows best, and as text
+# where others may not read the file. See in-testbed/README.md.
+here=${0%/*}
+prepare() {
+	enter /bin/sh /proc/self/fd/7 "$directory" "$user" "$@" 7<"$here/../in-testbed/exec.sh"
+}
+prepare_by_text() {
+	enter /bin/sh -c "$(cat "$here/../in-testbed/exec.sh")" exec "$directory" "$user" "$@"
 }
 
-# Opened first and compared then: what was opened is what is compared. The namespaces that are opened later, by name, can
-# only be those of the same holder: no other lets our new user namespace in.
-# shellcheck disable=SC2094,SC2317
-{
-	same_process || gone 'it is closed'
-	enter /bin/sh /proc/self/fd/7 "$directory" "$user" "$@"
+# Whatever happens to the whole process group, our part comes after the command's end.
+trap : INT QUIT
+if [ "$directory$user$extra" = / ] && ! [ -s root/etc/environment ] && ! [ -L root/etc/environment ]; then
+	enter "$@"
+	status=$?
+	if [ "$status" = 1 ]; then
+		# nsenter's own, or the command's? A folder cannot be executed: with 126, nsenter came as far as trying.
+		enter / 8>/dev/null
+		[ $? = 126 ] || cannot 'its namespaces cannot be entered'
+	fi
+else
+	eval "set -- $extra -- \"\$@\""
+	prepare "$@"
 	status=$?
 	case $status in
-	254) status=1 ;;
-	1) gone 'its namespaces cannot be entered' ;;
-	137) [ -e "/proc/$pid/ns/mnt" ] || gone 'it died meanwhile' ;;
+	1 | 2 | 126 | 127 | 255)
+		# The command's own, or did the script not come so far?
+		prepare -- /bin/sh -c 'exit 7' 8>/dev/null
+		case $?,$status in
+		7,*) ;;
+		*,255) exit 255 ;;
+		*)
+			prepare_by_text -- /bin/sh -c 'exit 7' 8>/dev/null
+			[ $? = 7 ] || cannot 'its /bin/sh does not start a command'
+			prepare_by_text "$@"
+			status=$?
+			;;
+		esac
+		;;
 	esac
-	exit "$status"
-} 3<"/proc/$pid/ns/user" 4<"/proc/$pid/ns/mnt" 5<"/proc/$pid/ns/pid" 7<"$here/../in-testbed/exec.sh"
-gone 'it is closed'
+fi
+case $status in
+254 | 255) status=253 ;;
+137) [ -e ns/mnt ] || cannot 'it died meanwhile' ;;
+esac
+
+# Who else is there? Mostly nobody but pid 1 and its reader.
+set -- root/proc/[0-9]*
+if [ $# != 2 ]; then
+	echo 50000 >/proc/self/timerslack_ns
+	(exec nsenter --user=ns/user ${groups:+--preserve-credentials} -- \
+		sh -c "$(cat "$here/drain.sh")" drain "$pid" "$tag" "$drain" "$(cat "$here/drain.awk")" 9>>"$log")
+fi
+exit "$status"

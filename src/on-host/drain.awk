@@ -1,0 +1,135 @@
+# Tells who of an ended command still holds its output. See drain.sh.
+#
+# Reads lines "/proc/PID/fd NUMBER WHAT" and "/proc/PID/ns pid WHAT", WHAT being pipe:[N], socket:[N], pid:[N], or - for all
+# else. Variables: pid1, tag; input, out, err: WHAT of the command's descriptors, or for a file "mnt_id:Nino:N".
+# Prints "leak PID" for each process to be ended, and "helper PID BYTES" for each that is waited for, BYTES being what it has
+# read and written so far.
+#
+# A holder that reads from a pipe is a helper (tee, cat, ts), and what it has started is. Whoever writes into its pipe is
+# asked in turn: the one that reads from no pipe keeps all helpers behind it from their end of file, and is the leak.
+
+{ split($1, path, "/"); pid = path[3] }
+
+$2 == "pid" { namespace[pid] = $3; next }
+
+{ descriptors[pid] = descriptors[pid] " " $2; what[pid, $2] = $3 }
+
+END {
+	if (!(pid1 in namespace)) exit
+	for (pid in descriptors)
+		if (holds(pid) && ours(pid)) add(pid)
+	# The list grows while it is gone through.
+	for (i = 1; i <= count; i++) ask(member[i])
+	for (i = 1; i <= count; i++) {
+		pid = member[i]
+		if (helps(pid)) print "helper", pid, bytes(pid)
+		else print "leak", pid
+	}
+}
+
+function add(pid) {
+	if (pid in known) return
+	known[pid] = 1
+	member[++count] = pid
+}
+
+# Whether a process can write to the command's stdout or stderr.
+function holds(pid,    list, n, i, id) {
+	n = split(descriptors[pid], list, " ")
+	for (i = 1; i <= n; i++) {
+		id = what[pid, list[i]]
+		if (id == "-") {
+			if (out !~ /^mnt_id/ && err !~ /^mnt_id/) continue
+			read_info(pid, list[i])
+			id = info_id
+		}
+		if (id != "" && (id == out || id == err) && mode(pid, list[i]) > 0) return 1
+	}
+	return 0
+}
+
+# Finds what a process reads, and adds who writes to it.
+function ask(pid,    list, n, i, id, other) {
+	n = split(descriptors[pid], list, " ")
+	for (i = 1; i <= n; i++) {
+		id = what[pid, list[i]]
+		if (id == input || id == out || id == err) continue
+		# Of a socket the other end cannot be told; as standard input it is somebody's output.
+		if (id ~ /^socket/ && list[i] == 0) reads[pid] = 1
+		if (id !~ /^pipe/ || mode(pid, list[i]) % 2 != 0 || writes(pid, id)) continue
+		reads[pid] = 1
+		for (other in descriptors)
+			if (other != pid && writes(other, id) && ours(other)) add(other)
+	}
+}
+
+function writes(pid, id,    list, n, i) {
+	if (!((pid, id) in written)) {
+		written[pid, id] = 0
+		n = split(descriptors[pid], list, " ")
+		for (i = 1; i <= n; i++)
+			if (what[pid, list[i]] == id && mode(pid, list[i]) > 0) written[pid, id] = 1
+	}
+	return written[pid, id]
+}
+
+function helps(pid) {
+	for (; pid > 1 && pid != pid1; pid = parent(pid))
+		if (pid in reads) return 1
+	return 0
+}
+
+# Whether it is in the testbed, or in a pid namespace within, and of this command.
+function ours(pid,    up, slack) {
+	if (pid == pid1) return 0
+	for (up = pid; up > 1 && namespace[up] != namespace[pid1]; up = parent(up));
+	if (up <= 1) return 0
+	slack = first_line("/proc/" pid "/timerslack_ns")
+	return slack == tag || slack < 10000 || slack >= 50000
+}
+
+# Access mode of a descriptor: 0 reads, 1 writes, 2 both; -1 when it is gone.
+function mode(pid, number) {
+	if (!((pid, number) in modes)) read_info(pid, number)
+	return modes[pid, number]
+}
+
+function read_info(pid, number,    file, line, field) {
+	file = "/proc/" pid "/fdinfo/" number
+	modes[pid, number] = -1
+	info_id = ""
+	while ((getline line < file) > 0) {
+		split(line, field, /:[ \t]*/)
+		if (field[1] == "flags") modes[pid, number] = substr(field[2], length(field[2])) % 4
+		if (field[1] == "mnt_id" || field[1] == "ino") info_id = info_id field[1] ":" field[2]
+	}
+	close(file)
+}
+
+function parent(pid,    line) {
+	if (!(pid in parents)) {
+		line = first_line("/proc/" pid "/stat")
+		# The name of the program may hold anything, but ends with the last parenthesis.
+		sub(/^.*\) . /, "", line)
+		parents[pid] = line + 0
+	}
+	return parents[pid]
+}
+
+# Of its first thread: the sum for the process includes its children that have ended.
+function bytes(pid,    file, line, field, sum) {
+	file = "/proc/" pid "/task/" pid "/io"
+	while ((getline line < file) > 0) {
+		split(line, field, ": ")
+		if (field[1] == "rchar" || field[1] == "wchar") sum += field[2]
+	}
+	close(file)
+	return sum + 0
+}
+
+function first_line(file,    line) {
+	line = ""
+	if ((getline line < file) <= 0) line = ""
+	close(file)
+	return line
+}

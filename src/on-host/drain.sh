@@ -1,0 +1,147 @@
+#!/bin/sh
+# Waits until nobody in the testbed holds the output of a command that has ended: helpers that still carry output are waited
+# for, leaked processes are ended. Runs on the host's tools, outside the testbed's pid namespace, so that nothing in there
+# sees or hits it, but as root of the testbed's user namespace, so that it can hit nothing else.
+#
+# argv: PID1 TAG SECONDS PROGRAM
+#   PID1     host pid of the testbed's pid 1
+#   TAG      timer slack (nanoseconds) of the command's processes
+#   SECONDS  that a helper without progress is waited for
+#   PROGRAM  text of drain.awk
+# descriptors: 0, 1 and 8 the command's stdin, stdout and stderr; 9 gets a line for each process that is ended: pid and
+#   command line
+pid1=$1 tag=$2 seconds=$3 program=$4
+
+# What descriptor $1 is, as drain.awk names it. What everybody holds says nothing.
+identity() {
+	link=$(readlink "/proc/$$/fd/$1")
+	case $link in
+	pipe:* | socket:*) echo "$link" ;;
+	/dev/null | /dev/zero | /dev/full) ;;
+	*)
+		while read -r name value; do
+			case $name in mnt_id: | ino:) printf '%s' "$name$value" ;; esac
+		done <"/proc/$$/fdinfo/$1"
+		;;
+	esac
+}
+input=$(identity 0) out=$(identity 1) err=$(identity 8)
+[ -n "$out$err" ] || exit 0
+
+# Lines "leak PID" and "helper PID BYTES".
+look() {
+	find /proc/[0-9]*/fd /proc/[0-9]*/ns/pid -type l \
+		\( \( -lname 'pipe:*' -o -lname 'socket:*' -o -lname 'pid:*' \) -printf '%h %f %l\n' -o -printf '%h %f -\n' \) |
+		awk -v pid1="$pid1" -v tag="$tag" -v input="$input" -v out="$out" -v err="$err" "$program"
+}
+
+# One line, no control characters: what a testbed's process calls itself is not to be trusted.
+command_line() {
+	tr '\0' ' ' <"/proc/$1/cmdline" | tr -c ' -~' '?' | cut -c 1-200
+}
+
+# Gives in $found the processes of the command, all of them, whatever they hold. Starts no program.
+scan() {
+	found=' '
+	for folder in /proc/[0-9]*; do
+		! ours "$folder" || found="$found${folder#/proc/} "
+	done
+}
+
+ours() {
+	read -r slack <"$1/timerslack_ns" && [ "$slack" = "$tag" ] && [ "$1/ns/pid" -ef ns/pid ]
+}
+
+# Stops the processes of the command, so that none forks while it is hunted and none tells on stderr that its child was
+# killed. Some fork faster than we look at all processes: look at the new ones only, until there are none several times.
+freeze() {
+	found=' ' seen=' ' quiet=0 passes=0
+	while [ "$quiet" -lt 5 ] && [ "$passes" -lt 5000 ]; do
+		quiet=$((quiet + 1)) passes=$((passes + 1))
+		for folder in /proc/[0-9]*; do
+			pid=${folder#/proc/}
+			case $seen in *" $pid "*) continue ;; esac
+			seen="$seen$pid "
+			if ours "$folder"; then
+				kill -s STOP "$pid"
+				found="$found$pid " quiet=0
+			elif ! [ -d "$folder" ]; then
+				quiet=0
+			fi
+		done
+	done
+}
+
+now() {
+	read -r uptime _ </proc/uptime
+	echo "${uptime%.*}"
+}
+
+# Gives leaks, helpers and quiet_since from a look.
+judge() {
+	leaks='' helpers='' progress=' '
+	while read -r what pid bytes; do
+		case $what in
+		leak) leaks="$leaks $pid" ;;
+		helper) helpers="$helpers $pid" progress="$progress$pid:$bytes " ;;
+		esac
+		case $before in
+		*" $pid:$bytes "*) ;;
+		*" $pid:"*) quiet_since=$(now) ;;
+		esac
+	done <<END
+$1
+END
+	before=$progress
+}
+
+# Ends processes, whatever their state, and tells each once.
+end() {
+	for pid; do
+		case $told in *" $pid "*) continue ;; esac
+		told="$told$pid "
+		echo "$pid $(command_line "$pid")" >&9
+	done
+	kill -s KILL "$@"
+}
+
+# Ends the leaks. Nobody of the command moves meanwhile, so what is seen is all there is.
+hunt() {
+	freeze
+	judge "$(look)"
+	# shellcheck disable=SC2086
+	[ -z "$leaks" ] || end $leaks
+	# shellcheck disable=SC2086
+	[ "$found" = ' ' ] || kill -s CONT $found
+}
+
+told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0
+# What SIGKILL does not end for so long sleeps in the kernel, and may do so for ever.
+while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
+	scan
+	all=$found
+	judge "$(look)"
+	if [ -n "$leaks" ]; then
+		hunt
+	elif [ -z "$helpers" ]; then
+		# Nobody, if nobody came or went while we looked.
+		scan
+		[ "$found" != "$all" ] || exit 0
+		doubts=$((doubts + 1))
+		if [ "$doubts" = 3 ]; then
+			hunt
+			[ -n "$leaks$helpers" ] || exit 0
+			doubts=0
+		fi
+	elif [ $(($(now) - quiet_since)) -gt "$seconds" ]; then
+		# shellcheck disable=SC2086
+		end $helpers
+	else
+		sleep "$pause"
+		case $pause in
+		0.01) pause=0.02 ;;
+		0.02) pause=0.05 ;;
+		0.05) pause=0.1 ;;
+		esac
+	fi
+done
