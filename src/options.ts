@@ -59,7 +59,7 @@ const OPTIONS = {
   'max-copy': { values: ['SIZE'], help: 'limit for one copy out of the testbed: bytes, or with K, M, G' },
   'report-leaks': {
     values: ['[text|json]'],
-    help: 'say on stderr what a command left behind, and a test at revert and close; text:FILE or json:FILE adds it to FILE',
+    help: 'say what commands and tests left behind, on stderr or with text:FILE or json:FILE in FILE',
   },
   help: { short: 'h', values: [], help: 'show this text' },
   version: { values: [], help: 'show the version' },

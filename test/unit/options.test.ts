@@ -108,6 +108,8 @@ describe('options', () => {
   it('report leaks as text unless told otherwise', () => {
     assert.equal(testbed('--report-leaks').reportLeaks, 'text');
     assert.equal(testbed('--report-leaks=json').reportLeaks, 'json');
+    const { reportLeaks, leakFile } = testbed('--report-leaks=text:/a:b');
+    assert.deepEqual([reportLeaks, leakFile], ['text', '/a:b']);
   });
 
   it('publish ports of a private network', () => {
