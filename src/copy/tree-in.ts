@@ -8,7 +8,7 @@ import { drain, type End, mustEnd, roomIn, withEnds } from './ends.ts';
 import { openDirectory, withoutSlash } from './host-paths.ts';
 import { packTree } from './host-tar.ts';
 import { Progress } from './progress.ts';
-import type { TarSink } from './tar-entry.ts';
+import type { TarEntry } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import { type Dialect, TarWriter } from './tar-writer.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
@@ -79,7 +79,18 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
   const { stdin } = unpacking.process.child;
   if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');
   const writer = new TarWriter(dialect, (bytes) => void stdin.write(bytes));
-  const reader = new TarReader(counted(writer, progress));
+  const directories: TarEntry[] = [];
+  const reader = new TarReader({
+    entry(entry) {
+      progress.files += 1;
+      if (dialect === 'gnu' && entry.kind === 'directory') directories.push(entry);
+      writer.entry(entry);
+    },
+    data(bytes) {
+      progress.bytes += bytes.length;
+      writer.data(bytes);
+    },
+  });
   await drain(stdout, (chunk) => {
     reader.push(chunk);
     return roomIn(stdin);
@@ -87,21 +98,11 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
   const words = await mustEnd(packing, 'packing on the host');
   if (/: socket ignored/.test(words)) throw new CopyError(`sockets cannot be copied: ${words}`);
   reader.finish();
+  // Smaller tars set the time of a directory as soon as they have made it, before there is something in it: once again
+  // then, the deepest first.
+  for (const directory of directories.reverse()) writer.entry(directory);
   writer.end();
   stdin.end();
-}
-
-function counted(writer: TarWriter, progress: Progress): TarSink {
-  return {
-    entry(entry) {
-      progress.files += 1;
-      writer.entry(entry);
-    },
-    data(bytes) {
-      progress.bytes += bytes.length;
-      writer.data(bytes);
-    },
-  };
 }
 
 async function arrived(unpacking: End): Promise<void> {

@@ -102,6 +102,7 @@ async function receive(
     if (/: socket ignored/.test(words)) throw new CopyError(`sockets cannot be copied: ${words}`);
     if (words !== '') options.log.debug(`tar in the testbed: ${words}`);
     reader.finish();
+    if (!checked.checker.hasTop) throw new CopyError('the archive from the testbed holds nothing');
     writer.end();
     stdin.end();
   };
