@@ -82,9 +82,9 @@ export class Instance {
       if (ready?.[1] === undefined || ready[2] === undefined) {
         lifeline.destroy();
         // What has said something else than that it is ready may go on for ever.
-        unshare.kill('SIGKILL');
+        if (!(await within(unshare.exited, 2000))) unshare.kill('SIGKILL');
         await unshare.exited;
-        const words = [line, await complaints].join(' ').trim();
+        const words = firstLines([line, await complaints].join(' ')) || 'its /bin/sh cannot be run';
         throw new TestbedError(
           `making a testbed failed: ${words}; virt-ts-unshare doctor says what this machine lacks`,
         );
@@ -163,4 +163,10 @@ export class Instance {
         : `its mounts are held by who has a file of it open: ${names.join(', ') || 'not ours to see'}`;
     return new TestbedError(`a testbed does not end: ${what}; end them by hand`);
   }
+}
+
+/** A copy to a full disk complains about every file. */
+function firstLines(text: string): string {
+  const lines = text.trim().split('\n');
+  return lines.length > 5 ? `${lines.slice(0, 5).join('\n')}\n…` : lines.join('\n');
 }
