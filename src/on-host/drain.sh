@@ -44,12 +44,16 @@ command_line() {
 scan() {
 	found=' '
 	for folder in /proc/[0-9]*; do
-		! ours "$folder" || found="$found${folder#/proc/} "
+		! { tagged "$folder" && inside "$folder"; } || found="$found${folder#/proc/} "
 	done
 }
 
-ours() {
-	read -r slack <"$1/timerslack_ns" && [ "$slack" = "$tag" ] && [ "$1/ns/pid" -ef ns/pid ]
+tagged() {
+	read -r slack <"$1/timerslack_ns" && [ "$slack" = "$tag" ]
+}
+
+inside() {
+	[ "$1/ns/pid" -ef ns/pid ]
 }
 
 # Stops the processes of the command, so that none forks while it is hunted and none tells on stderr that its child was
@@ -62,9 +66,13 @@ freeze() {
 			pid=${folder#/proc/}
 			case $seen in *" $pid "*) continue ;; esac
 			seen="$seen$pid "
-			if ours "$folder"; then
-				kill -s STOP "$pid"
-				found="$found$pid " quiet=0
+			if tagged "$folder"; then
+				# One that is about to end is in no namespace any more, but what it forked before is.
+				quiet=0
+				if inside "$folder"; then
+					kill -s STOP "$pid"
+					found="$found$pid "
+				fi
 			elif ! [ -d "$folder" ]; then
 				quiet=0
 			fi
@@ -100,6 +108,7 @@ end() {
 	for pid; do
 		case $told in *" $pid "*) continue ;; esac
 		told="$told$pid "
+		quiet_since=$(now)
 		echo "$pid $(command_line "$pid")" >&9
 	done
 	kill -s KILL "$@"
