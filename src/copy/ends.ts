@@ -120,7 +120,9 @@ export async function mustEnd(end: End, what: string): Promise<string> {
       });
     });
   }
-  const words = end.complaint();
+  const words = end
+    .complaint()
+    .replace(/Wrote only \d+ of \d+ bytes/g, '$&: No space left, or too much for a quota');
   // Nothing in the testbed can end with this: its own 255 arrives as 253.
   if (status === NOT_STARTED && end.place === 'testbed') {
     throw new TestbedError(

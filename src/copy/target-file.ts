@@ -62,7 +62,9 @@ export class TargetFile {
 
   /** Why nothing more can be written. */
   failure(): CopyError {
-    return new CopyError(`writing on the host failed: ${reasonOf(this.#error)}`, { cause: this.#error });
+    // The stream knows it before it tells.
+    const error = this.stream.errored ?? this.#error;
+    return new CopyError(`writing on the host failed: ${reasonOf(error)}`, { cause: error });
   }
 
   /** Takes back what was written, as far as that can be; says what stays behind. */
