@@ -1,4 +1,5 @@
 // Bundles the program: one start-up file with what the first `ok` needs, the rest split off and loaded when needed.
+import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -21,3 +22,6 @@ await build({
   },
   logLevel: 'warning',
 });
+
+// The library's types, of all that src/index.ts exports.
+execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });

@@ -6,6 +6,12 @@
 /** Base of every error this program raises on purpose. */
 export class VirtError extends Error {
   override name = 'VirtError';
+
+  /** What to do about it, where there is something to do: the part of the message behind its last semicolon. */
+  get remedy(): string | undefined {
+    const at = this.message.lastIndexOf('; ');
+    return at < 0 ? undefined : this.message.slice(at + 2);
+  }
 }
 
 /** A wrong option, a missing file or host tool, found before the first `ok`: exit status 2. */
@@ -36,6 +42,31 @@ export class CopyTimeoutError extends CopyError {
 /** A command in the testbed took longer than its limit and its whole process tree is dead. Reply `timeout`. */
 export class CommandTimeoutError extends VirtError {
   override name = 'CommandTimeoutError';
+}
+
+/** A command in the testbed ran and ended with a status other than 0, where that was not expected; the testbed is good. */
+export class CommandFailedError extends VirtError {
+  override name = 'CommandFailedError';
+  /** 1…253, or 128 + n for death by signal n. */
+  readonly status: number;
+  /** What it wrote, where that was captured as text. */
+  readonly stdout: string | undefined;
+  readonly stderr: string | undefined;
+
+  constructor(
+    message: string,
+    { status, stdout, stderr }: { status: number; stdout?: string | undefined; stderr?: string | undefined },
+  ) {
+    super(message);
+    this.status = status;
+    this.stdout = stdout;
+    this.stderr = stderr;
+  }
+}
+
+/** A command wrote more than its caller wanted to capture, and its processes were ended; the testbed is good. */
+export class OutputLimitError extends VirtError {
+  override name = 'OutputLimitError';
 }
 
 /** The sentence of an unknown value that was thrown. */

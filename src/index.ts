@@ -1,11 +1,38 @@
 /** The library: named exports only. */
 export {
+  CommandFailedError,
   CommandTimeoutError,
   CopyError,
   CopyTimeoutError,
-  MisuseError,
+  OutputLimitError,
   TestbedError,
   UsageError,
   VirtError,
 } from './errors.ts';
-export type { OpenTestbed, RunOptions, Scratch, TestbedOptions, TestbedProvider } from './testbed/types.ts';
+export type {
+  Captured,
+  Command,
+  CommandOptions,
+  OutputTo,
+  RunningCommand,
+  RunOptions,
+  RunResult,
+} from './library/command.ts';
+export {
+  type SuiteHooks,
+  suiteTestbed,
+  type TestbedContext,
+  testbedHooks,
+  withTestbed,
+} from './library/hooks.ts';
+export type { OpenOptions } from './library/options.ts';
+export { closeAll } from './library/providers.ts';
+export { Testbed } from './library/testbed.ts';
+export type {
+  FileLeak,
+  InterfaceLeak,
+  IpcLeak,
+  Leak,
+  MountLeak,
+  ProcessLeak,
+} from './testbed/leaks.ts';

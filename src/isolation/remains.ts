@@ -2,174 +2,125 @@
  * What a command has left in its namespaces: looked at from outside, before and after. The folders are held by
  * descriptors from the beginning, so whatever was mounted or linked over their names meanwhile, these are looked into.
  */
-import { closeSync, lstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { type Argv, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
+import { newLeaks, newMounts, parseTable, printable } from '../testbed/leak-text.ts';
+import type { FileLeak, IpcLeak, Leak, ProcessLeak } from '../testbed/leaks.ts';
 import type { Isolation } from './isolation.ts';
-
-/** One thing left behind. Its words come from the command: bytes that are not printable ASCII are `?`. */
-export interface Remain {
-  readonly kind: 'file' | 'mount' | 'process' | 'ipc';
-  /** Path, mount point with its type, pid inside with command line, or name and id. */
-  readonly what: string;
-  /** Owner and size where there are any, for people. */
-  readonly detail?: string;
-}
-
-/** `key` tells it from another of the same words. */
-interface Found {
-  readonly key: string;
-  readonly remain: Remain;
-}
 
 const FOLDERS = ['/tmp', '/dev/shm', '/dev/mqueue'] as const;
 
 export class Watch {
   readonly #isolation: Isolation;
   readonly #log: Log;
-  readonly #folders: ReadonlyMap<string, number>;
+  readonly #folders = new Map<string, number>();
   readonly #processes: number;
-  readonly #before: ReadonlySet<string>;
+  readonly #mounts: string;
+  #before: readonly Leak[] = [];
 
-  private constructor(
-    isolation: Isolation,
-    log: Log,
-    folders: Map<string, number>,
-    processes: number,
-    before: Set<string>,
-  ) {
+  private constructor(isolation: Isolation, log: Log) {
     this.#isolation = isolation;
     this.#log = log;
-    this.#folders = folders;
-    this.#processes = processes;
-    this.#before = before;
-  }
-
-  /** Remembers what is there before the command runs. */
-  static async start(isolation: Isolation, log: Log): Promise<Watch> {
     const root = `/proc/${isolation.pid}/root`;
-    const folders = new Map<string, number>();
     for (const folder of FOLDERS) {
       try {
-        folders.set(folder, openSync(root + folder, 'r'));
+        this.#folders.set(folder, openSync(root + folder, 'r'));
       } catch {
         // This machine has no such folder, so nothing can be left there.
       }
     }
-    const watch = new Watch(isolation, log, folders, openSync(`${root}/proc`, 'r'), new Set());
-    const before = new Set((await watch.#all()).map(({ key }) => key));
-    return new Watch(isolation, log, folders, watch.#processes, before);
+    this.#processes = openSync(`${root}/proc`, 'r');
+    this.#mounts = readMounts(isolation.pid);
   }
 
-  /** What is there now and was not there before. */
-  async remains(): Promise<Remain[]> {
-    return (await this.#all()).flatMap(({ key, remain }) => (this.#before.has(key) ? [] : [remain]));
+  /** Remembers what is there before the command runs. */
+  static async start(isolation: Isolation, log: Log): Promise<Watch> {
+    const watch = new Watch(isolation, log);
+    watch.#before = await watch.remains();
+    return watch;
+  }
+
+  /** What is there now and was not there before. Of folders their entries alone, not what is below those. */
+  async remains(): Promise<Leak[]> {
+    const mounts = newMounts(this.#mounts, readMounts(this.#isolation.pid));
+    const mountPoints = new Set(mounts.map(({ path }) => path));
+    const all = [
+      ...[...this.#folders].flatMap(([name, descriptor]) => filesIn(name, descriptor, mountPoints)),
+      ...mounts,
+      ...processesIn(this.#processes),
+      ...(await this.#systemV()),
+    ];
+    return newLeaks(this.#before, all);
   }
 
   close(): void {
     for (const descriptor of [...this.#folders.values(), this.#processes]) closeSync(descriptor);
   }
 
-  async #all(): Promise<Found[]> {
-    const mounts = parseMounts(textOrNothing(`/proc/${this.#isolation.pid}/mountinfo`));
-    const mountPoints = new Set(mounts.map(({ target }) => target));
-    return [
-      ...[...this.#folders].flatMap(([name, descriptor]) => filesIn(name, descriptor, mountPoints)),
-      ...mounts.map(({ type, target, id }) => ({
-        key: `mount ${id}`,
-        remain: { kind: 'mount' as const, what: `${printable(type)} on ${printable(target)}` },
-      })),
-      ...processesIn(this.#processes),
-      ...(await this.#systemV()),
-    ];
-  }
-
   /** /proc/sysvipc shows the IPC namespace of whoever opens it. */
-  async #systemV(): Promise<Found[]> {
+  async #systemV(): Promise<IpcLeak[]> {
     const { pid, ownUsers } = this.#isolation;
     const users = ownUsers ? (['-U', '--preserve-credentials'] as const) : [];
-    const files = ['/proc/sysvipc/shm', '/proc/sysvipc/msg', '/proc/sysvipc/sem'];
+    const files = ['/proc/sysvipc/shm', '/proc/sysvipc/sem', '/proc/sysvipc/msg'];
     const words: Argv = ['nsenter', '-t', String(pid), ...users, '-i', '--', 'cat', ...files];
     const cat = await spawnHost(words, this.#log, { stdio: ['ignore', 'pipe', 'ignore'] });
-    return parseSystemV(await textOf(cat.child.stdout));
+    // Each begins with the names of its columns, the first of which is "key".
+    const [shm = '', sem = '', msg = ''] = (await textOf(cat.child.stdout)).split(/^(?= *key )/m);
+    return [
+      ...parseTable(shm, 'shm', 'shmid', 'size'),
+      ...parseTable(sem, 'sem', 'semid', 'nsems'),
+      ...parseTable(msg, 'msg', 'msqid', 'cbytes'),
+    ];
   }
 }
 
-function filesIn(name: string, descriptor: number, mountPoints: ReadonlySet<string>): Found[] {
+function filesIn(name: string, descriptor: number, mountPoints: ReadonlySet<string>): (FileLeak | IpcLeak)[] {
   const here = `/proc/self/fd/${descriptor}`;
-  return readdirSync(here).flatMap((entry) => {
-    // Whoever serves a FUSE mount could keep us waiting; the mount is named as such.
-    if (mountPoints.has(join(name, entry))) return [];
+  return readdirSync(here, 'latin1').flatMap((entry): (FileLeak | IpcLeak)[] => {
+    const path = printable(Buffer.from(join(name, entry), 'latin1'));
+    // Whoever serves a FUSE mount could keep us waiting; it is named as a mount.
+    if (mountPoints.has(path)) return [];
     try {
-      const stats = lstatSync(join(here, entry));
-      const size = stats.isDirectory() ? 'directory' : `${stats.size} bytes`;
-      const kind = name === '/tmp' ? 'file' : 'ipc';
-      const what = printable(join(name, entry));
-      // Not the size: a file that was there before has changed, not been left.
-      return [{ key: `${kind} ${what}`, remain: { kind, what, detail: `uid ${stats.uid}, ${size}` } }];
+      const stats = lstatSync(Buffer.from(join(here, entry), 'latin1'));
+      const { uid, gid, size } = stats;
+      if (name === '/dev/mqueue') return [{ kind: 'ipc', type: 'mqueue', id: `/${entry}`, uid, size }];
+      return [{ kind: 'file', path, type: typeOf(stats), uid, gid, size }];
     } catch {
       return [];
     }
   });
 }
 
+function typeOf(stats: Stats): FileLeak['type'] {
+  if (stats.isDirectory()) return 'directory';
+  if (stats.isSymbolicLink()) return 'link';
+  if (stats.isSocket()) return 'socket';
+  if (stats.isFIFO()) return 'fifo';
+  return stats.isFile() ? 'file' : 'device';
+}
+
 /** Every process but pid 1 and those that are dead already, also those in pid namespaces below. */
-function processesIn(descriptor: number): Found[] {
+function processesIn(descriptor: number): ProcessLeak[] {
   const here = `/proc/self/fd/${descriptor}`;
-  return readdirSync(here).flatMap((entry) => {
+  return readdirSync(here).flatMap((entry): ProcessLeak[] => {
     if (!/^\d+$/.test(entry) || entry === '1') return [];
     const status = textOrNothing(join(here, entry, 'status'));
     const [, state] = /^State:\s*(\S)/m.exec(status) ?? [];
     if (state === undefined || state === 'Z' || state === 'X') return [];
-    const [, name = ''] = /^Name:\s*(.*)$/m.exec(status) ?? [];
+    const [, name = ''] = /^Name:\t(.*)$/m.exec(status) ?? [];
+    const uid = Number(/^Uid:\s*(\d+)/m.exec(status)?.[1]);
     const words = textOrNothing(join(here, entry, 'cmdline'))
-      .replaceAll('\0', ' ')
-      .trim();
-    const what = `${entry} ${printable(words === '' ? `[${name}]` : words)}`;
-    return [{ key: `process ${entry}`, remain: { kind: 'process', what } }];
+      .replace(/\0+$/, '')
+      .replaceAll('\0', ' ');
+    const command = printable(Buffer.from(words === '' ? `[${name}]` : words, 'latin1'));
+    return [{ kind: 'process', pid: Number(entry), uid, command }];
   });
 }
 
-/** Reads /proc/PID/mountinfo (proc(5)). */
-export function parseMounts(text: string): { id: string; target: string; type: string }[] {
-  return text.split('\n').flatMap((line) => {
-    const fields = line.split(' ');
-    const [id, , , , target] = fields;
-    const type = fields[fields.indexOf('-') + 1];
-    if (id === undefined || target === undefined || type === undefined) return [];
-    const unescaped = target.replace(/\\([0-7]{3})/g, (_, octal) =>
-      String.fromCharCode(Number.parseInt(octal, 8)),
-    );
-    return [{ id, target: unescaped, type }];
-  });
-}
-
-/** Reads /proc/sysvipc/shm, msg and sem one behind the other (proc(5)): each begins with the names of its columns. */
-export function parseSystemV(text: string): Found[] {
-  const names: Readonly<Record<string, string>> = {
-    shmid: 'shared memory segment',
-    msqid: 'message queue',
-    semid: 'semaphore set',
-  };
-  let columns: string[] = [];
-  const found: Found[] = [];
-  for (const line of text.split('\n')) {
-    const fields = line.trim().split(/\s+/);
-    if (fields[0] === 'key') columns = fields;
-    else if (fields.length > 1) {
-      const value = (column: string) => fields[columns.indexOf(column)];
-      const size = value('size');
-      const what = `${names[columns[1] ?? ''] ?? 'object'} ${fields[1]}`;
-      const detail = `uid ${value('uid')}${size === undefined ? '' : `, ${size} bytes`}`;
-      found.push({ key: what, remain: { kind: 'ipc', what, detail } });
-    }
-  }
-  return found;
-}
-
-function printable(text: string): string {
-  return text.replace(/[^ -~]/g, '?').slice(0, 300);
+function readMounts(pid: number): string {
+  return textOrNothing(`/proc/${pid}/mountinfo`);
 }
 
 function textOrNothing(path: string): string {

@@ -79,10 +79,23 @@ export async function runCommand(
   } finally {
     if (nothing !== undefined) closeSync(nothing);
   }
+  return endOfCommand(started, argv, options);
+}
+
+/**
+ * The end of a command that was started, brought about when its time is over or it was aborted.
+ * @throws as runCommand
+ */
+export async function endOfCommand(
+  started: HostProcess,
+  argv: Argv,
+  options: Pick<RunOptions, 'timeout' | 'signal'>,
+): Promise<RunResult> {
   let ending: Promise<void> | undefined;
   const end = () => {
     ending ??= endTree(started);
   };
+  if (options.signal?.aborted === true) end();
   const timer = options.timeout === undefined ? undefined : setTimeout(end, options.timeout * 1000);
   options.signal?.addEventListener('abort', end, { once: true });
   try {

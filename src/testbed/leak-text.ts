@@ -55,7 +55,7 @@ export function parseListing(text: string): { files: FileEntry[]; reader: number
 }
 
 /** The tables of /proc/sysvipc: a line of headings, then numbers. */
-function parseTable(text: string, type: IpcLeak['type'], id: string, size: string): IpcLeak[] {
+export function parseTable(text: string, type: IpcLeak['type'], id: string, size: string): IpcLeak[] {
   const [heading = [], ...rows] = text
     .trim()
     .split('\n')

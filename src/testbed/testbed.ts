@@ -4,7 +4,14 @@ import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { startProgress } from '../progress.ts';
 import { scriptPath } from '../scripts.ts';
-import { executeCommand, runCommand, startCommand, type Target, wholeTree } from './execute.ts';
+import {
+  type CommandPlace,
+  executeCommand,
+  runCommand,
+  startCommand,
+  type Target,
+  wholeTree,
+} from './execute.ts';
 import type { LeakMoment } from './leak-text.ts';
 import type { Leak } from './leaks.ts';
 import type { Incarnation, Provider } from './provider.ts';
@@ -67,8 +74,8 @@ export class Testbed implements OpenTestbed {
   }
 
   /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
-  async start(argv: Argv, stdio: StdioList): Promise<HostProcess> {
-    return wholeTree(await startCommand(this.#target(), argv, stdio, this.#provider.log));
+  async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<HostProcess> {
+    return wholeTree(await startCommand(this.#target(), argv, stdio, this.#provider.log, place));
   }
 
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {

@@ -7,6 +7,7 @@ import { Watch } from '../isolation/remains.ts';
 import type { Log } from '../log.ts';
 import { signalProcess, treeOf } from '../namespaces/processes.ts';
 import type { Interrupts } from '../verbs.ts';
+import { tellLeaks } from './leaks.ts';
 
 export interface IsolatedOptions {
   readonly root: boolean;
@@ -48,9 +49,7 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
     const status = await isolation.run();
     if (signal.aborted) return status;
     const remains = await watch.remains();
-    for (const { kind, what, detail } of remains) {
-      log.warn(`left behind: ${kind} ${what}${detail === undefined ? '' : ` (${detail})`}`);
-    }
+    tellLeaks(remains, log);
     return status === 0 && options.failOnLeak && remains.length > 0 ? 1 : status;
   } finally {
     watch.close();

@@ -1,6 +1,7 @@
 /** `run` in a fresh testbed. */
 import { CommandTimeoutError } from '../errors.ts';
 import type { Argv } from '../host.ts';
+import { tellLeaks } from './leaks.ts';
 import { openFor } from './open.ts';
 
 export interface InTestbedOptions {
@@ -19,14 +20,16 @@ export async function runInTestbed(
   signal: AbortSignal,
 ): Promise<number> {
   const { cwd, user, env } = options;
-  const { testbed, close } = await openFor(options.testbed);
+  const { testbed, log, close } = await openFor(options.testbed);
   try {
     const { status } = await testbed.run(argv, {
       ...{ stdin: 0, stdout: 1, stderr: 2, env, signal },
       ...(cwd === undefined ? {} : { cwd }),
       ...(user === undefined ? {} : { user }),
     });
-    return status;
+    const leaks = await testbed.leaks();
+    tellLeaks(leaks, log);
+    return status === 0 && options.failOnLeak && leaks.length > 0 ? 1 : status;
   } catch (error) {
     // Whoever sent the signal wants no sentence about it.
     if (error instanceof CommandTimeoutError || signal.aborted) return 130;

@@ -15,8 +15,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['namespaces'],
   ['rootfs', 'copy', 'network'],
   ['testbed', 'isolation'],
-  ['protocol', 'lab', 'options.ts', 'index.ts'],
-  ['preflight.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
+  ['protocol', 'lab', 'options.ts'],
+  ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
 interface Import {

@@ -1,0 +1,85 @@
+/**
+ * Testbeds for tests. None of this knows a test runner: hooks are functions without parameters that return a promise, as
+ * mocha, node:test and vitest want them.
+ */
+import { UsageError } from '../errors.ts';
+import type { OpenOptions } from './options.ts';
+import { Testbed } from './testbed.ts';
+
+type Test = (testbed: Testbed) => unknown;
+
+/**
+ * A test function that gives `test` a fresh testbed and closes it afterwards, however the test ended:
+ * `it('installs', withTestbed(async (testbed) => { … }))`. It has no parameters, so runners wait for its promise.
+ */
+export function withTestbed(test: Test): () => Promise<void>;
+export function withTestbed(options: OpenOptions, test: Test): () => Promise<void>;
+export function withTestbed(first: OpenOptions | Test, second?: Test): () => Promise<void> {
+  const [options, test] = typeof first === 'function' ? [{}, first] : [first, second];
+  if (test === undefined) throw new UsageError('withTestbed got no test; give a function of a testbed');
+  return async () => {
+    const testbed = await Testbed.open(options);
+    try {
+      await test(testbed);
+    } finally {
+      await testbed.close();
+    }
+  };
+}
+
+/** The runner's functions that register hooks: mocha's and node:test's by these names, vitest's beforeAll and afterAll. */
+export interface SuiteHooks {
+  readonly before: (hook: () => Promise<void>) => unknown;
+  readonly after: (hook: () => Promise<void>) => unknown;
+  /** With it each test finds the testbed as it was opened; without, the tests of the suite share what they change. */
+  readonly beforeEach?: (hook: () => Promise<void>) => unknown;
+}
+
+/**
+ * One testbed for a suite: opened before, closed after, and reverted before each test when `beforeEach` is given. Returns
+ * the function by which tests get it. Call it where the runner's own hooks are called.
+ */
+export function suiteTestbed(hooks: SuiteHooks, options: OpenOptions = {}): () => Testbed {
+  let testbed: Testbed | undefined;
+  let used = false;
+  hooks.before(async () => {
+    testbed = await Testbed.open(options);
+  });
+  hooks.beforeEach?.(async () => {
+    if (used) await testbed?.revert();
+    used = true;
+  });
+  hooks.after(async () => {
+    await testbed?.close();
+    testbed = undefined;
+  });
+  return () => {
+    if (testbed === undefined)
+      throw new UsageError('the testbed of the suite is not open; use it in tests and hooks');
+    return testbed;
+  };
+}
+
+/** What the root hooks of mocha put into the context of each test: `this.testbed`. */
+export interface TestbedContext {
+  testbed?: Testbed;
+}
+
+/**
+ * Mocha's root hooks: every test has a fresh testbed as `this.testbed`. In a file for mocha's --import or --require:
+ * `export const mochaHooks = testbedHooks({ release: 'trixie' });`
+ */
+export function testbedHooks(options: OpenOptions = {}): {
+  beforeEach(this: TestbedContext): Promise<void>;
+  afterEach(this: TestbedContext): Promise<void>;
+} {
+  return {
+    async beforeEach() {
+      this.testbed = await Testbed.open(options);
+    },
+    async afterEach() {
+      await this.testbed?.close();
+      delete this.testbed;
+    },
+  };
+}

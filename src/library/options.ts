@@ -1,0 +1,90 @@
+/** From the library's options to those of a provider. Pure but for resolving relative paths. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { messageOf, UsageError } from '../errors.ts';
+import type { Scratch, TestbedOptions } from '../testbed/types.ts';
+
+/** What a testbed is made of. All may be left out. */
+export interface OpenOptions {
+  /** Path of a tarball, compressed or not, or of a folder, which is only read. Default: found or built by `release`. */
+  readonly rootfs?: string;
+  /** Code name or suite, such as `trixie`. Default: the host's own. Not with `rootfs`. */
+  readonly release?: string;
+  /** Debian's name of an architecture. Default: the host's own. Not with `rootfs`. */
+  readonly arch?: string;
+  /** Where to build a root filesystem from. Default: the host's own mirrors. */
+  readonly mirror?: string;
+  /**
+   * Where what the testbed writes is kept: in memory (`tmpfs`, with a size as tmpfs(5) knows it: `tmpfs:500m`, `tmpfs:50%`)
+   * or in a folder on disk (an absolute path). Default: `auto`, in memory unless there is little of it.
+   */
+  readonly scratch?: 'auto' | 'tmpfs' | `tmpfs:${string}` | `/${string}`;
+  /** Default `overlay`. `copy`: a plain tree, for what must rename(2) folders of the root filesystem; opens slowly. */
+  readonly mode?: 'overlay' | 'copy';
+  /** Default `host`. `none`: loopback only. `private`: a network of its own with access to the outside. */
+  readonly network?: 'host' | 'none' | 'private';
+  /** Ports that the host can reach in a private network, such as `8080:80` or `127.0.0.1:5353:53/udp`. */
+  readonly publish?: readonly string[];
+  /** Files and folders of the host that are seen in the testbed; `outside` may be relative, `inside` is absolute. */
+  readonly bind?: readonly { readonly outside: string; readonly inside: string }[];
+  /** Default: made up. */
+  readonly hostname?: string;
+  /** Seconds that a command is held back for a stuck reader of its output. Default: 10. */
+  readonly drainTimeout?: number;
+  /** Seconds for one copy. Default: 300. */
+  readonly copyTimeout?: number;
+  /** Bytes that one copy out of the testbed may have. Default: no limit. */
+  readonly maxCopyBytes?: number;
+  /** Files that one copy out of the testbed may have. Default: no limit. */
+  readonly maxCopyEntries?: number;
+}
+
+/** @throws UsageError that names the option */
+export function testbedOptions(options: OpenOptions): TestbedOptions {
+  const { rootfs, release, arch, mirror } = options;
+  return {
+    root: {
+      ...(rootfs === undefined ? {} : rootChoice(rootfs)),
+      ...{ release, arch, mirror },
+    },
+    binds: (options.bind ?? []).map(({ outside, inside }) => {
+      if (!inside.startsWith('/')) throw new UsageError(`bind: inside is ${inside}; give an absolute path`);
+      return { outside: resolve(outside), inside };
+    }),
+    scratch: scratchOf(options.scratch ?? 'auto'),
+    mode: options.mode ?? 'overlay',
+    hostname: options.hostname,
+    network: options.network ?? 'host',
+    publish: options.publish ?? [],
+    drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
+    copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
+    maxCopyBytes: options.maxCopyBytes,
+    maxCopyEntries: options.maxCopyEntries,
+  };
+}
+
+function rootChoice(path: string): { tarball: string } | { rootfs: string } {
+  try {
+    return statSync(path).isDirectory() ? { rootfs: resolve(path) } : { tarball: resolve(path) };
+  } catch (cause) {
+    throw new UsageError(`rootfs ${path} cannot be used: ${messageOf(cause)}; name a tarball or a folder`, {
+      cause,
+    });
+  }
+}
+
+function scratchOf(text: string): Scratch {
+  if (text === 'auto') return { kind: 'auto' };
+  if (text.startsWith('/')) return { kind: 'directory', path: text };
+  const [, size] = /^tmpfs(?::([1-9]\d*[kKmMgG%]?))?$/.exec(text) ?? [undefined, null];
+  if (size === null)
+    throw new UsageError(`scratch is ${text}; give auto, tmpfs, tmpfs:SIZE or an absolute path`);
+  return { kind: 'tmpfs', size };
+}
+
+function seconds(name: string, value: number): number {
+  // Longer ones do not fit the timers of Node.
+  if (!(value > 0 && value <= 2_147_483))
+    throw new UsageError(`${name} is ${value}; give seconds, more than 0`);
+  return value;
+}

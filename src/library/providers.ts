@@ -1,0 +1,54 @@
+/**
+ * What the testbeds of this process share: one provider for each set of options, so that only the first open makes user
+ * namespaces and unpacks. Module-level on purpose, as it lives and ends with the process: a provider keeps nothing running,
+ * the death of the process ends it, and before the process ends by itself it is disposed of in order.
+ */
+import { createLog, type Log, silentLog } from '../log.ts';
+import { preflight } from '../preflight.ts';
+import { Provider } from '../testbed/provider.ts';
+import { type OpenOptions, testbedOptions } from './options.ts';
+import { Pipes } from './pipes.ts';
+
+export interface Shared {
+  readonly provider: Provider;
+  readonly pipes: Pipes;
+  /** Testbeds that are open or being opened. */
+  users: number;
+}
+
+const shared = new Map<string, Shared>();
+const log: Log = process.env.VIRT_TS_UNSHARE_DEBUG ? createLog({ debug: true }) : silentLog;
+
+/** @throws UsageError */
+export function sharedProvider(options: OpenOptions): Shared {
+  const full = testbedOptions(options);
+  const key = JSON.stringify(full);
+  const there = shared.get(key);
+  if (there !== undefined) return there;
+  preflight(full, process.env);
+  const made = { provider: new Provider(full, log), pipes: new Pipes(log), users: 0 };
+  if (shared.size === 0) process.once('beforeExit', () => void closeAll());
+  shared.set(key, made);
+  return made;
+}
+
+/** Forgets one that could not be made, so that the next open tries again. */
+export async function forget(one: Shared): Promise<void> {
+  for (const [key, each] of shared) if (each === one) shared.delete(key);
+  one.pipes.close();
+  // Why it failed is told already.
+  await one.provider.dispose().catch(() => {});
+}
+
+/**
+ * Closes every testbed of this process that is open, and what they share. Needed only by who wants it before the process
+ * ends.
+ * @throws TestbedError when one cannot be removed
+ */
+export async function closeAll(): Promise<void> {
+  const all = [...shared.values()];
+  shared.clear();
+  for (const { pipes } of all) pipes.close();
+  const ends = await Promise.allSettled(all.map(({ provider }) => provider.dispose()));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+}

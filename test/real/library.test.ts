@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import {
+  CommandFailedError,
+  CommandTimeoutError,
+  CopyError,
+  closeAll,
+  OutputLimitError,
+  Testbed,
+  TestbedError,
+  UsageError,
+  VirtError,
+} from '../../src/index.ts';
+import { processState } from '../../src/namespaces/processes.ts';
+import { testTarball } from '../support/rootfs.ts';
+
+describe('the library', function () {
+  this.timeout(120_000);
+  let testbed: Testbed;
+  before(async () => {
+    testbed = await Testbed.open({ rootfs: testTarball() });
+  });
+  after(() => closeAll());
+
+  describe('run', () => {
+    it('gives status and both outputs as text', async () => {
+      const result = await testbed.run(['sh', '-c', 'echo out; echo err >&2; exit 3']);
+      assert.deepEqual(result, { status: 3, stdout: 'out\n', stderr: 'err\n' });
+    });
+
+    it('takes a text for the shell, an environment, a directory and a user', async () => {
+      const { stdout } = await testbed.run('echo $A; pwd; id -un', {
+        env: { A: "it's" },
+        cwd: '/usr',
+        user: 'nobody',
+      });
+      assert.equal(stdout, "it's\n/usr\nnobody\n");
+    });
+
+    it('gives bytes as they are', async () => {
+      const input = Buffer.from([0, 255, 10, 128]);
+      const { stdout } = await testbed.run(['cat'], { input, stdout: 'bytes' });
+      assert.deepEqual(stdout, input);
+    });
+
+    it('feeds and reads more than fits a pipe', async () => {
+      const input = '0123456789abcde\n'.repeat(100_000);
+      const { stdout } = await testbed.run(['cat'], { input });
+      assert.equal(stdout, input);
+    });
+
+    it('reads from and writes to streams', async () => {
+      const into = new PassThrough();
+      const written = text(into);
+      const result = await testbed.run(['tr', 'a-z', 'A-Z'], {
+        stdin: Readable.from(['one ', 'two']),
+        stdout: into,
+      });
+      into.end();
+      assert.deepEqual([result.status, result.stdout, await written], [0, undefined, 'ONE TWO']);
+    });
+
+    it('does not mind a command that reads nothing of what it is given', async () => {
+      const { status } = await testbed.run(['true'], { input: 'x'.repeat(1_000_000) });
+      assert.equal(status, 0);
+    });
+
+    it('lets any user open /dev/stdout and /dev/stderr', async () => {
+      const { stdout, stderr } = await testbed.run('echo out >/dev/stdout; echo err >/dev/stderr', {
+        user: 'nobody',
+      });
+      assert.deepEqual([stdout, stderr], ['out\n', 'err\n']);
+    });
+
+    it('rejects a status only when asked to, with the words of the command', async () => {
+      assert.equal((await testbed.run('exit 9')).status, 9);
+      await assert.rejects(testbed.run('echo; echo why >&2; exit 9', { check: true }), (error) => {
+        assert.ok(error instanceof CommandFailedError && error instanceof VirtError);
+        assert.match(error.message, /ended with status 9: why$/);
+        assert.deepEqual([error.status, error.stdout, error.stderr], [9, '\n', 'why\n']);
+        return true;
+      });
+    });
+
+    it('ends what takes too long, is aborted or writes too much, and goes on', async () => {
+      const running = async () => (await testbed.leaks()).filter(({ kind }) => kind === 'process');
+      await assert.rejects(testbed.run('sleep 1000', { timeout: 0.1 }), CommandTimeoutError);
+      await assert.rejects(
+        testbed.run('sleep 1000', { signal: AbortSignal.timeout(100) }),
+        CommandTimeoutError,
+      );
+      await assert.rejects(testbed.run(['yes'], { maxOutput: 1000 }), (error) => {
+        assert.ok(error instanceof OutputLimitError);
+        assert.match(error.remedy ?? '', /^raise maxOutput/);
+        return true;
+      });
+      assert.deepEqual(await running(), []);
+      assert.equal((await testbed.run(['true'])).status, 0);
+    });
+
+    it('refuses two inputs, and a signal that is aborted already', async () => {
+      await assert.rejects(testbed.run(['cat'], { input: '', stdin: 'inherit' }), UsageError);
+      await assert.rejects(testbed.run(['cat'], { signal: AbortSignal.abort() }), { name: 'AbortError' });
+    });
+
+    it('runs many at once', async () => {
+      const numbers = Array.from({ length: 20 }, (_, number) => number);
+      const results = await Promise.all(numbers.map((number) => testbed.run(`echo ${number}`)));
+      assert.deepEqual(
+        results.map(({ stdout }) => Number(stdout)),
+        numbers,
+      );
+    });
+  });
+
+  it('starts a command to talk with', async () => {
+    const bc = await testbed.start('while read a b; do echo $((a + b)); done; exit 4');
+    bc.stdin.write('2 3\n');
+    const [first] = await bc.stdout.take(1).toArray();
+    assert.equal(String(first), '5\n');
+    bc.stdin.end();
+    assert.deepEqual(await bc.ended, { status: 4 });
+  });
+
+  it('kills a command that was started, with what it started', async () => {
+    const command = await testbed.start('sleep 1000 & sleep 1000');
+    command.kill();
+    assert.equal((await command.ended).status, 137);
+    assert.deepEqual(
+      (await testbed.leaks()).filter(({ kind }) => kind === 'process'),
+      [],
+    );
+  });
+
+  it('copies files and folders both ways', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    try {
+      mkdirSync(join(folder, 'in/below'), { recursive: true });
+      writeFileSync(join(folder, 'in/below/file'), 'text');
+      await testbed.copyIn(join(folder, 'in'), '/root/tree');
+      await testbed.copyIn(join(folder, 'in/below/file'), '/root/single');
+      assert.equal((await testbed.run('cat /root/tree/below/file /root/single')).stdout, 'texttext');
+      await testbed.copyOut('/root/tree/', join(folder, 'out'));
+      await testbed.copyOut('/root/single', join(folder, 'single'));
+      assert.equal(readFileSync(join(folder, 'out/below/file'), 'utf8'), 'text');
+      assert.equal(readFileSync(join(folder, 'single'), 'utf8'), 'text');
+      await assert.rejects(testbed.copyIn(join(folder, 'absent'), '/root/x'), CopyError);
+      // By name: what is loaded late is another instance under tsx.
+      await assert.rejects(testbed.copyOut('/absent', join(folder, 'x')), { name: 'CopyError' });
+      await assert.rejects(testbed.copyIn(folder, 'relative'), UsageError);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('reverts, and names what was left until then', async () => {
+    const fresh = await Testbed.open({ rootfs: testTarball() });
+    assert.deepEqual(await fresh.leaks(), []);
+    await fresh.run('echo >/tmp/file; sleep 1000 >/dev/null 2>&1 </dev/null &', { check: true });
+    const kinds = (await fresh.leaks()).map((leak) => leak.kind).sort();
+    assert.deepEqual(kinds, ['file', 'process']);
+    await fresh.revert();
+    assert.deepEqual(await fresh.leaks(), []);
+    await fresh.close();
+  });
+
+  it('closes with `await using`, and twice', async () => {
+    let pid: number;
+    {
+      await using inner = await Testbed.open({ rootfs: testTarball() });
+      pid = inner.pid;
+      assert.ok(processState(pid));
+      await inner.close();
+    }
+    assert.equal(processState(pid), undefined);
+  });
+
+  it('says that a closed testbed is closed', async () => {
+    const closed = await Testbed.open({ rootfs: testTarball() });
+    await closed.close();
+    await assert.rejects(closed.run(['true']), TestbedError);
+    await assert.rejects(closed.revert(), TestbedError);
+  });
+
+  it('shares what is the same, and nothing of what is not', async () => {
+    const one = await Testbed.open({
+      rootfs: testTarball(),
+      hostname: 'one',
+      bind: [{ outside: '/usr', inside: '/u' }],
+    });
+    const two = await Testbed.open({ rootfs: testTarball(), hostname: 'two' });
+    assert.equal((await one.run('hostname; ls /u | grep -c bin')).stdout, 'one\n2\n');
+    assert.equal((await two.run('hostname; test -e /u')).stdout, 'two\n');
+    await Promise.all([one.close(), two.close()]);
+  });
+
+  it('refuses wrong options before anything is made, and names the remedy', async () => {
+    for (const [options, sentence] of [
+      [{ rootfs: '/absent' }, /rootfs \/absent cannot be used: .*; name a tarball or a folder/],
+      [{ scratch: 'tmpfs:much' as const }, /scratch is tmpfs:much/],
+      [{ copyTimeout: 0 }, /copyTimeout is 0/],
+      [{ bind: [{ outside: '/usr', inside: 'usr' }] }, /inside is usr/],
+    ] as const) {
+      await assert.rejects(Testbed.open(options), (error) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, sentence);
+        assert.ok(error.remedy);
+        return true;
+      });
+    }
+  });
+
+  it('tells a failed open from a failed command, and tries again', async () => {
+    const empty = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    try {
+      await assert.rejects(Testbed.open({ rootfs: empty }), VirtError);
+      await assert.rejects(Testbed.open({ rootfs: empty }), VirtError);
+    } finally {
+      rmSync(empty, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,94 @@
+/**
+ * What a user of the library may write, and must not: compiled against the declarations of the package by
+ * test/unit/types.test.ts, never run.
+ */
+import { PassThrough } from 'node:stream';
+import {
+  CommandFailedError,
+  closeAll,
+  type RunResult,
+  suiteTestbed,
+  Testbed,
+  testbedHooks,
+  UsageError,
+  VirtError,
+  withTestbed,
+} from 'virt-ts-unshare';
+
+/** Compiles only when both types are the same. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function holds<_ extends true>(): void {}
+
+export async function outputs(testbed: Testbed): Promise<void> {
+  const plain = await testbed.run(['true']);
+  holds<Same<typeof plain.stdout, string>>();
+  holds<Same<typeof plain.stderr, string>>();
+  holds<Same<typeof plain.status, number>>();
+  const line = await testbed.run('echo "$A"', { env: { A: 'b' }, timeout: 3, check: true });
+  holds<Same<typeof line.stdout, string>>();
+  const bytes = await testbed.run(['cat'], { input: new Uint8Array(3), stdout: 'bytes' });
+  holds<Same<typeof bytes.stdout, Buffer>>();
+  holds<Same<typeof bytes.stderr, string>>();
+  const elsewhere = await testbed.run(['cat'], { stdout: new PassThrough(), stderr: 'inherit' });
+  holds<Same<typeof elsewhere.stdout, undefined>>();
+  holds<Same<typeof elsewhere.stderr, undefined>>();
+  const chosen: 'text' | 'bytes' = Math.random() < 2 ? 'text' : 'bytes';
+  const either = await testbed.run(['cat'], { stdout: chosen });
+  either.stdout satisfies string | Buffer;
+  const result: RunResult = plain;
+  result.status.toFixed();
+}
+
+export async function streams(testbed: Testbed): Promise<number> {
+  const running = await testbed.start('cat', { user: 'nobody', signal: AbortSignal.timeout(100) });
+  running.stdin.end('text');
+  for await (const chunk of running.stdout) String(chunk);
+  running.kill();
+  const { status } = await running.ended;
+  return status;
+}
+
+export async function opening(): Promise<void> {
+  await using testbed = await Testbed.open({
+    release: 'trixie',
+    scratch: 'tmpfs:2g',
+    network: 'none',
+    bind: [{ outside: '.', inside: '/src' }],
+  });
+  await testbed.copyIn('file', '/file');
+  await testbed.copyOut('/file', 'file');
+  await testbed.revert();
+  // @ts-expect-error a testbed is opened, not constructed
+  new Testbed();
+  // @ts-expect-error no such network
+  await Testbed.open({ network: 'bridge' });
+  // @ts-expect-error no such option
+  await Testbed.open({ tarball: 'x' });
+  // @ts-expect-error neither memory nor an absolute path
+  await Testbed.open({ scratch: 'disk' });
+  // @ts-expect-error there has to be a program
+  await testbed.run([]);
+  // @ts-expect-error no such place
+  await testbed.run(['true'], { stdout: 'file' });
+  // @ts-expect-error a name has no value of its own
+  await testbed.run(['true'], { env: { A: 1 } });
+  await closeAll();
+}
+
+export function errors(error: unknown): string | undefined {
+  if (error instanceof CommandFailedError) {
+    holds<Same<typeof error.status, number>>();
+    holds<Same<typeof error.stderr, string | undefined>>();
+  }
+  if (error instanceof UsageError) error satisfies VirtError;
+  return error instanceof VirtError ? error.remedy : undefined;
+}
+
+declare function before(hook: () => Promise<void>): void;
+const testbed = suiteTestbed({ before, after: before, beforeEach: before }, { hostname: 'one' });
+holds<Same<ReturnType<typeof testbed>, Testbed>>();
+export const test: () => Promise<void> = withTestbed({ mode: 'copy' }, async (open) => {
+  holds<Same<typeof open, Testbed>>();
+});
+export const other: () => Promise<void> = withTestbed((open) => open.pid);
+export const mochaHooks = testbedHooks();
