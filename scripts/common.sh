@@ -19,3 +19,33 @@ test_copy() {
     printf '%s/checkouts/%s\n' "$(getent passwd "$test_user" | cut -d : -f 6)" \
         "$(printf '%s' "$project" | cksum | cut -d ' ' -f 1)"
 }
+
+# Codename of the host's own Debian release.
+debian_release() {
+    (
+        # shellcheck source=/dev/null
+        . /etc/os-release
+        printf '%s\n' "${VERSION_CODENAME-sid}"
+    )
+}
+
+# debian_sources WORK: one `deb` line for each Debian source of the host's apt; entries of third parties are left out by
+# their origin. WORK is a folder for package lists, should the host have none yet; fetching them there needs no root.
+debian_sources() (
+    work=$1
+    release=$(debian_release)
+    # shellcheck disable=SC2016
+    list() {
+        apt-get "$@" indextargets \
+            --format '$(ORIGIN)|$(CODENAME)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+            sed -n -E "s/^Debian\|$release(-[a-z]+)*\|//p" | grep -v -e '-backports' | sort -u
+    }
+    sources=$(list)
+    if [ -z "$sources" ]; then
+        mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
+        set -- -o Dir::State::lists="$work/state/lists" -o Dir::Cache="$work/cache" -o APT::Sandbox::User=
+        apt-get "$@" update --quiet=2 >&2 || true
+        sources=$(list "$@")
+    fi
+    [ -z "$sources" ] || printf '%s\n' "$sources"
+)
