@@ -59,56 +59,54 @@ export class EntryChecker {
    * @throws CopyError with the entry's name when it is refused
    */
   check(entry: TarEntry): TarEntry {
-    const refuse = (why: string): never => {
-      throw new CopyError(`${shown(entry.path)} from the testbed is refused: ${why}`);
-    };
-    const path = cleanPath(entry.path, refuse);
-    this.#checkPlace(path, entry, refuse);
+    const path = cleanPath(entry.path, (why) => refuse(entry, why));
+    this.#checkPlace(path, entry);
     switch (entry.kind) {
       case 'file':
-        if ((entry.mode & SETUID_SETGID) !== 0) refuse('it has a setuid or setgid bit');
+        if ((entry.mode & SETUID_SETGID) !== 0) refuse(entry, 'it has a setuid or setgid bit');
         break;
       case 'directory':
         // Setgid of a directory gives no right to anybody: what is made in it belongs to the group of its owner, the caller.
         break;
       case 'symbolic link':
         if (entry.link === '' || entry.link.length > 4095)
-          refuse('it is a symbolic link without a usable target');
+          refuse(entry, 'it is a symbolic link without a usable target');
         break;
       case 'hard link':
-        this.#checkHardLink(entry, refuse);
+        this.#checkHardLink(entry);
         break;
       default:
-        refuse(`it is ${entry.kind === 'unknown' ? 'of an unknown kind' : `a ${entry.kind}`}`);
+        refuse(entry, `it is ${entry.kind === 'unknown' ? 'of an unknown kind' : `a ${entry.kind}`}`);
     }
-    if (entry.kind !== 'file' && entry.size > 0) refuse('it claims to have content and is not a file');
+    if (entry.kind !== 'file' && entry.size > 0) refuse(entry, 'it claims to have content and is not a file');
     this.#count(entry);
     this.#kinds.set(path, entry.kind);
-    const attributes = this.#attributes(entry, refuse);
-    const link = entry.kind === 'hard link' ? cleanPath(entry.link, refuse) : entry.link;
+    const attributes = this.#attributes(entry);
+    const link = entry.kind === 'hard link' ? cleanPath(entry.link, (why) => refuse(entry, why)) : entry.link;
     return { ...entry, path, link, attributes };
   }
 
-  #checkPlace(path: ByteString, entry: TarEntry, refuse: (why: string) => never): void {
-    if (this.#kinds.has(path)) refuse('it comes twice');
+  #checkPlace(path: ByteString, entry: TarEntry): void {
+    if (this.#kinds.has(path)) refuse(entry, 'it comes twice');
     if (path === '.') {
-      if (entry.kind !== 'directory') refuse('it stands for the top directory and is none');
+      if (entry.kind !== 'directory') refuse(entry, 'it stands for the top directory and is none');
       return;
     }
     const slash = path.lastIndexOf('/');
     const parent = slash === -1 ? '.' : path.slice(0, slash);
     const kind = this.#kinds.get(parent);
-    if (kind === undefined) refuse('its directory did not come before it');
-    if (kind !== 'directory') refuse(`it would be written through a ${kind}`);
+    if (kind === undefined) refuse(entry, 'its directory did not come before it');
+    if (kind !== 'directory') refuse(entry, `it would be written through a ${kind}`);
   }
 
-  #checkHardLink(entry: TarEntry, refuse: (why: string) => never): void {
+  #checkHardLink(entry: TarEntry): void {
     const target = cleanPath(entry.link, () =>
-      refuse(`it is a hard link to ${shown(entry.link)}, outside of the copy`),
+      refuse(entry, `it is a hard link to ${shown(entry.link)}, outside of the copy`),
     );
     const kind = this.#kinds.get(target);
-    if (kind === undefined) refuse(`it is a hard link to ${shown(target)}, which did not come before it`);
-    if (kind === 'directory') refuse(`it is a hard link to the directory ${shown(target)}`);
+    if (kind === undefined)
+      refuse(entry, `it is a hard link to ${shown(target)}, which did not come before it`);
+    if (kind === 'directory') refuse(entry, `it is a hard link to the directory ${shown(target)}`);
   }
 
   #count(entry: TarEntry): void {
@@ -122,17 +120,20 @@ export class EntryChecker {
   }
 
   /** Of the attributes only those of the name space `user` mean the same on both sides. */
-  #attributes(entry: TarEntry, refuse: (why: string) => never): TarEntry['attributes'] {
+  #attributes(entry: TarEntry): TarEntry['attributes'] {
     if (entry.attributes.size === 0) return entry.attributes;
     const kept = new Map<ByteString, ByteString>();
     for (const [key, value] of entry.attributes) {
       if (key.startsWith('SCHILY.xattr.user.')) kept.set(key, value);
-      else if (key.startsWith('SCHILY.xattr.security.capability')) refuse('it has file capabilities');
+      else if (key.startsWith('SCHILY.xattr.security.capability')) refuse(entry, 'it has file capabilities');
       else if (/^SCHILY\.(acl\.|xattr\.system\.posix_acl_)/.test(key)) this.#warnOfAccessList(entry);
       else if (
         !/^(SCHILY\.xattr\.security\.(selinux|ima|evm|SMACK64\w*|apparmor)|RHT\.security\.selinux)$/.test(key)
       ) {
-        refuse(`its extended attribute ${shown(key.replace(/^\w+\.xattr\./, ''))} has no meaning here`);
+        refuse(
+          entry,
+          `its extended attribute ${shown(key.replace(/^\w+\.xattr\./, ''))} has no meaning here`,
+        );
       }
     }
     return kept;
@@ -148,13 +149,20 @@ export class EntryChecker {
   }
 }
 
+function refuse(entry: TarEntry, why: string): never {
+  throw new CopyError(`${shown(entry.path)} from the testbed is refused: ${why}`);
+}
+
 /** Without `.` and empty names; `.` for the top. */
-function cleanPath(path: ByteString, refuse: (why: string) => never): ByteString {
-  if (path.startsWith('/')) refuse('its name is absolute');
+function cleanPath(path: ByteString, fail: (why: string) => never): ByteString {
+  if (path.startsWith('/')) fail('its name is absolute');
+  // What honest tars write: a ./ in front, and then plain names only.
+  const plain = path.startsWith('./') ? path.slice(2) : path;
+  if (plain.length <= LONGEST_NAME && !/(^|\/)\.{0,2}(\/|$)/.test(plain)) return plain;
   const names = path.split('/').filter((name) => name !== '' && name !== '.');
-  if (names.includes('..')) refuse('its name leads upwards (..)');
-  if (names.some((name) => name.length > LONGEST_NAME)) refuse(`a name has more than ${LONGEST_NAME} bytes`);
+  if (names.includes('..')) fail('its name leads upwards (..)');
+  if (names.some((name) => name.length > LONGEST_NAME)) fail(`a name has more than ${LONGEST_NAME} bytes`);
   const clean = names.join('/');
-  if (clean.length > LONGEST_PATH) refuse(`its path has more than ${LONGEST_PATH} bytes`);
+  if (clean.length > LONGEST_PATH) fail(`its path has more than ${LONGEST_PATH} bytes`);
   return clean === '' ? '.' : clean;
 }

@@ -29,14 +29,11 @@ export function isZeroBlock(block: Buffer): boolean {
 }
 
 export function parseHeader(block: Buffer, fail: Fail): Header {
-  // The checksum counts its own field as eight spaces.
-  let sum = 8 * 0x20;
-  for (let i = 0; i < 148; i += 1) sum += block[i] ?? 0;
-  for (let i = 156; i < BLOCK; i += 1) sum += block[i] ?? 0;
+  const sum = checksum(block);
   if (parseNumber(block, 148, 8, fail) !== sum) fail('has a broken header');
   const name = text(block, 0, 100);
   // "ustar" and a zero byte: POSIX, whose names may have a prefix. GNU ("ustar" and a blank) has other fields there.
-  const prefix = block.toString('latin1', 257, 263) === 'ustar\0' ? text(block, 345, 155) : '';
+  const prefix = isPosix(block) ? text(block, 345, 155) : '';
   const size = parseNumber(block, 124, 12, fail);
   if (size < 0) fail(`has an entry of ${size} bytes`);
   return {
@@ -49,7 +46,33 @@ export function parseHeader(block: Buffer, fail: Fail): Header {
   };
 }
 
+// Aligned, so that the checksum is added up four bytes at a time: the hottest loop of a copy of many files.
+const aligned = new Uint8Array(BLOCK);
+const words = new Uint32Array(aligned.buffer);
+
+/** The sum of all bytes, its own field (148 to 155) counted as eight spaces. */
+function checksum(block: Buffer): number {
+  aligned.set(block);
+  aligned.fill(0x20, 148, 156);
+  let pairs = 0;
+  // Two sums of bytes side by side, 16 bits each: 128 words of 2 bytes give at most 65,280.
+  let others = 0;
+  for (let i = 0; i < BLOCK / 4; i += 1) {
+    const word = words[i] ?? 0;
+    pairs += word & 0xff00ff;
+    others += (word >>> 8) & 0xff00ff;
+  }
+  return (pairs & 0xffff) + (pairs >>> 16) + (others & 0xffff) + (others >>> 16);
+}
+
+const USTAR = Buffer.from('ustar\0');
+
+function isPosix(block: Buffer): boolean {
+  return block[345] !== 0 && block.compare(USTAR, 0, USTAR.length, 257, 257 + USTAR.length) === 0;
+}
+
 function text(block: Buffer, start: number, length: number): ByteString {
+  if (block[start] === 0) return '';
   const end = block.indexOf(0, start);
   return block.toString('latin1', start, end === -1 || end > start + length ? start + length : end);
 }

@@ -135,40 +135,74 @@ export class TarWriter implements TarSink {
 
   #header(type: string, entry: Pick<TarEntry, 'path' | 'link' | 'mode' | 'mtime'>, size: number): void {
     const block = this.#room(BLOCK);
-    block.fill(0);
-    block.write(entry.path.slice(0, NAME_FIELD), 0, 'latin1');
-    octal(block, entry.mode, 100, 8);
-    octal(block, 0, 108, 8);
-    octal(block, 0, 116, 8);
-    writeNumber(block, size, 124, 12);
-    writeNumber(block, Math.floor(Number(entry.mtime)), 136, 12);
-    block.write(type, 156, 'latin1');
-    block.write(entry.link.slice(0, NAME_FIELD), 157, 'latin1');
-    block.write(this.#dialect === 'pax' ? 'ustar\x0000' : 'ustar  \0', 257, 'latin1');
-    let sum = 8 * 0x20;
-    for (let i = 0; i < BLOCK; i += 1) sum += block[i] ?? 0;
-    octal(block, sum, 148, 7);
-    block[155] = 0x20;
+    const { start, sum } = STARTS[this.#dialect];
+    block.set(start);
+    // The checksum grows with each field: to add up all 512 bytes of every header costs more than all else here.
+    const total =
+      sum +
+      text(block, entry.path, 0) +
+      octal(block, entry.mode, 100, 8) +
+      number(block, size, 124) +
+      number(block, Math.floor(Number(entry.mtime)), 136) +
+      text(block, type, 156) +
+      text(block, entry.link, 157);
+    octal(block, total, 148, 7);
   }
 }
 
-/** Octal digits and a zero byte. */
-function octal(block: Buffer, value: number, start: number, length: number): void {
-  block.write(value.toString(8).padStart(length - 1, '0'), start, 'latin1');
+/** What all headers of a dialect have in common, and its checksum: owner root, the magic, blanks for the checksum. */
+function startOf(magic: string): { start: Buffer; sum: number } {
+  const start = Buffer.alloc(BLOCK);
+  start.write('0000000\x000000000\0', 108, 'latin1');
+  start.write(' '.repeat(8), 148, 'latin1');
+  start.write(magic, 257, 'latin1');
+  return { start, sum: start.reduce((total, byte) => total + byte, 0) };
 }
+
+const STARTS: Readonly<Record<Dialect, { start: Buffer; sum: number }>> = {
+  pax: startOf('ustar\x0000'),
+  gnu: startOf('ustar  \0'),
+};
+
+// Each of these writes a field and gives the sum of its bytes.
+
+/** As much of a name as fits. */
+function text(block: Buffer, value: ByteString, start: number): number {
+  const length = Math.min(value.length, NAME_FIELD);
+  let sum = 0;
+  for (let i = 0; i < length; i += 1) {
+    const byte = value.charCodeAt(i);
+    block[start + i] = byte;
+    sum += byte;
+  }
+  return sum;
+}
+
+/** Octal digits; the zero byte behind them is there. */
+function octal(block: Buffer, value: number, start: number, length: number): number {
+  let rest = value;
+  let sum = 0;
+  for (let i = start + length - 2; i >= start; i -= 1) {
+    const digit = 0x30 + (rest % 8);
+    block[i] = digit;
+    sum += digit;
+    rest = Math.floor(rest / 8);
+  }
+  return sum;
+}
+
+const NUMBER_FIELD = 12;
 
 /** Octal if it fits, else base 256 as GNU and busybox read it. */
-function writeNumber(block: Buffer, value: number, start: number, length: number): void {
-  if (value >= 0 && value < 8 ** (length - 1)) {
-    octal(block, value, start, length);
-    return;
-  }
-  let rest = BigInt.asUintN(8 * length - 1, BigInt(value));
-  for (let i = start + length - 1; i >= start; i -= 1) {
+function number(block: Buffer, value: number, start: number): number {
+  if (value >= 0 && value < 8 ** (NUMBER_FIELD - 1)) return octal(block, value, start, NUMBER_FIELD);
+  let rest = BigInt.asUintN(8 * NUMBER_FIELD - 1, BigInt(value));
+  for (let i = start + NUMBER_FIELD - 1; i >= start; i -= 1) {
     block[i] = Number(rest & 0xffn);
     rest >>= 8n;
   }
   block[start] = (block[start] ?? 0) | 0x80;
+  return block.subarray(start, start + NUMBER_FIELD).reduce((sum, byte) => sum + byte, 0);
 }
 
 function paxRecord(key: ByteString, value: ByteString): string {

@@ -78,21 +78,23 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
   const { stdout } = packing.process.child;
   const { stdin } = unpacking.process.child;
   if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');
-  const writer = new TarWriter(dialect, (bytes) => void stdin.write(bytes));
+  // GNU tar gets what GNU tar wrote, which is only read along here; others get it in their dialect.
+  const writer = dialect === 'pax' ? undefined : new TarWriter(dialect, (bytes) => void stdin.write(bytes));
   const directories: TarEntry[] = [];
   const reader = new TarReader({
     entry(entry) {
       progress.files += 1;
-      if (dialect === 'gnu' && entry.kind === 'directory') directories.push(entry);
-      writer.entry(entry);
+      if (writer !== undefined && entry.kind === 'directory') directories.push(entry);
+      writer?.entry(entry);
     },
     data(bytes) {
       progress.bytes += bytes.length;
-      writer.data(bytes);
+      writer?.data(bytes);
     },
   });
   await drain(stdout, (chunk) => {
     reader.push(chunk);
+    if (writer === undefined) stdin.write(chunk);
     return roomIn(stdin);
   });
   const words = await mustEnd(packing, 'packing on the host');
@@ -100,8 +102,8 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
   reader.finish();
   // Smaller tars set the time of a directory as soon as they have made it, before there is something in it: once again
   // then, the deepest first.
-  for (const directory of directories.reverse()) writer.entry(directory);
-  writer.end();
+  for (const directory of directories.reverse()) writer?.entry(directory);
+  writer?.end();
   stdin.end();
 }
 
