@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { membersOf, namespaceOf } from '../../src/namespaces/processes.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
+import { Namespaces } from '../support/lab.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
@@ -53,7 +53,9 @@ describe('networks', function () {
     providers.push(provider);
     return provider.open();
   }
+  const left = new Namespaces();
   afterEach(async () => {
+    left.release();
     for (const provider of providers.splice(0)) await provider.dispose();
   });
 
@@ -127,10 +129,10 @@ describe('networks', function () {
 
     it('leaves no process when close resolves', async () => {
       const testbed = await open({ network: 'private' });
-      const namespace = namespaceOf(testbed.pid, 'net') ?? assert.fail('no network namespace');
-      assert.ok(membersOf('net', namespace).length > 1, 'pasta is not there');
+      left.add(testbed.pid);
+      assert.ok((await left.interfaces()).length === 1, 'pasta is not there');
       await testbed.close();
-      assert.deepEqual(membersOf('net', namespace), []);
+      assert.deepEqual([left.members(['net']), await left.interfaces()], [[], []]);
     });
 
     it('leaves no process when the server is killed', async () => {
@@ -140,11 +142,12 @@ describe('networks', function () {
         { stdio: ['ignore', 'pipe', 'inherit'] },
       );
       const [line] = await once(createInterface(server.stdout), 'line');
-      const namespace = namespaceOf(Number(line), 'net') ?? assert.fail(`no network namespace of ${line}`);
-      assert.ok(membersOf('net', namespace).length > 1, 'pasta is not there');
+      left.add(Number(line));
+      assert.ok((await left.interfaces()).length === 1, 'pasta is not there');
       server.kill('SIGKILL');
       await once(server, 'exit');
-      assert.ok(await waitUntil(() => membersOf('net', namespace).length === 0, 2000));
+      assert.ok(await waitUntil(() => left.members().length === 0, 2000), left.members().join('\n'));
+      assert.deepEqual(await left.interfaces(), []);
     });
   });
 });

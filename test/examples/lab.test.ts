@@ -1,0 +1,70 @@
+/** Examples of laboratories with real servers, as a person would write them. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { TestLab } from '../support/lab.ts';
+
+const example = (name: string) =>
+  readFileSync(fileURLToPath(new URL(`lab/${name}.yaml`, import.meta.url)), 'utf8');
+
+describe('laboratories, by example', function () {
+  this.timeout(120_000);
+  const labs: TestLab[] = [];
+  function lab(text: string): TestLab {
+    const made = new TestLab(text);
+    labs.push(made);
+    return made;
+  }
+  afterEach(async () => {
+    for (const made of labs.splice(0)) await made.remove();
+  });
+
+  it('a client fetches a page by a name that only the name server knows; another laboratory has the same addresses', async () => {
+    const one = lab(example('web'));
+    const two = lab(example('web').replaceAll('the page', 'another page'));
+    await Promise.all([one.up(), two.up()]);
+    const fetch = 'timeout 10 busybox wget -qO- http://www.lab.test/';
+    assert.equal((await one.on('client', fetch)).stdout, 'the page\n');
+    assert.equal((await two.on('client', fetch)).stdout, 'another page\n');
+    const ask = 'dig +short @10.1.0.2 www.lab.test A www.lab.test AAAA';
+    assert.equal((await one.on('client', ask)).stdout, '10.1.0.3\nfd00:1::3\n');
+    assert.equal((await one.on('client', 'cut -d " " -f 2 /etc/hosts | grep -c www')).stdout, '0\n');
+    // Neither sees the other: what listens at the same address is each laboratory's own.
+    await one.must('down');
+    assert.deepEqual(one.namespaces.members(), []);
+    assert.equal((await two.on('client', fetch)).stdout, 'another page\n');
+  });
+
+  it('a Redis replica goes on answering when its link is cut, and catches up when it is healed', async () => {
+    const redis = lab(example('redis'));
+    await redis.up();
+    const on = async (host: string, ...words: string[]) =>
+      (await redis.must('exec', host, 'timeout', '20', 'redis-cli', ...words)).trim();
+    // WAIT counts the replicas that have the last write of its own connection.
+    const set = async (value: string, patience: number) => {
+      const text = `printf 'SET ${value} kept\\nWAIT 1 ${patience}\\n' | redis-cli`;
+      return (await redis.must('exec', 'primary', 'timeout', '20', 'sh', '-c', text)).trim();
+    };
+    const linked = (state: 'up' | 'down') =>
+      redis.must(
+        'exec',
+        'replica',
+        ...['timeout', '60', 'sh', '-c'],
+        `until redis-cli INFO replication | grep -q master_link_status:${state}; do sleep 0.05; done`,
+      );
+    await linked('up');
+    assert.equal(await set('before', 10_000), 'OK\n1');
+    assert.equal(await on('replica', 'GET', 'before'), 'kept');
+
+    await redis.must('cut', 'replica');
+    assert.equal(await set('during', 100), 'OK\n0');
+    assert.equal(await on('replica', 'GET', 'during'), '');
+    assert.equal(await on('replica', 'GET', 'before'), 'kept');
+    await linked('down');
+
+    await redis.must('heal');
+    await linked('up');
+    assert.equal(await set('after', 10_000), 'OK\n1');
+    for (const key of ['during', 'after']) assert.equal(await on('replica', 'GET', key), 'kept');
+  });
+});
