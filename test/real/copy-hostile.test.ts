@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { script, testProvider } from '../support/testbed.ts';
@@ -110,4 +111,14 @@ chmod 755 "$tar"`;
       assert.deepEqual(readdirSync(folder).sort(), ['canary', 'to']);
     });
   }
+
+  it('leaves no file open by all that', async () => {
+    const openFiles = (): number => readdirSync('/proc/self/fd').length;
+    const from = (i: number): Buffer => Buffer.from(`${testbed.scratchDirectory}/${i}/`);
+    const before = openFiles();
+    for (let i = 0; i < 20; i += 1)
+      await assert.rejects(testbed.copyOut(from(i), Buffer.from(`${folder}/new/`)));
+    // Pipes are closed a moment after their processes have ended.
+    while (openFiles() > before) await delay(20);
+  });
 });
