@@ -1,7 +1,10 @@
 /** From the library's options to those of a provider. Pure but for resolving relative paths. */
+import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { messageOf, UsageError } from '../errors.ts';
+import type { Network } from '../network/laboratory.ts';
+import type { LinkQuality } from '../network/link.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 
 /** What a testbed is made of. All may be left out. */
@@ -21,8 +24,19 @@ export interface OpenOptions {
   readonly scratch?: 'auto' | 'tmpfs' | `tmpfs:${string}` | `/${string}`;
   /** Default `overlay`. `copy`: a plain tree, for what must rename(2) folders of the root filesystem; opens slowly. */
   readonly mode?: 'overlay' | 'copy';
-  /** Default `host`. `none`: loopback only. `private`: a network of its own with access to the outside. */
-  readonly network?: 'host' | 'none' | 'private';
+  /**
+   * Default `host`. `none`: loopback only. `private`: a network of its own with access to the outside. A Network: a place in
+   * a laboratory, with a real address.
+   */
+  readonly network?: 'host' | 'none' | 'private' | Network;
+  /** In a Network: at most one of each of its subnets. Default: the lowest free one of each. */
+  readonly address?: string | readonly string[];
+  /** In a Network: addresses of name servers. Default: none, or with `outside` those of the host. */
+  readonly dns?: string | readonly string[];
+  /** In a Network: what its link does to packets. Default: nothing. */
+  readonly link?: LinkQuality;
+  /** In a Network: access to the outside too. Default: false, true with `publish`. */
+  readonly outside?: boolean;
   /** Ports that the host can reach in a private network, such as `8080:80` or `127.0.0.1:5353:53/udp`. */
   readonly publish?: readonly string[];
   /** Files and folders of the host that are seen in the testbed; `outside` may be relative, `inside` is absolute. */
@@ -53,14 +67,34 @@ export function testbedOptions(options: OpenOptions): TestbedOptions {
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
     mode: options.mode ?? 'overlay',
-    hostname: options.hostname,
-    network: options.network ?? 'host',
-    publish: options.publish ?? [],
+    ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
   };
+}
+
+function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {
+  const { network = 'host', hostname, publish = [], address, dns, link, outside } = options;
+  if (typeof network === 'string') {
+    if (address !== undefined || dns !== undefined || link !== undefined || outside !== undefined) {
+      throw new UsageError(
+        'address, dns, link and outside are for a testbed in a Network; give it as network',
+      );
+    }
+    return { network, hostname, publish };
+  }
+  const name = hostname ?? `host-${randomBytes(3).toString('hex')}`;
+  const member = network.member({
+    hostname: name,
+    publish,
+    outside: outside ?? publish.length > 0,
+    ...(address === undefined ? {} : { address }),
+    ...(dns === undefined ? {} : { dns: typeof dns === 'string' ? [dns] : dns }),
+    ...(link === undefined ? {} : { quality: link }),
+  });
+  return { network: member, hostname: name, publish: [] };
 }
 
 function rootChoice(path: string): { tarball: string } | { rootfs: string } {

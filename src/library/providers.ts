@@ -3,6 +3,7 @@
  * namespaces and unpacks. Module-level on purpose, as it lives and ends with the process: a provider keeps nothing running,
  * the death of the process ends it, and before the process ends by itself it is disposed of in order.
  */
+import { randomUUID } from 'node:crypto';
 import { createLog, type Log, silentLog } from '../log.ts';
 import { preflight } from '../preflight.ts';
 import { Provider } from '../testbed/provider.ts';
@@ -12,6 +13,8 @@ import { Pipes } from './pipes.ts';
 export interface Shared {
   readonly provider: Provider;
   readonly pipes: Pipes;
+  /** For one testbed only, and to be disposed of with it. */
+  readonly ownPlace: boolean;
   /** Testbeds that are open or being opened. */
   users: number;
 }
@@ -22,11 +25,13 @@ const log: Log = process.env.VIRT_TS_UNSHARE_DEBUG ? createLog({ debug: true }) 
 /** @throws UsageError */
 export function sharedProvider(options: OpenOptions): Shared {
   const full = testbedOptions(options);
-  const key = JSON.stringify(full);
+  // A place in a laboratory is one testbed's own.
+  const ownPlace = typeof full.network === 'object';
+  const key = ownPlace ? `place ${randomUUID()}` : JSON.stringify(full);
   const there = shared.get(key);
   if (there !== undefined) return there;
   preflight(full, process.env);
-  const made = { provider: new Provider(full, log), pipes: new Pipes(log), users: 0 };
+  const made = { provider: new Provider(full, log), pipes: new Pipes(log), ownPlace, users: 0 };
   if (shared.size === 0) process.once('beforeExit', () => void closeAll());
   shared.set(key, made);
   return made;

@@ -147,6 +147,7 @@ export class Testbed {
     if (!this.#closed) this.#shared.users -= 1;
     this.#closed = true;
     await this.#inner.close();
+    if (this.#shared.ownPlace) await forget(this.#shared);
   }
 
   /** `await using testbed = await Testbed.open()` closes it at the end of the block. */

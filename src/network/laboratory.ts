@@ -523,8 +523,12 @@ export class Network {
     return this.laboratory.heal(this.name);
   }
 
-  /** Ends the network's laboratory when this process made it. */
+  /** Ends the network's laboratory when this process made it; its hosts have to be closed before. */
   close(): Promise<void> {
     return this.laboratory.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }

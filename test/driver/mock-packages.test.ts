@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { autopkgtest, type DriverRun, removeScratch } from '../support/autopkgtest.ts';
 import { asExpected, mockPackagesDir, readManifest } from '../support/mock-packages.ts';
+import { testTarball } from '../support/rootfs.ts';
 
 function numbers(count: number, prefix = ''): string {
   return Array.from({ length: count }, (_, index) => `${prefix}${index + 1}\n`).join('');
@@ -70,7 +71,10 @@ describe('autopkgtest on the mock packages', function () {
 
   for (const entry of readManifest()) {
     it(`${entry.package}: ${entry.about}`, async () => {
-      const run = await autopkgtest({ args: [...entry.options, `${mockPackagesDir}/${entry.package}`] });
+      const run = await autopkgtest({
+        args: [...entry.options, `${mockPackagesDir}/${entry.package}`],
+        serverArgs: ['--tarball', testTarball('build'), ...(entry.serverOptions ?? [])],
+      });
       assert.deepEqual(
         { status: run.status, tests: asExpected(entry.tests, run.summary) },
         { status: entry.status, tests: entry.tests },

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Network, Testbed } from '../../src/index.ts';
 import { TestLab } from '../support/lab.ts';
+import { testTarball } from '../support/rootfs.ts';
 
 const example = (name: string) =>
   readFileSync(fileURLToPath(new URL(`lab/${name}.yaml`, import.meta.url)), 'utf8');
@@ -66,5 +68,24 @@ describe('laboratories, by example', function () {
     await linked('up');
     assert.equal(await set('after', 10_000), 'OK\n1');
     for (const key of ['during', 'after']) assert.equal(await on('replica', 'GET', key), 'kept');
+  });
+});
+
+describe('laboratories, from a program', function () {
+  this.timeout(120_000);
+
+  it('two testbeds in a network talk by name, until their link is cut', async () => {
+    const rootfs = testTarball('lab');
+    await using network = await Network.create({ subnet: '10.4.0.0/24' });
+    await using server = await Testbed.open({ rootfs, network, address: '10.4.0.10', hostname: 'server' });
+    await using client = await Testbed.open({ rootfs, network, hostname: 'client', dns: '10.4.0.10' });
+    await server.run('mkdir /srv/www && echo page >/srv/www/index.html && busybox httpd -h /srv/www', {
+      check: true,
+    });
+    const fetch = () => client.run('timeout 2 busybox wget -qO- http://server/');
+    assert.equal((await fetch()).stdout, 'page\n');
+    assert.equal((await client.run('cat /etc/resolv.conf')).stdout, 'nameserver 10.4.0.10\n');
+    await network.link('server').down();
+    assert.notEqual((await fetch()).status, 0);
   });
 });

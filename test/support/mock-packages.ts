@@ -9,6 +9,8 @@ export interface MockPackage {
   readonly about: string;
   /** Options of autopkgtest. */
   readonly options: readonly string[];
+  /** Further options of the server. Default: none. */
+  readonly serverOptions?: readonly string[];
   /** Exit status of autopkgtest. */
   readonly status: number;
   /** For each test what its line of the summary says; with a `*` at the end, how it starts (drivers word it differently). */
@@ -26,6 +28,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function isMockPackage(value: unknown): value is MockPackage {
   if (!isRecord(value) || !isRecord(value.tests) || !Array.isArray(value.options)) return false;
   return (
+    (value.serverOptions === undefined || Array.isArray(value.serverOptions)) &&
     [value.package, value.about, ...value.options, ...Object.values(value.tests)].every(
       (word) => typeof word === 'string',
     ) &&
