@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Caller, timeProgram, VirtServer } from './client.ts';
 import { endToEnd, makePackage } from './peers/end-to-end.ts';
+import { networks } from './peers/lab.ts';
 import { many } from './peers/many.ts';
 import { OTHERS, whyMissing } from './peers/others.ts';
 import { coldOpen, copies, giveTo, makeCopyMaterial, type ServerPeer, session } from './peers/virt-server.ts';
@@ -19,7 +20,7 @@ const { values } = parseArgs({
   options: {
     tarball: { type: 'string' },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'session,cold,others,copy,many,end-to-end' },
+    only: { type: 'string', default: 'session,cold,others,copy,networks,many,end-to-end' },
     buildd: { type: 'string' },
     user: { type: 'string' },
     json: { type: 'string' },
@@ -118,6 +119,10 @@ try {
     }
   }
   const [ours] = peers;
+  for (let round = 0; parts.has('networks') && ours !== undefined && round < rounds; round++) {
+    say(`networks, round ${round + 1} of ${rounds}`);
+    await networks(ours, tarball, folder, results);
+  }
   if (parts.has('many') && ours !== undefined) {
     say('fifty testbeds at once');
     await many(ours, results);

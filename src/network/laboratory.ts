@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
-import { mustRunHost } from '../host.ts';
+import { quickHost } from '../host.ts';
 import { type Log, silentLog } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { scriptPath } from '../scripts.ts';
@@ -310,7 +310,8 @@ export class Laboratory {
     }
     return {
       end: async () => {
-        this.#members.update(hostname, member);
+        // A laboratory that was closed before its hosts has taken the registry and all links with it.
+        if (theSwitch.alive) this.#members.update(hostname, member);
         await end();
       },
     };
@@ -323,15 +324,19 @@ export class Laboratory {
       this.members().map(async (member) => {
         const { testbed, hostname } = member;
         if (testbed === undefined || member.hosts === hosts || !isAlive(testbed)) return;
-        await mustRunHost(
+        const { status, stderr } = await quickHost(
           [
             ...(['/bin/sh', scriptPath('on-host', 'execute.sh')] as const),
             ...['-p', String(testbed.pid), '-s', testbed.startTime, '-n', '--'],
             ...['/bin/sh', '-c', 'printf %s "$1" >/etc/hosts', 'sh', hostsFile(hosts)],
           ],
           this.#log,
-          `writing /etc/hosts of ${hostname}`,
         );
+        if (status !== 0) {
+          // One that ends meanwhile needs no names; one that refuses them is no reason to keep others from opening.
+          if (isAlive(testbed)) this.#log.warn(`cannot write /etc/hosts of ${hostname}: ${stderr.trim()}`);
+          return;
+        }
         const now = this.#members.read(hostname);
         if (
           isMember(now) &&

@@ -106,6 +106,14 @@ describe('laboratories', function () {
     network.member({ hostname: 'two', address: '10.7.0.2' });
   });
 
+  it('may be closed before their hosts, which can still be closed', async () => {
+    const network = await create('10.7.0.0/24');
+    const testbed = await open(network, 'one');
+    await network.close();
+    assert.equal((await script(testbed, 'ls /sys/class/net')).stdout, 'lo\n');
+    await testbed.close();
+  });
+
   it('say what a kernel without netem cannot do, or delay packets', async () => {
     const network = await create('10.7.0.0/24');
     const testbed = await open(network, 'one');
