@@ -7,6 +7,7 @@ import { messageOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
 import { parseOptions, usage } from './options.ts';
 import { preflight } from './preflight.ts';
+import { leaveSudo, takeStayRoot } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import { EXIT_TESTBED, type Interrupts, VERBS } from './verbs.ts';
 
@@ -70,8 +71,11 @@ async function runVerb(name: string, argv: readonly string[]): Promise<void> {
     return failBeforeStart(new UsageError(`unknown verb ${name} (known: ${known}); see --help`));
   }
   await untilSignal(async (signal, interrupts) => {
+    // Before anything is read or made in the name of the wrong user.
+    const { words, stay } = takeStayRoot(argv);
+    if (!stay) leaveSudo(process.env);
     const run = await verb.load();
-    return run(argv, signal, interrupts);
+    return run(words, signal, interrupts);
   });
 }
 

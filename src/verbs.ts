@@ -38,6 +38,16 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'an interactive shell in a fresh testbed, or isolated on this machine',
     load: async () => (await import('./verbs/shell.ts')).shell,
   },
+  exec: {
+    usage: 'NAME|PID [OPTION]... [-- COMMAND...]',
+    summary: 'run a command or a shell in a testbed of this user that is open',
+    load: async () => (await import('./verbs/exec.ts')).exec,
+  },
+  ps: {
+    usage: '[--json] [--processes]',
+    summary: 'list the testbeds of this user that are open',
+    load: async () => (await import('./verbs/ps.ts')).ps,
+  },
   doctor: {
     usage: '[--json]',
     summary: 'try what testbeds need of this machine, and name the remedy for what it lacks',

@@ -11,6 +11,8 @@ import { type OpenOptions, testbedOptions } from './options.ts';
 import { Pipes } from './pipes.ts';
 
 export interface Shared {
+  /** Rejects with a UsageError when something that can be seen at once is wrong with the options. */
+  readonly checked: Promise<void>;
   readonly provider: Provider;
   readonly pipes: Pipes;
   /** For one testbed only, and to be disposed of with it. */
@@ -30,8 +32,8 @@ export function sharedProvider(options: OpenOptions): Shared {
   const key = ownPlace ? `place ${randomUUID()}` : JSON.stringify(full);
   const there = shared.get(key);
   if (there !== undefined) return there;
-  preflight(full, process.env);
-  const made = { provider: new Provider(full, log), pipes: new Pipes(log), ownPlace, users: 0 };
+  const checked = preflight(full, process.env);
+  const made = { checked, provider: new Provider(full, log), pipes: new Pipes(log), ownPlace, users: 0 };
   if (shared.size === 0) process.once('beforeExit', () => void closeAll());
   shared.set(key, made);
   return made;

@@ -36,6 +36,7 @@ export class Testbed {
     const shared = sharedProvider(options);
     shared.users += 1;
     try {
+      await shared.checked;
       return new Testbed(shared, await InnerTestbed.open(shared.provider));
     } catch (error) {
       shared.users -= 1;

@@ -82,7 +82,7 @@ export function registryFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   return path;
 }
 
-function isOurs(path: string, uid: number): boolean {
+export function isOurs(path: string, uid: number): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.isDirectory() === true && stats.uid === uid && (stats.mode & 0o077) === 0;
 }

@@ -12,6 +12,7 @@ import { Instance } from '../namespaces/instance.ts';
 import type { Connection, Connector } from '../network/connector.ts';
 import { outsideConnector } from '../network/outside.ts';
 import { hostResolver } from '../network/resolver.ts';
+import { register } from '../registry.ts';
 import { type Base, useBase } from '../rootfs/base.ts';
 import { provideRoot } from '../rootfs/build.ts';
 import { openCache } from '../rootfs/cache.ts';
@@ -37,6 +38,8 @@ const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
 const NORMAL_USER = 'user';
 
 interface Prepared {
+  /** Path of the tarball or folder. */
+  readonly root: string;
   readonly holder: Holder;
   readonly base: Base;
   /** Where upper layers on disk go. */
@@ -55,11 +58,20 @@ export class Incarnation {
   /** Resolves when `end` has done what it could. */
   readonly ended: Promise<void>;
   readonly #upper: Upper;
+  readonly #strike: () => void;
   #tellEnded: () => void = () => {};
   #ending: Promise<void> | undefined;
 
-  constructor(instance: Instance, upper: Upper, connection: Connection | undefined, baseline: Baseline) {
+  /** @param strike strikes it out of the registry */
+  constructor(
+    instance: Instance,
+    upper: Upper,
+    connection: Connection | undefined,
+    baseline: Baseline,
+    strike: () => void,
+  ) {
     this.baseline = baseline;
+    this.#strike = strike;
     this.ended = new Promise((resolve) => {
       this.#tellEnded = resolve;
     });
@@ -77,6 +89,7 @@ export class Incarnation {
   async #end(): Promise<void> {
     const steps = [
       async () => this.connection?.end(),
+      async () => this.#strike(),
       () => this.instance.stop(),
       // Even when somebody still has a file of it open: then at least the disk is free again.
       () => this.#upper.remove(),
@@ -151,10 +164,25 @@ export class Provider implements TestbedProvider {
     try {
       const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
-      return new Incarnation(instance, upper, connection, baseline);
+      return new Incarnation(instance, upper, connection, baseline, this.#register(prepared, instance));
     } catch (error) {
       await instance.stop().finally(() => upper.remove());
       throw error;
+    }
+  }
+
+  /** For `ps` and `exec`. That they cannot see it is no reason not to open it. */
+  #register({ root }: Prepared, { pid, startTime }: Instance): () => void {
+    const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
+    const entry = {
+      ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
+      ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
+    };
+    try {
+      return register(entry, process.env);
+    } catch (error) {
+      this.log.debug(`ps and exec will not see the testbed: ${messageOf(error)}`);
+      return () => {};
     }
   }
 
@@ -246,6 +274,7 @@ export class Provider implements TestbedProvider {
         ),
       ];
       return {
+        root: source.path,
         holder,
         base,
         scratchFolder,

@@ -16,7 +16,7 @@ export async function openFor(
   const parsed = parseOptions(words, process.env);
   if (parsed.action !== 'serve') throw new UsageError(`--${parsed.action} stands alone; see --help`);
   const { testbed: options, debug } = parsed;
-  preflight(options, process.env);
+  await preflight(options, process.env);
   const log = createLog({ debug });
   const provider = new Provider(options, log);
   try {

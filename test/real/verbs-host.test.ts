@@ -172,12 +172,15 @@ describe('shell --host', function () {
     await terminal.shows('ready> ');
     terminal.type('stty size; tty\n');
     await terminal.shows('31 97');
+    await terminal.shows('ready> ');
     terminal.type("sh -c 'echo beg''un; sleep 100'\n");
     await terminal.shows('begun');
     terminal.type('\x1a');
     await terminal.shows('Stopped');
+    await terminal.shows('ready> ');
     terminal.type('kill -9 %1; echo $(( 6 * 7 ))\n');
     await terminal.shows('42');
+    await terminal.shows('ready> ');
     terminal.type("sh -c 'echo beg''un; sleep 100'\n");
     await terminal.shows('begun');
     terminal.type('\x03');

@@ -11,9 +11,9 @@ const source = fileURLToPath(new URL('../../src', import.meta.url));
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'log.ts'],
-  ['host.ts', 'progress.ts', 'scripts.ts', 'wait.ts'],
+  ['host.ts', 'progress.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
   ['namespaces'],
-  ['rootfs', 'copy', 'network'],
+  ['rootfs', 'copy', 'network', 'registry.ts'],
   ['testbed', 'isolation'],
   ['protocol', 'lab', 'options.ts'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],

@@ -1,0 +1,95 @@
+/**
+ * The testbeds of this user that are open now, for `ps` and `exec`: one small file each, in a folder that is private to the
+ * user. A file whose testbed has died is void; it is removed by the next who looks.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  isAlive,
+  isOurs,
+  isProcessName,
+  isRecord,
+  type ProcessName,
+  registryFolder,
+} from './network/registry.ts';
+
+export interface Registered extends ProcessName {
+  /** What it is called: its host name. Several may have the same. */
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** Path of the root filesystem; empty for the machine's own. */
+  readonly root: string;
+  /** Folder of the scratch on disk; empty for a scratch in memory. */
+  readonly scratch: string;
+  readonly ownNetwork: boolean;
+  /** The process that has it open. */
+  readonly owner: number;
+}
+
+const FOLDER = 'testbeds';
+
+/**
+ * Writes a testbed down. Gives the function that strikes it out.
+ * @throws UsageError when the folder cannot be private, and errors of the file system
+ */
+export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>): () => void {
+  const folder = join(registryFolder(env), FOLDER);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, `${testbed.pid}-${testbed.startTime}.json`);
+  writeFileSync(path, JSON.stringify(testbed), { mode: 0o600 });
+  return () => rmSync(path, { force: true });
+}
+
+/** Those that are open, oldest first. */
+export function registered(env: Readonly<NodeJS.ProcessEnv>): Registered[] {
+  return foldersToRead(env)
+    .flatMap((folder) => readFolder(join(folder, FOLDER)))
+    .sort((a, b) => a.since - b.since);
+}
+
+/** A driver may have been started with another environment than we were. */
+function foldersToRead(env: Readonly<NodeJS.ProcessEnv>): string[] {
+  const uid = process.geteuid?.() ?? 0;
+  const runtime = [env.XDG_RUNTIME_DIR, `/run/user/${uid}`].flatMap((path) =>
+    path === undefined || path === '' ? [] : [join(path, 'virt-ts-unshare')],
+  );
+  return [...new Set([...runtime, `/tmp/virt-ts-unshare-${uid}`])].filter((path) => isOurs(path, uid));
+}
+
+function readFolder(folder: string): Registered[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return [];
+  }
+  return names.flatMap((name) => {
+    const path = join(folder, name);
+    const found = readEntry(path);
+    if (found !== undefined && isAlive(found)) return [found];
+    // One that is being written has a living process in its name.
+    const [pid, startTime = ''] = name.replace(/\.json$/, '').split('-');
+    if (!isAlive({ pid: Number(pid), startTime })) rmSync(path, { force: true });
+    return [];
+  });
+}
+
+function readEntry(path: string): Registered | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    return isRegistered(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRegistered(value: unknown): value is Registered {
+  return (
+    isProcessName(value) &&
+    isRecord(value) &&
+    ['name', 'root', 'scratch'].every((key) => typeof value[key] === 'string') &&
+    ['since', 'owner'].every((key) => typeof value[key] === 'number') &&
+    typeof value.ownNetwork === 'boolean'
+  );
+}
