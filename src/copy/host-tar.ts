@@ -12,13 +12,19 @@ export interface Packing {
   readonly output: Stdio;
   /** Where a line is written for each file. Default: nowhere. */
   readonly names?: number;
+  /** Whether holes travel as such, in a way that only GNU tar understands. */
+  readonly sparse: boolean;
 }
 
 /** Packs a directory. Owner is root. */
-export function packTree(directory: number, { output, names }: Packing, log: Log): Promise<HostProcess> {
+export function packTree(
+  directory: number,
+  { output, names, sparse }: Packing,
+  log: Log,
+): Promise<HostProcess> {
   return start(
     [
-      ...['-c', '-f', '-', ...RECORDS, '--format=posix', '--sparse'],
+      ...['-c', '-f', '-', ...RECORDS, '--format=posix', ...(sparse ? ['--sparse'] : [])],
       ...['--pax-option=delete=atime,delete=ctime', '--numeric-owner', '--owner=0', '--group=0'],
       ...['--xattrs', '--xattrs-include=user.*', '--xattrs-include=security.capability'],
       ...(names === undefined ? [] : ['-v', '--index-file=/proc/self/fd/4']),

@@ -89,11 +89,15 @@ async function sendDirectly(
   pipe: Pipe,
   ends: Ends,
   progress: Progress,
-  { log }: CopyOptions,
+  { log, progress: told }: CopyOptions,
 ): Promise<Sending> {
-  const packing = ends.add(await packTree(directory, { output: pipe.write, names: pipe.notes }, log), 'host');
+  // To write down its name costs a system call for each file: only when somebody looks.
+  const names = told === undefined ? {} : { names: pipe.notes };
+  const packing = ends.add(
+    await packTree(directory, { output: pipe.write, sparse: true, ...names }, log),
+    'host',
+  );
   pipe.closeWrite();
-  // The name of each file is a line of its notes.
   const count = lineCounter(pipe.notes);
   progress.watch(() => ({ bytes: bytesWritten(packing.process.pid), files: count() }));
   return { packing, sent: Promise.resolve() };
@@ -107,7 +111,7 @@ async function sendAs(
   progress: Progress,
   { log }: CopyOptions,
 ): Promise<Sending> {
-  const packing = ends.add(await packTree(directory, { output: 'pipe' }, log), 'host');
+  const packing = ends.add(await packTree(directory, { output: 'pipe', sparse: false }, log), 'host');
   const { stdout } = packing.process.child;
   if (stdout === null) throw new CopyError('a pipe is missing');
   return { packing, sent: translate(packing, stdout, pipe.takeWrite(), progress) };

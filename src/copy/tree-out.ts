@@ -74,20 +74,20 @@ async function receive(
   ends: Ends,
   options: CopyOptions,
 ): Promise<void> {
-  const unpacking = ends.add(await unpackTree(staging, options.log), 'host');
-  const packing = ends.add(
-    await testbed.start(
+  // Both are on their way at once.
+  const starting = testbed
+    .start(
       [
-        'sh',
-        '-c',
-        scriptText('in-testbed', 'copy-out-tree.sh'),
-        'copy-out-tree',
+        ...(['sh', '-c', scriptText('in-testbed', 'copy-out-tree.sh'), 'copy-out-tree'] as const),
         shellEscaped(withoutSlash(inside)),
       ],
       ['ignore', 'pipe', 'pipe'],
-    ),
-    'testbed',
-  );
+    )
+    .then((process) => ends.add(process, 'testbed'));
+  // It is awaited below; until then its failure is nobody's.
+  starting.catch(() => {});
+  const unpacking = ends.add(await unpackTree(staging, options.log), 'host');
+  const packing = await starting;
   const { stdout } = packing.process.child;
   const { stdin } = unpacking.process.child;
   if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');

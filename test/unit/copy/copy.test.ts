@@ -249,6 +249,8 @@ describe('copying', () => {
       writeFileSync(path('from/sub/run'), 'x', { mode: 0o755 });
       linkSync(path('from/sub/run'), path('from/again'));
       symlinkSync('l'.repeat(120), path('from/link'));
+      writeFileSync(path('from/holes'), '');
+      truncateSync(path('from/holes'), 1e6);
       writeFileSync(
         Buffer.concat([bytes('from/'), Buffer.from([0xff, 0x0a]), Buffer.alloc(150, 'n')]),
         'odd',
