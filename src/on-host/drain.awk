@@ -1,7 +1,7 @@
 # Tells who of an ended command still holds its output. See drain.sh.
 #
-# Reads lines "/proc/PID/fd NUMBER WHAT" and "/proc/PID/ns pid WHAT", WHAT being pipe:[N], socket:[N], pid:[N], or - for all
-# else. Variables: pid1, tag; input, out, err: WHAT of the command's descriptors, or for a file "mnt_id:Nino:N".
+# Reads lines "/proc/PID/fd NUMBER WHAT" and "/proc/PID/ns pid WHAT", WHAT being pipe:[N], socket:[N], pid:[N], fifo (one with
+# a name), or - for all else. Variables: pid1, tag; input, out, err: WHAT of the command's descriptors, or for a file "mnt_id:Nino:N".
 # Prints "leak PID" for each process to be ended, and "helper PID BYTES" for each that is waited for, BYTES being what it has
 # read and written so far.
 #
@@ -38,7 +38,7 @@ function holds(pid,    list, n, i, id) {
 	n = split(descriptors[pid], list, " ")
 	for (i = 1; i <= n; i++) {
 		id = what[pid, list[i]]
-		if (id == "-") {
+		if (id !~ /^(pipe|socket)/) {
 			if (out !~ /^mnt_id/ && err !~ /^mnt_id/) continue
 			read_info(pid, list[i])
 			id = info_id
@@ -52,11 +52,11 @@ function holds(pid,    list, n, i, id) {
 function ask(pid,    list, n, i, id, other) {
 	n = split(descriptors[pid], list, " ")
 	for (i = 1; i <= n; i++) {
-		id = what[pid, list[i]]
+		id = pipe(pid, list[i])
 		if (id == input || id == out || id == err) continue
 		# Of a socket the other end cannot be told; as standard input it is somebody's output.
 		if (id ~ /^socket/ && list[i] == 0) reads[pid] = 1
-		if (id !~ /^pipe/ || mode(pid, list[i]) % 2 != 0 || writes(pid, id)) continue
+		if (id !~ /^pipe|^mnt_id/ || mode(pid, list[i]) % 2 != 0 || writes(pid, id)) continue
 		reads[pid] = 1
 		for (other in descriptors)
 			if (other != pid && writes(other, id) && ours(other)) add(other)
@@ -68,9 +68,18 @@ function writes(pid, id,    list, n, i) {
 		written[pid, id] = 0
 		n = split(descriptors[pid], list, " ")
 		for (i = 1; i <= n; i++)
-			if (what[pid, list[i]] == id && mode(pid, list[i]) > 0) written[pid, id] = 1
+			if (pipe(pid, list[i]) == id && mode(pid, list[i]) > 0) written[pid, id] = 1
 	}
 	return written[pid, id]
+}
+
+# What a descriptor is, a pipe with a name told from another one.
+function pipe(pid, number) {
+	if (what[pid, number] == "fifo") {
+		read_info(pid, number)
+		what[pid, number] = info_id
+	}
+	return what[pid, number]
 }
 
 function helps(pid) {

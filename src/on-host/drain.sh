@@ -31,7 +31,8 @@ input=$(identity 0) out=$(identity 1) err=$(identity 8)
 # Lines "leak PID" and "helper PID BYTES".
 look() {
 	find /proc/[0-9]*/fd /proc/[0-9]*/ns/pid -type l \
-		\( \( -lname 'pipe:*' -o -lname 'socket:*' -o -lname 'pid:*' \) -printf '%h %f %l\n' -o -printf '%h %f -\n' \) |
+		\( \( -lname 'pipe:*' -o -lname 'socket:*' -o -lname 'pid:*' \) -printf '%h %f %l\n' \
+		-o -xtype p -printf '%h %f fifo\n' -o -printf '%h %f -\n' \) |
 		awk -v pid1="$pid1" -v tag="$tag" -v input="$input" -v out="$out" -v err="$err" "$program"
 }
 
@@ -58,25 +59,27 @@ inside() {
 
 # Stops the processes of the command, so that none forks while it is hunted and none tells on stderr that its child was
 # killed. Some fork faster than we look at all processes: look at the new ones only, until there are none several times.
+# One that was gone before we looked may have been one of them, or anybody's.
 freeze() {
-	found=' ' seen=' ' quiet=0 passes=0
-	while [ "$quiet" -lt 5 ] && [ "$passes" -lt 5000 ]; do
-		quiet=$((quiet + 1)) passes=$((passes + 1))
+	found=' ' seen=' ' passes=5
+	while [ "$passes" -gt 0 ]; do
+		passes=$((passes - 1)) missed=''
 		for folder in /proc/[0-9]*; do
 			pid=${folder#/proc/}
 			case $seen in *" $pid "*) continue ;; esac
 			seen="$seen$pid "
 			if tagged "$folder"; then
 				# One that is about to end is in no namespace any more, but what it forked before is.
-				quiet=0
+				passes=50
 				if inside "$folder"; then
 					kill -s STOP "$pid"
 					found="$found$pid "
 				fi
 			elif ! [ -d "$folder" ]; then
-				quiet=0
+				missed=yes
 			fi
 		done
+		[ -n "$missed" ] || [ "$passes" -lt 5 ] || passes=5
 	done
 }
 

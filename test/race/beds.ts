@@ -1,0 +1,82 @@
+/** Testbeds of the four shells that /bin/sh may be. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Provider } from '../../src/testbed/provider.ts';
+import type { OpenTestbed } from '../../src/testbed/types.ts';
+import { projectDir } from '../support/rootfs.ts';
+import { testProvider } from '../support/testbed.ts';
+import type { Bed } from './runner.ts';
+
+export const shells = ['dash', 'bash', 'mksh', 'busybox'] as const;
+export type Shell = (typeof shells)[number];
+
+/** Makes the tarballs of the four root filesystems; the caller removes the folder. */
+export function makeRoots(): { readonly folder: string; readonly tarball: (shell: Shell) => string } {
+  const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-roots-'));
+  const tarball = (shell: Shell) => join(folder, `${shell}.tar`);
+  for (const shell of shells) {
+    execFileSync('sh', [`${projectDir}test/race/make-root.sh`, shell, tarball(shell)], { stdio: 'inherit' });
+  }
+  return { folder, tarball };
+}
+
+/** An open testbed with what the cases ask of one. */
+export class RaceBed implements Bed {
+  readonly provider: Provider;
+  readonly testbed: OpenTestbed;
+
+  private constructor(provider: Provider, testbed: OpenTestbed) {
+    this.provider = provider;
+    this.testbed = testbed;
+  }
+
+  static async open(tarball: string): Promise<RaceBed> {
+    const provider = testProvider({ root: { tarball }, scratch: { kind: 'tmpfs' } });
+    return new RaceBed(provider, await provider.open());
+  }
+
+  execute(drain: number): readonly string[] {
+    const words = [...this.testbed.executeCommand];
+    words[words.indexOf('-d') + 1] = String(drain);
+    return words;
+  }
+
+  async read(path: string): Promise<string | undefined> {
+    try {
+      return readFileSync(`/proc/${this.testbed.pid}/root${path}`, 'utf8');
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Pids inside and command lines of all processes. */
+  processes(): { readonly pid: number; readonly words: readonly string[]; readonly state: string }[] {
+    const proc = `/proc/${this.testbed.pid}/root/proc`;
+    return readdirSync(proc).flatMap((name) => {
+      if (!/^\d+$/.test(name)) return [];
+      try {
+        const words = readFileSync(`${proc}/${name}/cmdline`, 'utf8').split('\0').slice(0, -1);
+        const state = /^State:\s+(\S)/m.exec(readFileSync(`${proc}/${name}/status`, 'utf8'))?.[1] ?? '?';
+        return [{ pid: Number(name), words, state }];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  async sleeping(): Promise<number[]> {
+    return this.processes()
+      .filter(({ words }) => words[0] === 'sleep')
+      .map(({ words }) => Number(words[1]));
+  }
+
+  async endSleeping(): Promise<void> {
+    await this.testbed.run(['sh', '-c', 'kill -9 $(pidof sleep)']);
+  }
+
+  async dispose(): Promise<void> {
+    await this.provider.dispose();
+  }
+}
