@@ -43,9 +43,13 @@ command_line() {
 
 # Gives in $found the processes of the command, all of them, whatever they hold. Starts no program.
 scan() {
-	found=' '
+	found=' ' missed=''
 	for folder in /proc/[0-9]*; do
-		! { tagged "$folder" && inside "$folder"; } || found="$found${folder#/proc/} "
+		if tagged "$folder" && inside "$folder"; then
+			found="$found${folder#/proc/} "
+		elif ! [ -d "$folder" ]; then
+			missed=yes
+		fi
 	done
 }
 
@@ -61,6 +65,10 @@ inside() {
 # killed. Some fork faster than we look at all processes: look at the new ones only, until there are none several times.
 # One that was gone before we looked may have been one of them, or anybody's.
 freeze() {
+	# A signal to a process group reaches all of it at once, and no fork gets away (kill(2)): the one hold on what ends and
+	# begins anew all the time. Ours alone: we have left the group, and to what is not of the testbed we may send nothing,
+	# except where the testbed's root is the caller.
+	[ "$group" = 1 ] || kill -s STOP -- "-$group"
 	found=' ' seen=' ' passes=5
 	while [ "$passes" -gt 0 ]; do
 		passes=$((passes - 1)) missed=''
@@ -125,20 +133,34 @@ hunt() {
 	[ -z "$leaks" ] || end $leaks
 	# shellcheck disable=SC2086
 	[ "$found" = ' ' ] || kill -s CONT $found
+	if [ "$group" != 1 ]; then
+		kill -s CONT -- "-$group"
+		# An nsenter that saw its child still stopped has stopped itself just now, and waits to be told again.
+		sleep 0.01
+		kill -s CONT -- "-$group"
+	fi
 }
+
+# The command's process group, that of execute.sh.
+group=1
+if ! [ -O "/proc/$PPID" ] && read -r stat <"/proc/$PPID/stat"; then
+	# shellcheck disable=SC2086
+	set -- ${stat##*) }
+	[ "$3" = 0 ] || group=$3
+fi
 
 told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0
 # What SIGKILL does not end for so long sleeps in the kernel, and may do so for ever.
 while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 	scan
-	all=$found
+	all=$found unseen=$missed
 	judge "$(look)"
 	if [ -n "$leaks" ]; then
 		hunt
 	elif [ -z "$helpers" ]; then
-		# Nobody, if nobody came or went while we looked.
+		# Nobody, if nobody came or went while we looked. One that was gone before we looked at it may have left another.
 		scan
-		[ "$found" != "$all" ] || exit 0
+		[ "$found$missed$unseen" != "$all" ] || exit 0
 		doubts=$((doubts + 1))
 		if [ "$doubts" = 3 ]; then
 			hunt

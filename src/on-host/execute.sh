@@ -146,7 +146,7 @@ esac
 set -- root/proc/[0-9]*
 if [ $# != 2 ]; then
 	echo 50000 >/proc/self/timerslack_ns
-	(exec nsenter --user=ns/user ${groups:+--preserve-credentials} -- \
+	(exec setsid nsenter --user=ns/user ${groups:+--preserve-credentials} -- \
 		sh -c "$(cat "$here/drain.sh")" drain "$pid" "$tag" "$drain" "$(cat "$here/drain.awk")" 9>>"$log")
 fi
 exit "$status"

@@ -1,6 +1,6 @@
 /**
- * The race suite, `npm run race`. Not among the checks of `npm test`: one of its cases, the process that forks anew at once,
- * is not ended reliably yet. RACE_ROUNDS: how often each case runs (default 2); RACE_HOGS: processes that do nothing but use a
+ * The race suite, `npm run race`. Not among the checks of `npm test`: on a loaded machine the root filesystems with mksh and
+ * bash sometimes do not start. RACE_ROUNDS: how often each case runs (default 2); RACE_HOGS: processes that do nothing but use a
  * processor (default 0); RACE_SHELLS: which /bin/sh (default all).
  */
 import assert from 'node:assert/strict';

@@ -98,6 +98,7 @@ describe('a manual session', function () {
     await second.see(PROMPT);
     second.type('\x1b[A\r');
     await second.see(/ok revert/);
+    await second.see(PROMPT);
     second.type(CTRL_D);
     assert.equal(await second.ended(), 0);
   });

@@ -136,6 +136,8 @@ describe('the end of a testbed', function () {
     const ended = once(child, 'exit');
     process.kill(child.pid ?? 0, 'SIGSTOP');
     await testbed.close();
+    // It is a process of the host's, in no namespace of the testbed: who stopped it has to let it go on.
+    process.kill(child.pid ?? 0, 'SIGCONT');
     await ended;
   });
 

@@ -130,7 +130,8 @@ export class TestLab {
 
   /** The laboratories that the registry knows. */
   registered(): string[] {
-    return readdirSync(join(this.folder, 'virt-ts-unshare'));
+    // Beside them lies the register of open testbeds.
+    return readdirSync(join(this.folder, 'virt-ts-unshare')).filter((name) => name !== 'testbeds');
   }
 
   /** Ends it if it is up. */
