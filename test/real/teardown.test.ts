@@ -126,7 +126,8 @@ describe('the end of a testbed', function () {
     const ended = once(child, 'exit');
     const before = inhabitants(testbed);
     await testbed.close();
-    assert.deepEqual(before.filter(runs), []);
+    // The nsenter itself is the host's: it has left the namespaces by now, and may still be ending.
+    assert.ok(await waitUntil(() => !before.some(runs), 5000));
     await ended;
   });
 
