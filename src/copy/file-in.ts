@@ -22,8 +22,7 @@ export async function copyFileIn(
     // The testbed reads the file itself, which is fastest. But what it was lent it can open again by way of /proc, as
     // anybody may whom the mode of the file allows, past the directories that protect it: then it gets a pipe.
     const lent = (mode & WRITABLE_BY_OTHERS) === 0;
-    const progress = new Progress(options);
-    if (lent) progress.watch(() => ({ bytes: positionOf(file), files: 0 }));
+    const progress = new Progress(options, lent ? () => positionOf(file) : undefined);
     try {
       const end = ends.add(
         await testbed.start(

@@ -1,5 +1,5 @@
 /** GNU tar of the host: it packs what goes down and unpacks what was checked on its way up. */
-import { type HostProcess, type Stdio, type StdioList, spawnHost } from '../host.ts';
+import { type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
 const ENVIRONMENT = { LC_ALL: 'C', TAR_OPTIONS: '', TAPE: '' };
@@ -8,29 +8,15 @@ const RECORDS = ['-b', '128'];
 /** The directory it works in is descriptor 3, so that any name will do and nobody can exchange it. */
 const THERE = ['-C', '/proc/self/fd/3'];
 
-export interface Packing {
-  readonly output: Stdio;
-  /** Where a line is written for each file. Default: nowhere. */
-  readonly names?: number;
-  /** Whether holes travel as such, in a way that only GNU tar understands. */
-  readonly sparse: boolean;
-}
-
-/** Packs a directory. Owner is root. */
-export function packTree(
-  directory: number,
-  { output, names, sparse }: Packing,
-  log: Log,
-): Promise<HostProcess> {
+/** Packs the directory to its standard output. */
+export function packTree(directory: number, log: Log): Promise<HostProcess> {
   return start(
     [
-      ...['-c', '-f', '-', ...RECORDS, '--format=posix', ...(sparse ? ['--sparse'] : [])],
+      ...['-c', '-f', '-', ...RECORDS, '--format=posix', '--sparse'],
       ...['--pax-option=delete=atime,delete=ctime', '--numeric-owner', '--owner=0', '--group=0'],
-      ...['--xattrs', '--xattrs-include=user.*', '--xattrs-include=security.capability'],
-      ...(names === undefined ? [] : ['-v', '--index-file=/proc/self/fd/4']),
-      ...[...THERE, '.'],
+      ...['--xattrs', '--xattrs-include=user.*', '--xattrs-include=security.capability', ...THERE, '.'],
     ],
-    ['ignore', output, 'pipe', directory, names ?? 'ignore'],
+    ['ignore', 'pipe', 'pipe', directory],
     log,
   );
 }

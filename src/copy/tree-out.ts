@@ -74,20 +74,20 @@ async function receive(
   ends: Ends,
   options: CopyOptions,
 ): Promise<void> {
-  // Both are on their way at once.
-  const starting = testbed
-    .start(
+  const unpacking = ends.add(await unpackTree(staging, options.log), 'host');
+  const packing = ends.add(
+    await testbed.start(
       [
-        ...(['sh', '-c', scriptText('in-testbed', 'copy-out-tree.sh'), 'copy-out-tree'] as const),
+        'sh',
+        '-c',
+        scriptText('in-testbed', 'copy-out-tree.sh'),
+        'copy-out-tree',
         shellEscaped(withoutSlash(inside)),
       ],
       ['ignore', 'pipe', 'pipe'],
-    )
-    .then((process) => ends.add(process, 'testbed'));
-  // It is awaited below; until then its failure is nobody's.
-  starting.catch(() => {});
-  const unpacking = ends.add(await unpackTree(staging, options.log), 'host');
-  const packing = await starting;
+    ),
+    'testbed',
+  );
   const { stdout } = packing.process.child;
   const { stdin } = unpacking.process.child;
   if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');

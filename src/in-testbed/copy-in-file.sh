@@ -1,6 +1,5 @@
 # Writes its standard input to a file, for copydown.
 # argv: PATH (escaped for printf %b, starts with / or ./), then x if the file is to be executable, else -
-# commands: printf, cat, chmod
 path=$(printf '%b/' "$1") || exit
 path=${path%/}
 cat >"$path" || exit

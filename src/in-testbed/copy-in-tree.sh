@@ -1,7 +1,6 @@
 # Unpacks a tar archive from standard input into a directory, for copydown. First says on standard output which dialect
 # its tar reads: "pax" (GNU tar) or "gnu" (others), and waits for the archive in that dialect.
 # argv: PATH (escaped for printf %b, starts with / or ./)
-# commands: printf, mkdir, tar
 LC_ALL=C
 export LC_ALL
 unset TAR_OPTIONS TAPE CDPATH

@@ -1,6 +1,5 @@
 # Writes one byte, x if a file is executable and else -, and then the file, to standard output, for copyup.
 # argv: PATH (escaped for printf %b, starts with / or ./)
-# commands: printf, cat
 path=$(printf '%b/' "$1") || exit
 path=${path%/}
 if [ -d "$path" ]; then

@@ -1,6 +1,5 @@
 # Packs a directory as a tar archive to standard output, for copyup.
 # argv: PATH (escaped for printf %b, starts with / or ./)
-# commands: printf, tar
 LC_ALL=C
 export LC_ALL
 unset TAR_OPTIONS TAPE CDPATH

@@ -1,5 +1,4 @@
 /** The open testbed: the order of the steps of open, run, copy, revert and close. */
-import { isatty } from 'node:tty';
 import type { CopyOptions } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
@@ -104,14 +103,9 @@ export class Testbed implements OpenTestbed {
         timeout: options.copyTimeout,
         ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
         ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
-        // Counting costs the copy something: only for who looks.
-        ...(isatty(2)
-          ? {
-              progress: (bytes, files) => {
-                copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
-              },
-            }
-          : {}),
+        progress: (bytes, files) => {
+          copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
+        },
       });
     } finally {
       shown.done();

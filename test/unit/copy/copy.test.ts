@@ -249,8 +249,6 @@ describe('copying', () => {
       writeFileSync(path('from/sub/run'), 'x', { mode: 0o755 });
       linkSync(path('from/sub/run'), path('from/again'));
       symlinkSync('l'.repeat(120), path('from/link'));
-      writeFileSync(path('from/holes'), '');
-      truncateSync(path('from/holes'), 1e6);
       writeFileSync(
         Buffer.concat([bytes('from/'), Buffer.from([0xff, 0x0a]), Buffer.alloc(150, 'n')]),
         'odd',
@@ -393,16 +391,13 @@ export PATH=/usr/bin:/bin; exec tar -c -f - .
       progress: (done, files) => void seen.push([done, files]),
     };
     await up('from/', 'to/', options);
+    await down('from/', 'to2/', options);
     await up('from/a', 'one', options);
-    await down('from/a', 'two', options);
     assert.deepEqual(seen, [
       [2000, 3],
-      [1000, 1],
+      [2000, 3],
       [1000, 1],
     ]);
-    // What goes past us is counted when it is looked at.
-    await down('from/', 'to2/', options);
-    assert.equal(seen.at(-1)?.[1], 3);
     assert.deepEqual(warnings, []);
     renameSync(path('to'), path('to3'));
   });
