@@ -3,7 +3,7 @@
  * the caller's uid, gid, environment and working directory. Unlike a testbed it has no root file system of its own, no
  * holder and no execute command: one set of namespaces, one command.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Duplex, Readable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
@@ -35,6 +35,8 @@ const GIVEN = '+sys_admin,+sys_chroot';
 /** Bit of CAP_SYS_ADMIN in CapEff of /proc/PID/status (capabilities(7)). */
 const SYS_ADMIN = 1n << 21n;
 
+/** Seconds that a helper without progress is waited for, as the server's default. */
+const DRAIN_TIMEOUT = 10;
 const DIES_WITH_PARENT = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
 
 export class Isolation {
@@ -47,6 +49,7 @@ export class Isolation {
   readonly #unshare: HostProcess;
   readonly #lifeline: Duplex;
   readonly #reports: AsyncIterator<string>;
+  readonly #stdio: IsolationOptions['stdio'];
 
   private constructor(
     ready: RegExpExecArray,
@@ -54,7 +57,9 @@ export class Isolation {
     unshare: HostProcess,
     lifeline: Duplex,
     reports: AsyncIterator<string>,
+    stdio: IsolationOptions['stdio'],
   ) {
+    this.#stdio = stdio;
     this.pid = Number(ready[1]);
     this.startTime = ready[2] ?? '';
     this.ownUsers = ownUsers;
@@ -96,7 +101,7 @@ export class Isolation {
         await unshare.exited;
         throw new TestbedError((await complaints).trim().split('\n').at(-1) ?? '');
       }
-      return new Isolation(ready, users.own, unshare, lifeline, reports);
+      return new Isolation(ready, users.own, unshare, lifeline, reports, options.stdio);
     } finally {
       users.release();
     }
@@ -108,6 +113,35 @@ export class Isolation {
     const line = await this.#reports.next();
     const status = /^ended (\d+)$/.exec(line.done === true ? '' : line.value)?.[1];
     return status === undefined ? (await this.#unshare.exited).status : Number(status);
+  }
+
+  /**
+   * Resolves when all that the command and its helpers had to write is written: helpers that still carry output are waited
+   * for, others that hold it open are ended. Gives a line for each of those: pid and command line.
+   */
+  async drain(log: Log): Promise<string[]> {
+    if (!this.#hasMore()) return [];
+    const [stdin, stdout, stderr] = this.#stdio;
+    const tag = 10_000 + (this.pid % 40_000);
+    const words = ['drain', this.pid, tag, DRAIN_TIMEOUT, scriptText('on-host', 'drain.awk')].map(String);
+    const none = ['ignore', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore'] as const;
+    const draining = await spawnHost(['sh', '-c', scriptText('on-host', 'drain.sh'), ...words], log, {
+      cwd: `/proc/${this.pid}`,
+      stdio: [stdin, stdout, ...none, stderr, 'pipe'],
+    });
+    const told = draining.child.stdio.at(9);
+    const lines = await textOf(told instanceof Readable ? told : null);
+    return lines.split('\n').filter((line) => line !== '');
+  }
+
+  /** Whether there is anybody but pid 1. */
+  #hasMore(): boolean {
+    try {
+      return readdirSync(`/proc/${this.pid}/root/proc`).some((name) => /^\d+$/.test(name) && name !== '1');
+    } catch {
+      // The command may have unmounted it.
+      return true;
+    }
   }
 
   /** Ends every process inside at once; the kernel frees what they held. Resolves when pid 1 has been reaped. */

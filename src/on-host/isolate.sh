@@ -43,6 +43,8 @@ read -r _ <&3
 
 [ -z "$capabilities" ] ||
 	set -- setpriv --inh-caps "-all,$capabilities" --ambient-caps "-all,$capabilities" -- "$@"
+# Processes inherit it, and nobody else in here has it: drain.sh tells the command's processes by it.
+echo "$((10000 + pid % 40000))" >/proc/self/timerslack_ns
 # A signal for the whole process group is for the command to answer; our part comes afterwards.
 trap : HUP INT QUIT TERM
 # dash tells on its stderr that a child was killed; that is not the command's.
@@ -51,7 +53,9 @@ set +e
 # An interactive dash fails at its end unless it can see the process group that had the terminal before.
 [ -z "$foreground" ] || set -m
 (exec "$@" 2>&5 3<&- 4>&- 5>&-)
-echo "ended $?" >&4
-# Nothing of ours may hold the command's output open while the leaks are looked for.
+status=$?
+# Nothing of ours may hold the command's output open, or be taken for the command's.
 exec </dev/null >/dev/null 5>&-
+echo 50000 >/proc/self/timerslack_ns
+echo "ended $status" >&4
 read -r _ <&3

@@ -68,6 +68,26 @@ describe('run --host', function () {
     assert.deepEqual([tidy.stderr, tidy.status], ['', 0]);
   });
 
+  it('loses no output that helpers carry, and waits for nobody who carries none', async () => {
+    const tee = 'exec > >(tee /dev/null | (sleep 0.2; cat)); seq 1 20000; echo last';
+    const run = await virt([
+      'run',
+      '--host',
+      '--require-isolation',
+      '--fail-on-leak',
+      '--',
+      'bash',
+      '-c',
+      tee,
+    ]);
+    assert.equal(run.stdout.split('\n').length, 20_002);
+    assert.deepEqual([run.stderr, run.status], ['', 0]);
+    const held = await host('sleep 1234 & echo done', '--fail-on-leak');
+    assert.equal(held.stdout, 'done\n');
+    assert.match(held.stderr, /ended for holding the output open: process \d+ sleep 1234 ?\n/);
+    assert.equal(held.status, 1);
+  });
+
   it('fails on a leak when asked to, and only if the command did not fail itself', async () => {
     assert.equal((await host('echo >/tmp/x', '--fail-on-leak')).status, 1);
     assert.equal((await host('echo >/tmp/x; exit 9', '--fail-on-leak')).status, 9);
@@ -173,7 +193,8 @@ describe('shell --host', function () {
     terminal.type('stty size; tty\n');
     await terminal.shows('31 97');
     await terminal.shows('ready> ');
-    terminal.type("sh -c 'echo beg''un; sleep 100'\n");
+    // exec: a shell that is stopped between its vfork(2) and execve(2) would wait for ever, anywhere.
+    terminal.type("sh -c 'echo beg''un; exec sleep 100'\n");
     await terminal.shows('begun');
     terminal.type('\x1a');
     await terminal.shows('Stopped');
@@ -181,7 +202,7 @@ describe('shell --host', function () {
     terminal.type('kill -9 %1; echo $(( 6 * 7 ))\n');
     await terminal.shows('42');
     await terminal.shows('ready> ');
-    terminal.type("sh -c 'echo beg''un; sleep 100'\n");
+    terminal.type("sh -c 'echo beg''un; exec sleep 100'\n");
     await terminal.shows('begun');
     terminal.type('\x03');
     await terminal.shows('ready> ');

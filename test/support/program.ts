@@ -51,6 +51,9 @@ export async function ended(child: ChildProcess): Promise<Ended> {
   return { status, stdout: output[0], stderr: output[1] };
 }
 
+/** Milliseconds in which a terminal has to show something new; what it shows instead is then told. */
+const LIMIT = 20_000;
+
 /** A shell on a pseudo terminal that script(1) makes, for what a person would do there. */
 export class Terminal {
   readonly #child: ChildProcess;
@@ -86,8 +89,15 @@ export class Terminal {
         return before;
       }
       if (this.#child.exitCode !== null) throw new Error(`${JSON.stringify(text)} never came: ${this.#text}`);
-      await new Promise<void>((resolve) => {
-        this.#waiting = resolve;
+      await new Promise<void>((resolve, reject) => {
+        const limit = setTimeout(
+          () => reject(new Error(`${JSON.stringify(text)} does not come: ${JSON.stringify(this.#text)}`)),
+          LIMIT,
+        );
+        this.#waiting = () => {
+          clearTimeout(limit);
+          resolve();
+        };
       });
     }
   }
