@@ -33,7 +33,13 @@ describe('the examples', function () {
 
   it('for vitest pass', async () => {
     const { stdout, stderr, status } = await call(
-      [node, 'node_modules/vitest/vitest.mjs', 'run', '--config=test/examples/vitest.config.ts'],
+      [
+        node,
+        'node_modules/vitest/vitest.mjs',
+        'run',
+        '--config=test/examples/vitest.config.ts',
+        '--configLoader=runner',
+      ],
       { ...inProject, env: { NO_COLOR: '1' } },
     );
     assert.match(stdout, /Tests +3 passed/, stdout + stderr);

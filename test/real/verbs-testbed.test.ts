@@ -98,11 +98,11 @@ describe('ps and exec', function () {
     await provider.dispose();
   });
 
-  const listed = async () => {
+  const listed = async (pid = testbed.pid) => {
     const { stdout } = await virt(['ps', '--json']);
     const all: { pid: number; used: number; root: string; name: string; processes: { command: string }[] }[] =
       JSON.parse(stdout);
-    return all.find(({ pid }) => pid === testbed.pid);
+    return all.find((each) => each.pid === pid);
   };
 
   it('lists a testbed that another process has open', async () => {
@@ -149,8 +149,9 @@ describe('ps and exec', function () {
     await testbed.revert();
     assert.notEqual((await virt(['exec', String(old), '--', 'true'])).status, 0);
     assert.ok(await listed());
+    const last = testbed.pid;
     await testbed.close();
-    assert.equal(await listed(), undefined);
+    assert.equal(await listed(last), undefined);
   });
 
   it('show an example', async () => {

@@ -62,7 +62,7 @@ export class Terminal {
   #waiting: (() => void) | undefined;
 
   constructor(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const line = `stty rows 31 cols 97; ${shellLine(argv)}; echo "status=$? foreground=$(ps -o stat= -p $$ | tr -dc +)"`;
+    const line = `trap : INT; stty rows 31 cols 97; ${shellLine(argv)}; echo "status=$? foreground=$(ps -o stat= -p $$ | tr -dc +)"`;
     this.#child = spawn('script', ['-qefc', line, '/dev/null'], {
       env: { ...process.env, SHELL: '/bin/sh', ...env },
     });
