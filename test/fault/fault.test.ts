@@ -160,7 +160,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
 
   it(`ends an unpacking with it, ${Math.ceil(ROUNDS / 11)} times`, async () => {
     const cache = join(work, 'fresh');
-    mkdirSync(cache);
+    mkdirSync(cache, { recursive: true });
     for (let round = 0; round < Math.ceil(ROUNDS / 11); round += 1) {
       for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
         const server = start(false, cache);
