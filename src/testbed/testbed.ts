@@ -2,6 +2,7 @@
 import type { CopyOptions } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
+import type { Log } from '../log.ts';
 import { startProgress } from '../progress.ts';
 import { scriptPath } from '../scripts.ts';
 import {
@@ -12,28 +13,39 @@ import {
   type Target,
   wholeTree,
 } from './execute.ts';
+import type { Incarnation } from './incarnation.ts';
 import type { LeakMoment } from './leak-text.ts';
 import type { Leak } from './leaks.ts';
-import type { Incarnation, Provider } from './provider.ts';
-import type { OpenTestbed, RunOptions, RunResult } from './types.ts';
+import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
 
+/** What a testbed is made by: see Provider. */
+export interface TestbedMaker {
+  readonly options: TestbedOptions;
+  readonly log: Log;
+  readonly scratchDirectory: string;
+  /** Makes fresh namespaces over a fresh upper layer, and connects them. */
+  incarnate(): Promise<Incarnation>;
+  /** What is there in an incarnation that was not when it was made. */
+  leaks(incarnation: Incarnation): Promise<Leak[]>;
+}
+
 export class Testbed implements OpenTestbed {
-  readonly #provider: Provider;
+  readonly #maker: TestbedMaker;
   #incarnation: Incarnation | undefined;
 
-  private constructor(provider: Provider, incarnation: Incarnation) {
-    this.#provider = provider;
+  private constructor(maker: TestbedMaker, incarnation: Incarnation) {
+    this.#maker = maker;
     this.#incarnation = incarnation;
   }
 
-  static async open(provider: Provider): Promise<Testbed> {
-    return new Testbed(provider, await provider.incarnate());
+  static async open(maker: TestbedMaker): Promise<Testbed> {
+    return new Testbed(maker, await maker.incarnate());
   }
 
   get scratchDirectory(): string {
-    return this.#provider.scratchDirectory;
+    return this.#maker.scratchDirectory;
   }
 
   get executeCommand(): readonly string[] {
@@ -45,8 +57,8 @@ export class Testbed implements OpenTestbed {
   }
 
   async run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
-    const run = () => runCommand(this.#target(), argv, options, this.#provider.log);
-    if (this.#provider.options.reportLeaks === undefined) return run();
+    const run = () => runCommand(this.#target(), argv, options, this.#maker.log);
+    if (this.#maker.options.reportLeaks === undefined) return run();
     const before = await this.leaks();
     try {
       return await run();
@@ -56,12 +68,12 @@ export class Testbed implements OpenTestbed {
   }
 
   leaks(): Promise<Leak[]> {
-    return this.#provider.leaks(this.#opened());
+    return this.#maker.leaks(this.#opened());
   }
 
   /** Tells what is there and was not before. That it cannot be found out ends nothing. */
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
-    const { options, log } = this.#provider;
+    const { options, log } = this.#maker;
     if (options.reportLeaks === undefined) return;
     try {
       const { newLeaks } = await import('./leak-text.ts');
@@ -75,7 +87,7 @@ export class Testbed implements OpenTestbed {
 
   /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
   async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<HostProcess> {
-    return wholeTree(await startCommand(this.#target(), argv, stdio, this.#provider.log, place));
+    return wholeTree(await startCommand(this.#target(), argv, stdio, this.#maker.log, place));
   }
 
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {
@@ -92,7 +104,7 @@ export class Testbed implements OpenTestbed {
 
   /** A copy with this testbed's limits, and its progress shown to a person. */
   async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
-    const { options, log } = this.#provider;
+    const { options, log } = this.#maker;
     // Loaded at its first use: an open waits for all that is loaded before it.
     const copying = await import('../copy/copy.ts');
     let copied = '';
@@ -120,7 +132,7 @@ export class Testbed implements OpenTestbed {
       ...executeCommand(target, { cwd: directory, env, keepTerm: true }),
       ...['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'],
     ];
-    const started = await spawnHost(argv, this.#provider.log, { stdio: [tty, tty, tty] });
+    const started = await spawnHost(argv, this.#maker.log, { stdio: [tty, tty, tty] });
     return (await started.exited).status;
   }
 
@@ -131,7 +143,7 @@ export class Testbed implements OpenTestbed {
     if (old.connection !== undefined) await old.end();
     // Else the new one may be made while the old one ends; nothing is shared but the read-only base.
     const [fresh, ended] = await Promise.allSettled([
-      this.#provider.incarnate(),
+      this.#maker.incarnate(),
       old.connection === undefined ? old.end() : undefined,
     ]);
     if (fresh.status === 'fulfilled') this.#incarnation = fresh.value;
@@ -160,7 +172,7 @@ export class Testbed implements OpenTestbed {
 
   #target(): Target {
     const { instance } = this.#opened();
-    const { options } = this.#provider;
+    const { options } = this.#maker;
     return {
       pid: instance.pid,
       startTime: instance.startTime,

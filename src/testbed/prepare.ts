@@ -1,0 +1,164 @@
+/** What all testbeds of one server share: the base, the holder, the skeleton, mounts and network. Made once, ahead of need. */
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { codeOf, messageOf, TestbedError } from '../errors.ts';
+import { mustRunHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import { Holder } from '../namespaces/holder.ts';
+import type { IdMaps } from '../namespaces/idmap.ts';
+import type { Connector } from '../network/connector.ts';
+import { outsideConnector } from '../network/outside.ts';
+import { hostResolver } from '../network/resolver.ts';
+import { type Base, useBase } from '../rootfs/base.ts';
+import { provideRoot } from '../rootfs/build.ts';
+import { openCache } from '../rootfs/cache.ts';
+import { chooseRoot } from '../rootfs/source.ts';
+import { scriptText } from '../scripts.ts';
+import { bindMount, kernelMounts, type Mount } from './mounts.ts';
+import { checkScratchFolder, scratchFolderOf, sweepScratch } from './scratch.ts';
+import type { TestbedOptions } from './types.ts';
+
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
+/** Account made in a base that has no user of its own with an id from 1000 on. */
+const NORMAL_USER = 'user';
+/** Where the stage has it, see on-host/stage.sh. */
+const SKELETON = '/mnt/skeleton';
+
+export interface Prepared {
+  /** Path of the tarball or folder. */
+  readonly root: string;
+  readonly holder: Holder;
+  readonly base: Base;
+  /** Where upper layers on disk go. */
+  readonly scratchFolder: string;
+  readonly layers: readonly string[];
+  readonly mounts: readonly Mount[];
+  readonly normalUser: string | undefined;
+  readonly connector: Connector;
+}
+
+/** What to prepare, and what its owner has already chosen. */
+export interface Preparation {
+  readonly options: TestbedOptions;
+  readonly idMaps: IdMaps;
+  readonly hostname: string;
+  /** Path in every testbed. */
+  readonly scratchDirectory: string;
+  readonly log: Log;
+  /** Gives up the building or unpacking of a root filesystem. */
+  readonly signal: AbortSignal;
+}
+
+/** Starts the holder, provides the base and fills the skeleton. @throws TestbedError, and then nothing of it is left */
+export async function prepare(preparation: Preparation): Promise<Prepared> {
+  const { options, idMaps, log, signal } = preparation;
+  const cache = openCache(process.env);
+  const scratchFolder = prepareScratchFolder(options, cache.path);
+  if (!idMaps.single) checkScratchFolder(scratchFolder);
+  const connector = connectorFor(options, log);
+  const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);
+  const sources = [
+    cache.bases,
+    scratchFolder,
+    ...(source.kind === 'directory' ? [source.path] : []),
+    ...options.binds.map((bind) => bind.outside),
+  ];
+  const holder = await Holder.start(idMaps, sources, log, connector.below);
+  try {
+    const [base] = await Promise.all([
+      useBase(source, holder, cache, log, signal),
+      sweepScratch(scratchFolder, holder, log),
+    ]);
+    const baseInside = holder.inside(base.path);
+    const { normalUser, mountPoints } = await fillSkeleton(preparation, holder, baseInside, connector);
+    return {
+      root: source.path,
+      holder,
+      base,
+      scratchFolder,
+      layers: [SKELETON, baseInside],
+      mounts: mountsOf(preparation, holder, mountPoints),
+      normalUser,
+      connector,
+    };
+  } catch (error) {
+    await holder.stop();
+    throw error;
+  }
+}
+
+function prepareScratchFolder({ scratch }: TestbedOptions, cache: string): string {
+  if (scratch.kind !== 'directory') return scratchFolderOf(cache);
+  if (scratch.create === true) makeFolder(scratch.path);
+  return scratch.path;
+}
+
+/** Everything that is mounted into each testbed, in this order. @param mountPoints of the binds, links in them resolved */
+function mountsOf({ options, idMaps }: Preparation, holder: Holder, mountPoints: readonly string[]): Mount[] {
+  return [
+    ...kernelMounts({
+      ownNetwork: options.network !== 'host',
+      devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
+      ptsGroup: idMaps.single ? undefined : 5,
+    }),
+    ...options.binds.map((bind, index) =>
+      bindMount(holder.inside(bind.outside), mountPoints[index] ?? bind.inside),
+    ),
+  ];
+}
+
+/** Fills the lower layer that lies over the base: accounts, names, mount points, the scratch directory. */
+async function fillSkeleton(
+  { options, idMaps, hostname, scratchDirectory, log }: Preparation,
+  holder: Holder,
+  base: string,
+  connector: Connector,
+): Promise<{ normalUser: string | undefined; mountPoints: string[] }> {
+  const text = await mustRunHost(
+    holder.enter([
+      ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
+      ...[base, SKELETON, scratchDirectory, hostname],
+      ...[connector.hosts ?? `127.0.1.1 ${hostname}`, connector.resolvConf],
+      idMaps.single ? '' : NORMAL_USER,
+      ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
+    ]),
+    log,
+    'preparing the skeleton of the testbeds',
+  );
+  const [user = '', ...mountPoints] = text.trimEnd().split('\n');
+  return { normalUser: user.slice('user '.length) || undefined, mountPoints };
+}
+
+/** With its parents. One by one: Node's own recursive mkdir never returns below /proc, where nothing can be made. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (cause) {
+    // Another server may have made it meanwhile.
+    if (codeOf(cause) === 'EEXIST') return;
+    throw new TestbedError(`cannot make the scratch: ${messageOf(cause)}; name another place`, { cause });
+  }
+}
+
+/** How the testbed is connected, and what name resolution that gives it. */
+function connectorFor({ network, publish }: TestbedOptions, log: Log): Connector {
+  if (typeof network === 'object') return network;
+  switch (network) {
+    case 'host':
+      return { resolvConf: hostResolver(), connect: undefined };
+    case 'none':
+      return { resolvConf: '', connect: undefined };
+    case 'private':
+      return outsideConnector({ publish }, log);
+  }
+}
+
+function kindOf(path: string): 'directory' | 'file' {
+  try {
+    return statSync(path).isDirectory() ? 'directory' : 'file';
+  } catch (cause) {
+    throw new TestbedError(`cannot bind ${path} into the testbed: it does not exist`, { cause });
+  }
+}
