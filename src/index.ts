@@ -28,7 +28,8 @@ export {
 export type { OpenOptions } from './library/options.ts';
 export { closeAll } from './library/providers.ts';
 export { Testbed } from './library/testbed.ts';
-export { Laboratory, type Link, Network, type NetworkOptions } from './network/laboratory.ts';
+export type { Link } from './network/cables.ts';
+export { Laboratory, Network, type NetworkOptions } from './network/laboratory.ts';
 export type { LinkQuality } from './network/link.ts';
 export type {
   FileLeak,

@@ -1,6 +1,8 @@
 /** What /etc/resolv.conf says in a testbed. */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import type { MemberOptions } from './membership.ts';
+import { normalAddress } from './subnet.ts';
 
 /** Where a private network takes name queries for the host's own resolver: addresses that no network hands out. */
 export const FORWARD = { 4: '169.254.1.1', 6: 'fd53:53::53' } as const;
@@ -31,6 +33,23 @@ export function privateResolver(hostText: string, own: ReadonlySet<string>): Res
     return [`nameserver ${stand}`];
   });
   return { text: lines.map((line) => `${line}\n`).join(''), forward: [...forward] };
+}
+
+/**
+ * For a host of a laboratory: the resolvers that it names, or with none those of its outside access.
+ * @param outside the text for outside access; empty without
+ * @throws UsageError when one is no address
+ */
+export function memberResolver(
+  { dns, search = [] }: Pick<MemberOptions, 'dns' | 'search'>,
+  outside: string,
+): string {
+  if (dns === undefined) return outside;
+  return [
+    ...(search.length > 0 ? [`search ${search.join(' ')}`] : []),
+    ...dns.map((address) => `nameserver ${normalAddress(address)}`),
+    '',
+  ].join('\n');
 }
 
 export function isLoopback(address: string): boolean {

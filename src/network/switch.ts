@@ -121,6 +121,12 @@ export class Switch {
   }
 }
 
+/** Lines of ip(8) that make a bridge. */
+export function newBridge(name: string): string[] {
+  // Nothing is plugged in twice, so no spanning tree, and a port forwards at once.
+  return [`link add ${name} type bridge forward_delay 0 mcast_snooping 0`, `link set ${name} up`];
+}
+
 /** Milliseconds for a link to come up. */
 const CARRIER_LIMIT = 5000;
 

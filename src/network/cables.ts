@@ -1,0 +1,82 @@
+/** What can be done to the cables of open hosts: pull and plug, make worse, cut a network in two and heal it. */
+import { UsageError } from '../errors.ts';
+import type { Ledger } from './ledger.ts';
+import { type LinkQuality, queueArguments } from './link.ts';
+import { portName } from './membership.ts';
+import { newBridge, type Switch } from './switch.ts';
+
+/** The cable of a host in one network, or in all that it is in. */
+export interface Link {
+  down(): Promise<void>;
+  up(): Promise<void>;
+  /** @throws UsageError when the kernel cannot */
+  shape(quality: LinkQuality): Promise<void>;
+}
+
+/** @throws UsageError when the host is not open or not in the network */
+export function linkOf(ledger: Ledger, theSwitch: Switch, hostname: string, network?: string): Link {
+  const { pid, ports } = plugged(ledger, hostname, network);
+  if (ports.length === 0) throw new UsageError(`${hostname} is not in the network ${network}`);
+  const set = (state: 'up' | 'down') =>
+    theSwitch.ip(
+      ports.map(({ name }) => `link set ${name} ${state}`),
+      `taking the link of ${hostname} ${state}`,
+    );
+  return {
+    down: () => set('down'),
+    up: async () => {
+      await set('up');
+      await theSwitch.carrying(ports.map(({ name }) => name));
+      await theSwitch.carrying(
+        ports.map(({ inside }) => inside),
+        pid,
+      );
+    },
+    shape: async (quality) => {
+      const words = queueArguments(quality);
+      for (const { name, inside } of ports) {
+        await theSwitch.queue(name, words);
+        await theSwitch.queue(inside, words, pid);
+      }
+    },
+  };
+}
+
+/** Moves the ports of the hosts to a second bridge, so that they keep to themselves. */
+export async function cutNetwork(
+  ledger: Ledger,
+  theSwitch: Switch,
+  network: string,
+  hostnames: readonly string[],
+): Promise<void> {
+  const aside = asideOf(ledger.network(network).bridge);
+  const present = (await theSwitch.ports()).some(({ name }) => name === aside);
+  const lines = hostnames.flatMap((hostname) =>
+    plugged(ledger, hostname, network).ports.map(({ name }) => `link set ${name} master ${aside}`),
+  );
+  await theSwitch.ip([...(present ? [] : newBridge(aside)), ...lines], `cutting the network ${network}`);
+}
+
+/** Moves all ports back. */
+export async function healNetwork(ledger: Ledger, theSwitch: Switch, network: string): Promise<void> {
+  const { bridge } = ledger.network(network);
+  const aside = asideOf(bridge);
+  const ports = (await theSwitch.ports()).filter((port) => port.bridge === aside);
+  const lines = ports.map(({ name }) => `link set ${name} master ${bridge}`);
+  await theSwitch.ip(lines, `healing the network ${network}`);
+  await theSwitch.delete([aside]);
+}
+
+/** The second bridge of a network that is cut. */
+function asideOf(bridge: string): string {
+  return `c${bridge.slice(1)}`;
+}
+
+/** The plugs of an open host in a network, or in all: their names in the switch and inside. */
+function plugged(ledger: Ledger, hostname: string, network: string | undefined) {
+  const { member, testbed } = ledger.openMember(hostname);
+  const ports = member.ports
+    .map(({ network: of, inside }, index) => ({ of, inside, name: portName(testbed.pid, index) }))
+    .filter(({ of }) => network === undefined || of === network);
+  return { pid: testbed.pid, ports };
+}

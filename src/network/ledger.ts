@@ -1,0 +1,226 @@
+/**
+ * What the processes of one user know of a laboratory: its networks, hosts and addresses, each claimed by one of them in
+ * the registry. Files only; the switch is elsewhere.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { UsageError } from '../errors.ts';
+import { hostLines } from './hosts.ts';
+import { bare, type InterfaceOptions, isMember, type Member, type Port } from './membership.ts';
+import {
+  type Claim,
+  isAlive,
+  isProcessName,
+  isRecord,
+  type ProcessName,
+  Registry,
+  registryFolder,
+  thisProcess,
+} from './registry.ts';
+import { formatSubnet, freeAddress, isHostAddress, normalAddress, parseSubnet } from './subnet.ts';
+
+/** A laboratory as the registry has it; the owner is its switch. */
+export interface LaboratoryClaim extends Claim {
+  /** The process that made it. */
+  readonly keeper: ProcessName;
+}
+
+/** A network as the registry has it. */
+export interface NetworkClaim extends Claim {
+  /** As `formatSubnet` writes them. */
+  readonly subnets: readonly string[];
+  /** Its interface in the switch. */
+  readonly bridge: string;
+}
+
+/** A host that is declared, and how its name and addresses are given back. */
+export interface Declared {
+  readonly member: Member;
+  readonly release: () => void;
+}
+
+function isLaboratoryClaim(value: unknown): value is LaboratoryClaim {
+  return isRecord(value) && isProcessName(value.owner) && isProcessName(value.keeper);
+}
+
+function isNetworkClaim(value: unknown): value is NetworkClaim {
+  return (
+    isRecord(value) &&
+    Array.isArray(value.subnets) &&
+    value.subnets.every((subnet) => typeof subnet === 'string') &&
+    typeof value.bridge === 'string'
+  );
+}
+
+export class Ledger {
+  /** The laboratory's name. */
+  readonly name: string;
+  readonly claim: LaboratoryClaim;
+  readonly #folder: string;
+  readonly #networks: Registry;
+  readonly #members: Registry;
+  readonly #addresses: Registry;
+
+  private constructor(name: string, claim: LaboratoryClaim, folder: string) {
+    this.name = name;
+    this.claim = claim;
+    this.#folder = folder;
+    this.#networks = new Registry(join(folder, 'networks'));
+    this.#members = new Registry(join(folder, 'members'));
+    this.#addresses = new Registry(join(folder, 'addresses'));
+  }
+
+  /** Strikes out the laboratories that have ended. @throws UsageError when the registry's folder is not private */
+  static sweep(): void {
+    const all = new Registry(registryFolder(process.env));
+    for (const stale of all.sweep()) rmSync(join(all.path, stale), { recursive: true, force: true });
+  }
+
+  /** Enters a new laboratory. @throws UsageError when the name is taken */
+  static enter(name: string, claim: LaboratoryClaim): Ledger {
+    const all = new Registry(registryFolder(process.env));
+    if (!all.claim(name, claim)) {
+      throw new UsageError(`there is a laboratory ${name} already; end it, or take another name`);
+    }
+    const folder = join(all.path, name);
+    rmSync(folder, { recursive: true, force: true });
+    return new Ledger(name, claim, folder);
+  }
+
+  /** That of a laboratory that is up. @throws UsageError when there is none of that name */
+  static find(name: string): Ledger {
+    const all = new Registry(registryFolder(process.env));
+    const claim = all.read(name);
+    if (!isLaboratoryClaim(claim)) throw new UsageError(`there is no laboratory ${name}; it has to be up`);
+    return new Ledger(name, claim, join(all.path, name));
+  }
+
+  /** Strikes the laboratory out, with all that belongs to it. */
+  remove(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+    new Registry(registryFolder(process.env)).remove(this.name);
+  }
+
+  /** @throws UsageError when the name is taken */
+  enterNetwork(name: string, claim: NetworkClaim): void {
+    if (!this.#networks.claim(name, claim)) throw new UsageError(`there is a network ${name} already`);
+  }
+
+  /** @throws UsageError when there is none of that name */
+  network(name: string): NetworkClaim {
+    const claim = this.#networks.read(name);
+    if (!isNetworkClaim(claim)) {
+      throw new UsageError(`there is no network ${name} in the laboratory ${this.name}`);
+    }
+    return claim;
+  }
+
+  networks(): ReadonlyMap<string, NetworkClaim> {
+    return new Map(this.#networks.names().map((name) => [name, this.network(name)]));
+  }
+
+  /**
+   * Claims a host's name and addresses.
+   * @throws UsageError when one of them is taken or does not fit; nothing is claimed then
+   */
+  declare(hostname: string, interfaces: readonly InterfaceOptions[]): Declared {
+    const empty: Member = { owner: thisProcess(), hostname, ports: [], hosts: '' };
+    if (!this.#members.claim(hostname, empty)) {
+      throw new UsageError(`there is a host ${hostname} in the laboratory ${this.name} already`);
+    }
+    const claimed: string[] = [];
+    const release = () => {
+      for (const key of claimed) this.#addresses.remove(key);
+      this.#members.remove(hostname);
+    };
+    try {
+      const ports = interfaces.map(
+        ({ network, addresses }, index): Port => ({
+          network,
+          inside: `eth${index}`,
+          addresses: this.#claimAddresses(network, addresses, claimed),
+        }),
+      );
+      const member = { ...empty, ports };
+      this.update(member);
+      return { member, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  #claimAddresses(
+    network: string,
+    wanted: readonly string[] | undefined,
+    claimed: string[],
+  ): readonly string[] {
+    const claim = (address: string) => {
+      const key = `${network}-${address.replaceAll(':', '_')}`;
+      const free = this.#addresses.claim(key, { owner: thisProcess() });
+      if (free) claimed.push(key);
+      return free;
+    };
+    const subnets = this.network(network).subnets.map(parseSubnet);
+    if (wanted === undefined) {
+      return subnets.map((subnet) => {
+        for (const taken = new Set<string>(); ; ) {
+          const address = freeAddress(subnet, taken);
+          if (claim(address)) return `${address}/${subnet.prefix}`;
+          taken.add(address);
+        }
+      });
+    }
+    return wanted.map((text) => {
+      const address = normalAddress(text);
+      const subnet = subnets.find((one) => isHostAddress(one, address));
+      if (subnet === undefined) {
+        const known = subnets.map(formatSubnet).join(' and ');
+        throw new UsageError(`${address} is no address for a host of the network ${network} (${known})`);
+      }
+      if (!claim(address)) throw new UsageError(`the address ${address} of the network ${network} is taken`);
+      return `${address}/${subnet.prefix}`;
+    });
+  }
+
+  /** Says anew what is known of a host that is declared. */
+  update(member: Member): void {
+    this.#members.update(member.hostname, member);
+  }
+
+  /** What is known of a host; undefined when none of that name is declared. */
+  member(hostname: string): Member | undefined {
+    const member = this.#members.read(hostname);
+    return isMember(member) ? member : undefined;
+  }
+
+  /** The hosts that are declared, open or not yet. */
+  members(): Member[] {
+    return this.#members.names().flatMap((name) => this.member(name) ?? []);
+  }
+
+  /** A host that is open, and its pid 1. @throws UsageError when it is not */
+  openMember(hostname: string): { readonly member: Member; readonly testbed: ProcessName } {
+    const member = this.member(hostname);
+    if (member === undefined) {
+      const known = this.members().map((one) => one.hostname);
+      throw new UsageError(`there is no host ${hostname} in ${this.name}; there are ${known.join(', ')}`);
+    }
+    const { testbed } = member;
+    if (testbed === undefined || !isAlive(testbed)) {
+      throw new UsageError(`the host ${hostname} of ${this.name} is not open`);
+    }
+    return { member, testbed };
+  }
+
+  /** What /etc/hosts of each host says: all that are declared, by all their addresses. */
+  hostLines(): string {
+    return hostLines(
+      this.members().flatMap(({ hostname, ports }) =>
+        ports.flatMap(({ addresses }) =>
+          addresses.map((address) => ({ address: bare(address), name: hostname })),
+        ),
+      ),
+    );
+  }
+}
