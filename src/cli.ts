@@ -9,10 +9,13 @@ import { parseOptions, usage } from './options.ts';
 import { preflight } from './preflight.ts';
 import { leaveSudo, takeStayRoot } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
-import { EXIT_TESTBED, type Interrupts, VERBS } from './verbs.ts';
+import type { Interrupts } from './verbs/verb.ts';
+import { VERBS } from './verbs.ts';
 
 /** Exit status for a wrong call; what a session's end means is in protocol/server.ts. */
 const EXIT_USAGE = 2;
+/** Exit status of a verb whose testbed could not be made or is broken; a command's own never is that. */
+const EXIT_TESTBED = 255;
 const EXIT_INTERNAL = 16;
 
 type EndingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';

@@ -38,4 +38,4 @@ export type {
   Leak,
   MountLeak,
   ProcessLeak,
-} from './testbed/leaks.ts';
+} from './testbed/leak.ts';

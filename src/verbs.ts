@@ -1,31 +1,6 @@
 /** The other ways to call the program: `virt-ts-unshare VERB ...`. Each is loaded when it is called; the server waits for none. */
 
-/** Who may take a SIGINT for itself: gives true when it did, and the program goes on. */
-export interface Interrupts {
-  handler?: (() => boolean) | undefined;
-}
-
-/**
- * Runs a verb to its end and gives the exit status.
- * @param argv the words behind the verb
- * @param signal aborted when the program is to end: everything is ended and the promise settles soon
- * @throws UsageError, TestbedError and their kin, to be told as a sentence
- */
-export type RunVerb = (
-  argv: readonly string[],
-  signal: AbortSignal,
-  interrupts: Interrupts,
-) => Promise<number>;
-
-interface Verb {
-  /** What may follow the name. */
-  readonly usage: string;
-  readonly summary: string;
-  readonly load: () => Promise<RunVerb>;
-}
-
-/** Exit status when the testbed could not be made or is broken; a command's own never is that. */
-export const EXIT_TESTBED = 255;
+import type { Verb } from './verbs/verb.ts';
 
 export const VERBS: Readonly<Record<string, Verb>> = {
   run: {

@@ -6,8 +6,8 @@ import { closeSync, lstatSync, openSync, readdirSync, readFileSync, type Stats }
 import { join } from 'node:path';
 import { type Argv, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
+import type { FileLeak, IpcLeak, Leak, ProcessLeak } from '../testbed/leak.ts';
 import { newLeaks, newMounts, parseTable, printable } from '../testbed/leak-text.ts';
-import type { FileLeak, IpcLeak, Leak, ProcessLeak } from '../testbed/leaks.ts';
 import type { Isolation } from './isolation.ts';
 
 const FOLDERS = ['/tmp', '/dev/shm', '/dev/mqueue'] as const;

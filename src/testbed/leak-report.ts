@@ -1,7 +1,7 @@
 /** Where the report of leaks goes: stderr, or the end of a file. */
 import { appendFileSync, writeSync } from 'node:fs';
+import type { Leak } from './leak.ts';
 import { type LeakMoment, leakLine, tooManyLine } from './leak-text.ts';
-import type { Leak } from './leaks.ts';
 
 /** So many lines say enough; a test may leave any number of files. */
 const MOST = 1000;

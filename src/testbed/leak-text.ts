@@ -1,5 +1,5 @@
 /** Leaks as text: what the host's tools list, and what a report says. Pure. */
-import type { FileLeak, InterfaceLeak, IpcLeak, Leak, MountLeak } from './leaks.ts';
+import type { FileLeak, InterfaceLeak, IpcLeak, Leak, MountLeak } from './leak.ts';
 
 /** As leaks.sh lists it; the path has a prefix, and its characters are bytes. */
 export interface FileEntry {

@@ -4,7 +4,7 @@ import { type Check, type Diagnosis, diagnose } from '../doctor/diagnosis.ts';
 import { gatherFacts } from '../doctor/facts.ts';
 import { messageOf, UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import type { RunVerb } from '../verbs.ts';
+import type { RunVerb } from './verb.ts';
 
 const HELP = `Usage: virt-ts-unshare doctor [OPTION]...
 

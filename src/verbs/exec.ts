@@ -6,7 +6,7 @@ import { createLog } from '../log.ts';
 import { type Registered, registered } from '../registry.ts';
 import { scriptPath } from '../scripts.ts';
 import { executeCommand } from '../testbed/execute.ts';
-import type { RunVerb } from '../verbs.ts';
+import type { RunVerb } from './verb.ts';
 import { sortWords, variables } from './words.ts';
 
 const HELP = `Usage: virt-ts-unshare exec NAME|PID [OPTION]... [-- COMMAND [ARGUMENT]...]

@@ -1,6 +1,6 @@
 /** The leak report of `run`, for a person. */
 import type { Log } from '../log.ts';
-import type { Leak } from '../testbed/leaks.ts';
+import type { Leak } from '../testbed/leak.ts';
 
 /** So many lines say enough. */
 const MOST = 100;

@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util';
 import { messageOf, UsageError } from '../errors.ts';
 import { commandLine, membersOf, namespaceOf, processState } from '../namespaces/processes.ts';
 import { type Registered, registered } from '../registry.ts';
-import type { RunVerb } from '../verbs.ts';
 import { showSize, showTable } from './figures.ts';
+import type { RunVerb } from './verb.ts';
 
 const HELP = `Usage: virt-ts-unshare ps [--json] [--processes]
 

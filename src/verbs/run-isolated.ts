@@ -6,8 +6,8 @@ import { Isolation } from '../isolation/isolation.ts';
 import { Watch } from '../isolation/remains.ts';
 import type { Log } from '../log.ts';
 import { signalProcess, treeOf } from '../namespaces/processes.ts';
-import type { Interrupts } from '../verbs.ts';
 import { tellLeaks } from './leaks.ts';
+import type { Interrupts } from './verb.ts';
 
 export interface IsolatedOptions {
   readonly root: boolean;

@@ -2,9 +2,9 @@
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { createLog } from '../log.ts';
-import type { RunVerb } from '../verbs.ts';
 import { runIsolated } from './run-isolated.ts';
 import { runInTestbed } from './run-testbed.ts';
+import type { RunVerb } from './verb.ts';
 import { sortWords, variables } from './words.ts';
 
 const HELP = `Usage: virt-ts-unshare run [OPTION]... [-- COMMAND [ARGUMENT]...]

@@ -2,9 +2,9 @@
 import { closeSync, openSync } from 'node:fs';
 import { messageOf, UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import type { RunVerb } from '../verbs.ts';
 import { openFor } from './open.ts';
 import { runIsolated } from './run-isolated.ts';
+import type { RunVerb } from './verb.ts';
 import { sortWords, variables } from './words.ts';
 
 const HELP = `Usage: virt-ts-unshare shell [OPTION]...

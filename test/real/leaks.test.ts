@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Leak } from '../../src/testbed/leaks.ts';
+import type { Leak } from '../../src/testbed/leak.ts';
 import type { TestbedOptions } from '../../src/testbed/types.ts';
 import { TMPFS } from '../support/inside.ts';
 import { script, testProvider } from '../support/testbed.ts';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Leak } from '../../../src/testbed/leak.ts';
 import {
   leakLine,
   newInterfaces,
@@ -7,7 +8,6 @@ import {
   parseListing,
   printable,
 } from '../../../src/testbed/leak-text.ts';
-import type { Leak } from '../../../src/testbed/leaks.ts';
 
 const file = (path: string, size = 1): Leak => ({ kind: 'file', path, type: 'file', uid: 0, gid: 0, size });
 
