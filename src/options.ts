@@ -16,7 +16,7 @@ interface Option {
   readonly help: string;
 }
 
-/** All options. Those up to `debug` are autopkgtest-virt-unshare's, by the same names. */
+/** All options. Those up to `debug`, and help, are autopkgtest-virt-unshare's, by the same names. */
 const OPTIONS = {
   tarball: { short: 't', values: ['FILE'], help: 'root filesystem: a tar archive, compressed or not' },
   release: {
@@ -40,8 +40,15 @@ const OPTIONS = {
     values: ['DIR'],
     help: 'keep the scratch on disk, in this directory, which is made',
   },
-  mirror: { short: 'm', values: ['MIRROR'], help: 'make a root filesystem from this mirror' },
-  bootstrapcmd: { values: ['CMD'], help: 'make a root filesystem with this command instead of mmdebstrap' },
+  mirror: {
+    short: 'm',
+    values: ['MIRROR'],
+    help: "where packages come from when a root filesystem is made (default: the machine's own mirrors)",
+  },
+  bootstrapcmd: {
+    values: ['CMD'],
+    help: 'what makes it instead of mmdebstrap; release, tarball to write and mirror are added',
+  },
   debug: { short: 'd', values: [], help: 'say on stderr what is done' },
   rootfs: { values: ['DIR'], help: 'root filesystem: an unpacked directory, which is only read' },
   scratch: { values: ['tmpfs[:SIZE]|DIR'], help: 'where what the testbed writes is kept' },
@@ -66,6 +73,16 @@ const OPTIONS = {
 } as const satisfies Record<string, Option>;
 
 type Name = keyof typeof OPTIONS;
+
+/** Those of autopkgtest-virt-unshare. */
+const PEERS: ReadonlySet<Name> = new Set([
+  ...(['tarball', 'release', 'arch', 'bind', 'prefix', 'unpack-dir', 'mirror'] as const),
+  ...(['bootstrapcmd', 'debug', 'help'] as const),
+]);
+
+/** Empty, they are as if they were not given, as for autopkgtest-virt-unshare: `-m "$MIRROR"`. */
+const MAY_BE_EMPTY: ReadonlySet<Name> = new Set(['prefix', 'unpack-dir', 'mirror'] as const);
+
 /** The values each option was given, in order; one without value was given ''. */
 type Given = ReadonlyMap<Name, readonly (readonly string[])[]>;
 
@@ -79,6 +96,7 @@ export function parseOptions(argv: readonly string[], env: Readonly<NodeJS.Proce
   if (given.has('version')) return { action: 'version' };
   const one = (name: Name): string | undefined => {
     const value = given.get(name)?.at(-1)?.[0];
+    if (value === '' && MAY_BE_EMPTY.has(name)) return undefined;
     if (value === '' && name !== 'report-leaks') throw new UsageError(`--${name} is empty; give it a value`);
     return value;
   };
@@ -191,12 +209,17 @@ function collect(argv: readonly string[]): Given {
   return given;
 }
 
-/** An option by its name, or by a start of it that no other shares. */
+/**
+ * An option by its name, or by a start of it that no other shares. Where one of autopkgtest-virt-unshare's options is the
+ * only one of its own with that start, it is meant, as it is there.
+ */
 function longName(text: string): Name {
   const names = Object.keys(OPTIONS).filter(isName);
   const found = names.find((name) => name === text);
   if (found !== undefined) return found;
-  const [first, ...others] = text === '' ? [] : names.filter((name) => name.startsWith(text));
+  const own = text === '' ? [] : names.filter((name) => name.startsWith(text));
+  const peers = own.filter((name) => PEERS.has(name));
+  const [first, ...others] = peers.length === 1 ? peers : own;
   if (first === undefined) throw new UsageError(`unknown option --${text}; see --help`);
   if (others.length > 0) {
     const all = [first, ...others].map((name) => `--${name}`).join(', ');
@@ -271,14 +294,15 @@ function scratch(
   prefix: string | undefined,
   unpackDirectory: string | undefined,
 ): Scratch {
-  if ([value, prefix, unpackDirectory].filter((each) => each !== undefined).length > 1) {
+  if (value !== undefined && (prefix ?? unpackDirectory) !== undefined) {
     throw new UsageError('--scratch, --prefix and --unpack-dir all place the scratch; give one of them');
   }
+  // With both, autopkgtest-virt-unshare takes the folder.
   if (unpackDirectory !== undefined)
     return { kind: 'directory', path: resolve(unpackDirectory), create: true };
-  // As for mkdtemp of Python: a prefix without a slash is one in the folder for temporary files.
+  // As for mkdtemp of Python: what is no absolute path begins in the folder for temporary files.
   if (prefix !== undefined) {
-    return { kind: 'directory', path: prefix.includes('/') ? resolve(dirname(`${prefix}x`)) : tmpdir() };
+    return { kind: 'directory', path: resolve(tmpdir(), dirname(`${prefix}x`)) };
   }
   if (value === undefined || value === 'auto') return { kind: 'auto' };
   const tmpfs = /^tmpfs(?::(.*))?$/s.exec(value);

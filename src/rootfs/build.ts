@@ -8,13 +8,13 @@ import { startProgress } from '../progress.ts';
 import { readAptIndexes, sourceLines } from './apt.ts';
 import type { CacheFolder } from './cache.ts';
 import { putImage } from './images.ts';
+import { imageName, type RootOrder } from './order.ts';
 import { osReleaseValue, readOsRelease } from './release.ts';
 import {
   compressionOfFile,
-  imageName,
+  imageThatServes,
   newestTarball,
   type RootChoice,
-  type RootOrder,
   type RootSource,
 } from './source.ts';
 import { EMPTY_COMMAND, splitWords } from './words.ts';
@@ -38,8 +38,9 @@ export async function provideRoot(
 ): Promise<RootSource> {
   if (choice.kind !== 'build') return choice;
   const name = imageName(choice);
+  const { mirror, bootstrapCommand: bootstrapcmd } = choice;
   const path = await putImage(cache, name, choice, log, signal, async (stem, lock) =>
-    newestTarball(cache.images, name) === undefined
+    imageThatServes(cache.images, name, { mirror, bootstrapcmd }) === undefined
       ? build(choice, name, stem, lock, log, signal)
       : undefined,
   );
@@ -98,7 +99,8 @@ function origin(): string {
 
 /**
  * The command that makes `target`. Its own words come first, then, as autopkgtest-virt-unshare 6.0 appends them,
- * `--arch=ARCH`, the release, the target and the mirror.
+ * `--arch=ARCH`, the release, the target and the mirror. The user's own command hears of the architecture only if the
+ * user has named one.
  * @param lines of sources.list(5), used when there is no mirror
  */
 export function bootstrapArgv(
@@ -111,7 +113,8 @@ export function bootstrapArgv(
   const [file, ...args] = order.bootstrapCommand === undefined ? own : splitWords(order.bootstrapCommand);
   if (file === undefined) throw new UsageError(EMPTY_COMMAND);
   const mirrors = order.mirror === undefined ? lines : [order.mirror];
-  return [file, ...args, `--arch=${order.arch}`, order.release, target, ...mirrors];
+  const arch = order.bootstrapCommand === undefined || order.archGiven ? [`--arch=${order.arch}`] : [];
+  return [file, ...args, ...arch, order.release, target, ...mirrors];
 }
 
 /** apt and its package lists are what a driver needs; the sources are for tests of a package by name. */

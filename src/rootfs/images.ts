@@ -2,7 +2,7 @@
  * The images of the cache: root filesystems as tarballs, NAME.tar, .tar.zst, …, where NAME is RELEASE-ARCH, and beside it
  * NAME.json with the order that one was built by. Who changes an image holds its lock.
  */
-import { constants, copyFileSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { constants, copyFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, TestbedError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
@@ -12,7 +12,8 @@ import { startProgress } from '../progress.ts';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import type { Compression } from './compression.ts';
 import { type Lock, waitLock } from './lock.ts';
-import { checkRoot, compressionOfFile, type RootOrder, type RootSource, TARBALL_NAME } from './source.ts';
+import { orderPath, type RootOrder, readOrder } from './order.ts';
+import { checkRoot, compressionOfFile, type RootSource, TARBALL_NAME } from './source.ts';
 
 export interface Image {
   readonly name: string;
@@ -33,7 +34,7 @@ export function listImages(cache: CacheFolder): Image[] {
       if (name === undefined) return [];
       const path = join(cache.images, entry);
       const { size, mtimeMs } = statSync(path);
-      return [{ name, path, size, made: mtimeMs, order: readOrder(cache, name) }];
+      return [{ name, path, size, made: mtimeMs, order: readOrder(cache.images, name) }];
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -62,8 +63,8 @@ export async function putImage(
     if (ending === undefined) return undefined;
     const path = join(cache.images, `${name}.${ending}`);
     renameSync(`${stem}.${ending}`, path);
-    if (order === undefined) rmSync(orderPath(cache, name), { force: true });
-    else writeWhole(orderPath(cache, name), `${JSON.stringify(order)}\n`);
+    if (order === undefined) rmSync(orderPath(cache.images, name), { force: true });
+    else writeWhole(orderPath(cache.images, name), `${JSON.stringify(order)}\n`);
     // Older ones, of another compression.
     for (const image of listImages(cache)) if (image.name === name && image.path !== path) rmSync(image.path);
     return path;
@@ -98,7 +99,7 @@ export async function removeImage(cache: CacheFolder, name: string, log: Log): P
   try {
     const images = listImages(cache).filter((image) => image.name === name);
     for (const image of images) rmSync(image.path);
-    rmSync(orderPath(cache, name), { force: true });
+    rmSync(orderPath(cache.images, name), { force: true });
     return images.length > 0;
   } finally {
     lock.release();
@@ -181,26 +182,5 @@ async function packFolder(
     return ending;
   } finally {
     progress.done();
-  }
-}
-
-function orderPath(cache: CacheFolder, name: string): string {
-  return join(cache.images, `${name}.json`);
-}
-
-function readOrder(cache: CacheFolder, name: string): RootOrder | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(orderPath(cache, name), 'utf8'));
-    if (typeof value !== 'object' || value === null) return undefined;
-    const text = (key: string) => {
-      const found: unknown = Reflect.get(value, key);
-      return typeof found === 'string' ? found : undefined;
-    };
-    const [release, arch] = [text('release'), text('arch')];
-    if (release === undefined || arch === undefined) return undefined;
-    const [mirror, bootstrapCommand] = [text('mirror'), text('bootstrapCommand')];
-    return { kind: 'build', release, arch, mirror, bootstrapCommand };
-  } catch {
-    return undefined;
   }
 }

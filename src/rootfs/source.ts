@@ -8,6 +8,7 @@ import { messageOf, UsageError } from '../errors.ts';
 import { findProgram } from '../namespaces/caller.ts';
 import { cacheHome, type Environment } from './cache.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
+import { imageName, type RootOrder, readOrder, serves } from './order.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
 import { whyNoRoot } from './tree.ts';
 import { EMPTY_COMMAND, splitWords } from './words.ts';
@@ -16,17 +17,6 @@ export interface RootSource {
   readonly kind: 'tarball' | 'directory';
   /** Absolute. */
   readonly path: string;
-}
-
-/** A root filesystem that has to be built first, see build.ts. */
-export interface RootOrder {
-  readonly kind: 'build';
-  readonly release: string;
-  /** Debian's name of the architecture. */
-  readonly arch: string;
-  readonly mirror: string | undefined;
-  /** See `bootstrapArgv` in build.ts; undefined: mmdebstrap, with the machine's own apt sources. */
-  readonly bootstrapCommand: string | undefined;
 }
 
 export type RootChoice = RootSource | RootOrder;
@@ -43,8 +33,8 @@ export interface RootOptions {
 }
 
 /**
- * In this order: --tarball; --rootfs; $XDG_CACHE_HOME/sbuild/RELEASE-ARCH.t*; our own cache's images; else an order to
- * build one. Without --release the host's own release is meant, but any tarball of sbuild's is better than building.
+ * In this order: --tarball; --rootfs; $XDG_CACHE_HOME/sbuild/RELEASE-ARCH.t*; our own cache's images, unless a mirror or a
+ * command is named by which the image was not built; else an order to build one. Without --release the host's own release is meant, but any tarball of sbuild's is better than building.
  * @throws UsageError for whatever of the options or of the chosen file is wrong
  */
 export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
@@ -60,18 +50,33 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   const found =
     (release === undefined ? undefined : newestTarball(sbuild, `${release}-${arch}`)) ??
     (options.release === undefined ? newestTarball(sbuild, undefined, arch) : undefined) ??
-    (release === undefined ? undefined : newestTarball(images, `${release}-${arch}`));
+    (release === undefined ? undefined : imageThatServes(images, imageName({ release, arch }), options));
   if (found !== undefined) return tarballSource(found);
   if (release === undefined) {
     throw new UsageError(
       'there is no root filesystem and this is no Debian system; give --release or --tarball',
     );
   }
-  return orderRoot(release, arch, options);
+  return orderRoot(release, options.arch, options);
 }
 
-/** An order to build a root filesystem. @throws UsageError when it cannot be carried out */
-export function orderRoot(release: string, arch: string, options: RootOptions): RootOrder {
+/** The image of that name in our own cache, if it is one that the options ask for. */
+export function imageThatServes(
+  images: string,
+  name: string,
+  { mirror, bootstrapcmd }: Pick<RootOptions, 'mirror' | 'bootstrapcmd'>,
+): string | undefined {
+  const wanted = { mirror, bootstrapCommand: bootstrapcmd };
+  return serves(readOrder(images, name), wanted) ? newestTarball(images, name) : undefined;
+}
+
+/**
+ * An order to build a root filesystem.
+ * @param givenArch default: the host's own
+ * @throws UsageError when it cannot be carried out
+ */
+export function orderRoot(release: string, givenArch: string | undefined, options: RootOptions): RootOrder {
+  const arch = givenArch ?? hostArchitecture();
   checkName('--release', release);
   checkName('--arch', arch);
   const { mirror, bootstrapcmd } = options;
@@ -88,7 +93,8 @@ export function orderRoot(release: string, arch: string, options: RootOptions): 
       throw new UsageError(`--bootstrapcmd: there is no program ${program}; install it or mend PATH`);
     }
   }
-  return { kind: 'build', release, arch, mirror, bootstrapCommand: bootstrapcmd };
+  const archGiven = givenArch !== undefined;
+  return { kind: 'build', release, arch, archGiven, mirror, bootstrapCommand: bootstrapcmd };
 }
 
 /** Both become parts of a file's name and arguments of a program. */
@@ -96,11 +102,6 @@ function checkName(option: string, value: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(value)) {
     throw new UsageError(`${option} ${value} is no name of Debian's; give one like bookworm or amd64`);
   }
-}
-
-/** The name of the image that an order makes. */
-export function imageName(order: RootOrder): string {
-  return `${order.release}-${order.arch}`;
 }
 
 /** The root source at a path that may be a tarball or a folder. @throws UsageError */

@@ -152,7 +152,7 @@ async function build({ names, values, cache, log, signal }: Call): Promise<numbe
   if (more.length > 0) throw new UsageError('rootfs build takes one release; give one');
   const release = given === undefined ? hostRelease() : resolveRelease(given);
   if (release === undefined) throw new UsageError('this is no Debian system; give a release to build');
-  const order = orderRoot(release, values.arch ?? hostArchitecture(), orderOptions(values));
+  const order = orderRoot(release, values.arch, orderOptions(values));
   const { path } = await rebuildRoot(order, cache, log, signal);
   say(`${path}\n`);
   return 0;
@@ -172,7 +172,10 @@ async function update({ names, values, cache, log, signal }: Call): Promise<numb
   for (const { name, order } of images) {
     if (order === undefined || (names.length > 0 && !names.includes(name))) continue;
     const { mirror = order.mirror, bootstrapcmd = order.bootstrapCommand } = orderOptions(values);
-    const again = orderRoot(order.release, order.arch, { mirror, bootstrapcmd });
+    const again = orderRoot(order.release, order.archGiven ? order.arch : undefined, {
+      mirror,
+      bootstrapcmd,
+    });
     const { path } = await rebuildRoot(again, cache, log, signal);
     say(`${path}\n`);
   }

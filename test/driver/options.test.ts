@@ -1,8 +1,10 @@
 /** The options of the real autopkgtest, as a person would use them. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { autopkgtest, removeScratch, scratchDir } from '../support/autopkgtest.ts';
 import { mockPackagesDir } from '../support/mock-packages.ts';
+import { projectDir } from '../support/rootfs.ts';
 
 /** A package tree with one test of this text; a `debian/files` makes it a built tree, which needs no compiler. */
 function packageOf(script: string, fields = ''): string {
@@ -15,6 +17,25 @@ function packageOf(script: string, fields = ''): string {
   writeFileSync(`${folder}/debian/tests/one`, `#!/bin/sh\nset -eu\n${script}\n`, { mode: 0o755 });
   return folder;
 }
+
+/** `--name`, with `-x ` before it where there is a short one, of each option in a text of --help. */
+function optionsIn(help: string): string[] {
+  const found = [...help.matchAll(/^ +(?:(-\w)[^,\n]*, +)?(--[\w-]+)/gm)];
+  return found.map(([, short, long]) => (short === undefined ? `${long}` : `${short} ${long}`)).sort();
+}
+
+describe("the options of autopkgtest's own backend", () => {
+  it('are all known here, by the same letters', () => {
+    const helpOf = (program: string) => optionsIn(execFileSync(program, ['--help'], { encoding: 'utf8' }));
+    const theirs = helpOf('autopkgtest-virt-unshare');
+    const ours = helpOf(`${projectDir}/bin/virt-ts-unshare`);
+    assert.ok(theirs.includes('-t --tarball'), String(theirs));
+    assert.deepEqual(
+      theirs.filter((option) => !ours.includes(option)),
+      [],
+    );
+  });
+});
 
 describe("autopkgtest's options", function () {
   this.timeout('3m');

@@ -68,6 +68,7 @@ describe('options', () => {
       'mmdebstrap --variant=apt',
     );
     assert.deepEqual(testbed('-r', '*', '-a*').root, testbed().root);
+    assert.deepEqual(testbed('-m', '', '--prefix=', '-u', ''), testbed());
   });
 
   it('may follow their letter at once, be cut short, and be given again', () => {
@@ -78,6 +79,13 @@ describe('options', () => {
       { outside: '/a', inside: '/b' },
       { outside: '/c', inside: '/d' },
     ]);
+    for (const [start, value, option] of [
+      ['--m', 'M', 'mirror'],
+      ['--re', 'sid', 'release'],
+    ] as const) {
+      assert.equal(testbed(start, value).root[option], value, "the peer's, though one of ours starts so too");
+    }
+    assert.equal(testbed('--max', '1k').maxCopyBytes, 1024);
     const both = parseOptions(['-drsid']);
     assert.ok(both.action === 'serve' && both.debug && both.testbed.root.release === 'sid');
   });
@@ -94,6 +102,12 @@ describe('options', () => {
     assert.deepEqual(testbed('-p', '/dev/shm/a.').scratch, { kind: 'directory', path: '/dev/shm' });
     assert.deepEqual(testbed('-p', '/dev/shm/').scratch, { kind: 'directory', path: '/dev/shm' });
     assert.deepEqual(testbed('-p', 'a.').scratch, { kind: 'directory', path: tmpdir() });
+    assert.deepEqual(testbed('-p', 'a/b').scratch, { kind: 'directory', path: `${tmpdir()}/a` });
+    assert.deepEqual(testbed('-p', '/a/b', '-u', '/c').scratch, {
+      kind: 'directory',
+      path: '/c',
+      create: true,
+    });
   });
 
   it('count sizes and times', () => {
@@ -122,7 +136,7 @@ describe('options', () => {
     [['--frob'], /--frob/],
     [['-x'], /-x/],
     [['-dx'], /-x/],
-    [['--m', 'x'], /--mirror, --mode, --max-copy/],
+    [['--b', 'x'], /--bind, --bootstrapcmd/],
     [['--'], /--/],
     [['-'], /-/],
     [['-t', 'a', 'word'], /word/],
@@ -137,7 +151,7 @@ describe('options', () => {
     [['--debug=yes'], /--debug/],
     [['--tarball=a', '--rootfs=b'], /one of them/],
     [['--scratch=tmpfs', '-p', 'x'], /one of them/],
-    [['-u', 'x', '-p', 'x'], /one of them/],
+    [['--scratch=tmpfs', '-u', 'x'], /one of them/],
     [['--scratch=tmpfs:much'], /tmpfs:2g/],
     [['--scratch=tmpfs:1,mode=777'], /tmpfs:2g/],
     [['--mode=fast'], /overlay, copy/],

@@ -18,7 +18,8 @@ import { silentLog } from '../../../src/log.ts';
 import { provideRoot, rebuildRoot } from '../../../src/rootfs/build.ts';
 import { type CacheFolder, openCache } from '../../../src/rootfs/cache.ts';
 import { importImage, listImages, removeImage } from '../../../src/rootfs/images.ts';
-import { chooseRoot, type RootOrder } from '../../../src/rootfs/source.ts';
+import type { RootOrder } from '../../../src/rootfs/order.ts';
+import { chooseRoot } from '../../../src/rootfs/source.ts';
 import { readDifferences } from '../../../src/rootfs/verify.ts';
 import { parseDays, parseSize, showSize, showTable, showTime } from '../../../src/verbs/figures.ts';
 
@@ -41,7 +42,8 @@ describe('images', () => {
   function order(script: string, mirror?: string): RootOrder {
     const path = join(folder, 'strap');
     writeFileSync(path, `#!/bin/sh\nset -e\n${script}\n`, { mode: 0o755 });
-    return { kind: 'build', release: 'sid', arch: 'amd64', mirror, bootstrapCommand: `${path} 'a word'` };
+    const bootstrapCommand = `${path} 'a word'`;
+    return { kind: 'build', release: 'sid', arch: 'amd64', archGiven: true, mirror, bootstrapCommand };
   }
   const works = 'cd "$(dirname "$0")"; echo "$@" >>calls; tar -cf "$4" -C tree .';
   const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trimEnd().split('\n');
@@ -69,6 +71,26 @@ describe('images', () => {
     await rebuildRoot(image.order, cache, silentLog);
     assert.equal(calls().length, 2);
     assert.equal(listImages(cache).length, 1);
+  });
+
+  it('are made again for who names a mirror or a command that they were not built by', async () => {
+    const first = order(works, 'http://one.example');
+    await provideRoot(first, cache, silentLog);
+    const choose = (options: { mirror?: string; bootstrapcmd?: string }) =>
+      chooseRoot({ release: 'sid', arch: 'amd64', ...options }, { ...process.env, XDG_CACHE_HOME: folder });
+    const bootstrapcmd = first.bootstrapCommand ?? '';
+    assert.equal(choose({}).kind, 'tarball');
+    assert.equal(choose({ mirror: 'http://one.example', bootstrapcmd }).kind, 'tarball');
+    assert.equal(choose({ bootstrapcmd: 'true' }).kind, 'build');
+    const other = choose({ mirror: 'http://two.example', bootstrapcmd });
+    await Promise.all([1, 2].map(() => provideRoot(other, cache, silentLog)));
+    assert.deepEqual(
+      calls().map((line) => line.split(' ').at(-1)),
+      ['http://one.example', 'http://two.example'],
+    );
+    assert.equal(listImages(cache).length, 1);
+    await importImage(cache, tree, 'sid-amd64', silentLog);
+    assert.equal(choose({ mirror: 'http://one.example' }).kind, 'tarball', 'an imported one serves all');
   });
 
   it('are not there after a build that failed, and the old one stays', async () => {

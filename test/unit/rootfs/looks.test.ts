@@ -174,6 +174,7 @@ describe('looks at files', () => {
         kind: 'build',
         release: 'unstable',
         arch: 'arm64',
+        archGiven: true,
         mirror: 'http://m',
         bootstrapCommand: 'sh -x',
       });

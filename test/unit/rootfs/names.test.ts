@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { UsageError } from '../../../src/errors.ts';
 import { parseIndexes, sourceLines } from '../../../src/rootfs/apt.ts';
 import { bootstrapArgv } from '../../../src/rootfs/build.ts';
+import type { RootOrder } from '../../../src/rootfs/order.ts';
 import { osReleaseValue, resolveRelease } from '../../../src/rootfs/release.ts';
-import type { RootOrder } from '../../../src/rootfs/source.ts';
 import { splitWords } from '../../../src/rootfs/words.ts';
 
 describe('names of releases', () => {
@@ -99,6 +99,7 @@ describe('the command that builds a root filesystem', () => {
     kind: 'build',
     release: 'trixie',
     arch: 'arm64',
+    archGiven: true,
     mirror: undefined,
     bootstrapCommand: undefined,
   };
@@ -129,6 +130,12 @@ describe('the command that builds a root filesystem', () => {
       '/t.tar',
       'http://m.example',
     ]);
+  });
+
+  it("is told the architecture only if somebody has named it, when it is the user's own", () => {
+    const own = { ...order, archGiven: false, bootstrapCommand: 'my-strap' };
+    assert.deepEqual(bootstrapArgv(own, '/t.tar', [], true), ['my-strap', 'trixie', '/t.tar']);
+    assert(bootstrapArgv({ ...order, archGiven: false }, '/t.tar', [], true).includes('--arch=arm64'));
   });
 
   it('refuses an empty one', () => {
