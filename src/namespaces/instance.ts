@@ -83,8 +83,9 @@ export class Instance {
         lifeline.destroy();
         // What has said something else than that it is ready may go on for ever.
         if (!(await within(unshare.exited, 2000))) unshare.kill('SIGKILL');
-        await unshare.exited;
-        const words = firstLines([line, await complaints].join(' ')) || 'its /bin/sh cannot be run';
+        const { status } = await unshare.exited;
+        const words =
+          firstLines([line, await complaints].join(' ')) || `its set-up ended with status ${status}`;
         throw new TestbedError(
           `making a testbed failed: ${words}; virt-ts-unshare doctor says what this machine lacks`,
         );

@@ -34,12 +34,14 @@ hostname "$hostname"
 # What the host calls us; its /proc is still the one here.
 read -r stat </proc/self/stat
 cd /mnt/root
-# pivot_root . . stacks the old root on the new one; our own root is the new one from then on. The host's umount
-# cannot be found there, so it waits, entered by the descriptor into the host's root file system, to detach the old root
-# from our mount namespace. A working directory below a detached mount has no name, hence the discarded complaints of sh.
-{ pivot_root . . && echo pivoted; } |
-	nsenter --root=/proc/self/fd/9 --wd=. sh -c 'read -r pivoted && exec umount -c -i -n -l . 2>&1' 2>/dev/null
-exec 9<&-
+# pivot_root . . stacks the old root on the new one; our own root is the new one from then on, and a program started then would
+# be the testbed's, with the host's root at hand. So all is done by one that has left for the host's root file system: it
+# starts pivot_root in the old root, and then the host's umount, which detaches that from our mount namespace. A working
+# directory below a detached mount has no name, hence the discarded complaints of sh.
+exec 8</
+nsenter --root=/proc/self/fd/9 --wd=. sh -c \
+	'{ nsenter --root=/proc/self/fd/8 --wd=. pivot_root . . && exec umount -c -i -n -l .; } 2>&1' 2>/dev/null
+exec 8<&- 9<&-
 
 pid=${stat%% *}
 # The command name may hold anything but ends with the last parenthesis; field 3 follows.

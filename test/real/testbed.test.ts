@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CommandTimeoutError, TestbedError } from '../../src/errors.ts';
+import { findProgram } from '../../src/namespaces/caller.ts';
 import { namespaceOf, processState } from '../../src/namespaces/processes.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
+import { projectDir } from '../support/rootfs.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
 describe('a testbed', function () {
@@ -179,6 +182,42 @@ describe('root in a testbed', function () {
     const uid = Number(/^Uid:\t(\d+)/m.exec(text)?.[1]);
     assert.notEqual(uid, 0);
     assert.notEqual(uid, process.getuid?.());
+  });
+});
+
+describe("a root file system with programs of its own in the places of the host's", function () {
+  this.timeout(120_000);
+
+  it('has none of them run before its mounts are made, however slow the host is', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-root-'));
+    chmodSync(folder, 0o755);
+    const tarball = join(folder, 'root.tar');
+    const planted = join(folder, 'planted');
+    const slow = join(folder, 'slow');
+    const place = (path: string, text: string) => {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text, { mode: 0o755 });
+    };
+    const programs = ['nsenter', 'pivot_root', 'umount'].map((name) => ({ name, path: findProgram(name) }));
+    for (const { name, path = name } of programs) {
+      place(join(planted, path), `#!/bin/sh\necho ${name} >>/planted; exec busybox ${name} "$@"\n`);
+    }
+    // No shell: one that is started where its working directory has no name says so.
+    const late = `#!/usr/bin/perl\nselect(undef, undef, undef, 0.1); exec "${programs[0]?.path}", @ARGV;\n`;
+    place(join(slow, 'nsenter'), late);
+    execFileSync('sh', [`${projectDir}test/race/make-root.sh`, 'dash', tarball]);
+    execFileSync('tar', ['-rf', tarball, '--owner=0', '--group=0', '-C', planted, '.']);
+    const { PATH } = process.env;
+    process.env.PATH = `${slow}:${PATH}`;
+    const provider = testProvider({ root: { tarball } });
+    try {
+      const testbed = await provider.open();
+      assert.equal((await script(testbed, 'cat /planted; nsenter --help; cat /planted')).stdout, 'nsenter\n');
+    } finally {
+      await provider.dispose();
+      process.env.PATH = PATH;
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
