@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { commandLine, parseStat, processState, treeOf } from '../../../src/namespaces/processes.ts';
+import { waitUntil } from '../../../src/wait.ts';
 
 describe('processes', () => {
   it('are read though their name holds parentheses, spaces and newlines', () => {
@@ -33,7 +34,8 @@ describe('processes', () => {
     const ended = once(root, 'exit');
     for (const pid of treeOf(root.pid ?? 0)) process.kill(pid, 'SIGKILL');
     await ended;
-    assert.deepEqual(treeOf(root.pid ?? 0), []);
+    // What was killed takes a moment to die on a busy machine.
+    assert.ok(await waitUntil(() => treeOf(root.pid ?? 0).length === 0, 10_000));
   });
 
   it('have command lines that are safe to print', async () => {
