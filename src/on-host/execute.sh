@@ -86,8 +86,9 @@ set +f
 read -r groups <setgroups
 [ "$groups" = deny ] || groups=''
 
-# Processes inherit it and nobody else uses it: tells the processes of this command from those of another one.
-tag=$((10000 + $$ % 40000))
+# Processes inherit it and nobody else uses it: tells the processes of this command from those of another one, and from pid 1 and
+# its reader, which have 10000 (setup.sh).
+tag=$((10001 + $$ % 39999))
 echo "$tag" >/proc/self/timerslack_ns
 
 # The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
@@ -142,9 +143,18 @@ case $status in
 137) [ -e ns/mnt ] || cannot 'it died meanwhile' ;;
 esac
 
-# Who else is there? Mostly nobody but pid 1 and its reader.
-set -- root/proc/[0-9]*
-if [ $# != 2 ]; then
+# Who else is there? Mostly nobody but pid 1 and its reader, or what another command started. One whose tag is nobody's may be
+# ours, and so may what one has started that was gone before we looked.
+somebody_left() {
+	set -- root/proc/[0-9]*
+	[ $# != 2 ] || return 1
+	for process; do
+		read -r slack <"$process/timerslack_ns" || return 0
+		[ "$slack" != "$tag" ] && [ "$slack" -ge 10000 ] && [ "$slack" -lt 50000 ] || return 0
+	done
+	return 1
+}
+if somebody_left; then
 	echo 50000 >/proc/self/timerslack_ns
 	(exec setsid nsenter --user=ns/user ${groups:+--preserve-credentials} -- \
 		sh -c "$(cat "$here/drain.sh")" drain "$pid" "$tag" "$drain" "$(cat "$here/drain.awk")" 9>>"$log")
