@@ -6,6 +6,7 @@ import { createLog } from '../log.ts';
 import { type Registered, registered } from '../registry.ts';
 import { scriptPath } from '../scripts.ts';
 import { executeCommand } from '../testbed/execute.ts';
+import { openPipes } from './open-pipes.ts';
 import type { RunVerb } from './verb.ts';
 import { sortWords, variables } from './words.ts';
 
@@ -53,6 +54,7 @@ export const exec: RunVerb = async (argv, signal, interrupts) => {
   const shell: Argv = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash; else exec sh; fi'];
   const foreground = interactive ? ['/bin/sh', scriptPath('on-host', 'foreground.sh')] : [];
   const [first = '/bin/sh', ...rest] = [...foreground, ...execute, ...(words.command ?? shell)];
+  openPipes();
   const started = await spawnHost([first, ...rest], createLog(), { stdio: [0, 1, 2] });
   // A terminal sends it to the command too, which is the one to answer.
   interrupts.handler = () => isatty(0);

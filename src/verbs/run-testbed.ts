@@ -3,6 +3,7 @@ import { CommandTimeoutError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { tellLeaks } from './leaks.ts';
 import { openFor } from './open.ts';
+import { openPipes } from './open-pipes.ts';
 
 export interface InTestbedOptions {
   /** Words of the options that choose and shape the testbed. */
@@ -21,6 +22,7 @@ export async function runInTestbed(
 ): Promise<number> {
   const { cwd, user, env } = options;
   const { testbed, log, close } = await openFor(options.testbed);
+  openPipes();
   try {
     const { status } = await testbed.run(argv, {
       ...{ stdin: 0, stdout: 1, stderr: 2, env, signal },

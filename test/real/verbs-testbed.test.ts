@@ -25,6 +25,29 @@ describe('run in a testbed', function () {
     assert.equal(stdout, 'nobody\n/usr\nb c\n');
   });
 
+  it('lets the command, whoever it is, open its /dev/stdout and /dev/stderr in a pipeline', async () => {
+    const words = [
+      'run',
+      ...root,
+      '--user',
+      'nobody',
+      '--',
+      'sh',
+      '-c',
+      'echo out >/dev/stdout; echo err >/dev/stderr',
+    ];
+    const { stdout } = await call([
+      'sh',
+      '-c',
+      '"$@" 2>&1 | cat',
+      'pipeline',
+      process.execPath,
+      PROGRAM,
+      ...words,
+    ]);
+    assert.equal(stdout, 'out\nerr\n');
+  });
+
   it('names what was left, and fails for it when asked to', async () => {
     const script = 'echo >/tmp/file; sleep 1234 >/dev/null 2>&1 </dev/null &';
     const run = await virt(['run', ...root, '--fail-on-leak', '--', 'sh', '-c', script]);
