@@ -1,6 +1,6 @@
 /** Every mock package through the real autopkgtest: its exit status, its summary, and what it leaves behind. */
 import assert from 'node:assert/strict';
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { autopkgtest, type DriverRun, removeScratch } from '../support/autopkgtest.ts';
 import { asExpected, mockPackagesDir, readManifest } from '../support/mock-packages.ts';
 import { testTarball } from '../support/rootfs.ts';
@@ -15,17 +15,18 @@ const checks: Readonly<Record<string, (run: DriverRun) => void>> = {
     assert.equal(readFileSync(`${outputDir}/large-stdout`, 'utf8'), numbers(300_000));
     assert.equal(readFileSync(`${outputDir}/large-stderr`, 'utf8'), numbers(300_000));
   },
-  // The driver's own wrapper.sh (5.28) kills a tee that is still at work, so an end may be missing; nothing else may.
+  // The driver's own wrapper.sh (5.28) kills a tee that is still at work, so an end may be missing, on a busy machine all of it
+  // (and then the driver keeps no file); nothing else may.
   tee({ outputDir }) {
     const seq = numbers(50_000);
     for (const stream of ['stdout', 'stderr']) {
       const expected = `${seq}end-of-${stream}\n`;
-      const arrived = readFileSync(`${outputDir}/${stream}-${stream}`, 'utf8');
-      assert.ok(arrived.length > 0 && expected.startsWith(arrived), arrived.slice(-200));
-      assert.ok(expected.startsWith(readFileSync(`${outputDir}/artifacts/${stream}-copy`, 'utf8')));
+      const arrived = textIfThere(`${outputDir}/${stream}-${stream}`);
+      assert.ok(expected.startsWith(arrived), arrived.slice(-200));
+      assert.ok(expected.startsWith(textIfThere(`${outputDir}/artifacts/${stream}-copy`)));
     }
     const expected = `${numbers(2000, 'two one ')}two one end-of-chain\n`;
-    assert.ok(expected.startsWith(readFileSync(`${outputDir}/chain-stdout`, 'utf8')));
+    assert.ok(expected.startsWith(textIfThere(`${outputDir}/chain-stdout`)));
   },
   artifacts({ outputDir }) {
     const folder = `${outputDir}/artifacts`;
@@ -64,6 +65,10 @@ const checks: Readonly<Record<string, (run: DriverRun) => void>> = {
     assert.equal(readlinkSync(`${folder}/dangling`), '/nowhere/at/all');
   },
 };
+
+function textIfThere(path: string): string {
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
+}
 
 describe('autopkgtest on the mock packages', function () {
   this.timeout('3m');
