@@ -7,7 +7,7 @@ export const FIGURES = {
   'first open': 'open with nothing in the cache',
   open: 'open with the tarball known',
   'run true': '`true` through the execute command',
-  'raw nsenter': '`true` by nsenter alone, into the same testbed',
+  'run true beside a daemon': 'the same while what an earlier command started lives on',
   revert: 'back to the state at open',
   close: 'until everything is gone',
   'start + true + exit': 'a whole life, for tools that have no server',

@@ -29,6 +29,17 @@ export async function session(peer: ServerPeer, results: Results): Promise<void>
       results.add('raw nsenter', 'run true', await timeProgram(raw, peer.caller));
     }
   }
+  if (target !== undefined) {
+    const daemon = ['sh', '-c', 'setsid sleep 1000 </dev/null >/dev/null 2>&1 &'];
+    await timeProgram([...execute, ...daemon], peer.caller);
+    for (let run = 0; run < RUNS; run++) {
+      results.add(
+        peer.name,
+        'run true beside a daemon',
+        await timeProgram([...execute, 'true'], peer.caller),
+      );
+    }
+  }
   for (let revert = 0; revert < REVERTS; revert++)
     results.add(peer.name, 'revert', await server.time('revert'));
   results.add(peer.name, 'close', await server.time('close'));

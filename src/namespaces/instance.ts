@@ -9,6 +9,7 @@ import { waitUntil, within } from '../wait.ts';
 import { systemPath } from './caller.ts';
 import type { Holder } from './holder.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
+import { makeMark } from './mark.ts';
 import { commandLine, type ProcessState, runs, signalProcess } from './processes.ts';
 import { Traces } from './traces.ts';
 
@@ -28,13 +29,15 @@ const PATIENCE = 100;
 /** Milliseconds for the end of what is dead already; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
 /** Milliseconds for the mounts, when no process is left whose end could free them. */
-const MOUNT_LIMIT = 3_000;
+const MOUNT_LIMIT = 10_000;
 
 export class Instance {
   /** Host pid of pid 1. */
   readonly pid: number;
   /** Field 22 of /proc/PID/stat: with the pid it names this process and no later one. */
   readonly startTime: string;
+  /** What the execute program knows it by. */
+  readonly mark: string;
   readonly #unshare: HostProcess;
   readonly #lifeline: Duplex;
   readonly #log: Log;
@@ -43,6 +46,7 @@ export class Instance {
   private constructor(
     pid: number,
     startTime: string,
+    mark: string,
     unshare: HostProcess,
     lifeline: Duplex,
     traces: Traces,
@@ -50,6 +54,7 @@ export class Instance {
   ) {
     this.pid = pid;
     this.startTime = startTime;
+    this.mark = mark;
     this.#unshare = unshare;
     this.#lifeline = lifeline;
     this.#traces = traces;
@@ -59,6 +64,7 @@ export class Instance {
   /** @throws TestbedError with the words of the tool that failed */
   static async start(holder: Holder, options: InstanceOptions, log: Log): Promise<Instance> {
     const root = openSync('/', 'r');
+    const mark = makeMark();
     try {
       const argv = holder.enter([
         'unshare',
@@ -66,7 +72,7 @@ export class Instance {
         ...(options.ownNetwork ? ['--net'] : []),
         ...['--', 'sh', '-c', scriptText('on-host', 'setup.sh'), 'setup'],
         ...[options.hostname, options.upper, options.fstab, options.ownNetwork ? 'own' : 'host'],
-        ...[scriptText('in-testbed', 'pid1.sh'), options.copy.join('\n')],
+        ...[scriptText('in-testbed', 'pid1.sh'), mark, options.copy.join('\n')],
       ]);
       const unshare = await spawnHost(argv, log, {
         // Descriptor 9: the host's root directory, see setup.sh.
@@ -95,7 +101,7 @@ export class Instance {
       const pid = Number(ready[1]);
       // A plain copy on a disk has no file system of its own as its root.
       const ownFileSystem = options.copy.length > 0 && options.upper.startsWith('/') ? '/dev/pts' : '';
-      return new Instance(pid, ready[2], unshare, lifeline, new Traces(pid, ownFileSystem), log);
+      return new Instance(pid, ready[2], mark, unshare, lifeline, new Traces(pid, ownFileSystem), log);
     } finally {
       closeSync(root);
     }

@@ -1,6 +1,7 @@
 /** Brings the names of a laboratory's hosts to those that are open already. */
 import { quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
+import { readMark } from '../namespaces/mark.ts';
 import { scriptPath } from '../scripts.ts';
 import { hostsFile } from './hosts.ts';
 import type { Ledger } from './ledger.ts';
@@ -27,7 +28,7 @@ async function tellHost(
   const { status, stderr } = await quickHost(
     [
       ...(['/bin/sh', scriptPath('on-host', 'execute.sh')] as const),
-      ...['-p', String(testbed.pid), '-s', testbed.startTime, '-n', '--'],
+      ...['-p', String(testbed.pid), '-m', readMark(testbed), '-n', '--'],
       ...['/bin/sh', '-c', 'printf %s "$1" >/etc/hosts', 'sh', hostsFile(hosts)],
     ],
     log,

@@ -3,8 +3,9 @@
 # has been written. Starting a process costs more than all the rest, so on the way of most commands there are two: a copy of
 # this shell that lists its environment, and nsenter.
 #
-# argv: -p PID -s STARTTIME [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] -- COMMAND [ARGUMENT]...
-#   -p -s  pid 1 of the testbed as the host sees it, and field 22 of its /proc/PID/stat (proc(5)): pids are used again
+# argv: -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] -- COMMAND [ARGUMENT]...
+#   -p -m  pid 1 of the testbed as the host sees it, and its mark, the timer slack (nanoseconds) that it and its reader have:
+#          pids are used again
 #   -n     the testbed has a network namespace of its own
 #   -c -u  working directory and user inside; default / and root
 #   -e     one more variable of the command's environment
@@ -48,10 +49,10 @@ quote() {
 }
 
 directory=/ user='' own_network='' drain=10 log=/dev/null extra=''
-while getopts p:s:nc:u:e:d:l:T option; do
+while getopts p:m:nc:u:e:d:l:T option; do
 	case $option in
 	p) pid=$OPTARG ;;
-	s) start=$OPTARG ;;
+	m) mark=$OPTARG ;;
 	n) own_network=yes ;;
 	c) directory=$OPTARG ;;
 	u) user=$OPTARG ;;
@@ -74,21 +75,15 @@ shift $((OPTIND - 1))
 # what is entered.
 CDPATH='' cd "/proc/$pid" || cannot 'it is closed'
 unset PWD OLDPWD
-same_process() {
-	[ "${20}" = "$start" ]
-}
-# The name of the program may hold anything, but ends with the last parenthesis; field 3 follows.
-# shellcheck disable=SC2086,SC2094
-{ read -r stat <stat && same_process ${stat##*) }; } || cannot 'it is closed'
+{ read -r slack <timerslack_ns && [ "$slack" = "$mark" ]; } || cannot 'it is closed'
 set +f
 
 # A user namespace of one id, written without help, forbids what nsenter does to the supplementary groups.
 read -r groups <setgroups
 [ "$groups" = deny ] || groups=''
 
-# Processes inherit it and nobody else uses it: tells the processes of this command from those of another one, and from pid 1 and
-# its reader, which have 10000 (setup.sh).
-tag=$((10001 + $$ % 39999))
+# Processes inherit it and nobody else uses it: tells the processes of this command from those of another one.
+tag=$((10000 + $$ % 40000))
 echo "$tag" >/proc/self/timerslack_ns
 
 # The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
@@ -150,7 +145,11 @@ somebody_left() {
 	[ $# != 2 ] || return 1
 	for process; do
 		read -r slack <"$process/timerslack_ns" || return 0
-		[ "$slack" != "$tag" ] && [ "$slack" -ge 10000 ] && [ "$slack" -lt 50000 ] || return 0
+		case $slack in
+		"$mark") ;;
+		"$tag") return 0 ;;
+		*) [ "$slack" -ge 10000 ] && [ "$slack" -lt 50000 ] || return 0 ;;
+		esac
 	done
 	return 1
 }

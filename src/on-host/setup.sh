@@ -2,17 +2,18 @@
 # Makes a testbed's mounts and becomes its pid 1. Runs as pid 1 of the new namespaces, still on the host's tools and root
 # file system; the host's are gone when the testbed's own /bin/sh starts.
 #
-# argv: HOSTNAME UPPER FSTAB NETWORK PID1 COPY
+# argv: HOSTNAME UPPER FSTAB NETWORK PID1 MARK COPY
 #   UPPER    tmpfs options for the scratch, or an absolute path: a folder for it
 #   FSTAB    lines as of fstab(5), mounted in order over /mnt/root
 #   NETWORK  "own": a network namespace of our own wants its lo up; "host": none
 #   PID1     text of the script to become
+#   MARK     timer slack (nanoseconds) of pid 1 and what it starts, see execute.sh
 #   COPY     empty, or the folders (separated by newlines) whose plain copy is the root instead of an overlay
 # descriptor 3: the lifeline; 9: the host's root directory
 # stdout: "ready PID STARTTIME", PID as the host sees it and field 22 of /proc/PID/stat (proc(5))
 set -eu
 
-hostname=$1 upper=$2 fstab=$3 network=$4 pid1=$5 copy=$6
+hostname=$1 upper=$2 fstab=$3 network=$4 pid1=$5 mark=$6 copy=$7
 
 case $upper in
 /*) mount -n --bind -- "$upper" /mnt/scratch ;;
@@ -31,8 +32,7 @@ rm /mnt/scratch/fstab
 hostname "$hostname"
 [ "$network" = host ] || ip link set lo up
 
-# The mark of pid 1 and what it starts, see execute.sh.
-echo 10000 >/proc/self/timerslack_ns
+echo "$mark" >/proc/self/timerslack_ns
 # What the host calls us; its /proc is still the one here.
 read -r stat </proc/self/stat
 cd /mnt/root

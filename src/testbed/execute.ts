@@ -10,7 +10,8 @@ import type { RunOptions, RunResult } from './types.ts';
 /** What on-host/execute.sh has to know about the testbed; see the head of that file. */
 export interface Target {
   readonly pid: number;
-  readonly startTime: string;
+  /** See namespaces/mark.ts. */
+  readonly mark: string;
   readonly ownNetwork: boolean;
   /** Seconds that a stuck drainer is waited for. */
   readonly drainTimeout: number;
@@ -30,7 +31,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
   return [
     '/bin/sh',
     scriptPath('on-host', 'execute.sh'),
-    ...['-p', String(target.pid), '-s', target.startTime],
+    ...['-p', String(target.pid), '-m', target.mark],
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
     ...(target.leakLog === undefined ? [] : ['-l', target.leakLog]),

@@ -175,7 +175,7 @@ export class Testbed implements OpenTestbed {
     const { options } = this.#maker;
     return {
       pid: instance.pid,
-      startTime: instance.startTime,
+      mark: instance.mark,
       ownNetwork: options.network !== 'host',
       drainTimeout: options.drainTimeout,
     };

@@ -3,6 +3,7 @@ import { isatty } from 'node:tty';
 import { UsageError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
 import { createLog } from '../log.ts';
+import { readMark } from '../namespaces/mark.ts';
 import { type Registered, registered } from '../registry.ts';
 import { scriptPath } from '../scripts.ts';
 import { executeCommand } from '../testbed/execute.ts';
@@ -43,7 +44,7 @@ export const exec: RunVerb = async (argv, signal, interrupts) => {
   const [cwd, user] = [words.one('cwd'), words.one('user')];
   const interactive = isatty(0);
   const execute = executeCommand(
-    { ...testbed, drainTimeout: DRAIN_TIMEOUT },
+    { ...testbed, mark: readMark(testbed), drainTimeout: DRAIN_TIMEOUT },
     {
       env: variables(words.all('env')),
       keepTerm: interactive,

@@ -8,6 +8,7 @@ import { dotGraph, svgGraph } from '../lab/graph.ts';
 import { keepLab } from '../lab/keeper.ts';
 import { createLog, type Log } from '../log.ts';
 import { firstLine } from '../namespaces/lifeline.ts';
+import { readMark } from '../namespaces/mark.ts';
 import { signalProcess } from '../namespaces/processes.ts';
 import { Laboratory } from '../network/laboratory.ts';
 import { parseQuality } from '../network/link.ts';
@@ -211,8 +212,8 @@ function showHosts(file: LabFile): string {
 async function exec({ file, words, values, log }: Call): Promise<number> {
   const [hostname, ...command] = words;
   if (hostname === undefined) throw new UsageError('lab exec needs a host; see lab --help');
-  const { pid, startTime } = Laboratory.join(file.name, log).host(hostname);
-  const target = { pid, startTime, ownNetwork: true, drainTimeout: 10 };
+  const host = Laboratory.join(file.name, log).host(hostname);
+  const target = { pid: host.pid, mark: readMark(host), ownNetwork: true, drainTimeout: 10 };
   const place = { keepTerm: true, ...(values.user === undefined ? {} : { user: values.user }) };
   const shell = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'];
   const argv: Argv = [...executeCommand(target, place), ...(command.length === 0 ? shell : command)];
