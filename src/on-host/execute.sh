@@ -86,10 +86,12 @@ read -r groups <setgroups
 tag=$((10000 + $$ % 40000))
 echo "$tag" >/proc/self/timerslack_ns
 
-# The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
+# The user namespace first, by a nsenter of its own: one that enters all is in the testbed's pid namespace a moment before it
+# gives up the caller's user id, and root in there may ptrace(2) it meanwhile. What is executed as root of the testbed has no
+# more to lose. The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
 enter() (
-	exec nsenter --user=ns/user ${groups:+--preserve-credentials} --mount=ns/mnt --pid=ns/pid --ipc=ns/ipc --uts=ns/uts \
-		--cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
+	exec nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt --pid=ns/pid --ipc=ns/ipc \
+		--uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
 )
 
 # Two ways into the testbed's shell, for what only it can prepare: the script as a file, which its ps shows best, and as text
