@@ -11,8 +11,8 @@ import { type Log, shellLine } from './log.ts';
 /** A program and its arguments. */
 export type Argv = readonly [string, ...string[]];
 
-/** One entry of a child's stdio: a descriptor number of ours, a fresh pipe, or /dev/null. */
-export type Stdio = number | 'pipe' | 'ignore';
+/** One entry of a child's stdio: a descriptor number of ours, a fresh pipe, /dev/null, or our end of another child's pipe. */
+export type Stdio = number | 'pipe' | 'ignore' | Writable;
 /** stdin, stdout, stderr, then further descriptors from 3 on. */
 export type StdioList = readonly [Stdio, Stdio, Stdio, ...Stdio[]];
 

@@ -4,7 +4,6 @@
  * and nothing that anybody else does to the destination meanwhile can lead a write elsewhere. Every directory is held
  * open, and no link below the destination is followed.
  */
-import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -19,9 +18,8 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { CopyError, codeOf } from '../errors.ts';
-import { type HostProcess, spawnHost, textOf } from '../host.ts';
+import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { scriptPath } from '../scripts.ts';
 import { type ByteString, fromBytes, shown } from './bytes.ts';
 import {
   below,
@@ -33,8 +31,8 @@ import {
   splitPath,
   withoutSlash,
 } from './host-paths.ts';
+import { Guard, stagingName } from './staging.ts';
 
-const STAGING_PREFIX = '.virt-ts-unshare-copy-';
 /** The name of the tree in the staging directory. */
 export const TREE = 't';
 const OWNER_ALL = 0o700;
@@ -45,9 +43,8 @@ export class Destination {
   readonly #directory: number;
   /** The name it will have there; none if it exists. */
   readonly #name: Buffer | undefined;
-  readonly #stagingName = STAGING_PREFIX + randomBytes(6).toString('hex');
-  /** Removes the staging directory when we are killed. */
-  readonly #guard: Promise<HostProcess>;
+  readonly #stagingName = stagingName();
+  readonly #guard: Guard;
   /** The staging directory, held open. */
   readonly staging: number;
   #isRemoved = false;
@@ -61,14 +58,13 @@ export class Destination {
     const { directory, name } = openDestination(path);
     this.#directory = directory;
     this.#name = name;
-    // Before there is anything to remove.
-    this.#guard = startGuard(directory, this.#stagingName, log);
+    this.#guard = new Guard(directory, this.#stagingName, log);
     try {
       const staging = below(directory, this.#stagingName);
       mkdirSync(staging, OWNER_ALL);
       this.staging = openSync(staging, DIRECTORY_ITSELF);
     } catch (error) {
-      void this.#endGuard();
+      void this.#guard.end();
       closeSync(directory);
       throw new CopyError(`cannot write to ${shown(path)} on the host: ${reasonOf(error)}`, { cause: error });
     }
@@ -78,7 +74,7 @@ export class Destination {
       (mode & 0o777) !== OWNER_ALL ||
       readdirSync(below(this.staging, '.')).length > 0
     ) {
-      void this.#endGuard();
+      void this.#guard.end();
       throw new CopyError(`somebody else exchanged a directory in ${shown(path)} on the host meanwhile`);
     }
   }
@@ -114,14 +110,8 @@ export class Destination {
     } finally {
       closeSync(this.staging);
       closeSync(this.#directory);
-      await this.#endGuard();
+      await this.#guard.end();
     }
-  }
-
-  async #endGuard(): Promise<void> {
-    const guard = await this.#guard.catch(() => undefined);
-    guard?.kill('SIGKILL');
-    await guard?.exited;
   }
 
   async #removeStaging(): Promise<void> {
@@ -188,16 +178,6 @@ export class Destination {
     if (status !== 0)
       throw new CopyError(`setting the time of a directory failed: ${(await complaint).trim()}`);
   }
-}
-
-function startGuard(directory: number, name: string, log: Log): Promise<HostProcess> {
-  const guard = spawnHost(['/bin/sh', scriptPath('on-host', 'unstage.sh'), name], log, {
-    stdio: ['pipe', 'ignore', 'ignore', directory],
-    detached: true,
-  });
-  // Without it the copy is as good; told when it is waited for.
-  guard.then(({ child }) => child.stdin?.on('error', () => {})).catch(() => {});
-  return guard;
 }
 
 function openDestination(path: Buffer): { directory: number; name: Buffer | undefined } {

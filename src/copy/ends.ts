@@ -134,6 +134,32 @@ export async function mustEnd(end: End, what: string): Promise<string> {
 }
 
 /**
+ * Our end of the pipe that a process reads, for the process that is to write it: what they copy then never comes through here.
+ * To be destroyed as soon as it was handed over, so that its end of file is told.
+ */
+export function inputOf(end: End): Writable {
+  const { stdin } = end.process.child;
+  if (stdin === null) throw new CopyError('a pipe is missing');
+  return stdin;
+}
+
+/**
+ * Waits for the end of both who share a pipe, each with what it did, for a message without its own words. Gives what they
+ * said on stderr.
+ * @throws as mustEnd, with the reason and not with what only follows from it: that of who wrote, unless the pipe broke
+ */
+export async function bothEnd(
+  [writer, written]: readonly [End, string],
+  [reader, read]: readonly [End, string],
+): Promise<[string, string]> {
+  const [sent, received] = await Promise.allSettled([mustEnd(writer, written), mustEnd(reader, read)]);
+  if (sent.status === 'rejected' && writer.process.child.signalCode !== 'SIGPIPE') throw sent.reason;
+  if (received.status === 'rejected') throw received.reason;
+  if (sent.status === 'rejected') throw sent.reason;
+  return [sent.value, received.value];
+}
+
+/**
  * Hands everything a stream has to `take`, in order, until its end. `take` may give a promise: the stream waits for it, so
  * that at most one chunk is held. Rejects when the stream breaks or `take` throws.
  */

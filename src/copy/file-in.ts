@@ -1,14 +1,13 @@
 /** A single file from the host into the testbed. */
-import { closeSync, constants, createReadStream, fstatSync, openSync, readFileSync } from 'node:fs';
-import type { Writable } from 'node:stream';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { CopyError, messageOf } from '../errors.ts';
+import { spawnHost } from '../host.ts';
 import { scriptText } from '../scripts.ts';
 import { shellEscaped, shown } from './bytes.ts';
-import { drain, mustEnd, roomIn, withEnds } from './ends.ts';
-import { Progress } from './progress.ts';
+import { bothEnd, inputOf, mustEnd, withEnds } from './ends.ts';
+import { Progress, positionOf } from './progress.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
-const CHUNK = 1 << 18;
 const WRITABLE_BY_OTHERS = 0o022;
 
 export async function copyFileIn(
@@ -22,9 +21,9 @@ export async function copyFileIn(
     // The testbed reads the file itself, which is fastest. But what it was lent it can open again by way of /proc, as
     // anybody may whom the mode of the file allows, past the directories that protect it: then it gets a pipe.
     const lent = (mode & WRITABLE_BY_OTHERS) === 0;
-    const progress = new Progress(options, lent ? () => positionOf(file) : undefined);
+    const progress = new Progress(options, () => positionOf(file));
     try {
-      const end = ends.add(
+      const writing = ends.add(
         await testbed.start(
           [
             ...(['sh', '-c', scriptText('in-testbed', 'copy-in-file.sh'), 'copy-in-file'] as const),
@@ -34,10 +33,17 @@ export async function copyFileIn(
         ),
         'testbed',
       );
-      await Promise.all([
-        send(file, end.process.child.stdin, progress),
-        mustEnd(end, 'writing in the testbed'),
-      ]);
+      if (lent) {
+        await mustEnd(writing, 'writing in the testbed');
+      } else {
+        const input = inputOf(writing);
+        const reading = ends.add(
+          await spawnHost(['cat'], options.log, { stdio: [file, input, 'pipe'], env: { LC_ALL: 'C' } }),
+          'host',
+        );
+        input.destroy();
+        await bothEnd([reading, 'reading on the host'], [writing, 'writing in the testbed']);
+      }
       progress.files = 1;
     } finally {
       progress.end();
@@ -60,20 +66,4 @@ function openSource(host: Buffer): { file: number; mode: number } {
     if (file !== undefined) closeSync(file);
     throw new CopyError(`cannot read it on the host: ${messageOf(error)}`, { cause: error });
   }
-}
-
-async function send(file: number, stdin: Writable | null, progress: Progress): Promise<void> {
-  if (stdin === null) return;
-  const source = createReadStream('', { fd: file, autoClose: false, highWaterMark: CHUNK });
-  await drain(source, (chunk) => {
-    progress.bytes += chunk.length;
-    stdin.write(chunk);
-    return roomIn(stdin);
-  });
-  stdin.end();
-}
-
-/** How far the testbed has read: the offset belongs to the open file, which is the same on both sides. */
-function positionOf(file: number): number {
-  return Number(/^pos:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${file}`, 'latin1'))?.[1] ?? 0);
 }

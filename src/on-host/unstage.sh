@@ -1,7 +1,7 @@
 #!/bin/sh
-# Removes the staging directory of a copy when the server is gone; a server that lives removes it by itself and kills us.
+# Removes what a copy has not finished when the server is gone; a server that lives removes it by itself and kills us.
 #
-# argv: NAME of the staging directory
+# argv: NAME of the file or directory
 # stdin: the lifeline; 3: the directory that NAME is in
 # Nothing is ever written to it: this returns at its end of file.
 read -r _

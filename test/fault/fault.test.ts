@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import { Server } from '../support/server.ts';
 
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 22);
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
+const FILE_SIZE = 8_000_000;
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Does what has to be done before, then starts what is to be interrupted and resolves when that is done. */
@@ -80,7 +81,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
 
   before(async () => {
     for (const folder of [...Object.values(folders), source, target]) mkdirSync(folder);
-    writeFileSync(join(source, 'file'), Buffer.alloc(8_000_000, 'x'));
+    writeFileSync(join(source, 'file'), Buffer.alloc(FILE_SIZE, 'x'));
     mkdirSync(join(source, 'folder'));
     for (let i = 0; i < 300; i += 1) writeFileSync(join(source, 'folder', `${i}`), `${i}`);
     const first = start(false);
@@ -223,6 +224,8 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
 
   /** A copy that was done in time is no leftover, but half of one is. */
   function clearTarget(): void {
+    const file = statSync(join(target, 'file'), { throwIfNoEntry: false });
+    assert.ok(file === undefined || file.size === FILE_SIZE, `half a file: ${file?.size} bytes`);
     for (const name of ['file', 'tree']) rmSync(join(target, name), { recursive: true, force: true });
   }
 });

@@ -1,8 +1,9 @@
 /** What the driver and the person get to hear of copies that a testbed spoils: the built program's replies and stderr. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
 import { archive, raw } from '../unit/copy/archives.ts';
@@ -55,6 +56,30 @@ describe('replies to copies', function () {
       await server.ask('quit');
       assert.equal(await server.ended, 0);
       await server.reaped;
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('leave no part of a file on the host when the server is killed', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    const to = join(folder, 'to');
+    const server = Server.start({ argv: ['-t', testTarball()] });
+    try {
+      mkdirSync(to);
+      writeFileSync(`${folder}/cat`, '#!/bin/sh\nhead -c 1000000 /dev/zero\nexec sleep 1000\n', {
+        mode: 0o755,
+      });
+      assert.equal(await server.reply(), 'ok');
+      await server.ask('open');
+      await server.ask(`copydown ${folder}/cat /usr/local/bin/cat`);
+      server.send(`copyup /etc/passwd ${to}/file`);
+      const written = (): number =>
+        readdirSync(to).reduce((sum, name) => sum + statSync(join(to, name)).size, 0);
+      while (written() < 500_000) await delay(5);
+      await server.kill('SIGKILL');
+      assert.deepEqual(await server.leftAfter(5000), []);
+      assert.deepEqual(readdirSync(to), []);
     } finally {
       rmSync(folder, { recursive: true });
     }

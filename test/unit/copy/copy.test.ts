@@ -196,10 +196,24 @@ describe('copying', () => {
     await up('from', 'to', { ...OPTIONS, maxBytes: 200_000 });
   });
 
-  it('says that the destination is full', async () => {
-    writeFileSync(path('from'), 'x'.repeat(200_000));
-    await fails(copyOut(host, bytes('from'), Buffer.from('/dev/full'), OPTIONS), /ENOSPC|no space left/i);
-    await fails(copyIn(host, bytes('from'), Buffer.from('/dev/full'), OPTIONS), /[Nn]o space left/);
+  it('says that the destination is full, whichever way the bytes go', async () => {
+    writeFileSync(path('from'), 'x'.repeat(2_000_000));
+    const full = Buffer.from('/dev/full');
+    await fails(copyOut(host, bytes('from'), full, OPTIONS), /writing on the host failed: No space left/);
+    await fails(copyIn(host, bytes('from'), full, OPTIONS), /No space left/);
+    // By a pipe.
+    chmodSync(path('from'), 0o666);
+    await fails(copyIn(host, bytes('from'), full, OPTIONS), /No space left/);
+  });
+
+  it('keeps the links of a file that is written over, and leaves it as it was when there is nothing to read', async () => {
+    writeFileSync(path('old'), 'old and longer');
+    linkSync(path('old'), path('other'));
+    await fails(up('none', 'old'), /none.*(No such file|cannot open)/);
+    assert.equal(readFileSync(path('other'), 'utf8'), 'old and longer');
+    writeFileSync(path('from'), 'new');
+    await up('from', 'old');
+    assert.equal(readFileSync(path('other'), 'utf8'), 'new');
   });
 
   it('never replaces a directory with something in it', async () => {
@@ -233,6 +247,49 @@ describe('copying', () => {
       ['number', 'string'],
     );
   });
+
+  /** A testbed whose `cat` is a script. */
+  const withCat = (script: string): HostTestbed => {
+    mkdirSync(path('bin'));
+    writeFileSync(path('bin/cat'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return new HostTestbed(`${path('bin')}:${process.env.PATH}`);
+  };
+
+  it('lets a new file appear only when it is whole', async () => {
+    const until = (name: string): string => `until [ -e '${path(name)}' ]; do sleep 0.01; done`;
+    const testbed = withCat(`head -c 300000 /dev/zero; : >'${path('begun')}'; ${until('go')}; echo end`);
+    writeFileSync(path('from'), '');
+    const copy = copyOut(testbed, bytes('from'), bytes('to'), OPTIONS);
+    const hidden = (): string[] => readdirSync(folder).filter((name) => name.startsWith('.'));
+    while (!existsSync(path('begun'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(hidden().length, 1);
+    assert.equal(existsSync(path('to')), false);
+    writeFileSync(path('go'), '');
+    await copy;
+    assert.equal(statSync(path('to')).size, 300_004);
+    assert.deepEqual(hidden(), []);
+  });
+
+  it('does not write over what somebody else has made meanwhile', async () => {
+    const testbed = withCat(`echo mine >'${path('to')}'; echo theirs`);
+    writeFileSync(path('from'), '');
+    await fails(copyOut(testbed, bytes('from'), bytes('to'), OPTIONS), /somebody else made/);
+    assert.equal(readFileSync(path('to'), 'utf8'), 'mine\n');
+    assert.deepEqual(readdirSync(folder).sort(), ['bin', 'from', 'to']);
+  });
+
+  for (const [what, script, says] of [
+    ['is cut short', 'echo part; echo broken >&2; exit 1', /broken/],
+    ['ends by a signal', 'echo part; kill -9 $$', /status 137/],
+    ['never ends', 'exec yes', /more than 1000000 bytes/],
+  ] as const) {
+    it(`leaves nothing of a file that ${what}`, async () => {
+      writeFileSync(path('from'), '');
+      const options = { ...OPTIONS, maxBytes: 1e6 };
+      await fails(copyOut(withCat(script), bytes('from'), bytes('to'), options), says);
+      assert.deepEqual(readdirSync(folder).sort(), ['bin', 'from']);
+    });
+  }
 
   describe('with other tars', () => {
     const withTools = (...tools: string[]): HostTestbed => {
