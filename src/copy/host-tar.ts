@@ -1,5 +1,5 @@
 /** GNU tar of the host: it packs what goes down and unpacks what was checked on its way up. */
-import { type HostProcess, type StdioList, spawnHost } from '../host.ts';
+import { type HostProcess, type Stdio, type StdioList, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
 const ENVIRONMENT = { LC_ALL: 'C', TAR_OPTIONS: '', TAPE: '' };
@@ -8,15 +8,15 @@ const RECORDS = ['-b', '128'];
 /** The directory it works in is descriptor 3, so that any name will do and nobody can exchange it. */
 const THERE = ['-C', '/proc/self/fd/3'];
 
-/** Packs the directory to its standard output. */
-export function packTree(directory: number, log: Log): Promise<HostProcess> {
+/** Packs the directory to an output. */
+export function packTree(directory: number, output: Stdio, log: Log): Promise<HostProcess> {
   return start(
     [
       ...['-c', '-f', '-', ...RECORDS, '--format=posix', '--sparse'],
       ...['--pax-option=delete=atime,delete=ctime', '--numeric-owner', '--owner=0', '--group=0'],
       ...['--xattrs', '--xattrs-include=user.*', '--xattrs-include=security.capability', ...THERE, '.'],
     ],
-    ['ignore', 'pipe', 'pipe', directory],
+    ['ignore', output, 'pipe', directory],
     log,
   );
 }

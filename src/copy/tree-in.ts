@@ -2,9 +2,10 @@
 import { closeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { CopyError, messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
 import { scriptText } from '../scripts.ts';
 import { shellEscaped, shown } from './bytes.ts';
-import { drain, type End, mustEnd, roomIn, withEnds } from './ends.ts';
+import { bothEnd, drain, type End, type Ends, inputOf, mustEnd, roomIn, withEnds } from './ends.ts';
 import { openDirectory, withoutSlash } from './host-paths.ts';
 import { packTree } from './host-tar.ts';
 import { Progress } from './progress.ts';
@@ -12,6 +13,9 @@ import type { TarEntry } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import { type Dialect, TarWriter } from './tar-writer.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
+
+const PACKING = 'packing on the host';
+const UNPACKING = 'unpacking in the testbed';
 
 export async function copyTreeIn(
   testbed: CopyTestbed,
@@ -37,8 +41,14 @@ export async function copyTreeIn(
         'testbed',
       );
       const dialect = await dialectOf(unpacking);
-      const packing = ends.add(await packTree(directory, options.log), 'host');
-      await Promise.all([send(packing, unpacking, dialect, progress), arrived(unpacking)]);
+      // GNU tar understands what GNU tar has written. It passes through here only when somebody wants to hear how much it is.
+      if (dialect === 'pax' && options.progress === undefined) {
+        await sendDirectly(directory, unpacking, ends, options.log);
+      } else {
+        const packing = ends.add(await packTree(directory, 'pipe', options.log), 'host');
+        const arrived = mustEnd(unpacking, UNPACKING).then(checkUnpacked);
+        await Promise.all([send(packing, unpacking, dialect, progress), arrived]);
+      }
     } finally {
       progress.end();
       closeSync(directory);
@@ -74,6 +84,15 @@ function firstWord(stream: Readable): Promise<string> {
   });
 }
 
+async function sendDirectly(directory: number, unpacking: End, ends: Ends, log: Log): Promise<void> {
+  const input = inputOf(unpacking);
+  const packing = ends.add(await packTree(directory, input, log), 'host');
+  input.destroy();
+  const [packed, unpacked] = await bothEnd([packing, PACKING], [unpacking, UNPACKING]);
+  checkPacked(packed);
+  checkUnpacked(unpacked);
+}
+
 async function send(packing: End, unpacking: End, dialect: Dialect, progress: Progress): Promise<void> {
   const { stdout } = packing.process.child;
   const { stdin } = unpacking.process.child;
@@ -97,8 +116,7 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
     if (writer === undefined) stdin.write(chunk);
     return roomIn(stdin);
   });
-  const words = await mustEnd(packing, 'packing on the host');
-  if (/: socket ignored/.test(words)) throw new CopyError(`sockets cannot be copied: ${words}`);
+  checkPacked(await mustEnd(packing, PACKING));
   reader.finish();
   // Smaller tars set the time of a directory as soon as they have made it, before there is something in it: once again
   // then, the deepest first.
@@ -107,8 +125,11 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
   stdin.end();
 }
 
-async function arrived(unpacking: End): Promise<void> {
-  const words = await mustEnd(unpacking, 'unpacking in the testbed');
+function checkPacked(words: string): void {
+  if (/: socket ignored/.test(words)) throw new CopyError(`sockets cannot be copied: ${words}`);
+}
+
+function checkUnpacked(words: string): void {
   // GNU tar only warns of an attribute that it cannot set.
   if (/: Cannot (set|store)/i.test(words)) throw new CopyError(words);
 }

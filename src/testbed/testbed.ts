@@ -1,4 +1,5 @@
 /** The open testbed: the order of the steps of open, run, copy, revert and close. */
+import { isatty } from 'node:tty';
 import type { CopyOptions } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
@@ -115,9 +116,14 @@ export class Testbed implements OpenTestbed {
         timeout: options.copyTimeout,
         ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
         ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
-        progress: (bytes, files) => {
-          copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
-        },
+        // Counting costs the copy something: only for who looks.
+        ...(isatty(2)
+          ? {
+              progress: (bytes, files) => {
+                copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
+              },
+            }
+          : {}),
       });
     } finally {
       shown.done();
