@@ -58,6 +58,12 @@ done
 shift
 [ -n "$user" ] || exec "$@"
 
+# Where there is one id, nobody can become another or have other groups.
+if { read -r _ _ count && ! read -r _; } </proc/self/uid_map && [ "$count" = 1 ]; then
+	[ "$uid" != 0 ] || exec "$@"
+	cannot "it has no ids but root's, so not those of $user; on the host, give its caller ranges in /etc/subuid and /etc/subgid"
+fi
+
 # The first is the only one that adds no process and no word of its own; busybox has one that cannot do this.
 if setpriv --reuid "$uid" --regid "$gid" --clear-groups /bin/sh -c : 2>/dev/null; then
 	if [ -n "$name" ]; then groups=--init-groups; else groups=--clear-groups; fi

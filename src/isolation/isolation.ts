@@ -10,7 +10,7 @@ import { TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
-import { startKeeper } from '../namespaces/holder.ts';
+import { startKeeper, userOptions } from '../namespaces/holder.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
 import { processState, signalProcess } from '../namespaces/processes.ts';
@@ -180,8 +180,9 @@ async function userNamespace(root: boolean, log: Log): Promise<UserNamespace> {
     const unshare = ['unshare', '--user', '--map-current-user', '--keep-caps'];
     return { own: true, unshare, capabilities: caller.uid === 0 ? '' : GIVEN, release: nothing };
   }
-  const keeper = await startKeeper(chooseIdMaps(caller), log);
-  const unshare = ['nsenter', '-t', String(keeper.pid), '-U', '--', 'unshare'];
+  const idMap = chooseIdMaps(caller);
+  const keeper = await startKeeper(idMap, log);
+  const unshare = ['nsenter', '-t', String(keeper.pid), ...userOptions(idMap), '--', 'unshare'];
   return { own: true, unshare, capabilities: '', release: () => keeper.kill('SIGKILL') };
 }
 

@@ -101,9 +101,12 @@ export class Holder {
   }
 }
 
-/** nsenter gives up supplementary groups when it enters, which a map of one id, written without help, forbids. */
+/**
+ * nsenter gives up supplementary groups when it enters, which a map of one id, written without help, forbids, also to those
+ * who are root in there and make namespaces below it.
+ */
 export function userOptions(idMap: IdMaps): readonly string[] {
-  return idMap.stage === 'self' ? ['-U', '--preserve-credentials'] : ['-U'];
+  return idMap.single ? ['-U', '--preserve-credentials'] : ['-U'];
 }
 
 /**

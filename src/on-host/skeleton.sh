@@ -5,7 +5,7 @@
 # argv: BASE SKELETON SCRATCH_DIRECTORY HOSTNAME HOSTS RESOLV_CONF NORMAL_USER [MOUNT_POINT KIND]...
 #   SCRATCH_DIRECTORY  path inside the testbed, below /tmp
 #   HOSTS              lines for /etc/hosts behind that of localhost
-#   NORMAL_USER        name for the normal user if the base has none; empty: do without
+#   NORMAL_USER        name for the normal user if the base has none; empty: there can be none, whatever the base has
 #   MOUNT_POINT KIND   where something of the host will be bound; KIND is directory or file
 # stdout: "user NAME" (NAME empty: none), then for each mount point its path in the base without symbolic links
 set -eu
@@ -49,7 +49,7 @@ copy_accounts() {
 [ -f etc/group ] || echo root:x:0: >etc/group
 
 user=''
-while IFS=: read -r name _ uid _; do
+while [ -n "$normal" ] && IFS=: read -r name _ uid _; do
 	case $uid in
 	'' | *[!0-9]* | ??????*) ;;
 	*) if [ "$uid" -ge 1000 ] && [ "$uid" -lt 60000 ]; then user=$name && break; fi ;;

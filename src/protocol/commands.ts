@@ -17,6 +17,8 @@ export interface Session {
   readonly ownNetwork: boolean;
   /** Undefined in the state Closed. */
   testbed?: OpenTestbed;
+  /** Whether it was said that there is no normal user. */
+  toldNoUser?: boolean;
   /** Aborted to end the running `command` and nothing else: a person's Ctrl-C. */
   interrupt?: AbortSignal;
 }
@@ -228,12 +230,22 @@ function copyPaths(verb: string, words: readonly string[]): readonly [Buffer, Bu
 const SLASH = 0x2f;
 
 /** Never `downtmp-host`: see protocol.md. */
-async function capabilities({ provider, ownNetwork, log }: Session): Promise<readonly string[]> {
-  const user = await provider.normalUser().catch((error) => {
+async function capabilities(session: Session): Promise<readonly string[]> {
+  const { provider, ownNetwork, log } = session;
+  let user: string | undefined;
+  try {
+    user = await provider.normalUser();
+    if (user === undefined && session.toldNoUser !== true) {
+      session.toldNoUser = true;
+      // A driver would go on to make one, and fail with words that nobody understands.
+      log.warn(
+        'the testbed has no user but root, and autopkgtest needs one; virt-ts-unshare doctor names the remedy',
+      );
+    }
+  } catch (error) {
     // Whatever keeps testbeds from being made is told by open.
     log.debug(`no normal user: ${messageOf(error)}`);
-    return undefined;
-  });
+  }
   return [
     'revert',
     'revert-full-system',

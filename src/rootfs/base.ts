@@ -226,7 +226,7 @@ async function unpackBase(job: Job): Promise<Base> {
   makeShell(fresh);
   if (holder.idMap.single) {
     log.warn(
-      'there are no subordinate ids for this user (see subuid(5)), so everything in the testbed belongs to root',
+      'this user has no subordinate ids, so everything in the testbed belongs to root; virt-ts-unshare doctor names the remedy',
     );
   }
   // tar reads at the descriptor's position, hashing at its own, both at once and from the page cache.

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
-import type { Holder } from '../namespaces/holder.ts';
+import { type Holder, userOptions } from '../namespaces/holder.ts';
 import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
 import { allPids, namespaceOf, processState } from '../namespaces/processes.ts';
 import { scriptText } from '../scripts.ts';
@@ -36,7 +36,7 @@ export async function findLeaks(inspection: Inspection, log: Log): Promise<Leak[
     [
       // A testbed can have more files than anybody has time for.
       ...(['timeout', '-s', 'KILL', '30'] as const),
-      ...['nsenter', `--user=/proc/${holder.pid}/ns/user`, `--mount=/proc/${holder.pid}/ns/mnt`],
+      ...['nsenter', '-t', String(holder.pid), ...userOptions(holder.idMap), '-m'],
       ...[`--ipc=/proc/${pid}/ns/ipc`, '--', 'unshare', '--mount', '--'],
       ...['sh', '-c', scriptText('on-host', 'leaks.sh'), 'leaks', String(pid), ...layers],
     ],

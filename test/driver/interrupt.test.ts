@@ -4,11 +4,12 @@ import { driverCommand, driverEnv, removeScratch, startAutopkgtest } from '../su
 import { mockPackagesDir } from '../support/mock-packages.ts';
 import { type Process, stillThere, untilGone, untilRuns } from '../support/processes.ts';
 import { projectDir } from '../support/rootfs.ts';
+import { describeWithUsers } from '../support/skip.ts';
 import { Terminal } from '../support/terminal.ts';
 
 const args = ['--no-built-binaries', '--test-name=too-long', `${mockPackagesDir}/slow`];
 
-describe('a driver stopped in the middle of a test', function () {
+describeWithUsers('a driver stopped in the middle of a test', function () {
   this.timeout('1m');
   let tree: Process[] = [];
   let terminal: Terminal | undefined;

@@ -4,6 +4,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from '
 import { autopkgtest, type DriverRun, removeScratch } from '../support/autopkgtest.ts';
 import { asExpected, mockPackagesDir, readManifest } from '../support/mock-packages.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { describeWithUsers } from '../support/skip.ts';
 
 function numbers(count: number, prefix = ''): string {
   return Array.from({ length: count }, (_, index) => `${prefix}${index + 1}\n`).join('');
@@ -70,7 +71,7 @@ function textIfThere(path: string): string {
   return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
-describe('autopkgtest on the mock packages', function () {
+describeWithUsers('autopkgtest on the mock packages', function () {
   this.timeout('3m');
   after(removeScratch);
 

@@ -5,9 +5,10 @@ import { driverCommand, driverEnv, parseSummary, removeScratch } from '../suppor
 import { mockPackagesDir } from '../support/mock-packages.ts';
 import { untilRuns } from '../support/processes.ts';
 import { projectDir } from '../support/rootfs.ts';
+import { describeWithUsers } from '../support/skip.ts';
 import { Terminal } from '../support/terminal.ts';
 
-describe("autopkgtest's shell", function () {
+describeWithUsers("autopkgtest's shell", function () {
   this.timeout('3m');
   let terminal: Terminal | undefined;
   afterEach(() => terminal?.kill());

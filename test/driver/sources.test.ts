@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, readdirSync } from 'node:fs';
 import { autopkgtest, removeScratch, scratchDir } from '../support/autopkgtest.ts';
 import { mockPackagesDir } from '../support/mock-packages.ts';
+import { describeWithUsers } from '../support/skip.ts';
 
 /** Copies a mock package and builds it on the host. Gives the folder of the results, and the tree in it. */
 function buildOnHost(name: string, kind: 'source' | 'full'): { folder: string; tree: string } {
@@ -21,7 +22,7 @@ function fileIn(folder: string, ending: string): string {
   return `${folder}/${name}`;
 }
 
-describe('autopkgtest on', function () {
+describeWithUsers('autopkgtest on', function () {
   this.timeout('3m');
   after(removeScratch);
 

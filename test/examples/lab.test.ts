@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Network, Testbed } from '../../src/index.ts';
 import { TestLab } from '../support/lab.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { itWithUsers } from '../support/skip.ts';
 
 const example = (name: string) =>
   readFileSync(fileURLToPath(new URL(`lab/${name}.yaml`, import.meta.url)), 'utf8');
@@ -21,21 +22,24 @@ describe('laboratories, by example', function () {
     for (const made of labs.splice(0)) await made.remove();
   });
 
-  it('a client fetches a page by a name that only the name server knows; another laboratory has the same addresses', async () => {
-    const one = lab(example('web'));
-    const two = lab(example('web').replaceAll('the page', 'another page'));
-    await Promise.all([one.up(), two.up()]);
-    const fetch = 'timeout 10 busybox wget -qO- http://www.lab.test/';
-    assert.equal((await one.on('client', fetch)).stdout, 'the page\n');
-    assert.equal((await two.on('client', fetch)).stdout, 'another page\n');
-    const ask = 'dig +short @10.1.0.2 www.lab.test A www.lab.test AAAA';
-    assert.equal((await one.on('client', ask)).stdout, '10.1.0.3\nfd00:1::3\n');
-    assert.equal((await one.on('client', 'cut -d " " -f 2 /etc/hosts | grep -c www')).stdout, '0\n');
-    // Neither sees the other: what listens at the same address is each laboratory's own.
-    await one.must('down');
-    assert.deepEqual(one.namespaces.members(), []);
-    assert.equal((await two.on('client', fetch)).stdout, 'another page\n');
-  });
+  itWithUsers(
+    'a client fetches a page by a name that only the name server knows; another laboratory has the same addresses',
+    async () => {
+      const one = lab(example('web'));
+      const two = lab(example('web').replaceAll('the page', 'another page'));
+      await Promise.all([one.up(), two.up()]);
+      const fetch = 'timeout 10 busybox wget -qO- http://www.lab.test/';
+      assert.equal((await one.on('client', fetch)).stdout, 'the page\n');
+      assert.equal((await two.on('client', fetch)).stdout, 'another page\n');
+      const ask = 'dig +short @10.1.0.2 www.lab.test A www.lab.test AAAA';
+      assert.equal((await one.on('client', ask)).stdout, '10.1.0.3\nfd00:1::3\n');
+      assert.equal((await one.on('client', 'cut -d " " -f 2 /etc/hosts | grep -c www')).stdout, '0\n');
+      // Neither sees the other: what listens at the same address is each laboratory's own.
+      await one.must('down');
+      assert.deepEqual(one.namespaces.members(), []);
+      assert.equal((await two.on('client', fetch)).stdout, 'another page\n');
+    },
+  );
 
   it('a Redis replica goes on answering when its link is cut, and catches up when it is healed', async () => {
     const redis = lab(example('redis'));

@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { processTree } from '../support/processes.ts';
+import { itWithUsers, skip } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
 import { describeTree, diskUse, under } from '../unit/copy/trees.ts';
 
@@ -84,24 +85,27 @@ describe('copying through a testbed', function () {
     assert.equal(await run('set -- *; echo $#'), `${NAMES.length}\n`);
   });
 
-  it('keeps the executable bit of a file, and gives it to root inside and to the caller outside', async () => {
-    writeFileSync(path('run'), '#!/bin/sh\necho ran\n', { mode: 0o700 });
-    writeFileSync(path('plain'), '', { mode: 0o600 });
-    await down('run', `${scratch}/run`);
-    await down('plain', `${scratch}/plain`);
-    assert.equal(
-      await run('./run; stat -c "%U:%G %s" run plain; ! [ -x plain ]'),
-      'ran\nroot:root 19\nroot:root 0\n',
-    );
-    await run('chown 1000:1000 run; chmod 4755 run');
-    await up(`${scratch}/run`, 'back');
-    await up(`${scratch}/plain`, 'back-plain');
-    const { mode, uid, gid } = statSync(path('back'));
-    assert.equal(mode & 0o111, 0o111 & ~process.umask());
-    assert.equal(mode & 0o7000, 0);
-    assert.deepEqual([uid, gid], [process.geteuid?.(), process.getegid?.()]);
-    assert.equal(statSync(path('back-plain')).mode & 0o111, 0);
-  });
+  itWithUsers(
+    'keeps the executable bit of a file, and gives it to root inside and to the caller outside',
+    async () => {
+      writeFileSync(path('run'), '#!/bin/sh\necho ran\n', { mode: 0o700 });
+      writeFileSync(path('plain'), '', { mode: 0o600 });
+      await down('run', `${scratch}/run`);
+      await down('plain', `${scratch}/plain`);
+      assert.equal(
+        await run('./run; stat -c "%U:%G %s" run plain; ! [ -x plain ]'),
+        'ran\nroot:root 19\nroot:root 0\n',
+      );
+      await run('chown 1000:1000 run; chmod 4755 run');
+      await up(`${scratch}/run`, 'back');
+      await up(`${scratch}/plain`, 'back-plain');
+      const { mode, uid, gid } = statSync(path('back'));
+      assert.equal(mode & 0o111, 0o111 & ~process.umask());
+      assert.equal(mode & 0o7000, 0);
+      assert.deepEqual([uid, gid], [process.geteuid?.(), process.getegid?.()]);
+      assert.equal(statSync(path('back-plain')).mode & 0o111, 0);
+    },
+  );
 
   it('creates a directory, merges into one, and follows a link that stands for it', async () => {
     mkdirSync(path('from'));
@@ -203,8 +207,7 @@ describe('copying through a testbed', function () {
   });
 
   it('says that the destination of a tree on the host is full, and leaves nothing there', async function () {
-    // Only root can mount a file system that is small enough.
-    if (process.geteuid?.() !== 0) this.skip();
+    if (process.geteuid?.() !== 0) skip(this, 'it takes root to mount');
     mkdirSync(path('small'));
     await run('mkdir d; head -c 3000000 /dev/urandom >d/large');
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'small', path('small')]);

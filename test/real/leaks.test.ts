@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Leak } from '../../src/testbed/leak.ts';
 import type { TestbedOptions } from '../../src/testbed/types.ts';
 import { TMPFS } from '../support/inside.ts';
+import { itWithUsers } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
 describe('leaks of a testbed', function () {
@@ -34,8 +35,10 @@ describe('leaks of a testbed', function () {
     });
   }
 
-  it('are files in the folders for temporary ones, with type, owner and size, and nothing elsewhere', async () => {
-    const leaks = await leaksOf(`
+  itWithUsers(
+    'are files in the folders for temporary ones, with type, owner and size, and nothing elsewhere',
+    async () => {
+      const leaks = await leaksOf(`
       umask 022
       printf hello >/tmp/file
       chown 1000:1000 /tmp/file
@@ -45,23 +48,24 @@ describe('leaks of a testbed', function () {
       mkfifo /run/lock/fifo
       printf abc >/dev/shm/shared
       printf elsewhere >/root/file`);
-    const folder = leaks.find((leak) => leak.kind === 'file' && leak.path === '/tmp/folder');
-    assert.equal(folder?.kind === 'file' && folder.type, 'directory');
-    const owned = (path: string, type: string, size: number, id = 0) => {
-      return { kind: 'file', path, type, uid: id, gid: id, size };
-    };
-    const byPath = (a: Leak, b: Leak) => JSON.stringify(a).localeCompare(JSON.stringify(b));
-    assert.deepEqual(
-      leaks.filter((leak) => leak !== folder).sort(byPath),
-      [
-        owned('/dev/shm/shared', 'file', 3),
-        owned('/run/lock/fifo', 'fifo', 0),
-        owned('/tmp/file', 'file', 5, 1000),
-        owned('/tmp/folder/a%0Ab%1B', 'file', 1),
-        owned('/var/tmp/link', 'link', 11),
-      ].sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b))),
-    );
-  });
+      const folder = leaks.find((leak) => leak.kind === 'file' && leak.path === '/tmp/folder');
+      assert.equal(folder?.kind === 'file' && folder.type, 'directory');
+      const owned = (path: string, type: string, size: number, id = 0) => {
+        return { kind: 'file', path, type, uid: id, gid: id, size };
+      };
+      const byPath = (a: Leak, b: Leak) => JSON.stringify(a).localeCompare(JSON.stringify(b));
+      assert.deepEqual(
+        leaks.filter((leak) => leak !== folder).sort(byPath),
+        [
+          owned('/dev/shm/shared', 'file', 3),
+          owned('/run/lock/fifo', 'fifo', 0),
+          owned('/tmp/file', 'file', 5, 1000),
+          owned('/tmp/folder/a%0Ab%1B', 'file', 1),
+          owned('/var/tmp/link', 'link', 11),
+        ].sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b))),
+      );
+    },
+  );
 
   it('do not lead out of the testbed, whatever links it lays', async () => {
     const leaks = await leaksOf(`
@@ -74,7 +78,7 @@ describe('leaks of a testbed', function () {
     );
   });
 
-  it('are processes with their user and command line, in a pid namespace below too', async () => {
+  itWithUsers('are processes with their user and command line, in a pid namespace below too', async () => {
     const leaks = await leaksOf(`
       setsid sleep 1001 ${DAEMON}
       setpriv --reuid 1000 --regid 1000 --clear-groups sleep 1002 ${DAEMON}

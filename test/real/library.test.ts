@@ -17,6 +17,7 @@ import {
 } from '../../src/index.ts';
 import { processState } from '../../src/namespaces/processes.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { itWithUsers } from '../support/skip.ts';
 
 describe('the library', function () {
   this.timeout(120_000);
@@ -32,7 +33,7 @@ describe('the library', function () {
       assert.deepEqual(result, { status: 3, stdout: 'out\n', stderr: 'err\n' });
     });
 
-    it('takes a text for the shell, an environment, a directory and a user', async () => {
+    itWithUsers('takes a text for the shell, an environment, a directory and a user', async () => {
       const { stdout } = await testbed.run('echo $A; pwd; id -un', {
         env: { A: "it's" },
         cwd: '/usr',
@@ -69,7 +70,7 @@ describe('the library', function () {
       assert.equal(status, 0);
     });
 
-    it('lets any user open /dev/stdout and /dev/stderr', async () => {
+    itWithUsers('lets any user open /dev/stdout and /dev/stderr', async () => {
       const { stdout, stderr } = await testbed.run('echo out >/dev/stdout; echo err >/dev/stderr', {
         user: 'nobody',
       });

@@ -8,6 +8,7 @@ import type { OpenTestbed, TestbedOptions } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
 import { Namespaces } from '../support/lab.ts';
 import { projectDir } from '../support/rootfs.ts';
+import { itWithUsers } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
 /** Answers each connection to a port with a word, in the background, once it listens. perl-base is in every Debian. */
@@ -88,7 +89,7 @@ describe('networks', function () {
   });
 
   describe('--network=private', () => {
-    it('reaches the outside: names and package lists', async () => {
+    itWithUsers('reaches the outside: names and package lists', async () => {
       const testbed = await open({ network: 'private' });
       const { status, stdout, stderr } = await script(testbed, 'apt-get update --error-on=any');
       assert.equal(status, 0, stdout + stderr);

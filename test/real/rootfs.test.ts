@@ -17,6 +17,7 @@ import { type CacheFolder, openCache } from '../../src/rootfs/cache.ts';
 import { listBases, prune } from '../../src/rootfs/prune.ts';
 import { verifyBase } from '../../src/rootfs/verify.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { skip } from '../support/skip.ts';
 
 /** cap_net_raw permitted and effective, as setcap(8) stores it: struct vfs_cap_data of revision 2. */
 const CAPABILITY = '0100000200200000000000000000000000000000';
@@ -183,7 +184,7 @@ for (const { who, maps } of callers)
       ['zst', 'zstd'],
     ] as const) {
       it(`knows ${program} by content, whatever the name says`, async function () {
-        if (findProgram(program) === undefined) this.skip();
+        if (findProgram(program) === undefined) skip(this, `${program} is missing`);
         // Each its own content, or there would be nothing to unpack.
         const plain = await makeTarball('plain.tar', [...root, { name: './text', text: compression }]);
         const path = join(folder, `of-${compression}.tar`);

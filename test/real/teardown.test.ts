@@ -144,9 +144,8 @@ describe('the end of a testbed', function () {
 
   it('takes those along who entered by other tools', async () => {
     const testbed = await provider.open();
-    const entered = spawn('nsenter', ['-t', `${testbed.pid}`, '-U', '-m', '--', 'sleep', '1000'], {
-      stdio: 'ignore',
-    });
+    const enter = ['-t', `${testbed.pid}`, '-U', '--preserve-credentials', '-m'];
+    const entered = spawn('nsenter', [...enter, '--', 'sleep', '1000'], { stdio: 'ignore' });
     const ended = once(entered, 'exit');
     const mount = namespaceOf(testbed.pid, 'mnt');
     assert.ok(await waitUntil(() => namespaceOf(entered.pid ?? 0, 'mnt') === mount, 5000));

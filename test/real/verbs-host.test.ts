@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from '../../src/namespaces/caller.ts';
 import { call, PROGRAM, Terminal, virt } from '../support/program.ts';
+import { itWithUsers } from '../support/skip.ts';
 
 const host = (script: string, ...options: string[]) =>
   virt(['run', '--host', '--require-isolation', ...options, '--', 'sh', '-c', script]);
@@ -135,7 +136,7 @@ describe('run --host', function () {
     }
   });
 
-  it('is root of a user namespace with --root', async () => {
+  itWithUsers('is root of a user namespace with --root', async () => {
     const { stdout } = await host('id -u; echo >/tmp/x; chown 1 /tmp/x && stat -c %u /tmp/x', '--root');
     assert.equal(stdout, '0\n1\n');
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { call, PROGRAM, Terminal, virt } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { itWithUsers } from '../support/skip.ts';
 import { testProvider } from '../support/testbed.ts';
 
 const root = ['--tarball', testTarball()];
@@ -19,7 +20,7 @@ describe('run in a testbed', function () {
     assert.deepEqual([stdout, stderr, status], ['in\n/\n0\n', 'err\n', 7]);
   });
 
-  it('takes a user, a directory and variables', async () => {
+  itWithUsers('takes a user, a directory and variables', async () => {
     const place = ['--user', 'nobody', '--cwd=/usr', '--env', 'A=b c'];
     const { stdout } = await virt(['run', ...root, ...place, '--', 'sh', '-c', 'id -un; pwd; echo "$A"']);
     assert.equal(stdout, 'nobody\n/usr\nb c\n');
@@ -148,7 +149,7 @@ describe('ps and exec', function () {
     assert.match(stdout, line);
   });
 
-  it('runs a command in it by name and by pid', async () => {
+  itWithUsers('runs a command in it by name and by pid', async () => {
     for (const name of ['seen-by-ps', String(testbed.pid), String(process.pid)]) {
       const script = 'hostname; id -un; stat -c %s /big; cat; exit 3';
       const run = await virt(['exec', name, '--user', 'nobody', '--', 'sh', '-c', script], { input: 'in\n' });

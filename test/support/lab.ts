@@ -46,7 +46,7 @@ export class Namespaces {
       const enter = [
         ...(user.name === namespaceOf(process.pid, 'user')
           ? []
-          : [`--user=/proc/${process.pid}/fd/${user.fd}`]),
+          : [`--user=/proc/${process.pid}/fd/${user.fd}`, '--preserve-credentials']),
         `--net=/proc/${process.pid}/fd/${net.fd}`,
       ];
       const { status, stdout, stderr } = await call([

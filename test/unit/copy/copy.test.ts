@@ -22,6 +22,7 @@ import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import type { CopyOptions } from '../../../src/copy/types.ts';
 import { CopyError, CopyTimeoutError } from '../../../src/errors.ts';
 import { type Log, silentLog } from '../../../src/log.ts';
+import { skip } from '../../support/skip.ts';
 import { HostTestbed } from './host-testbed.ts';
 import { describeTree } from './trees.ts';
 
@@ -164,8 +165,7 @@ describe('copying', () => {
         try {
           execFileSync('python3', ['-c', set, path('from/file'), path('from')], { stdio: 'pipe' });
         } catch {
-          // The file system of TMPDIR has none: nothing to test.
-          this.skip();
+          skip(this, 'the file system for temporary files has none');
         }
         await copy('from/', 'to/');
         const get =

@@ -32,8 +32,11 @@ describe('a session', () => {
     assert.match(own.output, / isolation-container\n/);
     const provider = fakeProvider();
     provider.normalUser.resolves(undefined);
-    const nobody = await converseWith('capabilities\nquit\n', provider);
-    assert.equal(nobody.output, 'ok revert revert-full-system root-on-testbed\nok\n');
+    const nobody = await converseWith('capabilities\ncapabilities\nquit\n', provider);
+    const answer = 'ok revert revert-full-system root-on-testbed\n';
+    assert.equal(nobody.output, `${answer}${answer}ok\n`);
+    assert.equal(nobody.told.length, 1, 'said once');
+    assert.match(nobody.told[0] ?? '', /no user but root.*; virt-ts-unshare doctor/);
   });
 
   it('closes the testbed before it answers quit', async () => {

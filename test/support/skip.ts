@@ -1,0 +1,30 @@
+/** Tests that cannot be run here, left out in a way that says why. */
+import type { Context, Suite } from 'mocha';
+import { readCaller } from '../../src/namespaces/caller.ts';
+import { chooseIdMaps } from '../../src/namespaces/idmap.ts';
+
+/** Ends the running test as skipped; its title then has the reason. */
+export function skip(context: Context, reason: string): never {
+  if (context.test !== undefined) context.test.title = skipped(context.test.title, reason);
+  return context.skip();
+}
+
+function skipped(title: string, reason: string): string {
+  return `${title} (skipped: ${reason})`;
+}
+
+/** Whether our testbeds can have no user but root. */
+export const ONLY_ROOT = chooseIdMaps(readCaller()).single;
+const NO_USERS = 'without subordinate ids there is no user but root';
+
+/** As mocha's `it`, for what needs another user in the testbed. */
+export function itWithUsers(title: string, body: (this: Context) => void | Promise<void>): void {
+  if (ONLY_ROOT) it.skip(skipped(title, NO_USERS), body);
+  else it(title, body);
+}
+
+/** As mocha's `describe`, for what needs another user in the testbed. */
+export function describeWithUsers(title: string, body: (this: Suite) => void): void {
+  if (ONLY_ROOT) describe.skip(skipped(title, NO_USERS), body);
+  else describe(title, body);
+}
