@@ -66,7 +66,7 @@ export async function coldOpen(peer: ServerPeer, folder: string, results: Result
   const server = await VirtServer.start(peer.argv, caller);
   results.add(peer.name, 'first open', await server.time('open'));
   await server.quit();
-  if (peer.caches) await timeProgram([peer.argv[0], 'rootfs', 'prune', '--all'], caller);
+  if (peer.caches) await timeProgram([peer.argv[0], 'rootfs', 'prune', '--max-age', '0'], caller);
   rmSync(cache, { recursive: true, force: true });
 }
 
