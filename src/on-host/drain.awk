@@ -1,18 +1,24 @@
 # Tells who of an ended command still holds its output. See drain.sh.
 #
-# Reads lines "/proc/PID/fd NUMBER WHAT" and "/proc/PID/ns pid WHAT", WHAT being pipe:[N], socket:[N], pid:[N], fifo (one with
-# a name), or - for all else. Variables: pid1, tag; input, out, err: WHAT of the command's descriptors, or for a file "mnt_id:Nino:N".
+# Reads lines "/proc/PID/fd NUMBER MODE WHAT" and "/proc/PID/ns pid MODE WHAT": MODE that of the symbolic link, which tells for
+# what a descriptor is open; WHAT pipe:[N], socket:[N], pid:[N], fifo (one with a name), or - for all else. Variables: pid1, tag;
+# self, a process in our own pid namespace; input, out, err: WHAT of the command's descriptors, or for a file "mnt_id:Nino:N".
 # Prints "leak PID" for each process to be ended, and "helper PID BYTES" for each that is waited for, BYTES being what it has
-# read and written so far.
+# read and written so far; then "end". Some awks give up when a process ends whose file in /proc they have just opened. So as
+# little as possible is read of others than the testbed's processes, and without an "end" nothing is known.
 #
 # A holder that reads from a pipe is a helper (tee, cat, ts), and what it has started is. Whoever writes into its pipe is
 # asked in turn: the one that reads from no pipe keeps all helpers behind it from their end of file, and is the leak.
 
 { split($1, path, "/"); pid = path[3] }
 
-$2 == "pid" { namespace[pid] = $3; next }
+$2 == "pid" { namespace[pid] = $4; next }
 
-{ descriptors[pid] = descriptors[pid] " " $2; what[pid, $2] = $3 }
+{
+	descriptors[pid] = descriptors[pid] " " $2
+	mode[pid, $2] = substr($3, 1, 1)
+	what[pid, $2] = $4
+}
 
 END {
 	if (!(pid1 in namespace)) exit
@@ -25,6 +31,7 @@ END {
 		if (helps(pid)) print "helper", pid, bytes(pid)
 		else print "leak", pid
 	}
+	print "end"
 }
 
 function add(pid) {
@@ -37,13 +44,13 @@ function add(pid) {
 function holds(pid,    list, n, i, id) {
 	n = split(descriptors[pid], list, " ")
 	for (i = 1; i <= n; i++) {
+		if (!for_writing(pid, list[i])) continue
 		id = what[pid, list[i]]
 		if (id !~ /^(pipe|socket)/) {
 			if (out !~ /^mnt_id/ && err !~ /^mnt_id/) continue
-			read_info(pid, list[i])
-			id = info_id
+			id = identity(pid, list[i])
 		}
-		if (id != "" && (id == out || id == err) && mode(pid, list[i]) > 0) return 1
+		if (id != "" && (id == out || id == err)) return 1
 	}
 	return 0
 }
@@ -56,7 +63,7 @@ function ask(pid,    list, n, i, id, other) {
 		if (id == input || id == out || id == err) continue
 		# Of a socket the other end cannot be told; as standard input it is somebody's output.
 		if (id ~ /^socket/ && list[i] == 0) reads[pid] = 1
-		if (id !~ /^pipe|^mnt_id/ || mode(pid, list[i]) % 2 != 0 || writes(pid, id)) continue
+		if (id !~ /^pipe|^mnt_id/ || !for_reading(pid, list[i]) || writes(pid, id)) continue
 		reads[pid] = 1
 		for (other in descriptors)
 			if (other != pid && writes(other, id) && ours(other)) add(other)
@@ -68,18 +75,14 @@ function writes(pid, id,    list, n, i) {
 		written[pid, id] = 0
 		n = split(descriptors[pid], list, " ")
 		for (i = 1; i <= n; i++)
-			if (pipe(pid, list[i]) == id && mode(pid, list[i]) > 0) written[pid, id] = 1
+			if (for_writing(pid, list[i]) && pipe(pid, list[i]) == id) written[pid, id] = 1
 	}
 	return written[pid, id]
 }
 
 # What a descriptor is, a pipe with a name told from another one.
 function pipe(pid, number) {
-	if (what[pid, number] == "fifo") {
-		read_info(pid, number)
-		what[pid, number] = info_id
-	}
-	return what[pid, number]
+	return what[pid, number] == "fifo" ? identity(pid, number) : what[pid, number]
 }
 
 function helps(pid) {
@@ -89,30 +92,41 @@ function helps(pid) {
 }
 
 # Whether it is in the testbed, or in a pid namespace within, and of this command.
-function ours(pid,    up, slack) {
-	if (pid == pid1) return 0
-	for (up = pid; up > 1 && namespace[up] != namespace[pid1]; up = parent(up));
-	if (up <= 1) return 0
+function ours(pid,    slack) {
+	if (!inside(pid)) return 0
 	slack = first_line("/proc/" pid "/timerslack_ns")
 	return slack == tag || slack < 10000 || slack >= 50000
 }
 
-# Access mode of a descriptor: 0 reads, 1 writes, 2 both; -1 when it is gone.
-function mode(pid, number) {
-	if (!((pid, number) in modes)) read_info(pid, number)
-	return modes[pid, number]
+function inside(pid,    up) {
+	if (pid == pid1) return 0
+	for (up = pid; up in namespace && namespace[up] != namespace[self]; up = parent(up))
+		if (namespace[up] == namespace[pid1]) return 1
+	return 0
 }
 
-function read_info(pid, number,    file, line, field) {
-	file = "/proc/" pid "/fdinfo/" number
-	modes[pid, number] = -1
-	info_id = ""
-	while ((getline line < file) > 0) {
-		split(line, field, /:[ \t]*/)
-		if (field[1] == "flags") modes[pid, number] = substr(field[2], length(field[2])) % 4
-		if (field[1] == "mnt_id" || field[1] == "ino") info_id = info_id field[1] ":" field[2]
+function for_reading(pid, number) {
+	return mode[pid, number] ~ /[4-7]/
+}
+
+function for_writing(pid, number) {
+	return mode[pid, number] ~ /[2367]/
+}
+
+# Which file a descriptor of a process inside has open; nothing when it is closed by now.
+function identity(pid, number,    file, line, field) {
+	if (!((pid, number) in identities)) {
+		identities[pid, number] = ""
+		if (!inside(pid)) return ""
+		file = "/proc/" pid "/fdinfo/" number
+		while ((getline line < file) > 0) {
+			split(line, field, /:[ \t]*/)
+			if (field[1] == "mnt_id" || field[1] == "ino")
+				identities[pid, number] = identities[pid, number] field[1] ":" field[2]
+		}
+		close(file)
 	}
-	close(file)
+	return identities[pid, number]
 }
 
 function parent(pid,    line) {

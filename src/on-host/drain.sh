@@ -28,12 +28,12 @@ identity() {
 input=$(identity 0) out=$(identity 1) err=$(identity 8)
 [ -n "$out$err" ] || exit 0
 
-# Lines "leak PID" and "helper PID BYTES".
+# Lines "leak PID" and "helper PID BYTES", then "end" if the look was not cut short.
 look() {
 	find /proc/[0-9]*/fd /proc/[0-9]*/ns/pid -type l \
-		\( \( -lname 'pipe:*' -o -lname 'socket:*' -o -lname 'pid:*' \) -printf '%h %f %l\n' \
-		-o -xtype p -printf '%h %f fifo\n' -o -printf '%h %f -\n' \) |
-		awk -v pid1="$pid1" -v tag="$tag" -v input="$input" -v out="$out" -v err="$err" "$program"
+		\( \( -lname 'pipe:*' -o -lname 'socket:*' -o -lname 'pid:*' \) -printf '%h %f %m %l\n' \
+		-o -xtype p -printf '%h %f %m fifo\n' -o -printf '%h %f %m -\n' \) |
+		awk -v pid1="$pid1" -v self=$$ -v tag="$tag" -v input="$input" -v out="$out" -v err="$err" "$program"
 }
 
 # One line, no control characters: what a testbed's process calls itself is not to be trusted.
@@ -96,9 +96,16 @@ now() {
 	echo "${uptime%.*}"
 }
 
-# Gives leaks, helpers and quiet_since from a look.
+# Gives leaks, helpers and quiet_since from a look, and in "blind" how many looks in a row were cut short and told nothing.
 judge() {
 	leaks='' helpers='' progress=' '
+	case $1 in
+	*end) blind=0 ;;
+	*)
+		blind=$((blind + 1))
+		return
+		;;
+	esac
 	while read -r what pid bytes; do
 		case $what in
 		leak) leaks="$leaks $pid" ;;
@@ -129,6 +136,7 @@ end() {
 hunt() {
 	freeze
 	judge "$(look)"
+	[ "$blind" = 0 ] || judge "$(look)"
 	# shellcheck disable=SC2086
 	[ -z "$leaks" ] || end $leaks
 	# shellcheck disable=SC2086
@@ -149,13 +157,17 @@ if ! [ -O "/proc/$PPID" ] && read -r stat <"/proc/$PPID/stat"; then
 	[ "$3" = 0 ] || group=$3
 fi
 
-told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0
+told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0 blind=0
 # What SIGKILL does not end for so long sleeps in the kernel, and may do so for ever.
 while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 	scan
 	all=$found unseen=$missed
 	judge "$(look)"
-	if [ -n "$leaks" ]; then
+	if [ "$blind" != 0 ]; then
+		# The testbed is gone, or processes come and go too fast.
+		[ -e ns/pid ] || exit 0
+		[ $((blind % 5)) != 0 ] || hunt
+	elif [ -n "$leaks" ]; then
 		hunt
 	elif [ -z "$helpers" ]; then
 		# Nobody, if nobody came or went while we looked. One that was gone before we looked at it may have left another.
@@ -164,7 +176,7 @@ while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 		doubts=$((doubts + 1))
 		if [ "$doubts" = 3 ]; then
 			hunt
-			[ -n "$leaks$helpers" ] || exit 0
+			[ -n "$leaks$helpers" ] || [ "$blind" != 0 ] || exit 0
 			doubts=0
 		fi
 	elif [ $(($(now) - quiet_since)) -gt "$seconds" ]; then
