@@ -143,9 +143,7 @@ esac
 # Who else is there? Mostly nobody but pid 1 and its reader, or what another command started. One whose tag is nobody's may be
 # ours, and so may what one has started that was gone before we looked.
 somebody_left() {
-	set -- root/proc/[0-9]*
-	[ $# != 2 ] || return 1
-	for process; do
+	for process in root/proc/[0-9]*; do
 		read -r slack <"$process/timerslack_ns" || return 0
 		case $slack in
 		"$mark") ;;

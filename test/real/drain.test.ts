@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findProgram } from '../../src/namespaces/caller.ts';
+import { virt } from '../support/program.ts';
+import { projectDir } from '../support/rootfs.ts';
+import { script, testProvider } from '../support/testbed.ts';
+
+describe('what holds the output of a command that has ended', function () {
+  this.timeout(60_000);
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-drain-'));
+    chmodSync(folder, 0o755);
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('is ended where pid 1 has not got so far yet as to start the reader of its lifeline', async () => {
+    const own = join(folder, 'own');
+    const tarball = join(folder, 'root.tar');
+    mkdirSync(join(own, 'bin'), { recursive: true });
+    const shell = '#!/bin/dash\n[ $$ != 1 ] || until [ -e /go ]; do :; done\nexec /bin/dash "$@"\n';
+    writeFileSync(join(own, 'bin/sh'), shell, { mode: 0o755 });
+    execFileSync('sh', [`${projectDir}test/race/make-root.sh`, 'dash', tarball]);
+    execFileSync('tar', ['-f', tarball, '--delete', './bin/sh']);
+    execFileSync('tar', ['-rf', tarball, '--owner=0', '--group=0', '-C', own, './bin/sh']);
+    const provider = testProvider({ root: { tarball } });
+    try {
+      const testbed = await provider.open();
+      const outcome = await script(testbed, 'sleep 1000 & echo $!; exit 3', { timeout: 30 });
+      assert.equal(outcome.status, 3);
+      const after = await script(testbed, `: >/go; kill -0 ${outcome.stdout.trim()} 2>&1`);
+      assert.equal(after.status, 1, 'its process is still there');
+    } finally {
+      await provider.dispose();
+    }
+  });
+
+  // mawk ends itself when it cannot read what it has opened, as the file in /proc of a process that has just ended.
+  it('is not taken for nobody when awk gives up', async () => {
+    const count = join(folder, 'count');
+    const text = `#!/bin/sh\necho >>${count}\n[ "$(wc -l <${count})" -gt 12 ] || exit 2\nexec ${findProgram('awk')} "$@"\n`;
+    writeFileSync(join(folder, 'awk'), text, { mode: 0o755 });
+    const { stdout, stderr, status } = await virt(
+      ['run', '--host', '--', 'bash', '-c', 'exec > >(sleep 0.5; cat); seq 1 2000; exit 4'],
+      { env: { PATH: `${folder}:${process.env.PATH}` } },
+    );
+    assert.equal(stdout.split('\n').length, 2_001);
+    assert.deepEqual([stderr, status], ['', 4]);
+  });
+});
