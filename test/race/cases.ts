@@ -19,6 +19,8 @@ export interface Case {
   readonly needs?: 'bash';
   /** Seconds that a stuck helper is waited for; default 10. */
   readonly drain?: number;
+  /** It takes time, but no processor: many may run side by side. */
+  readonly waits?: true;
 }
 
 /** What `seq LAST` writes. */
@@ -63,6 +65,7 @@ export const cases: readonly Case[] = [
       'cd "$1"; mkfifo p; while read -r line; do sleep 0.03; echo "$line" >>log; echo "$line"; done <p & exec >p; seq 10; exit 7',
     stdout: lines(10),
     status: 7,
+    waits: true,
     files: { log: lines(10) },
   },
   {
@@ -169,6 +172,7 @@ export const cases: readonly Case[] = [
     stdout: '',
     status: 22,
     drain: 1,
+    waits: true,
   },
   {
     name: 'kill -9 -1',

@@ -71,23 +71,32 @@ export async function run(words: readonly string[], output: Output, limit = LIMI
   }
 }
 
-/** What can go wrong; the words of the summary. */
+/**
+ * What can go wrong: output or a file that is not whole, no end, a wrong status, a process too many or too few afterwards,
+ * output that nobody wrote.
+ */
 export type Fault = 'lost' | 'hang' | 'status' | 'left' | 'stray';
+
+/** The faults of one run, each with what was seen. */
+export interface CaseOutcome {
+  readonly faults: ReadonlyMap<Fault, string>;
+  readonly milliseconds: number;
+}
 
 let folders = 0;
 
-/** Gives the faults of one run, each with what was seen. */
-export async function runCase(
-  one: Case,
-  bed: Bed,
-  output: Output,
-): Promise<{ readonly faults: Map<Fault, string>; readonly milliseconds: number }> {
+/** Runs a case once; `limit` ms without an end is a hang. */
+export async function runCase(one: Case, bed: Bed, output: Output, limit = LIMIT): Promise<CaseOutcome> {
   folders += 1;
   const folder = `/tmp/race-${process.pid}-${folders}`;
   const script = `mkdir ${folder}; ${one.script}`;
-  const outcome = await run([...bed.execute(one.drain ?? 10), 'sh', '-c', script, 'case', folder], output);
+  const outcome = await run(
+    [...bed.execute(one.drain ?? 10), 'sh', '-c', script, 'case', folder],
+    output,
+    limit,
+  );
   const faults = new Map<Fault, string>();
-  if (outcome.status === undefined) faults.set('hang', `no end after ${LIMIT / 1000} s`);
+  if (outcome.status === undefined) faults.set('hang', `no end after ${limit / 1000} s`);
   else if (outcome.status !== one.status) faults.set('status', `${outcome.status}, not ${one.status}`);
   const expect = (what: string, seen: string | undefined, expected: string) => {
     if (seen === expected) return;

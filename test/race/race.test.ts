@@ -1,16 +1,24 @@
 /**
- * The race suite, `npm run race`. Not among the checks of `npm test`: on a loaded machine the root filesystems with mksh and
- * bash sometimes do not start. RACE_ROUNDS: how often each case runs (default 2); RACE_HOGS: processes that do nothing but use a
- * processor (default 0); RACE_SHELLS: which /bin/sh (default all).
+ * The race suite: what a command has written is whole when it returns, and what it leaves does not keep it from returning.
+ * RACE_ROUNDS: how often each case runs (default 2; npm run race: 500); RACE_HOGS: processes that do nothing but use a processor
+ * (default 0); RACE_SHELLS: which /bin/sh (default all); RACE_PEER_ROUNDS: how often the peer runs each case, whose results are
+ * printed beside ours (default 0; npm run race: 50).
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { makeRoots, RaceBed, type Shell, shells } from './beds.ts';
-import { cases } from './cases.ts';
-import { outputs, run, runCase } from './runner.ts';
+import { type Case, cases } from './cases.ts';
+import { PEER, PeerBed } from './peer.ts';
+import { type Bed, outputs, run, runCase } from './runner.ts';
+import { Tally, table } from './tally.ts';
 
 const rounds = Number(process.env.RACE_ROUNDS ?? 2);
+const peerRounds = Number(process.env.RACE_PEER_ROUNDS ?? 0);
+/** Milliseconds after which the peer's command is ended; none of its cases has anything to wait for so long. */
+const PEER_LIMIT = 15_000;
+/** How many testbeds share the rounds of a case that mostly waits. */
+const SIDE_BY_SIDE = 8;
 const wanted = (process.env.RACE_SHELLS ?? shells.join()).split(',');
 
 /** Signals that end a process when it does nothing about them, without those that it would inherit as ignored. */
@@ -25,6 +33,8 @@ function terminating(): number[] {
 
 describe('the end of a command', function () {
   this.timeout(0);
+  // What goes wrong once in a while is what is looked for.
+  this.retries(0);
   let roots: ReturnType<typeof makeRoots>;
   const hogs: ChildProcess[] = [];
   before(() => {
@@ -41,20 +51,30 @@ describe('the end of a command', function () {
   for (const shell of shells.filter((name) => wanted.includes(name))) {
     describe(`where /bin/sh is ${shell}`, () => {
       let bed: RaceBed;
+      const chosen = cases.filter(({ needs }) => needs === undefined || needs === shell);
+      const tally = new Tally();
       before(async () => {
         bed = await RaceBed.open(roots.tarball(shell));
       });
-      after(() => bed.dispose());
+      after(async () => {
+        await bed.dispose();
+        if (peerRounds === 0) return;
+        const peer = await peerTally(roots.tarball(shell), chosen);
+        const columns = [
+          { title: 'virt-ts-unshare', tally },
+          { title: PEER, tally: peer },
+        ];
+        console.log(`\nwhere /bin/sh is ${shell}\n${table(columns)}\n`);
+      });
 
-      for (const one of cases) {
-        if (one.needs !== undefined && one.needs !== shell) continue;
+      for (const one of chosen) {
         it(one.name, async () => {
-          const seen: string[] = [];
-          for (let round = 0; round < rounds; round++) {
-            const output = outputs[round % outputs.length] ?? 'pipe';
-            const { faults } = await runCase(one, bed, output);
-            for (const [fault, what] of faults) seen.push(`round ${round}, ${output}: ${fault}: ${what}`);
-          }
+          const more = one.waits === true ? Math.min(rounds, SIDE_BY_SIDE) - 1 : 0;
+          const others = await Promise.all(
+            Array.from({ length: more }, () => RaceBed.open(roots.tarball(shell))),
+          );
+          const seen = await runRounds(one, [bed, ...others], rounds, tally);
+          for (const other of others) await other.dispose();
           assert.deepEqual(seen, []);
         });
       }
@@ -67,6 +87,41 @@ describe('the end of a command', function () {
     });
   }
 });
+
+/** Runs a case again and again in each of the testbeds, to each kind of output in turn, and gives what was wrong. */
+async function runRounds(
+  one: Case,
+  beds: readonly Bed[],
+  times: number,
+  tally: Tally,
+  limit?: number,
+): Promise<string[]> {
+  const seen: string[] = [];
+  let next = 0;
+  const run = async (bed: Bed) => {
+    for (let round = next++; round < times; round = next++) {
+      const output = outputs[round % outputs.length] ?? 'pipe';
+      const outcome = await runCase(one, bed, output, limit);
+      tally.add(one.name, outcome);
+      for (const [fault, what] of outcome.faults) seen.push(`round ${round}, ${output}: ${fault}: ${what}`);
+    }
+  };
+  await Promise.all(beds.map(run));
+  return seen;
+}
+
+/** What the peer makes of the cases, or why it cannot be asked. */
+async function peerTally(tarball: string, chosen: readonly Case[]): Promise<Tally | string> {
+  const bed = await PeerBed.open(tarball);
+  if (typeof bed === 'string') return bed;
+  const tally = new Tally();
+  try {
+    for (const one of chosen) await runRounds(one, [bed], peerRounds, tally, PEER_LIMIT);
+    return tally;
+  } finally {
+    await bed.dispose();
+  }
+}
 
 /** States of all processes once there are but two, pid 1 and its reader. */
 async function settled(bed: RaceBed): Promise<string[]> {
