@@ -37,7 +37,8 @@ export async function run(words: readonly string[], output: Output, limit = LIMI
   // The shell's pipe is a real one; that of Node is a pair of sockets.
   const argv =
     output === 'pipe'
-      ? ['bash', '-c', '{ "$@" 2>&3 3>&- | cat; exit "${PIPESTATUS[0]}"; } 3>&2', 'pipe', ...words]
+      ? // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell expands it
+        ['bash', '-c', '{ "$@" 2>&3 3>&- | cat; exit "${PIPESTATUS[0]}"; } 3>&2', 'pipe', ...words]
       : words;
   const [file = '', ...args] = argv;
   const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-race-'));
