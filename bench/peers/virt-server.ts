@@ -1,9 +1,9 @@
 /** Measures a virt server over the driver's protocol: this project's, and autopkgtest-virt-unshare. */
 import { chownSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Caller, timeProgram, VirtServer, type Words } from '../client.ts';
+import { type Caller, timeProgram, timeRepeated, VirtServer, type Words } from '../client.ts';
 import { RAW, TWO_STEPS } from '../report.ts';
-import type { Results } from '../results.ts';
+import type { Figure, Results } from '../results.ts';
 
 export interface ServerPeer {
   readonly name: string;
@@ -13,41 +13,45 @@ export interface ServerPeer {
   readonly caches: boolean;
 }
 
-const RUNS = 20;
+/** Commands in a row, and how often. */
+const RUNS = 10;
+const ROUNDS = 4;
 const REVERTS = 3;
 
-/** One whole session: first ok, open, 20 times `true`, reverts, close. */
+/** One whole session: first ok, open, `true` in a row, reverts, close. */
 export async function session(peer: ServerPeer, results: Results): Promise<void> {
   const server = await VirtServer.start(peer.argv, peer.caller);
   results.add(peer.name, 'first ok', server.firstOk);
   results.add(peer.name, 'open', await server.time('open'));
   const execute = await server.executeCommand();
   const target = targetOf(execute);
-  for (let run = 0; run < RUNS; run++) {
-    results.add(peer.name, 'run true', await timeProgram([...execute, 'true'], peer.caller));
-    if (target !== undefined) {
-      const raw = ['nsenter', '-t', target, '-U', '-m', '-p', '-i', '-u', '-C', '--', 'true'];
-      results.add(RAW, 'run true', await timeProgram(raw, peer.caller));
-      // As safe as ours: in one step, root of the testbed can catch it while it still has the caller's user id.
-      const safe = ['nsenter', '-t', target, '-U', '--', 'nsenter', '-t', target, ...raw.slice(4)];
-      results.add(TWO_STEPS, 'run true', await timeProgram(safe, peer.caller));
-    }
+  const runs: [string, Figure, readonly string[]][] = [[peer.name, 'run true', [...execute, 'true']]];
+  if (target !== undefined) {
+    const raw = ['nsenter', '-t', target, '-U', '-m', '-p', '-i', '-u', '-C', '--', 'true'];
+    // As safe as ours: in one step, root of the testbed can catch it while it still has the caller's user id.
+    const safe = ['nsenter', '-t', target, '-U', '--', 'nsenter', '-t', target, ...raw.slice(4)];
+    runs.push([RAW, 'run true', raw], [TWO_STEPS, 'run true', safe]);
   }
+  await inTurn(runs, peer.caller, results);
   if (target !== undefined) {
     const daemon = ['sh', '-c', 'setsid sleep 1000 </dev/null >/dev/null 2>&1 &'];
     await timeProgram([...execute, ...daemon], peer.caller);
-    for (let run = 0; run < RUNS; run++) {
-      results.add(
-        peer.name,
-        'run true beside a daemon',
-        await timeProgram([...execute, 'true'], peer.caller),
-      );
-    }
+    await inTurn([[peer.name, 'run true beside a daemon', [...execute, 'true']]], peer.caller, results);
   }
   for (let revert = 0; revert < REVERTS; revert++)
     results.add(peer.name, 'revert', await server.time('revert'));
   results.add(peer.name, 'close', await server.time('close'));
   await server.quit();
+}
+
+async function inTurn(
+  runs: readonly [string, Figure, readonly string[]][],
+  caller: Caller,
+  results: Results,
+): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [name, figure, argv] of runs)
+      results.add(name, figure, await timeRepeated(argv, RUNS, caller));
 }
 
 /** The pid of the testbed's pid 1, which our execute command names. */
