@@ -18,10 +18,19 @@ $2 == "pid" { namespace[pid] = $4; next }
 	descriptors[pid] = descriptors[pid] " " $2
 	mode[pid, $2] = substr($3, 1, 1)
 	what[pid, $2] = $4
+	if ($4 == "fifo") {
+		named_pid[++fifos] = pid
+		named_number[fifos] = $2
+	} else if ($4 != "-") enter(pid, $2, $4)
 }
 
 END {
 	if (!(pid1 in namespace)) exit
+	for (i = 1; i <= fifos; i++) {
+		id = identity(named_pid[i], named_number[i])
+		what[named_pid[i], named_number[i]] = id
+		if (id != "") enter(named_pid[i], named_number[i], id)
+	}
 	for (pid in descriptors)
 		if (holds(pid) && ours(pid)) add(pid)
 	# The list grows while it is gone through.
@@ -32,6 +41,12 @@ END {
 		else print "leak", pid
 	}
 	print "end"
+}
+
+# Notes who has a pipe or socket open, and by which descriptors: somebody may have a hundred thousand.
+function enter(pid, number, id) {
+	if (!((pid, id) in numbers)) users[id] = users[id] " " pid
+	numbers[pid, id] = numbers[pid, id] " " number
 }
 
 function add(pid) {
@@ -56,33 +71,31 @@ function holds(pid,    list, n, i, id) {
 }
 
 # Finds what a process reads, and adds who writes to it.
-function ask(pid,    list, n, i, id, other) {
+function ask(pid,    list, n, i, id, others, m, j) {
 	n = split(descriptors[pid], list, " ")
 	for (i = 1; i <= n; i++) {
-		id = pipe(pid, list[i])
+		id = what[pid, list[i]]
 		if (id == input || id == out || id == err) continue
 		# Of a socket the other end cannot be told; as standard input it is somebody's output.
 		if (id ~ /^socket/ && list[i] == 0) reads[pid] = 1
 		if (id !~ /^pipe|^mnt_id/ || !for_reading(pid, list[i]) || writes(pid, id)) continue
 		reads[pid] = 1
-		for (other in descriptors)
-			if (other != pid && writes(other, id) && ours(other)) add(other)
+		if (id in asked) continue
+		asked[id] = 1
+		m = split(users[id], others, " ")
+		for (j = 1; j <= m; j++)
+			if (others[j] != pid && writes(others[j], id) && ours(others[j])) add(others[j])
 	}
 }
 
 function writes(pid, id,    list, n, i) {
 	if (!((pid, id) in written)) {
 		written[pid, id] = 0
-		n = split(descriptors[pid], list, " ")
+		n = split(numbers[pid, id], list, " ")
 		for (i = 1; i <= n; i++)
-			if (for_writing(pid, list[i]) && pipe(pid, list[i]) == id) written[pid, id] = 1
+			if (for_writing(pid, list[i])) written[pid, id] = 1
 	}
 	return written[pid, id]
-}
-
-# What a descriptor is, a pipe with a name told from another one.
-function pipe(pid, number) {
-	return what[pid, number] == "fifo" ? identity(pid, number) : what[pid, number]
 }
 
 function helps(pid) {
