@@ -13,6 +13,7 @@ import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
 import { Namespaces, TestLab } from '../support/lab.ts';
+import { patience } from '../support/patience.ts';
 import { projectDir, testTarball } from '../support/rootfs.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
@@ -152,7 +153,7 @@ describe('laboratories', function () {
     there.kill('SIGKILL');
     await once(there, 'exit');
     const theirs = () => left.members().filter((member) => member.startsWith(`${line} `));
-    assert.ok(await waitUntil(() => theirs().length === 0, 2000), left.members().join('\n'));
+    assert.ok(await waitUntil(() => theirs().length === 0, patience(2000)), left.members().join('\n'));
     left.release();
     // Its name and address are free again.
     const again = await open(network, 'there');
@@ -259,7 +260,7 @@ hosts:
       if (!isRecord(claim) || !isProcessName(claim.keeper)) throw new Error('the registry names no keeper');
       process.kill(claim.keeper.pid, 'SIGKILL');
       assert.ok(
-        await waitUntil(() => killed.namespaces.members().length === 0, 2000),
+        await waitUntil(() => killed.namespaces.members().length === 0, patience(2000)),
         killed.namespaces.members().join('\n'),
       );
       // And the next one can begin.

@@ -7,6 +7,7 @@ import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
 import { Namespaces } from '../support/lab.ts';
+import { patience } from '../support/patience.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { itWithUsers } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
@@ -147,7 +148,10 @@ describe('networks', function () {
       assert.ok((await left.interfaces()).length === 1, 'pasta is not there');
       server.kill('SIGKILL');
       await once(server, 'exit');
-      assert.ok(await waitUntil(() => left.members().length === 0, 2000), left.members().join('\n'));
+      assert.ok(
+        await waitUntil(() => left.members().length === 0, patience(2000)),
+        left.members().join('\n'),
+      );
       assert.deepEqual(await left.interfaces(), []);
     });
   });
