@@ -65,11 +65,8 @@ inside() {
 # killed. Some fork faster than we look at all processes: look at the new ones only, until there are none several times.
 # One that was gone before we looked may have been one of them, or anybody's.
 freeze() {
-	# A signal to a process group reaches all of it at once, and no fork gets away (kill(2)): the one hold on what ends and
-	# begins anew all the time. Ours alone: we have left the group, and to what is not of the testbed we may send nothing,
-	# except where the testbed's root is the caller.
-	[ "$group" = 1 ] || kill -s STOP -- "-$group"
-	found=' ' seen=' ' passes=5
+	found=' ' seen=' ' groups=' ' passes=5
+	[ -z "$first" ] || stop_group "$first"
 	while [ "$passes" -gt 0 ]; do
 		passes=$((passes - 1)) missed=''
 		for folder in /proc/[0-9]*; do
@@ -80,6 +77,7 @@ freeze() {
 				# One that is about to end is in no namespace any more, but what it forked before is.
 				passes=50
 				if inside "$folder"; then
+					stop_group_of "$folder"
 					kill -s STOP "$pid"
 					found="$found$pid "
 				fi
@@ -89,6 +87,32 @@ freeze() {
 		done
 		[ -n "$missed" ] || [ "$passes" -lt 5 ] || passes=5
 	done
+}
+
+# A signal to a process group reaches all of it at once, and no fork gets away (kill(2)): the one hold on what ends and begins
+# anew all the time. To what is not of the testbed we may send nothing, except where its root is the caller: there the group
+# that the caller may be in is left alone.
+stop_group() {
+	case $groups$spared in *" $1 "*) return ;; esac
+	groups="$groups$1 "
+	kill -s STOP -- "-$1"
+}
+
+stop_group_of() {
+	if read_group "$1"; then stop_group "$group"; fi
+}
+
+# Gives in $group the process group of the process with folder $1.
+read_group() {
+	read -r stat <"$1/stat" || return
+	# The name of the program may hold anything, but ends with the last parenthesis; field 3 follows.
+	# shellcheck disable=SC2086
+	set -- ${stat##*) }
+	group=$3
+}
+
+continue_groups() {
+	for group in $groups; do kill -s CONT -- "-$group"; done
 }
 
 now() {
@@ -141,20 +165,18 @@ hunt() {
 	[ -z "$leaks" ] || end $leaks
 	# shellcheck disable=SC2086
 	[ "$found" = ' ' ] || kill -s CONT $found
-	if [ "$group" != 1 ]; then
-		kill -s CONT -- "-$group"
+	if [ "$groups" != ' ' ]; then
+		continue_groups
 		# An nsenter that saw its child still stopped has stopped itself just now, and waits to be told again.
 		sleep 0.01
-		kill -s CONT -- "-$group"
+		continue_groups
 	fi
 }
 
-# The command's process group, that of execute.sh.
-group=1
-if ! [ -O "/proc/$PPID" ] && read -r stat <"/proc/$PPID/stat"; then
-	# shellcheck disable=SC2086
-	set -- ${stat##*) }
-	[ "$3" = 0 ] || group=$3
+# The group of execute.sh is the command's too, unless that got a session of its own. Nothing is in the host's groups 0 and 1.
+first='' spared=' 0 1 '
+if read_group "/proc/$PPID"; then
+	if [ -O "/proc/$PPID" ]; then spared="$spared$group "; else first=$group; fi
 fi
 
 told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0 blind=0

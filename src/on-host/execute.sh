@@ -3,7 +3,7 @@
 # has been written. Starting a process costs more than all the rest, so on the way of most commands there are two: a copy of
 # this shell that lists its environment, and nsenter.
 #
-# argv: -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] -- COMMAND [ARGUMENT]...
+# argv: -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] -- COMMAND [ARGUMENT]...
 #   -p -m  pid 1 of the testbed as the host sees it, and its mark, the timer slack (nanoseconds) that it and its reader have:
 #          pids are used again
 #   -n     the testbed has a network namespace of its own
@@ -12,6 +12,7 @@
 #   -d     seconds that a helper without progress is waited for; default 10
 #   -l     file that gets one line for each leaked process that was ended: pid and command line
 #   -T     the command gets our TERM
+#   -3     the command gets our descriptor 3 too, and may do with it what it likes
 # status: the command's 0…253, its 254 and 255 as 253, 128 + n for death by signal n, 255 when it could not be run
 
 # The caller's environment ends here. A value that spans lines names, at worst, another variable that has to go anyway.
@@ -31,8 +32,11 @@ shift
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHELL=/bin/sh HOME=/root
 umask 022
 
-# From here on 2 is nobody's: some shells tell there that a child was killed.
-exec 8>&2 2>/dev/null
+# The command gets the first three descriptors and no other of the caller's: one of a folder would lead out of the testbed.
+exec 4>&- 5>&- 6>&- 7>&- 9>&-
+# From here on 2 is nobody's: some shells tell there that a child was killed. The caller may have closed it.
+command exec 8>&2 || exec 8>/dev/null
+exec 2>/dev/null
 
 cannot() {
 	echo "virt-ts-unshare: cannot run a command in the testbed: $1" >&8
@@ -48,8 +52,8 @@ quote() {
 	quoted="'$quoted$rest'"
 }
 
-directory=/ user='' own_network='' drain=10 log=/dev/null extra=''
-while getopts p:m:nc:u:e:d:l:T option; do
+directory=/ user='' own_network='' drain=10 log=/dev/null extra='' third=''
+while getopts p:m:nc:u:e:d:l:T3 option; do
 	case $option in
 	p) pid=$OPTARG ;;
 	m) mark=$OPTARG ;;
@@ -58,6 +62,7 @@ while getopts p:m:nc:u:e:d:l:T option; do
 	u) user=$OPTARG ;;
 	d) drain=$OPTARG ;;
 	l) log=$OPTARG ;;
+	3) third=yes ;;
 	e)
 		quote "$OPTARG"
 		extra="$extra -e $quoted"
@@ -70,13 +75,13 @@ while getopts p:m:nc:u:e:d:l:T option; do
 	esac
 done
 shift $((OPTIND - 1))
+[ -n "$third" ] || exec 3>&-
 
 # In the folder of a process, a relative name is never that of a later process with the same pid: what is compared here is
 # what is entered.
 CDPATH='' cd "/proc/$pid" || cannot 'it is closed'
 unset PWD OLDPWD
 { read -r slack <timerslack_ns && [ "$slack" = "$mark" ]; } || cannot 'it is closed'
-set +f
 
 # A user namespace of one id, written without help, forbids what nsenter does to the supplementary groups.
 read -r groups <setgroups
@@ -86,19 +91,30 @@ read -r groups <setgroups
 tag=$((10000 + $$ % 40000))
 echo "$tag" >/proc/self/timerslack_ns
 
+# Who does not read from the terminal has no business with it: as a controlling one, root in the testbed could read what is
+# typed there, and type (TIOCSTI of ioctl_tty(2)). Where that root is the caller, a kill(2) of its process group would reach
+# the caller's processes.
+session=''
+if ! [ -t 0 ] && { true </dev/tty || [ -O . ]; }; then session=setsid; fi
+
 # The user namespace first, by a nsenter of its own: one that enters all is in the testbed's pid namespace a moment before it
 # gives up the caller's user id, and root in there may ptrace(2) it meanwhile. What is executed as root of the testbed has no
 # more to lose. The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
 enter() (
-	exec nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt --pid=ns/pid --ipc=ns/ipc \
-		--uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
+	exec $session nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt --pid=ns/pid \
+		--ipc=ns/ipc --uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
 )
 
 # Two ways into the testbed's shell, for what only it can prepare: the script as a file, which its ps shows best, and as text
-# where others may not read the file. See in-testbed/README.md.
+# where others may not read the file, or where root of the testbed is the file's owner and could open it anew to write. See
+# in-testbed/README.md.
 here=${0%/*}
 prepare() {
-	enter /bin/sh /proc/self/fd/7 "$directory" "$user" "$@" 7<"$here/../in-testbed/exec.sh"
+	if [ -O . ]; then
+		prepare_by_text "$@"
+	else
+		enter /bin/sh /proc/self/fd/7 "$directory" "$user" "$@" 7<"$here/../in-testbed/exec.sh"
+	fi
 }
 prepare_by_text() {
 	enter /bin/sh -c "$(cat "$here/../in-testbed/exec.sh")" exec "$directory" "$user" "$@"
@@ -140,13 +156,16 @@ case $status in
 137) [ -e ns/mnt ] || cannot 'it died meanwhile' ;;
 esac
 
-# Who else is there? Mostly nobody but pid 1 and its reader, or what another command started. One whose tag is nobody's may be
+# Who else is there? Mostly nobody but the reader of pid 1, or what another command started. Asked of the host's /proc, since the
+# testbed may have anything at its own: who is left is a child of pid 1, or descends from one. One whose tag is nobody's may be
 # ours, and so may what one has started that was gone before we looked.
 somebody_left() {
-	for process in root/proc/[0-9]*; do
-		read -r slack <"$process/timerslack_ns" || return 0
+	reader=''
+	read -r children <"task/$pid/children" || return 0
+	for child in $children; do
+		read -r slack <"/proc/$child/timerslack_ns" || return 0
 		case $slack in
-		"$mark") ;;
+		"$mark") if [ -z "$reader" ]; then reader=$child; else return 0; fi ;;
 		"$tag") return 0 ;;
 		*) [ "$slack" -ge 10000 ] && [ "$slack" -lt 50000 ] || return 0 ;;
 		esac

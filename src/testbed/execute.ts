@@ -24,6 +24,8 @@ export interface CommandPlace {
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly keepTerm?: boolean;
+  /** Whether the command gets descriptor 3 as well. Default: the first three only. */
+  readonly third?: boolean;
 }
 
 /** The words to put before a command's own. */
@@ -39,11 +41,12 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
     ...(place.user === undefined ? [] : ['-u', place.user]),
     ...Object.entries(place.env ?? {}).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
     ...(place.keepTerm === true ? ['-T'] : []),
+    ...(place.third === true ? ['-3'] : []),
     '--',
   ];
 }
 
-/** Starts a command as root inside, in a session of its own so that its tree can be found. */
+/** Starts a command as root inside, with up to four descriptors, in a session of its own so that its tree can be found. */
 export function startCommand(
   target: Target,
   argv: Argv,
@@ -51,7 +54,8 @@ export function startCommand(
   log: Log,
   place: CommandPlace = {},
 ): Promise<HostProcess> {
-  return spawnHost([...executeCommand(target, place), ...argv], log, { stdio, detached: true });
+  const words = executeCommand(target, { ...place, third: stdio.length > 3 });
+  return spawnHost([...words, ...argv], log, { stdio, detached: true });
 }
 
 /**

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { shellLine } from '../../src/log.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
+import { call, PROGRAM } from '../support/program.ts';
+import { testTarball } from '../support/rootfs.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
 /**
@@ -51,6 +56,54 @@ describe('root in the testbed, a hostile one,', function () {
     assert.deepEqual(wrong, []);
   });
 
+  /** What the execute program of the testbed says, called by a shell as `line`, in which "$@" stands for its words. */
+  const execute = (line: string, ...command: string[]) =>
+    call(['sh', '-c', line, 'sh', ...testbed.executeCommand, ...command]);
+
+  it('cannot type on the terminal of who calls the execute program, nor read there', async () => {
+    const words = shellLine([
+      'sh',
+      ...testbed.executeCommand.slice(1),
+      'sh',
+      '-c',
+      'exec 3<>/dev/tty && echo reached',
+    ]);
+    const { stdout } = await call([
+      'script',
+      '-qec',
+      `${words} </dev/null; tty -s </dev/tty && echo there`,
+      '/dev/null',
+    ]);
+    assert.match(stdout, /there/);
+    assert.doesNotMatch(stdout, /reached/);
+  });
+
+  it('gets no descriptor of the caller but the first three', async () => {
+    const { stdout } = await execute('exec "$@" 3</ 4</ 9</', 'sh', '-c', 'ls /proc/$$/fd; :');
+    assert.match(stdout, /^0\n1\n2\n/);
+    assert.doesNotMatch(stdout, /^[3-9]$/m);
+  });
+
+  it('runs commands for who has closed standard streams', async () => {
+    const { stdout, status } = await execute('exec "$@" 2>&-', 'sh', '-c', 'echo out; echo lost >&2; exit 4');
+    assert.deepEqual([stdout, status], ['out\n', 4]);
+    assert.equal((await execute('exec "$@" <&- >&- 2>&-', 'sh', '-c', 'exit 5')).status, 5);
+  });
+
+  it('cannot hide a leak by what it mounts on /proc', async () => {
+    const { status } = await script(
+      testbed,
+      `perl -e 'mkdir "/lie"; mkdir "/lie/1"; mkdir "/lie/7"; my ($from, $to, $type) = ("/lie", "/proc", "none");
+         use POSIX; my %mount = (x86_64 => 165, aarch64 => 40, riscv64 => 40, ppc64le => 21, s390x => 21);
+         fork or exec qw(sleep 876543);
+         syscall($mount{(POSIX::uname())[4]}, $from, $to, $type, 4096, 0) == 0 or die "$!"'`,
+    );
+    const { stdout } = await call(['ps', '-eo', 'args']);
+    await testbed.revert();
+    assert.equal(status, 0);
+    assert.doesNotMatch(stdout, /^sleep 876543$/m);
+  });
+
   it('holds nobody up by thousands of open descriptors', async function () {
     this.timeout(30_000);
     const { stdout } = await script(
@@ -64,5 +117,55 @@ describe('root in the testbed, a hostile one,', function () {
          select undef, undef, undef, 0.01 until -s STDOUT'`,
     );
     assert.match(stdout, /^\d+ open\n$/);
+  });
+});
+
+/** Begins an argv: the rest runs where nobody has subordinate ids. */
+const NO_RANGES = [
+  ...(['unshare', '--user', '--map-current-user', '--keep-caps', '--mount', 'sh', '-c'] as const),
+  ...['mount --bind /dev/null /etc/subuid && exec "$@"', 'sh'],
+] as const;
+
+// Without ranges of subordinate ids there is only the caller's own id to be root of the testbed.
+describe('root in a testbed whose root is its caller', function () {
+  this.timeout(60_000);
+  before(function () {
+    if (process.getuid?.() === 0) this.skip();
+  });
+
+  it('cannot kill the caller by its process group', async () => {
+    const [file, ...args] = [...NO_RANGES, process.execPath, PROGRAM, '--tarball', testTarball()] as const;
+    const server = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const replies = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
+    const ask = async (line: string) => {
+      server.stdin.write(`${line}\n`);
+      return String((await replies.next()).value);
+    };
+    assert.equal((await replies.next()).value, 'ok');
+    await ask('open');
+    const words = (await ask('print-execute-command')).slice('ok '.length).split(',').map(decodeURIComponent);
+    const driver = ['setsid', '-w', 'sh', '-c', '"$@"; echo "alive $?"', 'sh'] as const;
+    const { stdout } = await call([...driver, ...words, 'sh', '-c', 'kill -9 0']);
+    assert.equal(await ask('quit'), 'ok');
+    assert.equal(stdout, 'alive 137\n');
+  });
+
+  it('cannot open the script that prepares a command for writing', async () => {
+    // It reads the script by a descriptor; this shell tries that before it is one.
+    const shell = `#!/usr/bin/perl
+      for my $number (3 .. 9) { print STDERR "opened $number\n" if open my $file, "+<", "/proc/self/fd/$number" }
+      exec {"/bin/real-sh"} "sh", @ARGV;`;
+    const lines = [
+      'open',
+      `command sh,-c,${encodeURIComponent('cp /bin/sh /bin/real-sh && printf "%s" "$shell" >/bin/new && chmod 755 /bin/new && mv /bin/new /bin/sh')} env=shell=${encodeURIComponent(shell)}`,
+      'command true cwd=/tmp',
+      'quit',
+    ];
+    const program = [process.execPath, PROGRAM, '--tarball', testTarball()];
+    const { stdout, stderr } = await call([...NO_RANGES, ...program], {
+      input: `${lines.join('\n')}\n`,
+    });
+    assert.match(stdout, /^ok\nok .*\nok 0\nok 0\nok\n$/);
+    assert.doesNotMatch(stderr, /opened/);
   });
 });
