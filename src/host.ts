@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import { TestbedError } from './errors.ts';
+import { codeOf, messageOf, TestbedError } from './errors.ts';
 import { type Log, shellLine } from './log.ts';
 
 /** A program and its arguments. */
@@ -53,23 +53,34 @@ export async function spawnHost(
 ): Promise<HostProcess> {
   if (log.debugging) log.debug(`+ ${shellLine(argv)}`);
   const [file, ...args] = argv;
-  const child = spawn(file, args, {
-    stdio: [...(options.stdio ?? ['ignore', 'ignore', 2])],
-    cwd: options.cwd,
-    env: { ...(options.cleanEnv === true ? {} : process.env), ...options.env },
-    detached: options.detached ?? false,
-  });
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, {
+      stdio: [...(options.stdio ?? ['ignore', 'ignore', 2])],
+      cwd: options.cwd,
+      env: { ...(options.cleanEnv === true ? {} : process.env), ...options.env },
+      detached: options.detached ?? false,
+    });
+  } catch (cause) {
+    // Some failures of the kernel's are thrown, others told by an event.
+    throw cannotStart(file, cause);
+  }
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once('exit', (code, signal) => resolve({ status: code ?? 128 + signalNumber(signal), signal }));
   });
   const { pid } = child;
   if (pid === undefined) {
     const cause = await new Promise<Error>((resolve) => child.once('error', resolve));
-    throw new TestbedError(`cannot start ${file}: ${cause.message}; install it or mend PATH`, { cause });
+    throw cannotStart(file, cause);
   }
   // Later errors (a kill that came too late) say nothing that the exit status does not.
   child.on('error', () => {});
   return { pid, child, exited, kill: (signal) => void child.kill(signal) };
+}
+
+function cannotStart(file: string, cause: unknown): TestbedError {
+  const remedy = codeOf(cause) === 'E2BIG' ? 'give it fewer or shorter arguments' : 'install it or mend PATH';
+  return new TestbedError(`cannot start ${file}: ${messageOf(cause)}; ${remedy}`, { cause });
 }
 
 function signalNumber(signal: NodeJS.Signals | null): number {

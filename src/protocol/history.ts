@@ -1,8 +1,9 @@
 /** What a person typed in earlier manual sessions: one line each in a file, the newest last. */
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { messageOf } from '../errors.ts';
+import { makeFolders } from '../folders.ts';
 import type { Log } from '../log.ts';
 
 export const HISTORY_LINES = 1000;
@@ -29,7 +30,7 @@ export function readHistory(path: string): string[] {
 /** Adds a line. That it cannot be kept is no reason to end a session. */
 export function addHistory(path: string, line: string, log: Log): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolders(dirname(path), 0o700);
     appendFileSync(path, `${line}\n`, { mode: 0o600 });
   } catch (error) {
     log.debug(`cannot keep the history: ${messageOf(error)}`);

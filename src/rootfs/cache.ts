@@ -14,10 +14,11 @@
  * Only the caller may enter the folder. Root of a holder is nobody here, so it gets `bases` alone, by a bind mount of the
  * stage, may look up names in it, and creates and deletes in `tree` (mode 777).
  */
-import { chmodSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { messageOf, UsageError } from '../errors.ts';
+import { makeFolders } from '../folders.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -40,7 +41,17 @@ const TAG = `Signature: 8a477f597d28d172789f06886806bc55
 export function cacheHome(env: Environment): string {
   const given = env.XDG_CACHE_HOME;
   if (given !== undefined && isAbsolute(given)) return given;
-  return join(env.HOME || homedir(), '.cache');
+  return join(homeOf(env), '.cache');
+}
+
+/** $HOME; what the system says where that is no absolute path. @throws UsageError when neither is */
+function homeOf(env: Environment): string {
+  if (env.HOME !== undefined && isAbsolute(env.HOME)) return env.HOME;
+  try {
+    return userInfo().homedir;
+  } catch (cause) {
+    throw new UsageError('this user has no home folder; set HOME or XDG_CACHE_HOME', { cause });
+  }
 }
 
 /**
@@ -59,7 +70,7 @@ export function openCache(env: Environment): CacheFolder {
   try {
     const there = statSync(path, { throwIfNoEntry: false });
     if (there === undefined) {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      makeFolders(path, 0o700);
     } else if (there.uid !== process.geteuid?.()) {
       throw new UsageError(
         `the cache folder ${path} belongs to another user; set XDG_CACHE_HOME to a folder of yours`,
@@ -81,7 +92,7 @@ export function openCache(env: Environment): CacheFolder {
 
 function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  mkdirSync(path, { recursive: true });
+  makeFolders(path);
   // Whatever the umask: root of a holder is `other` in `bases` and has to walk through.
   chmodSync(path, 0o711);
 }

@@ -1,7 +1,7 @@
 /** What all testbeds of one server share: the base, the holder, the skeleton, mounts and network. Made once, ahead of need. */
-import { existsSync, mkdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { codeOf, messageOf, TestbedError } from '../errors.ts';
+import { existsSync, statSync } from 'node:fs';
+import { messageOf, TestbedError } from '../errors.ts';
+import { makeFolders } from '../folders.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { Holder } from '../namespaces/holder.ts';
@@ -89,7 +89,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
 
 function prepareScratchFolder({ scratch }: TestbedOptions, cache: string): string {
   if (scratch.kind !== 'directory') return scratchFolderOf(cache);
-  if (scratch.create === true) makeFolder(scratch.path);
+  if (scratch.create === true) makeScratch(scratch.path);
   return scratch.path;
 }
 
@@ -129,15 +129,10 @@ async function fillSkeleton(
   return { normalUser: user.slice('user '.length) || undefined, mountPoints };
 }
 
-/** With its parents. One by one: Node's own recursive mkdir never returns below /proc, where nothing can be made. */
-function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
+function makeScratch(path: string): void {
   try {
-    mkdirSync(path);
+    makeFolders(path);
   } catch (cause) {
-    // Another server may have made it meanwhile.
-    if (codeOf(cause) === 'EEXIST') return;
     throw new TestbedError(`cannot make the scratch: ${messageOf(cause)}; name another place`, { cause });
   }
 }

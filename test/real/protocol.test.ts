@@ -201,6 +201,25 @@ describe('the server', function () {
       assert.match(stderr, /scratch/);
     });
 
+    it('by a home in which no folder can be made: exits 12 at open', async () => {
+      const home = ['env', '-u', 'XDG_CACHE_HOME', 'HOME=/proc', 'timeout', '-s', 'KILL', '30'] as const;
+      const { status, stdout, stderr } = await runProgram(
+        [...home, program, '-t', testTarball()],
+        'open\nquit\n',
+      );
+      assert.deepEqual([status, stdout], [12, 'ok\n']);
+      assert.match(stderr, /cache folder \/proc\/.*XDG_CACHE_HOME/);
+    });
+
+    it('by a command of more words than the kernel takes: exits 12 with one sentence', async () => {
+      const { server } = await openServer(marker.options);
+      assert.equal(await server.ask(`command echo,${'x'.repeat(4 * 1024 ** 2)}`), undefined);
+      const { status, stderr } = await server.ended;
+      assert.equal(status, 12);
+      assert.match(stderr, /^virt-ts-unshare: cannot start .* E2BIG.*\n$/);
+      assert.deepEqual(marker.left(), []);
+    });
+
     it('by quit with status 0 though its stdout is closed', async () => {
       const { server } = await openServer(marker.options);
       server.child.stdout?.destroy();

@@ -16,13 +16,13 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { TestbedError, UsageError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
 import { type Base, useBase } from '../../../src/rootfs/base.ts';
-import { type CacheFolder, openCache } from '../../../src/rootfs/cache.ts';
+import { type CacheFolder, cacheHome, openCache } from '../../../src/rootfs/cache.ts';
 import { tryLock, waitLock } from '../../../src/rootfs/lock.ts';
 import { type BaseInfo, choosePruned, listBases, prune } from '../../../src/rootfs/prune.ts';
 import { removeBase } from '../../../src/rootfs/remove.ts';
@@ -75,6 +75,13 @@ describe('the cache of bases', () => {
     chmodSync(cache.path, 0o755);
     openCache({ XDG_CACHE_HOME: folder });
     assert.equal(statSync(cache.path).mode & 0o777, 0o700);
+  });
+
+  it('lies in the home that the system knows where HOME is no path', () => {
+    for (const HOME of [undefined, '', 'relative']) {
+      assert.equal(cacheHome({ HOME }), join(userInfo().homedir, '.cache'));
+    }
+    assert.equal(cacheHome({ HOME: '/x', XDG_CACHE_HOME: 'relative' }), '/x/.cache');
   });
 
   it('is refused where it cannot be', () => {
