@@ -3,7 +3,7 @@
  * What the first `ok` needs is imported at once, all else when it is needed: the driver waits for that line.
  */
 import { readFileSync, writeSync } from 'node:fs';
-import { messageOf, UsageError, VirtError } from './errors.ts';
+import { EXIT_TESTBED, messageOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
 import { parseOptions, usage } from './options.ts';
 import { preflight } from './preflight.ts';
@@ -14,8 +14,6 @@ import { VERBS } from './verbs.ts';
 
 /** Exit status for a wrong call; what a session's end means is in protocol/server.ts. */
 const EXIT_USAGE = 2;
-/** Exit status of a verb whose testbed could not be made or is broken; a command's own never is that. */
-const EXIT_TESTBED = 255;
 const EXIT_INTERNAL = 16;
 
 type EndingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
@@ -40,6 +38,7 @@ export async function main(
   makeProvider: MakeProvider = makeTestbeds,
 ): Promise<void> {
   const [first] = argv;
+  if (first === 'help') return say(usage(VERBS));
   if (first !== undefined && !first.startsWith('-')) return runVerb(first, argv.slice(1));
   let parsed: ReturnType<typeof parseOptions>;
   try {
@@ -70,8 +69,8 @@ export async function main(
 async function runVerb(name: string, argv: readonly string[]): Promise<void> {
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) {
-    const known = Object.keys(VERBS).join(', ') || 'none yet';
-    return failBeforeStart(new UsageError(`unknown verb ${name} (known: ${known}); see --help`));
+    const known = Object.keys(VERBS).join(', ');
+    return failBeforeStart(new UsageError(`unknown verb ${name}; give one of ${known}, or --help`));
   }
   await untilSignal(async (signal, interrupts) => {
     // Before anything is read or made in the name of the wrong user.

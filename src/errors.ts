@@ -3,6 +3,9 @@
  * and the remedy; the original error, if any, is the `cause`. This file imports nothing.
  */
 
+/** Exit status of a verb whose testbed could not be made or is broken; a command's own never is that. */
+export const EXIT_TESTBED = 255;
+
 /** Base of every error this program raises on purpose. */
 export class VirtError extends Error {
   override name = 'VirtError';
@@ -42,6 +45,11 @@ export class CopyTimeoutError extends CopyError {
 /** A command in the testbed took longer than its limit and its whole process tree is dead. Reply `timeout`. */
 export class CommandTimeoutError extends VirtError {
   override name = 'CommandTimeoutError';
+
+  // The command's own words may hold semicolons.
+  override get remedy(): undefined {
+    return undefined;
+  }
 }
 
 /** A command in the testbed ran and ended with a status other than 0, where that was not expected; the testbed is good. */
@@ -52,6 +60,11 @@ export class CommandFailedError extends VirtError {
   /** What it wrote, where that was captured as text. */
   readonly stdout: string | undefined;
   readonly stderr: string | undefined;
+
+  // The command's own words may hold semicolons.
+  override get remedy(): undefined {
+    return undefined;
+  }
 
   constructor(
     message: string,

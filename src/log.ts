@@ -40,7 +40,9 @@ export function shellQuote(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** An argv as one pasteable line. Long words (the text of a script) are cut to keep the log readable. */
+/** An argv as one pasteable line. Long words (the text of a script) are cut to their beginning, to keep the log readable. */
 export function shellLine(argv: readonly string[]): string {
-  return argv.map((word) => shellQuote(word.length > 500 ? `${word.slice(0, 80)}…` : word)).join(' ');
+  const short = (word: string) =>
+    word.length > 500 ? `${word.slice(0, 80).replaceAll(/\s+/g, ' ')}…` : word;
+  return argv.map((word) => shellQuote(short(word))).join(' ');
 }

@@ -156,6 +156,9 @@ export function usage(
     'Options:\n',
     ...rows,
     ...(others.length === 0 ? [] : ['\nOther ways to call it: virt-ts-unshare VERB ...\n', ...others]),
+    '\nExamples:\n',
+    '  autopkgtest hello -- ts-unshare --release trixie\n',
+    "  printf '%s\\n' open 'command cat,/etc/debian_version' quit | virt-ts-unshare\n",
   ].join('');
 }
 
@@ -203,7 +206,9 @@ function collect(argv: readonly string[]): Given {
         note(name, following(name, `-${letter}`));
       }
     } else {
-      throw new UsageError(`unexpected word ${word}; options start with a dash, see --help`);
+      throw new UsageError(
+        `unexpected word ${word}; options start with a dash, and a command of run has -- before it, see --help`,
+      );
     }
   }
   return given;

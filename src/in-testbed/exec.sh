@@ -43,7 +43,10 @@ read_environment() {
 
 directory=$1 user=$2
 shift 2
-cd "$directory" 2>/dev/null || cannot "it has no directory $directory"
+cd "$directory" 2>/dev/null || {
+	[ ! -d "$directory" ] || cannot "its root may not enter the directory $directory; open it to others, as by chmod o+x"
+	cannot "it has no directory $directory"
+}
 # Shells export what nobody asked for.
 unset PWD OLDPWD SHLVL
 if [ -n "$user" ]; then
@@ -56,7 +59,14 @@ while [ "$1" = -e ]; do
 	shift 2
 done
 shift
-[ -n "$user" ] || exec "$@"
+if [ -z "$user" ]; then
+	# Said here, because the shell's own words would name this file.
+	command -v -- "$1" >/dev/null || {
+		echo "virt-ts-unshare: the testbed has no program $1" >&2
+		exit 127
+	}
+	exec "$@"
+fi
 
 # Where there is one id, nobody can become another or have other groups.
 if { read -r _ _ count && ! read -r _; } </proc/self/uid_map && [ "$count" = 1 ]; then

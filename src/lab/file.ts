@@ -43,7 +43,10 @@ export function parseLab(text: string, path: string): LabFile {
     value = parse(text);
   } catch (cause) {
     if (!(cause instanceof YAMLParseError)) throw cause;
-    throw new UsageError(`${path} cannot be read: ${cause.message.split('\n', 1)[0]}`, { cause });
+    throw new UsageError(
+      `${path} cannot be read: ${cause.message.split('\n', 1)[0]?.replace(/:$/, '')}; mend it`,
+      { cause },
+    );
   }
   try {
     return labOf(value, path);

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { CommandFailedError, OutputLimitError, UsageError } from '../errors.ts';
 import type { Argv, HostProcess } from '../host.ts';
 import { shellLine } from '../log.ts';
-import { endOfCommand } from '../testbed/execute.ts';
+import { endOfCommand, NotRunError } from '../testbed/execute.ts';
 import type { Testbed } from '../testbed/testbed.ts';
 import type { Command, CommandOptions, OutputTo, RunningCommand, RunOptions } from './command.ts';
 import type { Pipes } from './pipes.ts';
@@ -95,6 +95,10 @@ export async function runToEnd(place: Place, command: Command, options: RunOptio
         `${shellLine(argv)} wrote more than ${maxOutput} bytes and was ended; raise maxOutput or give it a stream`,
         { cause: error },
       );
+    }
+    if (error instanceof NotRunError) {
+      const [, err] = await outputs;
+      throw error.told(String(err));
     }
     throw error;
   } finally {

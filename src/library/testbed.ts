@@ -74,6 +74,7 @@ export class Testbed {
    * @throws CommandFailedError with `check`, when the status is not 0
    * @throws CommandTimeoutError after `timeout` seconds or an abort, when the command and all its processes are dead
    * @throws OutputLimitError when more than `maxOutput` bytes would be captured; the command is dead
+   * @throws UsageError when it has no such directory or user
    * @throws TestbedError when the testbed is broken or closed
    */
   run<const O extends RunOptions = Record<never, never>>(

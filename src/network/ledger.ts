@@ -91,7 +91,8 @@ export class Ledger {
   static find(name: string): Ledger {
     const all = new Registry(registryFolder(process.env));
     const claim = all.read(name);
-    if (!isLaboratoryClaim(claim)) throw new UsageError(`there is no laboratory ${name}; it has to be up`);
+    if (!isLaboratoryClaim(claim))
+      throw new UsageError(`the laboratory ${name} is not up; bring it up first`);
     return new Ledger(name, claim, join(all.path, name));
   }
 

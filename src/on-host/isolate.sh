@@ -41,6 +41,10 @@ done
 echo "ready $pid ${stat%% *}" >&4
 read -r _ <&3
 
+# Said in our words: the shell's own, or setpriv's, would name what nobody has called.
+# shellcheck disable=SC2016
+command -v -- "$1" >/dev/null ||
+	set -- sh -c 'echo "virt-ts-unshare: this machine has no program $1" >&2; exit 127' sh "$1"
 [ -z "$capabilities" ] ||
 	set -- setpriv --inh-caps "-all,$capabilities" --ambient-caps "-all,$capabilities" -- "$@"
 # Processes inherit it, and nobody else in here has it: drain.sh tells the command's processes by it.

@@ -159,8 +159,9 @@ async function runBuild(
     signal?.removeEventListener('abort', stop);
     signal?.throwIfAborted();
     if (status !== 0) {
+      const words = last.length === 0 ? '' : `: ${last.join(' / ')}`;
       throw new TestbedError(
-        `building ${name} with ${argv[0]} ended with status ${status}: ${last.join(' / ')}; give --mirror, or --tarball with a root filesystem that you have`,
+        `building ${name} with ${argv[0]} ended with status ${status}${words}; give another release or mirror, or a tarball that you have (--tarball, or rootfs import)`,
       );
     }
   } finally {

@@ -1,6 +1,6 @@
 /** Commands in a testbed: the words of the execute command, and running one to its end from here. */
 import { closeSync, openSync } from 'node:fs';
-import { CommandTimeoutError, TestbedError } from '../errors.ts';
+import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
 import { namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
@@ -26,6 +26,30 @@ export interface CommandPlace {
   readonly keepTerm?: boolean;
   /** Whether the command gets descriptor 3 as well. Default: the first three only. */
   readonly third?: boolean;
+}
+
+/**
+ * execute.sh could not run a command, and has said why on the command's stderr: the testbed is dead, or it has no such
+ * directory or user, or no shell that works.
+ */
+export class NotRunError extends TestbedError {
+  readonly #what: string;
+
+  constructor(argv: Argv) {
+    const what = `cannot run ${shellLine(argv)} in the testbed`;
+    super(`${what}, for a reason that its stderr tells`);
+    this.#what = what;
+  }
+
+  /** The same with the reason, for who has read the command's stderr. */
+  told(stderr: string): VirtError {
+    const [, why] = /^virt-ts-unshare: cannot run a command in the testbed: (.*)$/m.exec(stderr) ?? [];
+    if (why === undefined) return this;
+    const Kind = /^it has no (directory|user|ids) |^its root may not enter /.test(why)
+      ? UsageError
+      : TestbedError;
+    return new Kind(`${this.#what}: ${why}`, { cause: this });
+  }
 }
 
 /** The words to put before a command's own. */
@@ -61,7 +85,7 @@ export function startCommand(
 /**
  * Runs a command to its end.
  * @throws CommandTimeoutError when its time is over or it was aborted, and its process tree is dead
- * @throws TestbedError when execute.sh says 255: it maps a command's own 255 to 253
+ * @throws NotRunError when execute.sh says 255: it maps a command's own 255 to 253
  */
 export async function runCommand(
   target: Target,
@@ -110,7 +134,7 @@ export async function endOfCommand(
       const why = options.signal?.aborted === true ? 'was aborted' : `took longer than ${options.timeout} s`;
       throw new CommandTimeoutError(`${shellLine(argv)} ${why}; its processes were ended`);
     }
-    if (status === 255) throw new TestbedError(`the testbed is broken: it could not run ${shellLine(argv)}`);
+    if (status === 255) throw new NotRunError(argv);
     return { status };
   } finally {
     clearTimeout(timer);

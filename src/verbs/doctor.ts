@@ -1,10 +1,9 @@
 /** `doctor`: what of this machine the server can use, and what to do about the rest. */
-import { parseArgs } from 'node:util';
 import { type Check, type Diagnosis, diagnose } from '../doctor/diagnosis.ts';
 import { gatherFacts } from '../doctor/facts.ts';
-import { messageOf, UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import type { RunVerb } from './verb.ts';
+import { parseVerb } from './words.ts';
 
 const HELP = `Usage: virt-ts-unshare doctor [OPTION]...
 
@@ -31,18 +30,14 @@ export const doctor: RunVerb = async (argv) => {
 };
 
 function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        json: { type: 'boolean' },
-        debug: { type: 'boolean', short: 'd' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (cause) {
-    throw new UsageError(`doctor: ${messageOf(cause)}; see doctor --help`, { cause });
-  }
+  return parseVerb('doctor', {
+    args: [...argv],
+    options: {
+      json: { type: 'boolean' },
+      debug: { type: 'boolean', short: 'd' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  }).values;
 }
 
 const SHOWN: Readonly<Record<Check['state'], string>> = { works: 'ok', limited: 'limited', fails: 'FAILS' };

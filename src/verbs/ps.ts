@@ -1,17 +1,17 @@
 /** `ps`: the testbeds of this user that are open now. */
 import { statfsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { messageOf, UsageError } from '../errors.ts';
 import { commandLine, membersOf, namespaceOf, processState } from '../namespaces/processes.ts';
 import { type Registered, registered } from '../registry.ts';
 import { showSize, showTable } from './figures.ts';
 import type { RunVerb } from './verb.ts';
+import { parseVerb } from './words.ts';
 
 const HELP = `Usage: virt-ts-unshare ps [--json] [--processes]
 
 Lists the testbeds of this user that are open now, also those that a driver has opened.
 
-      --json        as a JSON array of objects { pid, name, since, root, scratch, used, owner, processes }
+      --json        as a JSON array of objects { pid, startTime, name, since, root, scratch, used, ownNetwork, owner,
+                    processes: [{ pid, command }] }; since in milliseconds since 1970, used in bytes
       --processes   show the processes of each
       --stay-root   do not become the user who called sudo
 
@@ -42,18 +42,14 @@ export const ps: RunVerb = async (argv) => {
 };
 
 function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        json: { type: 'boolean' },
-        processes: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (cause) {
-    throw new UsageError(`ps: ${messageOf(cause)}; see ps --help`, { cause });
-  }
+  return parseVerb('ps', {
+    args: [...argv],
+    options: {
+      json: { type: 'boolean' },
+      processes: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  }).values;
 }
 
 function look(testbed: Registered): Shown {

@@ -1,6 +1,8 @@
 /** `run` in a fresh testbed. */
-import { CommandTimeoutError } from '../errors.ts';
+import { isatty } from 'node:tty';
+import { CommandTimeoutError, EXIT_TESTBED, UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
+import { NotRunError } from '../testbed/execute.ts';
 import { tellLeaks } from './leaks.ts';
 import { openFor } from './open.ts';
 import { openPipes } from './open-pipes.ts';
@@ -14,17 +16,24 @@ export interface InTestbedOptions {
   readonly failOnLeak: boolean;
 }
 
-/** Gives the command's exit status. */
+/**
+ * Gives the command's exit status.
+ * @param command default: a shell, which reads our stdin
+ */
 export async function runInTestbed(
-  argv: Argv,
+  command: Argv | undefined,
   options: InTestbedOptions,
   signal: AbortSignal,
 ): Promise<number> {
   const { cwd, user, env } = options;
+  // It would have no job control, and its first Ctrl-C would be the testbed's end.
+  if (command === undefined && isatty(0)) {
+    throw new UsageError('run needs a command; for a shell on the terminal use virt-ts-unshare shell');
+  }
   const { testbed, log, close } = await openFor(options.testbed);
   openPipes();
   try {
-    const { status } = await testbed.run(argv, {
+    const { status } = await testbed.run(command ?? ['/bin/sh'], {
       ...{ stdin: 0, stdout: 1, stderr: 2, env, signal },
       ...(cwd === undefined ? {} : { cwd }),
       ...(user === undefined ? {} : { user }),
@@ -35,6 +44,8 @@ export async function runInTestbed(
   } catch (error) {
     // Whoever sent the signal wants no sentence about it.
     if (error instanceof CommandTimeoutError || signal.aborted) return 130;
+    // Its sentence is on our stderr already.
+    if (error instanceof NotRunError) return EXIT_TESTBED;
     throw error;
   } finally {
     await close();

@@ -5,11 +5,12 @@ import { createLog } from '../log.ts';
 import { runIsolated } from './run-isolated.ts';
 import { runInTestbed } from './run-testbed.ts';
 import type { RunVerb } from './verb.ts';
-import { sortWords, variables } from './words.ts';
+import { onlyDebug, sortWords, variables } from './words.ts';
 
 const HELP = `Usage: virt-ts-unshare run [OPTION]... [-- COMMAND [ARGUMENT]...]
 
-Runs COMMAND (default: a shell) in a fresh testbed, and says afterwards what it left behind. Exits with its status.
+Runs COMMAND in a fresh testbed, and says afterwards what it left behind. Exits with its status. Without COMMAND a shell
+reads what there is on stdin; for one on the terminal see virt-ts-unshare shell.
 
   --host                on this machine's own root file system, with a private /tmp, /dev/shm, mounts, processes and
                         IPC; uid, gid, environment and working directory are kept, and mounting is allowed
@@ -42,12 +43,12 @@ const OWN = {
 } as const;
 
 export const run: RunVerb = async (argv, signal, interrupts) => {
-  const words = sortWords(argv, OWN);
+  const words = sortWords('run', argv, OWN);
   if (words.has('help') || words.rest.includes('-h')) {
     process.stdout.write(HELP);
     return 0;
   }
-  const command: Argv = words.command ?? [words.has('host') ? (process.env.SHELL ?? '/bin/sh') : '/bin/sh'];
+  const { command } = words;
   const env = variables(words.all('env'));
   const failOnLeak = words.has('fail-on-leak');
   if (!words.has('host')) {
@@ -60,12 +61,7 @@ export const run: RunVerb = async (argv, signal, interrupts) => {
   for (const name of ['user', 'cwd'] as const) {
     if (words.has(name)) throw new UsageError(`--${name} goes with a testbed, not with --host; leave it out`);
   }
-  const debug = ['-d', '--debug'];
-  const unknown = words.rest.find((word) => !debug.includes(word));
-  if (unknown !== undefined) {
-    throw new UsageError(`${unknown} does not go with --host; put -- before the command, see run --help`);
-  }
-  const log = createLog({ debug: words.rest.length > 0 });
+  const log = createLog({ debug: onlyDebug('run', '--host', words.rest) });
   const options = {
     root: words.has('root'),
     interactive: false,
@@ -73,5 +69,6 @@ export const run: RunVerb = async (argv, signal, interrupts) => {
     failOnLeak,
     env,
   };
-  return runIsolated(command, options, { log, signal, interrupts });
+  const shell: Argv = [process.env.SHELL ?? '/bin/sh'];
+  return runIsolated(command ?? shell, options, { log, signal, interrupts });
 };

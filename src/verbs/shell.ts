@@ -5,7 +5,7 @@ import { createLog } from '../log.ts';
 import { openFor } from './open.ts';
 import { runIsolated } from './run-isolated.ts';
 import type { RunVerb } from './verb.ts';
-import { sortWords, variables } from './words.ts';
+import { onlyDebug, sortWords, variables } from './words.ts';
 
 const HELP = `Usage: virt-ts-unshare shell [OPTION]...
 
@@ -15,18 +15,19 @@ Opens an interactive shell in a fresh testbed, which is gone when the shell ends
   --root             with --host: as root of a user namespace
   --cwd DIR          in a testbed: start in this directory (default: /root)
   --env NAME=VALUE   one more variable; may be given again
+  -d, --debug        say on stderr what is done
   --stay-root        do not become the user who called sudo
 and, for a testbed, the options of virt-ts-unshare that choose and shape it: see virt-ts-unshare --help.
 
 Examples:
-  virt-ts-unshare shell --release trixie --bind ~/src /src
+  virt-ts-unshare shell --release trixie --bind "$PWD" /src --cwd /src
   virt-ts-unshare shell --host
 `;
 
 const OWN = { host: 'flag', root: 'flag', cwd: 'value', env: 'value', help: 'flag' } as const;
 
 export const shell: RunVerb = async (argv, signal, interrupts) => {
-  const words = sortWords(argv, OWN);
+  const words = sortWords('shell', argv, OWN);
   if (words.has('help') || words.rest.includes('-h')) {
     process.stdout.write(HELP);
     return 0;
@@ -37,7 +38,8 @@ export const shell: RunVerb = async (argv, signal, interrupts) => {
   const tty = openTerminal();
   try {
     if (words.has('host')) {
-      const log = createLog();
+      if (words.has('cwd')) throw new UsageError('--cwd goes with a testbed, not with --host; leave it out');
+      const log = createLog({ debug: onlyDebug('shell', '--host', words.rest) });
       const options = {
         root: words.has('root'),
         interactive: true,

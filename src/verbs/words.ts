@@ -1,5 +1,6 @@
 /** The words of a verb: its own options, those of the testbed, and the command behind `--`. Pure. */
-import { UsageError } from '../errors.ts';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { messageOf, UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 
 /** A verb's own options: a flag, or an option with one value, which may be given again. */
@@ -19,7 +20,7 @@ export interface Words<S extends Spec> {
 }
 
 /** Sorts them. @throws UsageError */
-export function sortWords<const S extends Spec>(argv: readonly string[], spec: S): Words<S> {
+export function sortWords<const S extends Spec>(verb: string, argv: readonly string[], spec: S): Words<S> {
   const end = argv.indexOf('--');
   const before = end < 0 ? argv : argv.slice(0, end);
   const [program, ...args] = end < 0 ? [] : argv.slice(end + 1);
@@ -39,7 +40,7 @@ export function sortWords<const S extends Spec>(argv: readonly string[], spec: S
     } else {
       if (value === undefined) index += 1;
       const text = value ?? before[index];
-      if (text === undefined) throw new UsageError(`--${name} needs a value; see --help`);
+      if (text === undefined) throw new UsageError(`--${name} needs a value; see ${verb} --help`);
       values.push(text);
     }
   }
@@ -50,6 +51,44 @@ export function sortWords<const S extends Spec>(argv: readonly string[], spec: S
     rest,
     command: program === undefined ? undefined : [program, ...args],
   };
+}
+
+/**
+ * For a verb that takes nothing but its own options, which is what `words` are left of: whether --debug is among them.
+ * @param where what the others do not go with
+ * @throws UsageError when there is anything else
+ */
+export function onlyDebug(verb: string, where: string, words: readonly string[]): boolean {
+  for (const word of words) {
+    if (word === '-d' || word === '--debug') continue;
+    throw new UsageError(
+      word.startsWith('-')
+        ? `${word} does not go with ${where}; see ${verb} --help`
+        : `unexpected word ${word}; put -- before the command, see ${verb} --help`,
+    );
+  }
+  return words.length > 0;
+}
+
+/** Node's parseArgs, with the same sentences as everywhere. @throws UsageError */
+export function parseVerb<const T extends ParseArgsConfig>(
+  verb: string,
+  config: T,
+): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config);
+  } catch (cause) {
+    throw new UsageError(`${sentenceOf(messageOf(cause))}; see ${verb} --help`, { cause });
+  }
+}
+
+function sentenceOf(words: string): string {
+  const [, unknown] = /^Unknown option '(-[^']*)'/.exec(words) ?? [];
+  if (unknown !== undefined) return `unknown option ${unknown}`;
+  const [, option, missing] = /^Option '[^']*?(--[\w-]+)[^']*' (argument)?/.exec(words) ?? [];
+  if (option !== undefined) return `${option} ${missing === undefined ? 'takes no value' : 'needs a value'}`;
+  const [, word] = /^Unexpected argument '([^']*)'/.exec(words) ?? [];
+  return word === undefined ? words : `unexpected word ${word}`;
 }
 
 /** Reads the values of `--env NAME=VALUE`. @throws UsageError */

@@ -219,6 +219,13 @@ hosts:
       assert.equal((await two.on('a', `${PING('b')} && echo reached`)).stdout, 'reached\n');
       assert.equal((await two.call('exec', 'b', 'sh', '-c', 'exit 7')).status, 7);
       assert.equal((await two.call('exec', 'b', '--', 'echo', '--json', '-d')).stdout, '--json -d\n');
+      const root = await two.call('exec', 'b', '--user', 'root', '-d', 'echo', '--json', '-d');
+      assert.equal(
+        root.stdout,
+        '--json -d\n',
+        'options behind the host are ours, behind the command its own',
+      );
+      assert.match((await two.call('ps', 'b')).stderr, /unexpected word b; lab ps takes a file/);
 
       await two.must('link', 'router', 'down', '--network', 'right');
       assert.notEqual((await two.on('a', PING('b'))).status, 0);
@@ -233,7 +240,7 @@ hosts:
       assert.deepEqual(two.namespaces.members(), []);
       assert.deepEqual(await two.namespaces.interfaces(), []);
       assert.deepEqual(two.registered(), []);
-      assert.match((await two.call('ps')).stderr, /there is no laboratory/);
+      assert.match((await two.call('ps')).stderr, /the laboratory .* is not up; bring it up/);
     });
 
     it('are drawn without being up', async () => {

@@ -42,6 +42,15 @@ describe('the library', function () {
       assert.equal(stdout, "it's\n/usr\nnobody\n");
     });
 
+    it('says what the testbed does not have for a command', async () => {
+      for (const [options, words] of [
+        [{ cwd: '/nowhere' }, 'cannot run true in the testbed: it has no directory /nowhere'],
+        [{ user: 'stranger' }, 'cannot run true in the testbed: it has no user stranger'],
+      ] as const) {
+        await assert.rejects(testbed.run(['true'], options), new UsageError(words));
+      }
+    });
+
     it('gives bytes as they are', async () => {
       const input = Buffer.from([0, 255, 10, 128]);
       const { stdout } = await testbed.run(['cat'], { input, stdout: 'bytes' });

@@ -64,8 +64,10 @@ describe('virt-ts-unshare rootfs', function () {
   it('says in one sentence what is wrong with a call', async () => {
     await refused(/needs a command; give one of list, build/);
     await refused(/no command make; give one/, 'make');
-    await refused(/Unknown option '--fast'/, 'list', '--fast');
+    await refused(/unknown option --fast; see rootfs --help/, 'list', '--fast');
     await refused(/there is no image or base none; rootfs list/, 'remove', 'none');
+    await refused(/unexpected word all; rootfs list takes none/, 'list', 'all');
+    await refused(/--max-age needs a value; see rootfs --help/, 'prune', '--max-age');
     await refused(/--max-size much is no size/, 'prune', '--max-size', 'much');
     await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
     await refused(/cannot be an image's name/, 'import', testTarball(), '../x');
@@ -134,5 +136,14 @@ describe('virt-ts-unshare rootfs', function () {
     assert.match(first ?? '', /^--arch=arm64 trixie \S+\.tar$/);
     assert.match(second ?? '', /^--arch=arm64 trixie \S+\.tar http:\/\/mirror\.example$/);
     await lines('remove', 'trixie-arm64');
+  });
+
+  it('knows an image of this architecture by its release alone', async () => {
+    const strap = join(folder, 'native-strap');
+    writeFileSync(strap, `#!/bin/sh\ncp '${testTarball()}' "$2"\n`, { mode: 0o755 });
+    const [path = ''] = await lines('build', 'sid', '--bootstrapcmd', strap);
+    assert.deepEqual(await lines('update', 'sid'), [path]);
+    await lines('remove', 'sid');
+    assert(!existsSync(path));
   });
 });

@@ -136,6 +136,17 @@ describe('run --host', function () {
     }
   });
 
+  it('says that there is no such program', async () => {
+    const { stderr, status } = await host('exec /no/such/program');
+    assert.equal(status, 127, stderr);
+    const absent = await virt(['run', '--host', '--', 'no-such-program']);
+    assert.deepEqual(absent, {
+      status: 127,
+      stdout: '',
+      stderr: 'virt-ts-unshare: this machine has no program no-such-program\n',
+    });
+  });
+
   itWithUsers('is root of a user namespace with --root', async () => {
     const { stdout } = await host('id -u; echo >/tmp/x; chown 1 /tmp/x && stat -c %u /tmp/x', '--root');
     assert.equal(stdout, '0\n1\n');
@@ -172,7 +183,7 @@ describe('run --host', function () {
   it('says what is wrong with a call', async () => {
     for (const [words, sentence] of [
       [['run', '--root', '--', 'true'], /--root goes with --host/],
-      [['run', '--host', 'true'], /true does not go with --host; put -- before the command/],
+      [['run', '--host', 'true'], /unexpected word true; put -- before the command/],
       [['run', '--env', 'A', '--', 'true'], /--env A is not understood/],
       [['run', '--host=1'], /--host takes no value/],
     ] as const) {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { processTree, untilGone, untilRuns } from '../support/processes.ts';
-import { ended, PROGRAM, Terminal } from '../support/program.ts';
+import { ended, PROGRAM, Terminal, virt } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { testProvider } from '../support/testbed.ts';
 
 const WAYS = {
   'run --host': ['run', '--host', '--require-isolation'],
@@ -32,6 +33,36 @@ describe('the end in the middle', function () {
       });
     }
   }
+
+  describe('of exec', () => {
+    const provider = testProvider({ hostname: 'ended-by-signals' });
+    before(() => provider.open());
+    after(() => provider.dispose());
+
+    for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
+      it(`by ${signal} ends the command with all that it has started, and not the testbed`, async () => {
+        const script = "trap '' HUP INT TERM; sleep 4322 & sleep 1235";
+        const child = spawn(
+          process.execPath,
+          [PROGRAM, 'exec', 'ended-by-signals', '--', 'sh', '-c', script],
+          {
+            stdio: ['ignore', 'pipe', 'pipe'],
+          },
+        );
+        const { pid } = child;
+        assert.ok(pid !== undefined);
+        const end = ended(child);
+        await untilRuns('sleep 4322', pid);
+        await untilRuns('sleep 1235', pid);
+        const processes = processTree(pid);
+        child.kill(signal);
+        const { status } = await end;
+        await untilGone(processes);
+        assert.ok(status > 128, String(status));
+        assert.equal((await virt(['exec', 'ended-by-signals', '--', 'true'])).status, 0);
+      });
+    }
+  });
 
   it('of run --host by Ctrl-C is for the command to answer', async () => {
     const script = "trap 'echo cleaned up; exit 9' INT; echo beg''un; while :; do sleep 0.05; done";

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { call, PROGRAM, Terminal, virt } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
@@ -58,6 +61,35 @@ describe('run in a testbed', function () {
     assert.equal(run.status, 1);
     const tidy = await virt(['run', ...root, '--fail-on-leak', '--', 'true']);
     assert.deepEqual([tidy.stderr, tidy.status], ['', 0]);
+  });
+
+  it('says in one sentence what the testbed does not have', async () => {
+    for (const [words, sentence, wanted] of [
+      [['--cwd', '/nowhere', '--', 'true'], /^virt-ts-unshare: .* it has no directory \/nowhere$/, 255],
+      [['--user', 'stranger', '--', 'true'], /^virt-ts-unshare: .* it has no user stranger$/, 255],
+      [['--cwd', '/etc', '--', 'no-such'], /^virt-ts-unshare: the testbed has no program no-such$/, 127],
+    ] as const) {
+      const { stderr, status } = await virt(['run', ...root, ...words]);
+      assert.match(stderr.trimEnd(), sentence);
+      assert.equal(status, wanted);
+    }
+  });
+
+  itWithUsers('says that a folder of the host is closed to it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    const { stderr, status } = await virt(['run', ...root, '-b', folder, '/x', '--cwd', '/x', '--', 'true']);
+    assert.match(stderr, /^virt-ts-unshare: .* may not enter the directory \/x; open it to others.*\n$/);
+    assert.equal(status, 255);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('wants a command where it would be a shell without job control', async () => {
+    const terminal = new Terminal([PROGRAM, 'run', ...root]);
+    await terminal.shows('run needs a command; for a shell on the terminal use virt-ts-unshare shell');
+    await terminal.shows('status=2');
+    await terminal.close();
+    const { stdout } = await virt(['run', ...root], { input: 'id -u\n' });
+    assert.equal(stdout, '0\n');
   });
 
   it('says which root filesystem is wrong', async () => {
@@ -181,7 +213,7 @@ describe('ps and exec', function () {
   it('show an example', async () => {
     for (const verb of ['ps', 'exec']) {
       const { stdout } = await virt([verb, '--help']);
-      assert.match(stdout, new RegExp(`Examples?:\n  virt-ts-unshare ${verb} `));
+      assert.match(stdout, new RegExp(`Examples?\\b.*:\n  virt-ts-unshare ${verb} `));
     }
   });
 });

@@ -5,13 +5,14 @@ import { sudoCaller, takeStayRoot } from '../../src/sudo.ts';
 import { choose } from '../../src/verbs/exec.ts';
 import { describeLeak } from '../../src/verbs/leaks.ts';
 import { age, table } from '../../src/verbs/ps.ts';
-import { sortWords, variables } from '../../src/verbs/words.ts';
+import { onlyDebug, parseVerb, sortWords, variables } from '../../src/verbs/words.ts';
 
 describe('words of a verb', () => {
   const spec = { host: 'flag', env: 'value' } as const;
 
   it('are its own, the testbed’s, or the command’s', () => {
     const words = sortWords(
+      'v',
       ['--host', '--env', 'A=1', '-r', 'trixie', '--env=B=2', '--', 'ls', '--host'],
       spec,
     );
@@ -23,14 +24,14 @@ describe('words of a verb', () => {
   });
 
   it('may lack a command, and an option its value only by mistake', () => {
-    assert.equal(sortWords(['--'], spec).command, undefined);
-    assert.equal(sortWords([], spec).one('env'), undefined);
-    assert.throws(() => sortWords(['--env'], spec), UsageError);
-    assert.throws(() => sortWords(['--host=yes'], spec), UsageError);
+    assert.equal(sortWords('v', ['--'], spec).command, undefined);
+    assert.equal(sortWords('v', [], spec).one('env'), undefined);
+    assert.throws(() => sortWords('v', ['--env'], spec), UsageError);
+    assert.throws(() => sortWords('v', ['--host=yes'], spec), UsageError);
   });
 
   it('are not taken for options by a part of their name', () => {
-    assert.deepEqual(sortWords(['--hostname', 'x', '--constructor'], spec).rest, [
+    assert.deepEqual(sortWords('v', ['--hostname', 'x', '--constructor'], spec).rest, [
       '--hostname',
       'x',
       '--constructor',
@@ -40,6 +41,38 @@ describe('words of a verb', () => {
   it('set variables', () => {
     assert.deepEqual(variables(['A=b=c', 'B=']), { A: 'b=c', B: '' });
     for (const wrong of ['A', '=b', '1=2', 'A-B=c']) assert.throws(() => variables([wrong]), UsageError);
+  });
+});
+
+describe('mistakes in the words of a verb', () => {
+  const config = (args: string[]) =>
+    ({
+      args,
+      options: { json: { type: 'boolean' }, debug: { type: 'boolean', short: 'd' }, age: { type: 'string' } },
+    }) as const;
+
+  for (const [args, sentence] of [
+    [['--frob'], 'unknown option --frob; see v --help'],
+    [['-x'], 'unknown option -x; see v --help'],
+    [['word'], 'unexpected word word; see v --help'],
+    [['--age'], '--age needs a value; see v --help'],
+    [['--age', '--json'], '--age needs a value; see v --help'],
+    [['--json=1'], '--json takes no value; see v --help'],
+    [['--debug=1'], '--debug takes no value; see v --help'],
+  ] as const) {
+    it(`are told: ${args.join(' ')}`, () => {
+      assert.throws(() => parseVerb('v', config([...args])), new UsageError(sentence));
+    });
+  }
+
+  it('are told where a verb has no testbed to shape', () => {
+    assert.equal(onlyDebug('run', '--host', ['-d', '--debug']), true);
+    assert.equal(onlyDebug('run', '--host', []), false);
+    assert.throws(
+      () => onlyDebug('run', '--host', ['--mode']),
+      /--mode does not go with --host; see run --help/,
+    );
+    assert.throws(() => onlyDebug('run', '--host', ['ls']), /unexpected word ls; put -- before the command/);
   });
 });
 

@@ -100,6 +100,7 @@ describe('images', () => {
         'echo half >"$4"; echo one >&2; echo "E: no such suite" >&2; exit 25',
         /status 25: one \/ E: no such suite; give/,
       ],
+      ['exit 3', /status 3; give/],
       ['true', /made no tarball/],
       ['echo text >"$4"', /made no tarball/],
     ] as const) {

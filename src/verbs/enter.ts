@@ -1,0 +1,55 @@
+/** A command, or a shell, in a testbed that somebody else has open: what `exec` and `lab exec` do alike. */
+import { isatty } from 'node:tty';
+import { type Argv, spawnHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import { readMark } from '../namespaces/mark.ts';
+import type { ProcessName } from '../network/registry.ts';
+import { scriptPath } from '../scripts.ts';
+import { type CommandPlace, endTree, executeCommand, type Target } from '../testbed/execute.ts';
+import { openPipes } from './open-pipes.ts';
+import type { Interrupts } from './verb.ts';
+
+/** Seconds that a stuck reader of the output is waited for, as the server's default. */
+const DRAIN_TIMEOUT = 10;
+
+const SHELL: Argv = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash; else exec sh; fi'];
+
+export interface Caller {
+  readonly log: Log;
+  /** Aborted: the command is ended with all that it has started, but for what has left its tree. */
+  readonly signal: AbortSignal;
+  readonly interrupts: Interrupts;
+}
+
+/**
+ * Runs it with our own stdin, stdout and stderr, and gives its exit status.
+ * @param command default: a shell, with job control where our stdin is a terminal
+ */
+export async function enterTestbed(
+  testbed: ProcessName & Pick<Target, 'ownNetwork'>,
+  place: CommandPlace,
+  command: Argv | undefined,
+  { log, signal, interrupts }: Caller,
+): Promise<number> {
+  const interactive = isatty(0);
+  const { pid, ownNetwork } = testbed;
+  const execute = executeCommand(
+    { pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT },
+    { ...place, keepTerm: interactive },
+  );
+  const foreground = interactive ? ['/bin/sh', scriptPath('on-host', 'foreground.sh')] : [];
+  const [first = '/bin/sh', ...rest] = [...foreground, ...execute, ...(command ?? SHELL)];
+  openPipes();
+  const started = await spawnHost([first, ...rest], log, { stdio: [0, 1, 2] });
+  // A terminal sends it to the command too, which is the one to answer.
+  interrupts.handler = () => interactive;
+  let ending: Promise<void> | undefined;
+  const end = () => {
+    ending ??= endTree(started);
+  };
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  const { status } = await started.exited;
+  await ending;
+  return status;
+}

@@ -1,0 +1,228 @@
+/** What `virt-ts-unshare rootfs` can do, by the names of its commands. */
+import { TestbedError, UsageError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { readCaller } from '../namespaces/caller.ts';
+import { Holder } from '../namespaces/holder.ts';
+import { chooseIdMaps } from '../namespaces/idmap.ts';
+import { rebuildRoot } from '../rootfs/build.ts';
+import type { CacheFolder } from '../rootfs/cache.ts';
+import { type Image, importImage, listImages, removeImage } from '../rootfs/images.ts';
+import { imageName } from '../rootfs/order.ts';
+import { type BaseInfo, DEFAULT_LIMITS, type Limits, listBases, prune } from '../rootfs/prune.ts';
+import { hostArchitecture, hostRelease, resolveRelease } from '../rootfs/release.ts';
+import { removeBase } from '../rootfs/remove.ts';
+import { orderRoot, type RootOptions } from '../rootfs/source.ts';
+import { verifyBase } from '../rootfs/verify.ts';
+import { parseDays, parseSize, showSize, showTable, showTime } from './figures.ts';
+
+export interface RootfsCall {
+  readonly names: readonly string[];
+  readonly values: RootfsOptions;
+  readonly cache: CacheFolder;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** See the usage text. */
+export interface RootfsOptions {
+  readonly arch?: string | undefined;
+  readonly mirror?: string | undefined;
+  readonly bootstrapcmd?: string | undefined;
+  readonly 'max-age'?: string | undefined;
+  readonly 'max-size'?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** Each gives the exit status. @throws UsageError, TestbedError */
+export const ROOTFS_COMMANDS: Readonly<Record<string, (call: RootfsCall) => Promise<number>>> = {
+  list,
+  build,
+  update,
+  import: importOne,
+  remove,
+  prune: pruneBases,
+  verify,
+};
+
+async function list({ names, values, cache }: RootfsCall): Promise<number> {
+  if (names.length > 0) throw new UsageError(`unexpected word ${names[0]}; rootfs list takes none`);
+  const images = listImages(cache);
+  const bases = listBases(cache);
+  say(
+    values.json === true ? `${JSON.stringify(asJson(images, bases), undefined, 2)}\n` : asText(images, bases),
+  );
+  return 0;
+}
+
+/** Times in ISO 8601, sizes in bytes. */
+function asJson(images: readonly Image[], bases: readonly BaseInfo[]): unknown {
+  return {
+    images: images.map(({ name, path, size, made, order }) => ({
+      ...{ name, path, size, made: new Date(made).toISOString(), built: order !== undefined },
+    })),
+    bases: bases.map(({ key, folder, record, lastUsed, users }) => ({
+      ...{ key, path: `${folder}/tree/root`, size: record.size, tarball: record.tarball },
+      ...{ unpacked: record.unpacked, lastUsed: new Date(lastUsed).toISOString(), users },
+    })),
+  };
+}
+
+const KEY_LENGTH = 12;
+
+function asText(images: readonly Image[], bases: readonly BaseInfo[]): string {
+  const imageRows = images.map(({ name, size, made, path }) => [name, showSize(size), showTime(made), path]);
+  const baseRows = bases.map(({ key, record, lastUsed, users }) => [
+    ...[key.slice(0, KEY_LENGTH), showSize(record.size), showTime(lastUsed)],
+    ...[users.length === 0 ? '-' : users.join(','), record.tarball],
+  ]);
+  const imageTable = showTable(['IMAGE', 'SIZE', 'MADE', 'PATH'], imageRows);
+  const baseTable = showTable(['BASE', 'SIZE', 'LAST USED', 'USED BY', 'TARBALL'], baseRows);
+  return `${images.length === 0 ? 'no images\n' : imageTable}\n${bases.length === 0 ? 'no bases\n' : baseTable}`;
+}
+
+/** The words of the command line that an order is made of. */
+function orderOptions({ mirror, bootstrapcmd }: RootfsOptions): RootOptions {
+  return { mirror, bootstrapcmd };
+}
+
+async function build({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
+  const [given, ...more] = names;
+  if (more.length > 0) throw new UsageError('rootfs build takes one release; give one');
+  const release = given === undefined ? hostRelease() : resolveRelease(given);
+  if (release === undefined) throw new UsageError('this is no Debian system; give a release to build');
+  const order = orderRoot(release, values.arch, orderOptions(values));
+  const { path } = await rebuildRoot(order, cache, log, signal);
+  say(`${path}\n`);
+  return 0;
+}
+
+async function update({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
+  const images = listImages(cache);
+  const chosen = names.map((name) => {
+    const image = findImage(images, name);
+    if (image === undefined)
+      throw new UsageError(`there is no image ${name}; rootfs list shows those there are`);
+    if (image.order === undefined) throw new UsageError(`the image ${name} was imported; import it again`);
+    return image;
+  });
+  if (images.every(({ order }) => order === undefined)) {
+    log.warn('there is no image that was built here; rootfs build makes one');
+  }
+  for (const { order } of names.length > 0 ? new Set(chosen) : images) {
+    if (order === undefined) continue;
+    const { mirror = order.mirror, bootstrapcmd = order.bootstrapCommand } = orderOptions(values);
+    const again = orderRoot(order.release, order.archGiven ? order.arch : undefined, {
+      mirror,
+      bootstrapcmd,
+    });
+    const { path } = await rebuildRoot(again, cache, log, signal);
+    say(`${path}\n`);
+  }
+  return 0;
+}
+
+async function importOne({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
+  const [path, given, ...more] = names;
+  if (path === undefined || given === undefined || more.length > 0) {
+    throw new UsageError('rootfs import takes a path and a name; give both, like chroot.tar unstable');
+  }
+  const arch = values.arch ?? hostArchitecture();
+  const name = given.endsWith(`-${arch}`) ? given : `${given}-${arch}`;
+  if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(name)) {
+    throw new UsageError(`${name} cannot be an image's name; give one like unstable or unstable-amd64`);
+  }
+  say(`${await importImage(cache, path, name, log, signal)}\n`);
+  return 0;
+}
+
+async function remove({ names, cache, log }: RootfsCall): Promise<number> {
+  if (names.length === 0) throw new UsageError('rootfs remove needs a name; rootfs list shows them');
+  const bases = listBases(cache);
+  const images = listImages(cache);
+  const chosen = names.map((name) => {
+    const image = findImage(images, name);
+    return image === undefined ? { base: chooseBase(bases, name) } : { image };
+  });
+  let status = 0;
+  for (const { image } of chosen) if (image !== undefined) await removeImage(cache, image.name, log);
+  const doomed = chosen.flatMap(({ base }) => (base === undefined ? [] : [base]));
+  if (doomed.length === 0) return status;
+  await withHolder(cache, log, async (holder) => {
+    for (const base of doomed) {
+      if (base.record.idMap !== holder.idMap.key) {
+        throw new TestbedError(
+          `the base ${base.key} belongs to the ids of another caller; remove it as that one`,
+        );
+      }
+      if (await removeBase(cache, base.key, holder, log)) continue;
+      log.warn(`the base ${base.key} is in use by ${listUsers(cache, base)}; close its testbeds first`);
+      status = 1;
+    }
+  });
+  return status;
+}
+
+function listUsers(cache: CacheFolder, base: BaseInfo): string {
+  const users = listBases(cache).find(({ key }) => key === base.key)?.users ?? [];
+  return users.length === 0 ? 'a process that has just ended' : `process ${users.join(', ')}`;
+}
+
+/** An image by its name, or by its release alone for the host's own architecture. */
+function findImage(images: readonly Image[], name: string): Image | undefined {
+  const byName = (wanted: string) => images.find((image) => image.name === wanted);
+  return byName(name) ?? byName(imageName({ release: name, arch: hostArchitecture() }));
+}
+
+/** The one base whose key starts so. */
+function chooseBase(bases: readonly BaseInfo[], start: string): BaseInfo {
+  const [base, ...more] = start === '' ? [] : bases.filter(({ key }) => key.startsWith(start));
+  if (base === undefined) {
+    throw new UsageError(`there is no image or base ${start}; rootfs list shows those there are`);
+  }
+  if (more.length > 0) throw new UsageError(`there are several bases ${start}…; give more of the key`);
+  return base;
+}
+
+async function pruneBases({ names, values, cache, log }: RootfsCall): Promise<number> {
+  if (names.length > 0) throw new UsageError(`unexpected word ${names[0]}; rootfs remove takes names`);
+  const limits: Limits = {
+    maxAge: parseDays('--max-age', values['max-age']) ?? DEFAULT_LIMITS.maxAge,
+    maxSize: parseSize('--max-size', values['max-size']) ?? DEFAULT_LIMITS.maxSize,
+  };
+  const removed = await withHolder(cache, log, (holder) => prune(cache, holder, log, limits));
+  for (const { key, record } of removed) say(`${key.slice(0, KEY_LENGTH)}  ${record.tarball}\n`);
+  return 0;
+}
+
+async function verify({ names, cache, log }: RootfsCall): Promise<number> {
+  const all = listBases(cache);
+  const bases = names.length === 0 ? all : names.map((name) => chooseBase(all, name));
+  return withHolder(cache, log, async (holder) => {
+    let status = 0;
+    for (const base of bases) {
+      const verdict = await verifyBase(base, holder, cache, log);
+      const key = base.key.slice(0, KEY_LENGTH);
+      if (verdict.kind === 'same') say(`${key}  as its tarball says\n`);
+      else if (verdict.kind === 'unknown') say(`${key}  cannot be told: ${verdict.why}\n`);
+      else {
+        status = 1;
+        say(`${key}  different; rootfs remove ${key} has it unpacked again\n`);
+        for (const line of verdict.differences) say(`    ${line}\n`);
+      }
+    }
+    return status;
+  });
+}
+
+async function withHolder<T>(cache: CacheFolder, log: Log, work: (holder: Holder) => Promise<T>): Promise<T> {
+  const holder = await Holder.start(chooseIdMaps(readCaller()), [cache.bases], log);
+  try {
+    return await work(holder);
+  } finally {
+    await holder.stop();
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(text);
+}
