@@ -51,6 +51,13 @@ end_all() {
 		# shellcheck disable=SC2086
 		members=$(grep -L '^State:[[:space:]]*Z' $members 2>/dev/null | cut -d / -f 3)
 		[ -n "$members" ] || break
+		# Root of a testbed can bring its pid 1 into a user namespace below this one, but not away from its parent.
+		children=''
+		for member in $members; do
+			read -r below 2>/dev/null <"/proc/$member/task/$member/children" || :
+			children="$children ${below-}"
+		done
+		members="$members $children"
 		# shellcheck disable=SC2086
 		kill -CONT $members 2>/dev/null || :
 		# shellcheck disable=SC2086

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { shellLine } from '../../src/log.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
+import { waitUntil } from '../../src/wait.ts';
 import { call, PROGRAM } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { Server } from '../support/server.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
 /**
@@ -117,6 +122,37 @@ describe('root in the testbed, a hostile one,', function () {
          select undef, undef, undef, 0.01 until -s STDOUT'`,
     );
     assert.match(stdout, /^\d+ open\n$/);
+  });
+});
+
+describe('a hostile pid 1', function () {
+  this.timeout(60_000);
+
+  it('ends with a server that is killed, though it went to a user namespace of its own and reads no lifeline', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-hostile-'));
+    const shell = join(folder, 'sh');
+    writeFileSync(
+      shell,
+      `#!/usr/bin/perl
+       use POSIX;
+       my ($unshare, $prctl) = @{{x86_64 => [272, 157], aarch64 => [97, 167], riscv64 => [97, 167],
+         ppc64le => [282, 171], s390x => [303, 172]}->{(POSIX::uname())[4]}};
+       syscall($unshare, 0x10000000) == 0 and syscall($prctl, 1, 0, 0, 0, 0) == 0 or die $!;
+       $0 = "gone away";
+       sleep 1000;`,
+      { mode: 0o755 },
+    );
+    const server = Server.start({ argv: ['--tarball', testTarball(), '--bind', shell, '/bin/sh'] });
+    try {
+      assert.equal(await server.reply(), 'ok');
+      await server.ask('open');
+      assert.ok(await waitUntil(() => /gone away/.test(server.running().join()), 10_000));
+      await server.kill('SIGKILL');
+      assert.deepEqual(await server.leftAfter(10_000), []);
+    } finally {
+      for (const line of server.running()) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
