@@ -179,7 +179,7 @@ if read_group "/proc/$PPID"; then
 	if [ -O "/proc/$PPID" ]; then spared="$spared$group "; else first=$group; fi
 fi
 
-told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0 blind=0
+told=' ' before=' ' quiet_since=$(now) pause=0.01 grace='0.02 0.05 0.1 ' doubts=0 blind=0
 # What SIGKILL does not end for so long sleeps in the kernel, and may do so for ever.
 while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 	scan
@@ -189,6 +189,10 @@ while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 		# The testbed is gone, or processes come and go too fast.
 		[ -e ns/pid ] || exit 0
 		[ $((blind % 5)) != 0 ] || hunt
+	elif [ -n "$leaks" ] && [ -n "$grace" ]; then
+		# What was forked just before the command ended is on its way to redirect its output.
+		sleep "${grace%% *}"
+		grace=${grace#* }
 	elif [ -n "$leaks" ]; then
 		hunt
 	elif [ -z "$helpers" ]; then

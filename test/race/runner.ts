@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Case } from './cases.ts';
 
 /** What a command's stdout is: a pipe, what Node gives its children (a socket), or a file. */
@@ -112,8 +113,18 @@ export async function runCase(one: Case, bed: Bed, output: Output, limit = LIMIT
   for (const [name, text] of Object.entries(one.files ?? {})) {
     expect(name, await bed.read(`${folder}/${name}`), text);
   }
-  const sleeping = (await bed.sleeping()).filter((number) => number >= 6000);
+  const sleeping = await sleepingOnes(bed, one.alive?.length ?? 0);
   if (sleeping.join() !== (one.alive ?? []).join()) faults.set('left', `sleep ${sleeping.join()}`);
   if (sleeping.length > 0) await bed.endSleeping();
   return { faults, milliseconds: outcome.milliseconds };
+}
+
+/** Those of a case. One that is to live on may be a shell still that is about to execute it. */
+async function sleepingOnes(bed: Bed, count: number): Promise<number[]> {
+  const end = performance.now() + 5_000;
+  for (;;) {
+    const found = (await bed.sleeping()).filter((number) => number >= 6000);
+    if (found.length >= count || performance.now() > end) return found;
+    await delay(10);
+  }
 }
