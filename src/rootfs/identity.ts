@@ -73,6 +73,8 @@ export function rememberHash(cache: CacheFolder, path: string, state: FileState,
 
 /** The hash of a file's content, read by position, so that a process that shares the descriptor is not disturbed. */
 export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> {
+  // A stream that is aborted as it is made throws where nobody can catch it.
+  signal?.throwIfAborted();
   const hash = createHash('sha256');
   const stream = createReadStream('', {
     fd,

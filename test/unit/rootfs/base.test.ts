@@ -20,6 +20,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { TestbedError, UsageError } from '../../../src/errors.ts';
+import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 import { type Base, useBase } from '../../../src/rootfs/base.ts';
 import { type CacheFolder, cacheHome, openCache } from '../../../src/rootfs/cache.ts';
@@ -184,6 +185,20 @@ describe('the cache of bases', () => {
     const ending = new AbortController();
     ending.abort();
     const using = useBase({ kind: 'tarball', path: tarball }, fakeHolder, cache, silentLog, ending.signal);
+    await assert.rejects(using, { name: 'AbortError' });
+    assert.deepEqual(entries(), []);
+  });
+
+  it('ends an unpacking that is told to just as it begins', async () => {
+    const ending = new AbortController();
+    const holder = {
+      ...fakeHolder,
+      enter: (argv: Argv) => {
+        ending.abort();
+        return fakeHolder.enter(argv);
+      },
+    };
+    const using = useBase({ kind: 'tarball', path: tarball }, holder, cache, silentLog, ending.signal);
     await assert.rejects(using, { name: 'AbortError' });
     assert.deepEqual(entries(), []);
   });
