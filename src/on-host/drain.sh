@@ -156,6 +156,16 @@ end() {
 	kill -s KILL "$@"
 }
 
+# Whether a process does something now, or would if it had a processor.
+runs() {
+	for pid; do
+		if read -r stat <"/proc/$pid/stat"; then
+			case ${stat##*) } in R* | D*) return ;; esac
+		fi
+	done
+	return 1
+}
+
 # Ends the leaks. Nobody of the command moves meanwhile, so what is seen is all there is.
 hunt() {
 	freeze
@@ -179,7 +189,7 @@ if read_group "/proc/$PPID"; then
 	if [ -O "/proc/$PPID" ]; then spared="$spared$group "; else first=$group; fi
 fi
 
-told=' ' before=' ' quiet_since=$(now) pause=0.01 grace='0.02 0.05 0.1 ' doubts=0 blind=0
+told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0 blind=0 patience=30
 # What SIGKILL does not end for so long sleeps in the kernel, and may do so for ever.
 while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 	scan
@@ -189,12 +199,15 @@ while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 		# The testbed is gone, or processes come and go too fast.
 		[ -e ns/pid ] || exit 0
 		[ $((blind % 5)) != 0 ] || hunt
-	elif [ -n "$leaks" ] && [ -n "$grace" ]; then
-		# What was forked just before the command ended is on its way to redirect its output.
-		sleep "${grace%% *}"
-		grace=${grace#* }
 	elif [ -n "$leaks" ]; then
-		hunt
+		# A daemon may not have had the time yet to redirect its output: its parent did not wait for that.
+		# shellcheck disable=SC2086
+		if [ "$patience" -gt 0 ] && runs $leaks; then
+			patience=$((patience - 1))
+			sleep 0.01
+		else
+			hunt
+		fi
 	elif [ -z "$helpers" ]; then
 		# Nobody, if nobody came or went while we looked. One that was gone before we looked at it may have left another.
 		scan

@@ -38,6 +38,21 @@ describe('what holds the output of a command that has ended', function () {
     }
   });
 
+  it('is no leak while it is only about to redirect its output', async () => {
+    const provider = testProvider();
+    try {
+      const testbed = await provider.open();
+      const slow = 'i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done';
+      for (let round = 0; round < 10; round++) {
+        const daemon = `(${slow}; exec sleep 1000 </dev/null >/dev/null 2>&1) & echo $!`;
+        const { stdout } = await script(testbed, daemon, { timeout: 30 });
+        assert.equal((await script(testbed, `kill ${stdout}`)).status, 0, `round ${round}: it was ended`);
+      }
+    } finally {
+      await provider.dispose();
+    }
+  });
+
   // mawk ends itself when it cannot read what it has opened, as the file in /proc of a process that has just ended.
   it('is not taken for nobody when awk gives up', async () => {
     const count = join(folder, 'count');
