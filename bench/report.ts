@@ -1,4 +1,4 @@
-/** The printed table: medians, ratios against this server, and the bars that issue-free claims rest on. Pure. */
+/** The printed table: medians, ratios against this server, and what is promised of them with what came out. Pure. */
 import { FIGURES, type Figure, type Results } from './results.ts';
 import { markdownTable, short } from './statistics.ts';
 

@@ -21,7 +21,7 @@ export const FIGURES = {
   'lab down, each of 8 hosts': 'the same, until nothing is left',
   '20 breaks-testbed tests': 'autopkgtest from start to end',
   '50 testbeds: open': 'median open with 50 servers started at once',
-  '50 testbeds: memory': 'MiB for each: server, stage, holder, stubs (proportional set size)',
+  '50 testbeds: MiB for each': 'memory: server, stage, holder, stubs (proportional set size)',
 } as const;
 export type Figure = keyof typeof FIGURES;
 

@@ -23,7 +23,7 @@ export async function many(peer: ServerPeer, results: Results): Promise<void> {
   const kilobytes = servers.flatMap((server) => treeOf(server.child.pid ?? 0)).map(proportionalSetSize);
   results.add(
     peer.name,
-    '50 testbeds: memory',
+    '50 testbeds: MiB for each',
     kilobytes.reduce((sum, one) => sum + one, 0) / 1024 / TESTBEDS,
   );
   await Promise.all(servers.map((server) => server.quit()));

@@ -1,7 +1,7 @@
 /** Tools that are no virt servers: each measured at what it does of the same, on the same unpacked root filesystem. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { timeProgram } from '../client.ts';
+import { timeProgram, timeRepeated } from '../client.ts';
 import type { Results } from '../results.ts';
 
 export interface OtherPeer {
@@ -87,13 +87,8 @@ export const OTHERS: readonly OtherPeer[] = [
         'open',
         await schroot('-c', 'virt-ts-unshare-bench', '--begin-session', '-n', session),
       );
-      for (let run = 0; run < 5; run++) {
-        results.add(
-          'schroot',
-          'run true',
-          await schroot('--run-session', '-c', session, '-d', '/', '--', 'true'),
-        );
-      }
+      const run = ['schroot', '--quiet', '--run-session', '-c', session, '-d', '/', '--', 'true'];
+      results.add('schroot', 'run true', await timeRepeated(run, 5, { env: process.env }));
       results.add('schroot', 'close', await schroot('--end-session', '-c', session));
     },
   },
