@@ -1,11 +1,11 @@
 /** The examples of every --help, pasted into a shell. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VERBS } from '../../src/verbs.ts';
 import { call, Terminal, virt } from '../support/program.ts';
-import { projectDir, testTarball } from '../support/rootfs.ts';
+import { cacheOfReleases, projectDir } from '../support/rootfs.ts';
 import { testProvider } from '../support/testbed.ts';
 
 /** Not for here: what asks the archive for a package or a root filesystem. */
@@ -20,14 +20,7 @@ describe('the examples of --help', function () {
     folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-help-'));
     // Root of a testbed that it is bound into is one of the others.
     chmodSync(folder, 0o755);
-    env = { XDG_CACHE_HOME: join(folder, 'cache'), PATH: `${projectDir}bin:${process.env.PATH}` };
-    const images = join(folder, 'cache/virt-ts-unshare/images');
-    mkdirSync(images, { recursive: true });
-    // Whatever release they name, there is an image of it.
-    const [, arch = ''] = /-(\w+)-small\.tar$/.exec(testTarball()) ?? [];
-    for (const release of ['bookworm', 'trixie', 'forky', 'unstable', 'sid']) {
-      symlinkSync(testTarball(), join(images, `${release}-${arch}.tar`));
-    }
+    env = { XDG_CACHE_HOME: cacheOfReleases(folder), PATH: `${projectDir}bin:${process.env.PATH}` };
     writeFileSync(join(folder, 'Makefile'), 'check:\n\techo checked\n');
   });
   after(async () => {
