@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from './errors.ts';
+import { isHostname } from './network/hosts.ts';
 import type { Scratch, TestbedOptions } from './testbed/types.ts';
 
 export type Parsed =
@@ -117,15 +118,15 @@ export function parseOptions(argv: readonly string[], env: Readonly<NodeJS.Proce
       root: Object.freeze({
         tarball: one('tarball'),
         rootfs: one('rootfs'),
-        release: matching('release', anyAsNone(one('release')), RELEASE, 'bookworm'),
-        arch: matching('arch', anyAsNone(one('arch')), ARCH, 'arm64'),
+        release: matching('release', anyAsNone(one('release')), (text) => RELEASE.test(text), 'bookworm'),
+        arch: matching('arch', anyAsNone(one('arch')), (text) => ARCH.test(text), 'arm64'),
         mirror: one('mirror'),
         bootstrapcmd: one('bootstrapcmd'),
       }),
       binds: Object.freeze(all('bind').map(([outside, inside]) => bind(outside, inside))),
       scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
       mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
-      hostname: matching('hostname', one('hostname'), HOSTNAME, 'testbed'),
+      hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
       network,
       publish: Object.freeze(publish),
       drainTimeout: seconds('--drain-timeout', one('drain-timeout') ?? '10'),
@@ -165,8 +166,6 @@ export function usage(
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
 const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
 const ARCH = /^[a-z0-9][a-z0-9-]*$/;
-/** A label of RFC 1123, in small letters. */
-const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** Sorts the words to the options they belong to, in the ways getopt_long(3) and Python's argparse know. */
 function collect(argv: readonly string[]): Given {
@@ -272,8 +271,13 @@ function choice<const T extends string>(name: Name, value: string, choices: read
   return found;
 }
 
-function matching<T extends string | undefined>(name: Name, value: T, pattern: RegExp, example: string): T {
-  if (value !== undefined && !pattern.test(value)) {
+function matching<T extends string | undefined>(
+  name: Name,
+  value: T,
+  fits: (text: string) => boolean,
+  example: string,
+): T {
+  if (value !== undefined && !fits(value)) {
     throw new UsageError(`--${name}=${value} is not understood; write it like ${example}`);
   }
   return value;

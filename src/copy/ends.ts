@@ -17,6 +17,9 @@ export interface End {
   complaint(): string;
 }
 
+/** How shells begin what they say of a script of ours: with its name and a line in it, which help nobody. */
+const SHELL_PREFIX = /^copy-(?:in|out)-(?:file|tree)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
+
 /** Keeps every process of one copy and kills all of them when it fails or takes too long. */
 export class Ends {
   readonly #ends: End[] = [];
@@ -35,7 +38,7 @@ export class Ends {
     const complaint = (): string => {
       const lines = Buffer.concat(chunks).toString('latin1').split('\n');
       return lines
-        .map((line) => shown(line.trim()))
+        .map((line) => shown(line.trim().replace(SHELL_PREFIX, '')))
         .filter((line) => line !== '')
         .join('; ');
     };

@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { messageOf, UsageError } from '../errors.ts';
+import { isHostname } from '../network/hosts.ts';
 import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
+import { checkNames, choice, type Names, seconds } from './checks.ts';
 
 /** What a testbed is made of. All may be left out. */
 export interface OpenOptions {
@@ -53,8 +55,16 @@ export interface OpenOptions {
   readonly maxCopyEntries?: number;
 }
 
+const OPEN_NAMES: Names<Required<OpenOptions>> = {
+  ...{ rootfs: true, release: true, arch: true, mirror: true, scratch: true, mode: true },
+  ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
+  ...{ bind: true, hostname: true },
+  ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
+};
+
 /** @throws UsageError that names the option */
 export function testbedOptions(options: OpenOptions): TestbedOptions {
+  checkNames('open', options, OPEN_NAMES);
   const { rootfs, release, arch, mirror } = options;
   return {
     root: {
@@ -66,7 +76,7 @@ export function testbedOptions(options: OpenOptions): TestbedOptions {
       return { outside: resolve(outside), inside };
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
-    mode: options.mode ?? 'overlay',
+    mode: choice('mode', options.mode ?? 'overlay', ['overlay', 'copy']),
     ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
@@ -77,13 +87,19 @@ export function testbedOptions(options: OpenOptions): TestbedOptions {
 
 function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {
   const { network = 'host', hostname, publish = [], address, dns, link, outside } = options;
+  if (hostname !== undefined && !isHostname(hostname)) {
+    throw new UsageError(`hostname is ${hostname}; take small letters, digits and hyphens`);
+  }
   if (typeof network === 'string') {
     if (address !== undefined || dns !== undefined || link !== undefined || outside !== undefined) {
       throw new UsageError(
         'address, dns, link and outside are for a testbed in a Network; give it as network',
       );
     }
-    return { network, hostname, publish };
+    if (publish.length > 0 && network !== 'private') {
+      throw new UsageError("publish is for a network of the testbed's own; give network: 'private'");
+    }
+    return { network: choice('network', network, ['host', 'none', 'private']), hostname, publish };
   }
   const name = hostname ?? `host-${randomBytes(3).toString('hex')}`;
   const member = network.member({
@@ -98,6 +114,8 @@ function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'host
 }
 
 function rootChoice(path: string): { tarball: string } | { rootfs: string } {
+  if (typeof path !== 'string')
+    throw new UsageError(`rootfs is ${path}; give the path of a tarball or a folder`);
   try {
     return statSync(path).isDirectory() ? { rootfs: resolve(path) } : { tarball: resolve(path) };
   } catch (cause) {
@@ -114,11 +132,4 @@ function scratchOf(text: string): Scratch {
   if (size === null)
     throw new UsageError(`scratch is ${text}; give auto, tmpfs, tmpfs:SIZE or an absolute path`);
   return { kind: 'tmpfs', size };
-}
-
-function seconds(name: string, value: number): number {
-  // Longer ones do not fit the timers of Node.
-  if (!(value > 0 && value <= 2_147_483))
-    throw new UsageError(`${name} is ${value}; give seconds, more than 0`);
-  return value;
 }

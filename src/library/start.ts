@@ -8,6 +8,7 @@ import type { Argv, HostProcess } from '../host.ts';
 import { shellLine } from '../log.ts';
 import { endOfCommand, NotRunError } from '../testbed/execute.ts';
 import type { Testbed } from '../testbed/testbed.ts';
+import { argvOf, checkCommandOptions } from './checks.ts';
 import type { Command, CommandOptions, OutputTo, RunningCommand, RunOptions } from './command.ts';
 import type { Pipes } from './pipes.ts';
 
@@ -16,10 +17,6 @@ const MAX_OUTPUT = 64 * 1024 * 1024;
 export interface Place {
   readonly testbed: Testbed;
   readonly pipes: Pipes;
-}
-
-export function argvOf(command: Command): Argv {
-  return typeof command === 'string' ? ['sh', '-c', command] : command;
 }
 
 /** One of a command's three descriptors: the end that the command gets, and ours, if it is a pipe. */
@@ -37,6 +34,7 @@ export async function startPiped(
   options: CommandOptions,
 ): Promise<RunningCommand> {
   const argv = argvOf(command);
+  checkCommandOptions('start', options);
   options.signal?.throwIfAborted();
   const wires = [
     await inputPipe(place.pipes),
@@ -66,6 +64,7 @@ export interface Outcome {
 /** Runs a command to its end. See Testbed.run for what it throws. */
 export async function runToEnd(place: Place, command: Command, options: RunOptions): Promise<Outcome> {
   const argv = argvOf(command);
+  checkCommandOptions('run', options);
   const { input, check = false, maxOutput = MAX_OUTPUT } = options;
   if (input !== undefined && options.stdin !== undefined) {
     throw new UsageError('input and stdin both say what the command reads; give one of them');

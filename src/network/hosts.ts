@@ -1,4 +1,9 @@
-/** The text of /etc/hosts. Pure. */
+/** Names of hosts, and the text of /etc/hosts. Pure. */
+
+/** Whether it is a label of RFC 1123, in small letters. */
+export function isHostname(text: string): boolean {
+  return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
+}
 
 export interface HostEntry {
   readonly address: string;

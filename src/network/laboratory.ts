@@ -7,6 +7,7 @@ import { UsageError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
 import { cutNetwork, healNetwork, type Link, linkOf } from './cables.ts';
 import type { Connector } from './connector.ts';
+import { isHostname } from './hosts.ts';
 import { Ledger } from './ledger.ts';
 import type { LinkQuality } from './link.ts';
 import type { Member, MemberOptions } from './membership.ts';
@@ -16,8 +17,6 @@ import { type ProcessName, thisProcess } from './registry.ts';
 import { memberResolver } from './resolver.ts';
 import { formatSubnet, parseSubnet } from './subnet.ts';
 import { newBridge, OwnSwitch, Switch } from './switch.ts';
-
-const HOSTNAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export class Laboratory {
   readonly name: string;
@@ -91,7 +90,7 @@ export class Laboratory {
    */
   member(options: MemberOptions): Connector {
     const { hostname, interfaces, publish = [] } = options;
-    if (!HOSTNAME.test(hostname)) {
+    if (!isHostname(hostname)) {
       throw new UsageError(`${hostname} is no host name; take small letters, digits and hyphens`);
     }
     const outside =
@@ -172,7 +171,7 @@ export class Network {
     const { subnet, name = 'net', laboratory } = options;
     const lab = await Laboratory.create(laboratory === undefined ? {} : { name: laboratory }, log);
     try {
-      return await lab.network(name, typeof subnet === 'string' ? [subnet] : subnet);
+      return await lab.network(name, [subnet ?? []].flat());
     } catch (error) {
       await lab.close();
       throw error;

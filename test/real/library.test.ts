@@ -9,6 +9,7 @@ import {
   CommandTimeoutError,
   CopyError,
   closeAll,
+  Network,
   OutputLimitError,
   Testbed,
   TestbedError,
@@ -48,6 +49,24 @@ describe('the library', function () {
         [{ user: 'stranger' }, 'cannot run true in the testbed: it has no user stranger'],
       ] as const) {
         await assert.rejects(testbed.run(['true'], options), new UsageError(words));
+      }
+    });
+
+    it('says what is wrong with a call that types would have caught', async () => {
+      for (const [command, options, words] of [
+        [[], {}, /a command is a text for the shell, or a program/],
+        [5, {}, /a command is a text/],
+        [['true', 5], {}, /a command is a text/],
+        ['true', { chek: true }, /run has no option chek; it has cwd, env, /],
+        ['true', { env: { 'A B': 'c' } }, /env has A B/],
+        ['true', { timeout: -1 }, /timeout is -1; give seconds/],
+        ['true', { timeout: Number.NaN }, /timeout is NaN; give seconds/],
+      ] as const) {
+        await assert.rejects(Reflect.apply(testbed.run, testbed, [command, options]), (error) => {
+          assert.ok(error instanceof UsageError);
+          assert.match(error.message, words);
+          return true;
+        });
       }
     });
 
@@ -222,6 +241,24 @@ describe('the library', function () {
         return true;
       });
     }
+  });
+
+  it('refuses options that types would have caught', async () => {
+    for (const [options, sentence] of [
+      [{ rootf: '/' }, /open has no option rootf; it has rootfs, /],
+      [{ rootfs: 5 }, /rootfs is 5; give the path/],
+      [{ network: 'mine' }, /network is mine; give one of host, none, private/],
+      [{ mode: 'fast' }, /mode is fast; give one of overlay, copy/],
+      [{ hostname: 'A_b' }, /hostname is A_b; take small letters/],
+      [{ publish: ['80'] }, /publish is for a network.*; give network: 'private'/],
+    ] as const) {
+      await assert.rejects(Reflect.apply(Testbed.open, Testbed, [options]), (error) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, sentence);
+        return true;
+      });
+    }
+    await assert.rejects(Reflect.apply(Network.create, Network, [{}]), /needs one subnet/);
   });
 
   it('tells a failed open from a failed command, and tries again', async () => {
