@@ -49,7 +49,7 @@ export class Holder {
     const script: Argv = [
       ...newStage(idMap, below),
       ...['--mount', '--', 'sh', '-c', scriptText('on-host', 'stage.sh'), 'stage'],
-      ...[mapText(idMap.users), mapText(idMap.groups), ...sources],
+      ...[mapText(idMap.users), mapText(idMap.groups), scriptText('on-host', 'abort-fuse.sh'), ...sources],
     ];
     const stage = await spawnHost(script, log, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'], detached: true });
     const lifeline = lifelineOf(stage);

@@ -7,6 +7,7 @@ import type { Log } from '../log.ts';
 import { scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
 import { systemPath } from './caller.ts';
+import { abortFuse } from './fuse.ts';
 import type { Holder } from './holder.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
 import { makeMark } from './mark.ts';
@@ -136,7 +137,7 @@ export class Instance {
   /**
    * Ends whoever keeps the namespaces from going: a dead process whose parent outside does not reap it (an nsenter that was
    * stopped) holds up pid 1, and whoever entered by other tools holds the mounts. First they are told to go on, which is all
-   * that a stopped one needs.
+   * that a stopped one needs. Who is not even killed may wait for a FUSE file system of its own.
    */
   async #hunt(gone: Promise<unknown>): Promise<void> {
     const end = performance.now() + END_LIMIT;
@@ -152,6 +153,12 @@ export class Instance {
         signalProcess(pid, 'SIGCONT');
         // The parent of pid 1 has to reap it.
         if (pause > 20 && pid !== this.#unshare.pid) signalProcess(pid, 'SIGKILL');
+      }
+      if (pause > 20) {
+        await abortFuse(
+          holders.map(({ pid }) => pid),
+          this.#log,
+        );
       }
       if (await within(gone, pause)) return;
     }

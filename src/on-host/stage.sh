@@ -2,14 +2,15 @@
 # Makes the stage's mounts and the holder (see docs/architecture.md). Runs on the host's tools as root of the stage's user
 # namespace, in a mount namespace of its own.
 #
-# argv: UID_MAP GID_MAP SOURCE...   the holder's maps, and the folders and files to bind at /mnt/0, /mnt/1, …
+# argv: UID_MAP GID_MAP ABORT SOURCE...   the holder's maps, the text of abort-fuse.sh, and the folders and files to bind at
+#                                         /mnt/0, /mnt/1, …
 # descriptor 3: the lifeline, read until its end of file
 # stdin: a line "mapped" when our own id maps are written
 # stdout: "up" when they can be written, "held PID" once the holder stands
 set -eu
 
-uid_map=$1 gid_map=$2
-shift 2
+uid_map=$1 gid_map=$2 abort_fuse=$3
+shift 3
 
 # Our own ids are mapped from outside once we are in the user namespace, which is now.
 echo up
@@ -63,6 +64,8 @@ end_all() {
 		# shellcheck disable=SC2086
 		kill -KILL $members 2>/dev/null || :
 		[ "$round" = 0 ] || sleep 0.05
+		# shellcheck disable=SC2086
+		[ "$round" -lt 2 ] || sh -c "$abort_fuse" abort-fuse $members || :
 		round=$((round + 1))
 	done
 }

@@ -24,7 +24,9 @@ import {
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
-import { TMPFS } from '../support/inside.ts';
+import { FUSE, TMPFS } from '../support/inside.ts';
+import { testTarball } from '../support/rootfs.ts';
+import { Server } from '../support/server.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
 const NAMESPACES: readonly NamespaceType[] = ['mnt', 'pid', 'ipc', 'uts', 'cgroup'];
@@ -168,6 +170,40 @@ describe('the end of a testbed', function () {
       holder.kill();
     }
     provider = testProvider();
+  });
+
+  for (const [waiter, what] of [
+    ['other', 'a FUSE daemon that was stopped'],
+    ['child', 'a FUSE daemon that is itself what waits'],
+  ] as const) {
+    it(`comes when a process waits for ${what}`, async () => {
+      const fuse = testProvider({ binds: [{ outside: '/dev/fuse', inside: '/dev/fuse' }] });
+      try {
+        const testbed = await fuse.open();
+        const { status, stderr } = await script(testbed, `${FUSE} fuse /mnt/hangs ${waiter}`, {
+          timeout: 20,
+        });
+        assert.equal(status, 0, stderr);
+        const before = inhabitants(testbed);
+        assert.ok(before.length >= 4);
+        const start = performance.now();
+        await testbed.close();
+        assert.ok(performance.now() - start < 10_000);
+        assert.deepEqual(before.filter(runs), []);
+      } finally {
+        await fuse.dispose();
+      }
+    });
+  }
+
+  it('comes when a FUSE daemon waits for itself and the server is killed', async () => {
+    const server = Server.start({ argv: ['--tarball', testTarball(), '--bind', '/dev/fuse', '/dev/fuse'] });
+    await server.reply();
+    await server.ask('open');
+    const hang = encodeURIComponent(`${FUSE} fuse /mnt/hangs child`);
+    assert.deepEqual(await server.ask(`command sh,-c,${hang}`), ['0']);
+    await server.kill('SIGKILL');
+    assert.deepEqual(await server.leftAfter(2000), []);
   });
 
   it('disturbs no other testbed, of this server or another', async () => {

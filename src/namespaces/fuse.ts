@@ -1,0 +1,29 @@
+/** Processes that cannot be killed because they wait for a FUSE file system of their own. */
+import { readFileSync } from 'node:fs';
+import { quickHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import { scriptText } from '../scripts.ts';
+import { within } from '../wait.ts';
+import { systemPath } from './caller.ts';
+
+/** Milliseconds for what takes a few; a mount below another one that hangs would take for ever. */
+const LIMIT = 2_000;
+
+/** Aborts the connections that processes which should have ended see and we do not; see on-host/abort-fuse.sh. */
+export async function abortFuse(pids: readonly number[], log: Log): Promise<void> {
+  const waiting = pids.filter(seesFuse);
+  if (waiting.length === 0) return;
+  const words = ['abort-fuse', ...waiting.map(String)];
+  const aborting = quickHost(['sh', '-c', scriptText('on-host', 'abort-fuse.sh'), ...words], log, {
+    env: { PATH: systemPath() },
+  });
+  await within(aborting, LIMIT);
+}
+
+function seesFuse(pid: number): boolean {
+  try {
+    return / - fuse/.test(readFileSync(`/proc/${pid}/mountinfo`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
