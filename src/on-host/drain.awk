@@ -1,8 +1,8 @@
 # Tells who of an ended command still holds its output. See drain.sh.
 #
 # Reads lines "/proc/PID/fd NUMBER MODE WHAT" and "/proc/PID/ns pid MODE WHAT": MODE that of the symbolic link, which tells for
-# what a descriptor is open; WHAT pipe:[N], socket:[N], pid:[N], fifo (one with a name), or - for all else. Variables: pid1, tag;
-# self, a process in our own pid namespace; input, out, err: WHAT of the command's descriptors, or for a file "mnt_id:Nino:N".
+# what a descriptor is open; WHAT pipe:[N], socket:[N], pid:[N], or - for what has a name. Variables: pid1, tag; self, a process
+# in our own pid namespace; input, out, err: WHAT of the command's descriptors, or for what has a name "mnt_id:Nino:N".
 # Prints "leak PID" for each process to be ended, and "helper PID BYTES" for each that is waited for, BYTES being what it has
 # read and written so far; then "end". Some awks give up when a process ends whose file in /proc they have just opened. So as
 # little as possible is read of others than the testbed's processes, and without an "end" nothing is known.
@@ -18,35 +18,28 @@ $2 == "pid" { namespace[pid] = $4; next }
 	descriptors[pid] = descriptors[pid] " " $2
 	mode[pid, $2] = substr($3, 1, 1)
 	what[pid, $2] = $4
-	if ($4 == "fifo") {
-		named_pid[++fifos] = pid
-		named_number[fifos] = $2
-	} else if ($4 != "-") enter(pid, $2, $4)
+	if ($4 == "-") next
+	# Who has it open, and by which descriptors: somebody may have a hundred thousand.
+	if (!((pid, $4) in numbers)) users[$4] = users[$4] " " pid
+	numbers[pid, $4] = numbers[pid, $4] " " $2
 }
 
 END {
 	if (!(pid1 in namespace)) exit
-	for (i = 1; i <= fifos; i++) {
-		id = identity(named_pid[i], named_number[i])
-		what[named_pid[i], named_number[i]] = id
-		if (id != "") enter(named_pid[i], named_number[i], id)
-	}
 	for (pid in descriptors)
 		if (holds(pid) && ours(pid)) add(pid)
 	# The list grows while it is gone through.
-	for (i = 1; i <= count; i++) ask(member[i])
+	for (asked = 0; asked < count; asked = last) {
+		last = count
+		find_fifos(asked + 1, last)
+		for (i = asked + 1; i <= last; i++) ask(member[i])
+	}
 	for (i = 1; i <= count; i++) {
 		pid = member[i]
 		if (helps(pid)) print "helper", pid, bytes(pid)
 		else print "leak", pid
 	}
 	print "end"
-}
-
-# Notes who has a pipe or socket open, and by which descriptors: somebody may have a hundred thousand.
-function enter(pid, number, id) {
-	if (!((pid, id) in numbers)) users[id] = users[id] " " pid
-	numbers[pid, id] = numbers[pid, id] " " number
 }
 
 function add(pid) {
@@ -71,31 +64,78 @@ function holds(pid,    list, n, i, id) {
 }
 
 # Finds what a process reads, and adds who writes to it.
-function ask(pid,    list, n, i, id, others, m, j) {
+function ask(pid,    list, n, i, id) {
 	n = split(descriptors[pid], list, " ")
 	for (i = 1; i <= n; i++) {
-		id = what[pid, list[i]]
+		id = source(pid, list[i])
 		if (id == input || id == out || id == err) continue
 		# Of a socket the other end cannot be told; as standard input it is somebody's output.
 		if (id ~ /^socket/ && list[i] == 0) reads[pid] = 1
 		if (id !~ /^pipe|^mnt_id/ || !for_reading(pid, list[i]) || writes(pid, id)) continue
 		reads[pid] = 1
-		if (id in asked) continue
-		asked[id] = 1
-		m = split(users[id], others, " ")
-		for (j = 1; j <= m; j++)
-			if (others[j] != pid && writes(others[j], id) && ours(others[j])) add(others[j])
+		if (!(id in followed)) add_writers(id)
+		followed[id] = 1
 	}
+}
+
+function add_writers(id,    list, n, i, pid) {
+	if (id ~ /^mnt_id/) {
+		for (pid in descriptors)
+			if (writes(pid, id) && ours(pid)) add(pid)
+		return
+	}
+	n = split(users[id], list, " ")
+	for (i = 1; i <= n; i++)
+		if (writes(list[i], id) && ours(list[i])) add(list[i])
+}
+
+# What a descriptor of a process that was asked is, a pipe with a name told from another one.
+function source(pid, number) {
+	return (pid, number) in fifo ? identity(pid, number) : what[pid, number]
+}
+
+# Tells what some members read from pipes with a name. Their file system may never answer, so only what the kernel knows
+# without asking it is asked for, where stat(1) can do so.
+function find_fifos(first, last,    i, j, n, list, pid, paths) {
+	paths = ""
+	for (i = first; i <= last; i++) {
+		pid = member[i]
+		n = split(descriptors[pid], list, " ")
+		for (j = 1; j <= n; j++)
+			if (what[pid, list[j]] == "-" && for_reading(pid, list[j])) paths = paths " /proc/" pid "/fd/" list[j]
+		# One argument may have 128 KiB.
+		if (paths != "" && (i == last || length(paths) > 60000)) {
+			if (!ask_types("--cached=always" paths)) ask_types(paths)
+			paths = ""
+		}
+	}
+}
+
+function ask_types(words,    command, answers, path) {
+	command = "exec stat -L -c '%f %n' " words " 2>/dev/null"
+	while ((command | getline) > 0) {
+		answers++
+		split($2, path, "/")
+		# The mode in hexadecimal digits.
+		if ($1 ~ /^1...$/) fifo[path[3], path[5]] = 1
+	}
+	close(command)
+	return answers
 }
 
 function writes(pid, id,    list, n, i) {
 	if (!((pid, id) in written)) {
 		written[pid, id] = 0
-		n = split(numbers[pid, id], list, " ")
+		n = split(id ~ /^mnt_id/ ? descriptors[pid] : numbers[pid, id], list, " ")
 		for (i = 1; i <= n; i++)
-			if (for_writing(pid, list[i])) written[pid, id] = 1
+			if (for_writing(pid, list[i]) && (id !~ /^mnt_id/ || named(pid, list[i]) == id)) written[pid, id] = 1
 	}
 	return written[pid, id]
+}
+
+# Which file with a name a descriptor has open.
+function named(pid, number) {
+	return what[pid, number] == "-" ? identity(pid, number) : ""
 }
 
 function helps(pid) {

@@ -30,9 +30,8 @@ input=$(identity 0) out=$(identity 1) err=$(identity 8)
 
 # Lines "leak PID" and "helper PID BYTES", then "end" if the look was not cut short.
 look() {
-	find /proc/[0-9]*/fd /proc/[0-9]*/ns/pid -type l \
-		\( \( -lname 'pipe:*' -o -lname 'socket:*' -o -lname 'pid:*' \) -printf '%h %f %m %l\n' \
-		-o -xtype p -printf '%h %f %m fifo\n' -o -printf '%h %f %m -\n' \) |
+	find /proc/[0-9]*/fd /proc/[0-9]*/ns/pid -type l ! -lname /dev/null \
+		\( \( -lname 'pipe:*' -o -lname 'socket:*' -o -lname 'pid:*' \) -printf '%h %f %m %l\n' -o -printf '%h %f %m -\n' \) |
 		awk -v pid1="$pid1" -v self=$$ -v tag="$tag" -v input="$input" -v out="$out" -v err="$err" "$program"
 }
 

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from '../../src/namespaces/caller.ts';
+import { FUSE } from '../support/inside.ts';
 import { virt } from '../support/program.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { script, testProvider } from '../support/testbed.ts';
@@ -48,6 +49,32 @@ describe('what holds the output of a command that has ended', function () {
         const { stdout } = await script(testbed, daemon, { timeout: 30 });
         assert.equal((await script(testbed, `kill ${stdout}`)).status, 0, `round ${round}: it was ended`);
       }
+    } finally {
+      await provider.dispose();
+    }
+  });
+
+  it('is found though it has a file open whose file system does not answer', async () => {
+    const provider = testProvider({ binds: [{ outside: '/dev/fuse', inside: '/dev/fuse' }] });
+    try {
+      const testbed = await provider.open();
+      const hangs = await script(testbed, `${FUSE} fuse /mnt/hangs other`, { timeout: 20 });
+      assert.equal(hangs.status, 0, hangs.stderr);
+      // O_PATH opens without asking; perl's own open would ask afterwards.
+      const leak = `perl -e 'use POSIX;
+        my %openat = (x86_64 => 257, aarch64 => 56, riscv64 => 56, ppc64le => 286, s390x => 288);
+        my $folder = "/mnt/hangs";
+        syscall($openat{(POSIX::uname())[4]}, -100, $folder, 010000000) > 0 or die $!;
+        open(G, ">", "/tmp/open");
+        sleep 1000' & echo $!`;
+      const { stdout } = await script(testbed, `${leak}; until [ -e /tmp/open ]; do :; done`, {
+        timeout: 20,
+      });
+      assert.equal(
+        (await script(testbed, `kill -0 ${stdout.trim()} 2>&1`)).status,
+        1,
+        'its process is still there',
+      );
     } finally {
       await provider.dispose();
     }
