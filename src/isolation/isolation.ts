@@ -10,11 +10,13 @@ import { TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
+import { abortFuse } from '../namespaces/fuse.ts';
 import { startKeeper, userOptions } from '../namespaces/holder.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
-import { processState, signalProcess } from '../namespaces/processes.ts';
+import { commandLine, processState, signalProcess, treeOf } from '../namespaces/processes.ts';
 import { scriptPath, scriptText } from '../scripts.ts';
+import { within } from '../wait.ts';
 
 export interface IsolationOptions {
   /** Be uid 0, in a user namespace with the caller's subordinate ids where there are any. Real root is that already. */
@@ -37,6 +39,10 @@ const SYS_ADMIN = 1n << 21n;
 
 /** Seconds that a helper without progress is waited for, as the server's default. */
 const DRAIN_TIMEOUT = 10;
+/** Milliseconds before somebody is looked for who cannot be killed. */
+const PATIENCE = 100;
+/** Milliseconds for the end of what is dead already; the kernel may have gigabytes of pages to free. */
+const END_LIMIT = 30_000;
 const DIES_WITH_PARENT = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
 
 export class Isolation {
@@ -50,6 +56,7 @@ export class Isolation {
   readonly #lifeline: Duplex;
   readonly #reports: AsyncIterator<string>;
   readonly #stdio: IsolationOptions['stdio'];
+  #stopping: Promise<void> | undefined;
 
   private constructor(
     ready: RegExpExecArray,
@@ -108,11 +115,13 @@ export class Isolation {
   }
 
   /** Lets the command run, and gives its exit status, 128 + n for death by signal n. May be called once. */
-  async run(): Promise<number> {
+  async run(log: Log): Promise<number> {
     this.#lifeline.write('\n');
     const line = await this.#reports.next();
     const status = /^ended (\d+)$/.exec(line.done === true ? '' : line.value)?.[1];
-    return status === undefined ? (await this.#unshare.exited).status : Number(status);
+    if (status !== undefined) return Number(status);
+    await this.stop(log);
+    return (await this.#unshare.exited).status;
   }
 
   /**
@@ -144,11 +153,25 @@ export class Isolation {
     }
   }
 
-  /** Ends every process inside at once; the kernel frees what they held. Resolves when pid 1 has been reaped. */
-  async stop(): Promise<void> {
+  /**
+   * Ends every process inside at once; the kernel frees what they held. Resolves when pid 1 has been reaped.
+   * @throws TestbedError that names what is left when that takes longer than 30 s
+   */
+  stop(log: Log): Promise<void> {
+    this.#stopping ??= this.#stop(log);
+    return this.#stopping;
+  }
+
+  async #stop(log: Log): Promise<void> {
     if (processState(this.pid)?.startTime === this.startTime) signalProcess(this.pid, 'SIGKILL');
     this.#lifeline.destroy();
-    await this.#unshare.exited;
+    const { exited } = this.#unshare;
+    if (await within(exited, PATIENCE)) return;
+    await abortFuse(treeOf(this.pid), log);
+    if (await within(exited, END_LIMIT)) return;
+    const left = treeOf(this.pid).map((pid) => `${pid} (${commandLine(pid)})`);
+    this.#unshare.child.unref();
+    throw new TestbedError(`what the command started does not end: ${left.join(', ')}; end it by hand`);
   }
 }
 

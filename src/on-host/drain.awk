@@ -101,26 +101,32 @@ function find_fifos(first, last,    i, j, n, list, pid, paths) {
 	for (i = first; i <= last; i++) {
 		pid = member[i]
 		n = split(descriptors[pid], list, " ")
-		for (j = 1; j <= n; j++)
-			if (what[pid, list[j]] == "-" && for_reading(pid, list[j])) paths = paths " /proc/" pid "/fd/" list[j]
-		# One argument may have 128 KiB.
-		if (paths != "" && (i == last || length(paths) > 60000)) {
-			if (!ask_types("--cached=always" paths)) ask_types(paths)
+		for (j = 1; j <= n; j++) {
+			if (what[pid, list[j]] != "-" || !for_reading(pid, list[j])) continue
+			paths = paths " /proc/" pid "/fd/" list[j]
+			# One argument may have 128 KiB.
+			if (length(paths) < 60000) continue
+			ask_types(paths)
 			paths = ""
 		}
 	}
+	if (paths != "") ask_types(paths)
 }
 
-function ask_types(words,    command, answers, path) {
+function ask_types(paths) {
+	if (!answers_of("--cached=always" paths)) answers_of(paths)
+}
+
+function answers_of(words,    command, count, path) {
 	command = "exec stat -L -c '%f %n' " words " 2>/dev/null"
 	while ((command | getline) > 0) {
-		answers++
+		count++
 		split($2, path, "/")
 		# The mode in hexadecimal digits.
 		if ($1 ~ /^1...$/) fifo[path[3], path[5]] = 1
 	}
 	close(command)
-	return answers
+	return count
 }
 
 function writes(pid, id,    list, n, i) {

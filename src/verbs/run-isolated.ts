@@ -40,13 +40,14 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
     );
     return runPlain(argv, options.env, session);
   }
-  const stop = () => void isolation.stop();
+  // That it cannot be done is told below.
+  const stop = () => void isolation.stop(log).catch(() => {});
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   passInterrupt(session.interrupts, () => treeOf(isolation.pid));
   const watch = await Watch.start(isolation, log);
   try {
-    const status = await isolation.run();
+    const status = await isolation.run(log);
     if (signal.aborted) return status;
     const ended = await isolation.drain(log);
     for (const line of ended) log.warn(`left behind, and ended for holding the output open: process ${line}`);
@@ -55,7 +56,7 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
     return status === 0 && options.failOnLeak && remains.length + ended.length > 0 ? 1 : status;
   } finally {
     watch.close();
-    await isolation.stop();
+    await isolation.stop(log);
   }
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from '../../src/namespaces/caller.ts';
+import { FUSE } from '../support/inside.ts';
 import { call, PROGRAM, Terminal, virt } from '../support/program.ts';
 import { itWithUsers } from '../support/skip.ts';
 
@@ -146,6 +147,17 @@ describe('run --host', function () {
       stderr: 'virt-ts-unshare: this machine has no program no-such-program\n',
     });
   });
+
+  // An ordinary user without --root cannot unmount from outside, and the file that aborts is not on every machine.
+  const mayAbort = /^\S+ \/sys\/fs\/fuse\/connections /m.test(readFileSync('/proc/mounts', 'utf8'));
+  for (const options of asRoot || mayAbort ? [[], ['--root']] : [['--root']]) {
+    it(`ends where a FUSE daemon waits for itself, with ${options.join() || 'no option'}`, async () => {
+      const { stderr, status } = await host(`${FUSE} fuse /tmp/hangs child; exit 5`, ...options);
+      assert.equal(status, 5, stderr);
+      assert.match(stderr, /left behind: mount of hanging \(fuse\) on \/tmp\/hangs/);
+      assert.doesNotMatch(stderr, /does not end/);
+    });
+  }
 
   itWithUsers('is root of a user namespace with --root', async () => {
     const { stdout } = await host('id -u; echo >/tmp/x; chown 1 /tmp/x && stat -c %u /tmp/x', '--root');
