@@ -129,7 +129,7 @@ describe('run --host', function () {
       writeFileSync(image, Buffer.alloc(2 ** 21));
       const { status, stdout, stderr } = await host(
         `mke2fs -q -E root_owner=$(id -u):$(id -g) ${image} && mkdir /tmp/m && fuse2fs ${image} /tmp/m &&
-        stat /tmp/m >/dev/null && echo stored >/tmp/m/file && cat /tmp/m/file && grep -c fuse /proc/self/mounts && umount /tmp/m && rmdir /tmp/m`,
+        stat /tmp/m >/dev/null && echo stored >/tmp/m/file && cat /tmp/m/file && grep -c " /tmp/m fuse" /proc/self/mounts && umount /tmp/m && rmdir /tmp/m`,
       );
       assert.deepEqual([stdout, status], ['stored\n1\n', 0], stderr);
     } finally {
