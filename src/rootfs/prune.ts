@@ -3,7 +3,8 @@ import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
-import { type KnownBase, readBases } from './record.ts';
+import { readEntry } from './keys.ts';
+import { type KnownBase, readBases, readRecord } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
 import type { Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
@@ -60,6 +61,7 @@ export async function prune(
   now: number = Date.now(),
 ): Promise<BaseInfo[]> {
   await removeLeftovers(cache, holder, log);
+  for (const key of brokenBases(cache, holder)) await removeBase(cache, key, holder, log);
   const removed: BaseInfo[] = [];
   for (const base of choosePruned(listBases(cache), limits, now)) {
     if (base.record.idMap !== holder.idMap.key) continue;
@@ -67,6 +69,16 @@ export async function prune(
   }
   forgetTarballs(cache);
   return removed;
+}
+
+/** Those of the holder's id map without their record, as after an `rm -r`, which may delete no file of a subordinate id. */
+function brokenBases(cache: CacheFolder, { idMap }: Inside): string[] {
+  return readdirSync(cache.bases).filter(
+    (name) =>
+      readEntry(name).kind === 'base' &&
+      name.endsWith(`-${idMap.key}`) &&
+      readRecord(join(cache.bases, name)) === undefined,
+  );
 }
 
 /** Drops what is remembered of tarballs that are gone. */

@@ -16,7 +16,7 @@ were unpacked to).
   update [NAME...]         build images anew that were built before (default: all of them)
   import PATH NAME         make an image of a tarball or folder
   remove NAME|KEY...       remove images or bases
-  prune                    remove bases that were not used for long, and what crashes left
+  prune                    remove bases that were not used for long, and what crashes or rm -r left
   verify [KEY...]          compare bases with the tarballs that they came from (default: all)
 
 NAME is RELEASE-ARCH, or RELEASE for this machine's architecture; KEY the first characters of a base's key.

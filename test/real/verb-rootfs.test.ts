@@ -108,6 +108,16 @@ describe('virt-ts-unshare rootfs', function () {
     assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
   });
 
+  it('prunes what rm -r has left of a base', async () => {
+    await (await openServer(['-t', testTarball()]))();
+    const bases = join(folder, 'virt-ts-unshare/bases');
+    const [base = ''] = readdirSync(bases);
+    rmSync(join(bases, base, 'base.json'));
+    assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
+    await lines('prune');
+    assert.deepEqual(readdirSync(bases), []);
+  });
+
   it('says when a base cannot be compared any more', async () => {
     const tree = join(folder, 'tree');
     mkdirSync(join(tree, 'bin'), { recursive: true });
