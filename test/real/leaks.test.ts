@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Leak } from '../../src/testbed/leak.ts';
 import type { TestbedOptions } from '../../src/testbed/types.ts';
 import { TMPFS } from '../support/inside.ts';
+import { testTarball } from '../support/rootfs.ts';
 import { itWithUsers } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
@@ -112,6 +113,28 @@ describe('leaks of a testbed', function () {
       { kind: 'ipc', type: 'sem', id: '', uid: 0, size: 3 },
       { kind: 'ipc', type: 'msg', id: '', uid: 0, size: 0 },
     ]);
+  });
+
+  it('are POSIX message queues, with their owner and the bytes in them', async () => {
+    const leaks = await leaksOf(`
+      perl -e 'use POSIX;
+        my %open = (x86_64 => 240, aarch64 => 180, riscv64 => 180, ppc64le => 262, s390x => 271);
+        my $open = $open{(POSIX::uname())[4]};
+        my ($name, $words) = ("a queue", "hello");
+        # Without a slash: the C library strips it. Two numbers on is mq_timedsend.
+        (my $queue = syscall($open, $name, O_CREAT | O_RDWR, 0600, 0)) >= 0 or die "mq_open: $!";
+        syscall($open + 2, $queue, $words, length $words, 0, 0) == 0 or die "mq_timedsend: $!"'`);
+    assert.deepEqual(leaks, [{ kind: 'ipc', type: 'mqueue', id: '/a queue', uid: 0, size: 5 }]);
+  });
+
+  it('are network interfaces, where the network is its own', async () => {
+    const changes = { root: { tarball: testTarball('lab') }, network: 'none' as const };
+    const leaks = await leaksOf(
+      'ip link add left0 type bridge; ip link add left1 type veth peer name left2',
+      changes,
+    );
+    const names = leaks.map((leak) => (leak.kind === 'interface' ? leak.name : JSON.stringify(leak)));
+    assert.deepEqual(names.sort(), ['left0', 'left1', 'left2']);
   });
 
   it('are told once for a command, and again at revert and close, in a file', async () => {
