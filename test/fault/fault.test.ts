@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../../src/wait.ts';
+import { patience } from '../support/patience.ts';
 import { randomFrom } from '../support/random.ts';
 import { projectDir, testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
@@ -134,9 +135,9 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     for (let round = 0; round < ROUNDS; round += 1) {
       const { server, running, mounts, context } = await interrupt(round, (one) => one.kill('SIGKILL'));
       const begin = performance.now();
-      assert.deepEqual(await server.leftAfter(2000), [], context);
+      assert.deepEqual(await server.leftAfter(patience(2000)), [], context);
       longest = Math.max(longest, performance.now() - begin);
-      assert.ok(await within(running, 2000), `${context}: who waited for it still waits`);
+      assert.ok(await within(running, patience(2000)), `${context}: who waited for it still waits`);
       assert.deepEqual(mountsThere(), mounts, context);
       // What the next start removes: a lock, a mark of use (both empty), a scratch on disk.
       const forNextStart = /^\/cache\/virt-ts-unshare\/(locks|bases\/[^/]+\/users)\/|^\/scratch\/scratch-/;
@@ -170,7 +171,11 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
         await server.kill(signal);
         await server.ended;
         const context = `${signal} in round ${round}`;
-        assert.deepEqual(signal === 'SIGKILL' ? await server.leftAfter(2000) : server.running(), [], context);
+        assert.deepEqual(
+          signal === 'SIGKILL' ? await server.leftAfter(patience(2000)) : server.running(),
+          [],
+          context,
+        );
       }
       const server = start(false, cache);
       await opened(server);
@@ -201,7 +206,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
           `${context}: ended with ${ended}`,
         );
         assert.deepEqual(mountsThere(), mounts, context);
-        assert.ok(await within(running, 2000), `${context}: who waited for it still waits`);
+        assert.ok(await within(running, patience(2000)), `${context}: who waited for it still waits`);
       }
     });
   }
@@ -218,7 +223,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
       clearTarget();
       assert.deepEqual(filesThere(), untouched, `${context}\n${server.complaints}`);
       assert.deepEqual(mountsThere(), mounts, context);
-      assert.ok(await within(running, 2000), `${context}: who waited for it still waits`);
+      assert.ok(await within(running, patience(2000)), `${context}: who waited for it still waits`);
     }
   });
 
