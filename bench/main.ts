@@ -113,9 +113,11 @@ try {
   }
   if (parts.has('copy')) {
     makeCopyMaterial(folder);
-    for (let round = 0; round < Math.min(rounds, 3); round++) {
-      say(`copies, round ${round + 1}`);
-      for (const peer of peers) await copies(peer, folder, results);
+    for (let round = 0; round < rounds; round++) {
+      say(`copies, round ${round + 1} of ${rounds}`);
+      // In turns: who comes first finds the memory and the disk in another state than who comes last.
+      const order = round % 2 === 0 ? peers : [...peers].reverse();
+      for (const peer of order) await copies(peer, folder, results);
     }
   }
   const [ours] = peers;
