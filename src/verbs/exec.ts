@@ -19,7 +19,7 @@ host name, PID its pid 1 or the process that has it open; see virt-ts-unshare ps
 
 Examples, while virt-ts-unshare shell --hostname mine is open on another terminal:
   virt-ts-unshare exec mine
-  virt-ts-unshare exec mine --user nobody -- id
+  virt-ts-unshare exec mine --cwd /etc -- cat hostname
 `;
 
 const OWN = { user: 'value', cwd: 'value', env: 'value', help: 'flag' } as const;
