@@ -1,4 +1,8 @@
 /** How a request that is under way is given up. */
+import { within } from '../wait.ts';
+
+/** Milliseconds for our own processes of a request whose testbed is gone: they have nothing left to do but to end. */
+const SETTLING = 1000;
 
 /** The result of `work`; once stopped, only that all is gone is waited for, and the reason thrown. */
 export async function unlessStopped<T>(
@@ -8,7 +12,14 @@ export async function unlessStopped<T>(
 ): Promise<T> {
   let onStop: (() => void) | undefined;
   const stopped = new Promise<never>((_, reject) => {
-    onStop = () => dispose().then(() => reject(signal.reason), reject);
+    const settled = work.then(
+      () => {},
+      () => {},
+    );
+    onStop = () =>
+      dispose()
+        .then(() => within(settled, SETTLING))
+        .then(() => reject(signal.reason), reject);
     signal.addEventListener('abort', onStop, { once: true });
   });
   try {
