@@ -160,8 +160,9 @@ esac
 # testbed may have anything at its own: who is left is a child of pid 1, or descends from one. One whose tag is nobody's may be
 # ours, and so may what one has started that was gone before we looked.
 somebody_left() {
-	reader=''
-	read -r children <"task/$pid/children" || return 0
+	reader='' children=''
+	# No newline ends it, so read fails.
+	read -r children <"task/$pid/children" || [ -n "$children" ] || return 0
 	for child in $children; do
 		read -r slack <"/proc/$child/timerslack_ns" || return 0
 		case $slack in
