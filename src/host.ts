@@ -97,6 +97,7 @@ export interface HostOutput {
 export interface RunHostOptions {
   /** What the command reads. Default: nothing. */
   input?: string;
+  /** Default: /. */
   cwd?: string;
   /** Added to our own environment. */
   env?: Readonly<Record<string, string>>;
@@ -115,16 +116,16 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
   const [file, ...args] = argv;
   const result = await execa(file, args, {
     input: options.input ?? '',
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    // Not ours, which execa would enter anew: whoever came by sudo may stand where only root can go.
+    cwd: options.cwd ?? '/',
     ...(options.env === undefined ? {} : { env: { ...options.env } }),
     ...(options.timeout === undefined ? {} : { timeout: options.timeout, killSignal: 'SIGKILL' as const }),
     reject: false,
     stripFinalNewline: false,
   });
   if (result.exitCode === undefined && result.signal === undefined) {
-    throw new TestbedError(`cannot start ${file}: ${result.shortMessage}; install it or mend PATH`, {
-      cause: result.cause,
-    });
+    const why = result.originalMessage ?? result.shortMessage;
+    throw new TestbedError(`cannot start ${file}: ${why}; install it or mend PATH`, { cause: result.cause });
   }
   const signal = result.signal === undefined ? 0 : constants.signals[result.signal];
   return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { userInfo } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
 import { call, PROGRAM } from '../support/program.ts';
 import { projectDir } from '../support/rootfs.ts';
 
@@ -13,11 +15,23 @@ async function program(): Promise<string> {
   return status === 0 ? `${stdout.trim()}/bin/virt-ts-unshare` : PROGRAM;
 }
 
-async function viaSudo(...words: string[]) {
+/** The tests' small root filesystem as that user has it. */
+async function theirTarball(): Promise<string> {
+  const { stdout } = await call([`${projectDir}scripts/as-test-user`, 'scripts/rootfs-path', 'small'], {
+    cwd: projectDir,
+  });
+  return stdout.trim();
+}
+
+function viaSudo(...words: string[]) {
+  return viaSudoIn('/', ...words);
+}
+
+async function viaSudoIn(cwd: string, ...words: string[]) {
   const id = async (option: string) => (await call(['id', option, USER])).stdout.trim();
   const [uid, gid] = await Promise.all([id('-u'), id('-g')]);
   const env = { SUDO_UID: uid, SUDO_GID: gid, SUDO_USER: USER };
-  return { uid, gid, ...(await call([process.execPath, await program(), ...words], { env, cwd: '/' })) };
+  return { uid, gid, ...(await call([process.execPath, await program(), ...words], { env, cwd })) };
 }
 
 if (asRoot)
@@ -57,5 +71,18 @@ if (asRoot)
       const { stdout, status } = await viaSudo('doctor');
       assert.match(stdout, /The server will work/);
       assert.equal(status, 0);
+    });
+
+    it('does so from a folder that only root can enter', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+      try {
+        const words = ['run', '-t', await theirTarball(), '--', 'id', '-u'];
+        for (const each of [['doctor'], ['rootfs', 'list'], words]) {
+          const { stderr, status } = await viaSudoIn(folder, ...each);
+          assert.deepEqual([stderr, status], ['', 0], each.join(' '));
+        }
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
     });
   });
