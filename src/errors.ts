@@ -87,6 +87,12 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The same without the call and the path that Node puts behind it, for a sentence that names the path itself. */
+export function reasonOf(error: unknown): string {
+  const message = messageOf(error);
+  return codeOf(error) === undefined ? message : message.replace(/, \w+( '.*)?$/s, '');
+}
+
 /** The `code` of a Node system error (`ENOENT`, …), if it is one. */
 export function codeOf(error: unknown): string | undefined {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;

@@ -34,7 +34,7 @@ const OPTIONS = {
   prefix: {
     short: 'p',
     values: ['PREFIX'],
-    help: 'keep the scratch on disk, in the folder where a path that starts so would lie',
+    help: 'keep the scratch on disk, in the directory where a path that starts so would lie',
   },
   'unpack-dir': {
     short: 'u',

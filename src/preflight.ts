@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { codeOf, messageOf, UsageError } from './errors.ts';
+import { codeOf, reasonOf, UsageError } from './errors.ts';
 import { findProgram } from './namespaces/caller.ts';
 import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
@@ -49,7 +49,7 @@ function look(what: string, path: string): Stats {
   try {
     return statSync(path);
   } catch (cause) {
-    const problem = codeOf(cause) === 'ENOENT' ? 'does not exist' : `cannot be reached: ${messageOf(cause)}`;
+    const problem = codeOf(cause) === 'ENOENT' ? 'does not exist' : `cannot be reached: ${reasonOf(cause)}`;
     throw new UsageError(`${what} ${path} ${problem}; name one that this user can reach`, { cause });
   }
 }
@@ -64,7 +64,7 @@ function access(option: string, path: string, mode: number): void {
     accessSync(path, mode);
   } catch (cause) {
     throw new UsageError(
-      `${option} ${path} may not be used by this user: ${messageOf(cause)}; change its mode`,
+      `${option} ${path} may not be used by this user: ${reasonOf(cause)}; change its mode`,
       {
         cause,
       },

@@ -17,7 +17,7 @@ import {
   rmdirSync,
   unlinkSync,
 } from 'node:fs';
-import { CopyError, codeOf } from '../errors.ts';
+import { CopyError, codeOf, reasonOf } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { type ByteString, fromBytes, shown } from './bytes.ts';
@@ -27,7 +27,6 @@ import {
   joined,
   lstatOrNothing,
   openDirectory,
-  reasonOf,
   splitPath,
   withoutSlash,
 } from './host-paths.ts';

@@ -1,6 +1,6 @@
 /** Paths on the host that hang on an open directory, so that nobody can put another tree in their way. */
 import { type BigIntStats, constants, lstatSync, openSync } from 'node:fs';
-import { codeOf, messageOf } from '../errors.ts';
+import { codeOf } from '../errors.ts';
 
 /** Opens a directory itself; a symbolic link in its place is an error (ELOOP or ENOTDIR). */
 export const DIRECTORY_ITSELF = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -40,10 +40,4 @@ export function lstatOrNothing(path: Buffer): BigIntStats | undefined {
 
 export function openDirectory(path: Buffer): number {
   return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-}
-
-/** What the kernel said, without the path that Node adds: here it is one of /proc that means nothing to anybody. */
-export function reasonOf(error: unknown): string {
-  const message = messageOf(error);
-  return codeOf(error) === undefined ? message : message.replace(/, \w+( '.*)?$/s, '');
 }

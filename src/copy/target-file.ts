@@ -12,10 +12,10 @@ import {
   renameSync,
   unlinkSync,
 } from 'node:fs';
-import { CopyError } from '../errors.ts';
+import { CopyError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { shown } from './bytes.ts';
-import { below, lstatOrNothing, openDirectory, reasonOf, splitPath } from './host-paths.ts';
+import { below, lstatOrNothing, openDirectory, splitPath } from './host-paths.ts';
 import { Guard, stagingName } from './staging.ts';
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;

@@ -72,7 +72,7 @@ function labOf(value: unknown, path: string): LabFile {
   const first = new Map(described.map(([name, host]) => [name, firstAddress(host)]));
   const hosts = described.map(([name, host]) => hostOf(name, host, lab, networks, first, dirname(path)));
   if (networks.length === 0 || hosts.length === 0)
-    throw new UsageError('it needs a network and a host at least');
+    throw new UsageError('there is no network or no host; describe one of each at least');
   return { name: labName(path, lab.name), networks, hosts };
 }
 
@@ -133,7 +133,7 @@ function interfacesOf(host: Fields, where: string, networks: readonly LabNetwork
   const [only, second] = networks;
   if (host.networks === undefined) {
     if (only === undefined || second !== undefined) {
-      throw new UsageError(`${where} has to say its networks, as there are several`);
+      throw new UsageError(`${where} is in none of several networks; give it networks`);
     }
     return [interfaceOf(only, host.address, host.link, where)];
   }
@@ -141,7 +141,8 @@ function interfacesOf(host: Fields, where: string, networks: readonly LabNetwork
     throw new UsageError(`${where} has both address and networks; leave one out`);
   return Object.entries(fields(host.networks, `${where}.networks`)).map(([name, value]) => {
     const network = networks.find((one) => one.name === name);
-    if (network === undefined) throw new UsageError(`${where}.networks.${name}: there is no such network`);
+    if (network === undefined)
+      throw new UsageError(`${where}.networks.${name}: there is no such network; describe it under networks`);
     const place = `${where}.networks.${name}`;
     if (!isFields(value)) return interfaceOf(network, value ?? undefined, host.link, place);
     const { address, ...link } = fields(value, place, ['address', 'latency', 'loss', 'bandwidth']);
@@ -155,7 +156,7 @@ function interfaceOf(network: LabNetwork, address: unknown, link: unknown, where
   for (const one of addresses ?? []) {
     if (!subnets.some((subnet) => isHostAddress(subnet, one))) {
       throw new UsageError(
-        `${where}: ${one} is no address for a host in ${network.name} (${network.subnets.join(', ')})`,
+        `${where}: ${one} is no address for a host of the network ${network.name}; take one in ${network.subnets.join(' and ')}`,
       );
     }
   }
@@ -218,7 +219,7 @@ function resolver(text: string, first: ReadonlyMap<string, string | undefined>):
     throw new UsageError(
       first.has(text)
         ? `dns names the host ${text}, whose address is not said; give it one`
-        : `dns names ${text}, which is neither an address nor a host`,
+        : `dns names ${text}, which is neither an address nor a host; give one of them`,
     );
   }
   return normalAddress(address);
@@ -229,16 +230,16 @@ function isFields(value: unknown): value is Fields {
 }
 
 function fields(value: unknown, where: string, known?: readonly string[]): Fields {
-  if (!isFields(value)) throw new UsageError(`${where} has to be a list of NAME: VALUE`);
+  if (!isFields(value)) throw new UsageError(`${where} has to have NAME: VALUE in it; see docs/networks.md`);
   const stranger = known === undefined ? undefined : Object.keys(value).find((key) => !known.includes(key));
   if (stranger !== undefined) {
-    throw new UsageError(`${where} knows no ${stranger}; it knows ${known?.join(', ')}`);
+    throw new UsageError(`${where} has no ${stranger}; it may have ${known?.join(', ')}`);
   }
   return value;
 }
 
 function list(value: unknown, where: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw new UsageError(`${where} has to be a list`);
+  if (!Array.isArray(value)) throw new UsageError(`${where} has to be a list; write [A, B]`);
   return value;
 }
 
@@ -249,12 +250,13 @@ function words(value: unknown, where: string): string[] {
 
 function word(value: unknown, where: string): string {
   if (typeof value === 'number') return String(value);
-  if (typeof value !== 'string' || value === '') throw new UsageError(`${where} has to be a text`);
+  if (typeof value !== 'string' || value === '')
+    throw new UsageError(`${where} has to be a text; put it in quotes`);
   return value;
 }
 
 function flag(value: unknown, where: string): boolean {
   if (value === undefined) return false;
-  if (typeof value !== 'boolean') throw new UsageError(`${where} has to be true or false`);
+  if (typeof value !== 'boolean') throw new UsageError(`${where} has to be true or false; write one of them`);
   return value;
 }

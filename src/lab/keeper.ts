@@ -77,7 +77,9 @@ async function setUp(
   for (const command of commands) {
     const { status } = await testbed.run(['/bin/sh', '-c', command], { timeout: COMMAND_LIMIT, signal });
     if (status !== 0) {
-      throw new TestbedError(`the command "${command}" of the host ${member.hostname} ended with ${status}`);
+      throw new TestbedError(
+        `the command "${command}" of the host ${member.hostname} ended with status ${status}; mend it`,
+      );
     }
   }
   for (const [index, command] of daemons.entries()) {

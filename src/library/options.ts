@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { messageOf, UsageError } from '../errors.ts';
+import { reasonOf, UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
 import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
@@ -115,11 +115,11 @@ function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'host
 
 function rootChoice(path: string): { tarball: string } | { rootfs: string } {
   if (typeof path !== 'string')
-    throw new UsageError(`rootfs is ${path}; give the path of a tarball or a folder`);
+    throw new UsageError(`rootfs is ${path}; give the path of a tarball or a directory`);
   try {
     return statSync(path).isDirectory() ? { rootfs: resolve(path) } : { tarball: resolve(path) };
   } catch (cause) {
-    throw new UsageError(`rootfs ${path} cannot be used: ${messageOf(cause)}; name a tarball or a folder`, {
+    throw new UsageError(`rootfs ${path} cannot be used: ${reasonOf(cause)}; name a tarball or a directory`, {
       cause,
     });
   }

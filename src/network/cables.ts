@@ -16,7 +16,8 @@ export interface Link {
 /** @throws UsageError when the host is not open or not in the network */
 export function linkOf(ledger: Ledger, theSwitch: Switch, hostname: string, network?: string): Link {
   const { pid, ports } = plugged(ledger, hostname, network);
-  if (ports.length === 0) throw new UsageError(`${hostname} is not in the network ${network}`);
+  if (ports.length === 0)
+    throw new UsageError(`the host ${hostname} is not in the network ${network}; take one that it is in`);
   const set = (state: 'up' | 'down') =>
     theSwitch.ip(
       ports.map(({ name }) => `link set ${name} ${state}`),

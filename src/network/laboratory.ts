@@ -63,7 +63,9 @@ export class Laboratory {
     const parsed = subnets.map(parseSubnet);
     const versions = new Set(parsed.map(({ version }) => version));
     if (parsed.length === 0 || versions.size !== parsed.length) {
-      throw new UsageError(`the network ${name} needs one subnet of IPv4, one of IPv6 or both`);
+      throw new UsageError(
+        `the network ${name} needs one subnet of IPv4, one of IPv6 or both; give it like 10.1.0.0/24`,
+      );
     }
     const bridge = `b${randomBytes(5).toString('hex')}`;
     const claim = { owner: this.#switch.process, subnets: parsed.map(formatSubnet), bridge };
@@ -98,7 +100,9 @@ export class Laboratory {
         ? outsideConnector({ publish, interfaceName: 'outside' }, this.#log)
         : undefined;
     if (outside === undefined && publish.length > 0) {
-      throw new UsageError(`${hostname} has no outside access, so it cannot publish ports; add it`);
+      throw new UsageError(
+        `${hostname} has no access to the outside, so it cannot publish ports; give it with outside: true`,
+      );
     }
     const resolvConf = memberResolver(options, outside?.resolvConf ?? '');
     const { member: declared, release } = this.#ledger.declare(hostname, interfaces);
@@ -181,7 +185,10 @@ export class Network {
   /** A network of a laboratory that another process of the user keeps. */
   static join(laboratory: string, name = 'net', log: Log = silentLog): Network {
     const network = Laboratory.join(laboratory, log).networks().get(name);
-    if (network === undefined) throw new UsageError(`there is no network ${name} in ${laboratory}`);
+    if (network === undefined)
+      throw new UsageError(
+        `there is no network ${name} in the laboratory ${laboratory}; take one that it has`,
+      );
     return network;
   }
 

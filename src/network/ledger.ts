@@ -80,7 +80,7 @@ export class Ledger {
   static enter(name: string, claim: LaboratoryClaim): Ledger {
     const all = new Registry(registryFolder(process.env));
     if (!all.claim(name, claim)) {
-      throw new UsageError(`there is a laboratory ${name} already; end it, or take another name`);
+      throw new UsageError(`the laboratory ${name} is up already; end it, or take another name`);
     }
     const folder = join(all.path, name);
     rmSync(folder, { recursive: true, force: true });
@@ -104,14 +104,17 @@ export class Ledger {
 
   /** @throws UsageError when the name is taken */
   enterNetwork(name: string, claim: NetworkClaim): void {
-    if (!this.#networks.claim(name, claim)) throw new UsageError(`there is a network ${name} already`);
+    if (!this.#networks.claim(name, claim))
+      throw new UsageError(
+        `there is a network ${name} in the laboratory ${this.name} already; take another name`,
+      );
   }
 
   /** @throws UsageError when there is none of that name */
   network(name: string): NetworkClaim {
     const claim = this.#networks.read(name);
     if (!isNetworkClaim(claim)) {
-      throw new UsageError(`there is no network ${name} in the laboratory ${this.name}`);
+      throw new UsageError(`there is no network ${name} in the laboratory ${this.name}; add it first`);
     }
     return claim;
   }
@@ -127,7 +130,9 @@ export class Ledger {
   declare(hostname: string, interfaces: readonly InterfaceOptions[]): Declared {
     const empty: Member = { owner: thisProcess(), hostname, ports: [], hosts: '' };
     if (!this.#members.claim(hostname, empty)) {
-      throw new UsageError(`there is a host ${hostname} in the laboratory ${this.name} already`);
+      throw new UsageError(
+        `there is a host ${hostname} in the laboratory ${this.name} already; take another name`,
+      );
     }
     const claimed: string[] = [];
     const release = () => {
@@ -177,9 +182,12 @@ export class Ledger {
       const subnet = subnets.find((one) => isHostAddress(one, address));
       if (subnet === undefined) {
         const known = subnets.map(formatSubnet).join(' and ');
-        throw new UsageError(`${address} is no address for a host of the network ${network} (${known})`);
+        throw new UsageError(
+          `${address} is no address for a host of the network ${network}; take one in ${known}`,
+        );
       }
-      if (!claim(address)) throw new UsageError(`the address ${address} of the network ${network} is taken`);
+      if (!claim(address))
+        throw new UsageError(`the address ${address} of the network ${network} is taken; take another`);
       return `${address}/${subnet.prefix}`;
     });
   }
@@ -205,11 +213,13 @@ export class Ledger {
     const member = this.member(hostname);
     if (member === undefined) {
       const known = this.members().map((one) => one.hostname);
-      throw new UsageError(`there is no host ${hostname} in ${this.name}; there are ${known.join(', ')}`);
+      throw new UsageError(
+        `there is no host ${hostname} in the laboratory ${this.name}; there are ${known.join(', ')}`,
+      );
     }
     const { testbed } = member;
     if (testbed === undefined || !isAlive(testbed)) {
-      throw new UsageError(`the host ${hostname} of ${this.name} is not open`);
+      throw new UsageError(`the host ${hostname} of the laboratory ${this.name} is not open; open it first`);
     }
     return { member, testbed };
   }

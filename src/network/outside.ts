@@ -35,7 +35,7 @@ export function checkOutside({ publish }: OutsideOptions): void {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
   } catch (cause) {
     throw new UsageError(
-      `a private network needs /dev/net/tun, which cannot be opened (${messageOf(cause)}); as root: modprobe tun; chmod 666 /dev/net/tun`,
+      `a private network needs /dev/net/tun, which cannot be opened (${messageOf(cause)}); as root: modprobe tun && chmod 666 /dev/net/tun`,
       { cause },
     );
   }

@@ -76,7 +76,7 @@ export function registryFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   }
   if (!isOurs(path, uid)) {
     throw new UsageError(
-      `${path} has to be a folder of mode 700 of our own; remove it, or set XDG_RUNTIME_DIR`,
+      `${path} has to be a directory of this user's own with mode 700; remove it, or set XDG_RUNTIME_DIR`,
     );
   }
   return path;

@@ -52,7 +52,7 @@ export class Switch {
     const complaints = stderr.split('\n').filter((line) => line !== '' && !GONE.test(line));
     if (complaints.length > 0 && this.alive) {
       throw new TestbedError(
-        `cannot delete the interfaces ${interfaces.join(', ')}: ${complaints.join(' ')}`,
+        `cannot delete the interfaces ${interfaces.join(', ')}: ${complaints.join(' ')}; end the laboratory`,
       );
     }
   }
@@ -90,7 +90,9 @@ export class Switch {
       const carrying = new Set(ports.filter((port) => port.carries).map(({ name }) => name));
       if (names.every((name) => carrying.has(name))) return;
     }
-    throw new TestbedError(`the links ${names.join(', ')} do not come up; is their other end up?`);
+    throw new TestbedError(
+      `the links ${names.join(', ')} do not come up; look whether their other end is up`,
+    );
   }
 
   /** The queue of an interface of the switch, or of a member. */

@@ -35,7 +35,10 @@ async function tellHost(
   );
   if (status !== 0) {
     // One that ends meanwhile needs no names; one that refuses them is no reason to keep others from opening.
-    if (isAlive(testbed)) log.warn(`cannot write /etc/hosts of ${hostname}: ${stderr.trim()}`);
+    if (isAlive(testbed))
+      log.warn(
+        `cannot write /etc/hosts of the host ${hostname}, which will not know all names: ${stderr.trim()}`,
+      );
     return;
   }
   const now = ledger.member(hostname);

@@ -1,7 +1,7 @@
 /** The `shell` request: an interactive shell on the terminal that controls the server. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { messageOf } from '../errors.ts';
+import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
 import { parseVariables } from './command.ts';
@@ -19,7 +19,7 @@ export async function openShell(testbed: OpenTestbed, words: readonly string[], 
   try {
     tty = await open('/dev/tty', constants.O_RDWR);
   } catch (cause) {
-    log.warn(`cannot open a shell: /dev/tty: ${messageOf(cause)}; run this from a terminal`);
+    log.warn(`cannot open a shell without a terminal (/dev/tty: ${reasonOf(cause)}); run this from one`);
     return;
   }
   try {

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { codeOf, messageOf, TestbedError } from '../errors.ts';
+import { codeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { startProgress } from '../progress.ts';
 import type { CacheFolder } from './cache.ts';
@@ -84,7 +84,7 @@ function statOf(path: string) {
   try {
     return statSync(path, { bigint: true });
   } catch (error) {
-    throw new TestbedError(`cannot look at the tarball ${path}: ${messageOf(error)}; put it back`, {
+    throw new TestbedError(`cannot look at the tarball ${path}: ${reasonOf(error)}; put it back`, {
       cause: error,
     });
   }
@@ -163,7 +163,7 @@ function openTarball(path: string): number {
   try {
     return openSync(path, 'r');
   } catch (error) {
-    throw new TestbedError(`cannot read the tarball ${path}: ${messageOf(error)}; make it readable`, {
+    throw new TestbedError(`cannot read the tarball ${path}: ${reasonOf(error)}; make it readable`, {
       cause: error,
     });
   }

@@ -17,7 +17,7 @@
 import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { messageOf, UsageError } from '../errors.ts';
+import { reasonOf, UsageError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -73,7 +73,7 @@ export function openCache(env: Environment): CacheFolder {
       makeFolders(path, 0o700);
     } else if (there.uid !== process.geteuid?.()) {
       throw new UsageError(
-        `the cache folder ${path} belongs to another user; set XDG_CACHE_HOME to a folder of yours`,
+        `the cache ${path} belongs to another user; set XDG_CACHE_HOME to a directory of yours`,
       );
     } else if ((there.mode & 0o077) !== 0) {
       chmodSync(path, 0o700);
@@ -83,7 +83,7 @@ export function openCache(env: Environment): CacheFolder {
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(
-      `cannot make the cache folder ${path}: ${messageOf(error)}; set XDG_CACHE_HOME to a folder that can be written`,
+      `cannot make the cache ${path}: ${reasonOf(error)}; set XDG_CACHE_HOME to a directory that you can write`,
       { cause: error },
     );
   }

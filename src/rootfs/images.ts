@@ -4,7 +4,7 @@
  */
 import { constants, copyFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf, TestbedError } from '../errors.ts';
+import { reasonOf, TestbedError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { findProgram } from '../namespaces/caller.ts';
@@ -141,7 +141,9 @@ async function copyTarball(path: string, stem: string): Promise<string> {
   try {
     copyFileSync(path, `${stem}.${ending}`, constants.COPYFILE_FICLONE);
   } catch (error) {
-    throw new TestbedError(`copying ${path} failed: ${messageOf(error)}; free some space`, { cause: error });
+    throw new TestbedError(`copying ${path} failed: ${reasonOf(error)}; make room, or make it readable`, {
+      cause: error,
+    });
   }
   return ending;
 }
@@ -176,7 +178,7 @@ async function packFolder(
     if (status !== 0) {
       const why = words.split('\n').find((line) => line !== '' && !line.includes('socket ignored'));
       throw new TestbedError(
-        `packing ${source.path} failed: ${why ?? `tar ended with ${status}`}; mend that`,
+        `packing ${source.path} failed: ${why ?? `tar ended with status ${status}`}; make room, or what it names readable`,
       );
     }
     return ending;

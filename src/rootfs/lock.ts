@@ -61,7 +61,7 @@ async function flock(
   if (status === 0) return true;
   if (status === 1 || signal?.aborted === true) return false;
   throw new TestbedError(
-    `cannot lock ${path}: ${words.trim() || `flock ended with ${status}`}; set XDG_CACHE_HOME to a folder on a local disk`,
+    `cannot lock ${path}: ${words.trim() || `flock ended with ${status}`}; set XDG_CACHE_HOME to a directory on a local disk`,
   );
 }
 

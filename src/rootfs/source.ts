@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { messageOf, UsageError } from '../errors.ts';
+import { reasonOf, UsageError } from '../errors.ts';
 import { findProgram } from '../namespaces/caller.ts';
 import { cacheHome, type Environment } from './cache.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
@@ -39,7 +39,7 @@ export interface RootOptions {
  */
 export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   if (options.tarball !== undefined && options.rootfs !== undefined) {
-    throw new UsageError('--tarball and --rootfs exclude each other; give one of them');
+    throw new UsageError('--tarball and --rootfs both name a root filesystem; give one of them');
   }
   if (options.tarball !== undefined) return tarballSource(options.tarball);
   if (options.rootfs !== undefined) return directorySource(options.rootfs);
@@ -115,8 +115,8 @@ function tarballSource(given: string): RootSource {
   if (!stats.isFile()) {
     throw new UsageError(
       stats.isDirectory()
-        ? `the tarball ${path} is a folder; give it with --rootfs`
-        : `the tarball ${path} is no file; give a file`,
+        ? `the tarball ${path} is a directory; give it with --rootfs`
+        : `the tarball ${path} is no file; give one that is`,
     );
   }
   const compression = compressionOfFile(path);
@@ -149,7 +149,7 @@ function readHeader(path: string): Buffer {
       closeSync(fd);
     }
   } catch (error) {
-    throw new UsageError(`cannot read the tarball ${path}: ${messageOf(error)}; make it readable`, {
+    throw new UsageError(`cannot read the tarball ${path}: ${reasonOf(error)}; make it readable`, {
       cause: error,
     });
   }
@@ -158,11 +158,11 @@ function readHeader(path: string): Buffer {
 function directorySource(given: string): RootSource {
   const path = resolve(given);
   if (!look('root filesystem', path).isDirectory()) {
-    throw new UsageError(`the root filesystem ${path} is no folder; give a tarball with --tarball`);
+    throw new UsageError(`the root filesystem ${path} is no directory; give a tarball with --tarball`);
   }
   const why = whyNoRoot(path);
   if (why !== undefined) {
-    throw new UsageError(`the folder ${path} does not hold a root filesystem: ${why}; give one that does`);
+    throw new UsageError(`the directory ${path} does not hold a root filesystem: ${why}; give one that does`);
   }
   return { kind: 'directory', path };
 }
@@ -171,7 +171,7 @@ function look(what: string, path: string): Stats {
   try {
     return statSync(path);
   } catch (error) {
-    throw new UsageError(`cannot find the ${what} ${path}: ${messageOf(error)}; give an existing one`, {
+    throw new UsageError(`cannot find the ${what} ${path}: ${reasonOf(error)}; give one that is there`, {
       cause: error,
     });
   }

@@ -42,7 +42,7 @@ export interface Unpacked {
 export async function unpack(holder: Inside, log: Log, options: UnpackOptions): Promise<Unpacked> {
   const { tarball, fd, tree, lock, signal } = options;
   const root = `${holder.inside(tree)}/root`;
-  await mustRun(holder.enter(['mkdir', '-m', '755', root]), log, `making a folder in ${tree}`);
+  await mustRun(holder.enter(['mkdir', '-m', '755', root]), log, `making a directory in ${tree}`);
   const argv = holder.enter(tarArgv(root, options.decompressor, holder.idMap.single));
   const tar = await spawnHost(argv, log, {
     stdio: [fd, 'ignore', 'pipe', lock],

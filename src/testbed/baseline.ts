@@ -21,7 +21,7 @@ export function readBaseline(pid: number, ownNetwork: boolean): Baseline {
     };
   } catch (cause) {
     throw new TestbedError(
-      'the testbed died as soon as it was made; look whether /bin/sh of its root file system can run on this machine',
+      'the testbed died as soon as it was made; look whether /bin/sh of its root filesystem can run on this machine',
       { cause },
     );
   }

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
-import { codeOf, messageOf, TestbedError } from '../errors.ts';
+import { codeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
 import { runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
@@ -38,7 +38,9 @@ export function scratchFolderOf(cacheFolder: string): string {
 export function checkScratchFolder(path: string): void {
   // In the holder its owner is nobody to root, who is one of the others.
   if ((statSync(path).mode & 0o001) === 0) {
-    throw new TestbedError(`the folder for the scratch, ${path}, is closed to others: chmod o+x it`);
+    throw new TestbedError(
+      `the scratch ${path} is closed to others, as root of a testbed is one; chmod o+x it`,
+    );
   }
 }
 
@@ -78,9 +80,12 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
     rmdirSync(path);
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return;
-    throw new TestbedError(`cannot remove the scratch ${path}: ${result.stderr.trim() || messageOf(cause)}`, {
-      cause,
-    });
+    throw new TestbedError(
+      `cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}; remove it by hand`,
+      {
+        cause,
+      },
+    );
   }
 }
 

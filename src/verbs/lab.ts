@@ -1,6 +1,6 @@
 /** `virt-ts-unshare lab ...`: laboratories that a file describes, for a person. The words of the command line. */
 import { readFileSync, realpathSync } from 'node:fs';
-import { messageOf, UsageError } from '../errors.ts';
+import { reasonOf, UsageError } from '../errors.ts';
 import { type LabFile, parseLab } from '../lab/file.ts';
 import { createLog } from '../log.ts';
 import { LAB_COMMANDS } from './lab-commands.ts';
@@ -102,9 +102,12 @@ function readLab(path: string, name: string | undefined): LabFile {
     real = realpathSync(path);
     text = readFileSync(real, 'utf8');
   } catch (cause) {
-    throw new UsageError(`cannot read the laboratory file: ${messageOf(cause)}; give one that is there`, {
-      cause,
-    });
+    throw new UsageError(
+      `cannot read the laboratory file ${path}: ${reasonOf(cause)}; give one that is there`,
+      {
+        cause,
+      },
+    );
   }
   const file = parseLab(text, real);
   return name === undefined ? file : { ...file, name: `${name}-${file.name}` };

@@ -87,7 +87,7 @@ function orderOptions({ mirror, bootstrapcmd }: RootfsOptions): RootOptions {
 
 async function build({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
   const [given, ...more] = names;
-  if (more.length > 0) throw new UsageError('rootfs build takes one release; give one');
+  if (more.length > 0) throw new UsageError(`unexpected word ${more[0]}; rootfs build takes one release`);
   const release = given === undefined ? hostRelease() : resolveRelease(given);
   if (release === undefined) throw new UsageError('this is no Debian system; give a release to build');
   const order = orderRoot(release, values.arch, orderOptions(values));
@@ -106,7 +106,7 @@ async function update({ names, values, cache, log, signal }: RootfsCall): Promis
     return image;
   });
   if (images.every(({ order }) => order === undefined)) {
-    log.warn('there is no image that was built here; rootfs build makes one');
+    log.warn('there is no image that was built; rootfs build makes one');
   }
   for (const { order } of names.length > 0 ? new Set(chosen) : images) {
     if (order === undefined) continue;
@@ -124,7 +124,7 @@ async function update({ names, values, cache, log, signal }: RootfsCall): Promis
 async function importOne({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
   const [path, given, ...more] = names;
   if (path === undefined || given === undefined || more.length > 0) {
-    throw new UsageError('rootfs import takes a path and a name; give both, like chroot.tar unstable');
+    throw new UsageError('rootfs import takes a path and a name; give both, such as chroot.tar unstable');
   }
   const arch = values.arch ?? hostArchitecture();
   const name = given.endsWith(`-${arch}`) ? given : `${given}-${arch}`;

@@ -14,7 +14,7 @@ were unpacked to).
   list [--json]            show images and bases, with size, last use and the processes that use them now
   build [RELEASE]          build the image of a release (default: the host's own)
   update [NAME...]         build images anew that were built before (default: all of them)
-  import PATH NAME         make an image of a tarball or folder
+  import PATH NAME         make an image of a tarball or directory
   remove NAME|KEY...       remove images or bases
   prune                    remove bases that were not used for long, and what crashes or rm -r left
   verify [KEY...]          compare bases with the tarballs that they came from (default: all)

@@ -12,7 +12,7 @@ const HELP = `Usage: virt-ts-unshare run [OPTION]... [-- COMMAND [ARGUMENT]...]
 Runs COMMAND in a fresh testbed, and says afterwards what it left behind. Exits with its status. Without COMMAND a shell
 reads what there is on stdin; for one on the terminal see virt-ts-unshare shell.
 
-  --host                on this machine's own root file system, with a private /tmp, /dev/shm, mounts, processes and
+  --host                on this machine's own root filesystem, with a private /tmp, /dev/shm, mounts, processes and
                         IPC; uid, gid, environment and working directory are kept, and mounting is allowed
   --root                with --host: as root of a user namespace
   --require-isolation   with --host: fail where namespaces are not available, instead of going on without

@@ -1,6 +1,6 @@
 /** `shell`: an interactive shell in a throw-away testbed, or isolated on the machine's own root file system. */
 import { closeSync, openSync } from 'node:fs';
-import { messageOf, UsageError } from '../errors.ts';
+import { reasonOf, UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { openFor } from './open.ts';
 import { runIsolated } from './run-isolated.ts';
@@ -11,7 +11,7 @@ const HELP = `Usage: virt-ts-unshare shell [OPTION]...
 
 Opens an interactive shell in a fresh testbed, which is gone when the shell ends. Exits with the shell's status.
 
-  --host             on this machine's own root file system, with a private /tmp, /dev/shm, mounts, processes and IPC
+  --host             on this machine's own root filesystem, with a private /tmp, /dev/shm, mounts, processes and IPC
   --root             with --host: as root of a user namespace
   --cwd DIR          in a testbed: start in this directory (default: /root)
   --env NAME=VALUE   one more variable; may be given again
@@ -71,7 +71,7 @@ function openTerminal(): number {
   try {
     return openSync('/dev/tty', 'r+');
   } catch (cause) {
-    throw new UsageError(`shell needs a terminal: /dev/tty: ${messageOf(cause)}; use run for a command`, {
+    throw new UsageError(`shell needs a terminal (/dev/tty: ${reasonOf(cause)}); use run for a command`, {
       cause,
     });
   }

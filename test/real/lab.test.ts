@@ -253,7 +253,7 @@ hosts:
       const broken = lab(ROUTED.replace('forward: true', 'commands: ["true", "exit 3"]'));
       const { status, stderr } = await broken.call('up');
       assert.notEqual(status, 0);
-      assert.match(stderr, /the command "exit 3" of the host router ended with 3/);
+      assert.match(stderr, /the command "exit 3" of the host router ended with status 3; mend it/);
       assert.deepEqual(broken.registered(), []);
     });
 

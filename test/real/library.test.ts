@@ -229,7 +229,7 @@ describe('the library', function () {
 
   it('refuses wrong options before anything is made, and names the remedy', async () => {
     for (const [options, sentence] of [
-      [{ rootfs: '/absent' }, /rootfs \/absent cannot be used: .*; name a tarball or a folder/],
+      [{ rootfs: '/absent' }, /rootfs \/absent cannot be used: .*; name a tarball or a directory/],
       [{ scratch: 'tmpfs:much' as const }, /scratch is tmpfs:much/],
       [{ copyTimeout: 0 }, /copyTimeout is 0/],
       [{ bind: [{ outside: '/usr', inside: 'usr' }] }, /inside is usr/],

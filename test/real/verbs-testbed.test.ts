@@ -102,7 +102,7 @@ describe('run in a testbed', function () {
 describe('shell without a terminal', () => {
   it('says that it needs one', async () => {
     const { stderr, status } = await call(['setsid', '--wait', process.execPath, PROGRAM, 'shell', ...root]);
-    assert.match(stderr, /shell needs a terminal: .*; use run for a command/);
+    assert.match(stderr, /shell needs a terminal \(.*\); use run for a command/);
     assert.equal(status, 2);
   });
 });

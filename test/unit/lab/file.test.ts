@@ -59,15 +59,15 @@ describe('the file of a laboratory', () => {
 
   it('is told where it is wrong', () => {
     const wrong: Record<string, RegExp> = {
-      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {adress: 10.1.0.2}}': /hosts\.a knows no adress/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {adress: 10.1.0.2}}': /hosts\.a has no adress; it may have/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {address: 10.2.0.2}}': /10\.2\.0\.2 is no address for a host/,
       'networks: {lan: 10.1.0.1/24}\nhosts: {a: }': /not its first address/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {dns: b}}': /neither an address nor a host/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {networks: {wan: }}}': /no such network/,
-      'networks: {lan: 10.1.0.0/24, wan: 10.2.0.0/24}\nhosts: {a: }': /has to say its networks/,
+      'networks: {lan: 10.1.0.0/24, wan: 10.2.0.0/24}\nhosts: {a: }': /in none of several networks/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {link: {latency: 5}}}': /is no time/,
-      'networks: {lan: 10.1.0.0/24}\nhosts: [a]': /hosts has to be/,
-      'networks: {lan: 10.1.0.0/24}\nhosts: {}': /a host at least/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: [a]': /hosts has to have NAME: VALUE/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {}': /one of each at least/,
       'hosts: [': /cannot be read/,
     };
     for (const [text, message] of Object.entries(wrong)) {

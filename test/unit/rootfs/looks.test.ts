@@ -122,13 +122,13 @@ describe('looks at files', () => {
       rmSync(join(tree, 'bin'), { recursive: true });
       for (const [options, words] of [
         [{ tarball: join(folder, 'none') }, /none: ENOENT.*; give/],
-        [{ tarball: tree }, /is a folder; give it with --rootfs/],
+        [{ tarball: tree }, /is a directory; give it with --rootfs/],
         [{ tarball: '/dev/null' }, /is no file/],
         [{ tarball: text }, /text\.tar is not a tarball/],
         [{ rootfs: join(folder, 'none') }, /none: ENOENT/],
-        [{ rootfs: tarball }, /is no folder; give a tarball/],
+        [{ rootfs: tarball }, /is no directory; give a tarball/],
         [{ rootfs: tree }, /has no \/bin\/sh/],
-        [{ rootfs: tree, tarball }, /exclude each other/],
+        [{ rootfs: tree, tarball }, /both name a root filesystem; give one/],
         [{ release: '../x' }, /--release/],
         [{ release: 'x', arch: 'a b' }, /--arch/],
         [{ release: 'x', bootstrapcmd: 'no-such-strap x' }, /no program no-such-strap; install/],
