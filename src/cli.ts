@@ -5,7 +5,8 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { EXIT_TESTBED, messageOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
-import { parseOptions, usage } from './options.ts';
+import { usage } from './option-words.ts';
+import { parseOptions } from './options.ts';
 import { preflight } from './preflight.ts';
 import { leaveSudo, takeStayRoot } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';

@@ -15,7 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['namespaces'],
   ['rootfs', 'copy', 'network', 'registry.ts'],
   ['testbed', 'isolation'],
-  ['protocol', 'lab', 'options.ts'],
+  ['protocol', 'lab', 'option-words.ts', 'options.ts'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 

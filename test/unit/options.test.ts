@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { UsageError } from '../../src/errors.ts';
-import { parseOptions, usage } from '../../src/options.ts';
+import { usage } from '../../src/option-words.ts';
+import { parseOptions } from '../../src/options.ts';
 
 function testbed(...argv: string[]) {
   const parsed = parseOptions(argv);
