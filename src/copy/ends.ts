@@ -126,14 +126,19 @@ export async function mustEnd(end: End, what: string): Promise<string> {
   const words = end
     .complaint()
     .replace(/Wrote only \d+ of \d+ bytes/g, '$&: No space left, or too much for a quota');
-  // Nothing in the testbed can end with this: its own 255 arrives as 253.
-  if (status === NOT_STARTED && end.place === 'testbed') {
-    throw new TestbedError(
-      words === '' ? 'the testbed is broken: it could not run the command of a copy' : words,
-    );
-  }
+  await mustHaveRun(end, words);
   if (status !== 0) throw new CopyError(words === '' ? `${what} ended with status ${status}` : words);
   return words;
+}
+
+/** Waits for the end of a process. @throws TestbedError when the testbed could not run it */
+export async function mustHaveRun(end: End, words = end.complaint()): Promise<void> {
+  const { status } = await end.process.exited;
+  // Nothing in the testbed can end with this: its own 255 arrives as 253.
+  if (status !== NOT_STARTED || end.place !== 'testbed') return;
+  throw new TestbedError(
+    words === '' ? 'the testbed is broken: it could not run the command of a copy' : words,
+  );
 }
 
 /**

@@ -1,12 +1,9 @@
-/** A single file from the testbed to the host: its cat, our dd, and a pipe that leads from one to the other past us. */
-import { Socket } from 'node:net';
+/** A single file from the testbed to the host. */
 import { CopyError, messageOf, TestbedError } from '../errors.ts';
-import { type HostProcess, spawnHost } from '../host.ts';
-import type { Log } from '../log.ts';
-import { scriptText } from '../scripts.ts';
 import { shellEscaped, shown } from './bytes.ts';
 import { DEFAULT_MAX_BYTES, tooManyBytes } from './check.ts';
-import { type End, type Ends, inputOf, mustEnd, withEnds } from './ends.ts';
+import { withEnds } from './ends.ts';
+import { moveFile } from './move-file.ts';
 import { Progress, positionOf } from './progress.ts';
 import { TargetFile } from './target-file.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
@@ -22,9 +19,17 @@ export async function copyFileOut(
   await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
     const target = new TargetFile(host, options.log);
     const progress = new Progress(options, () => positionOf(target.file));
+    const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     try {
       try {
-        await receive(testbed, inside, target, ends, options);
+        const bytes = await moveFile(testbed, ends, {
+          opening: ['copy-out-file.sh', shellEscaped(inside)],
+          // One more than allowed tells that there are more.
+          way: ['out', String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER - 1) + 1)],
+          file: target.file,
+          opened: (said) => target.begin(said === EXECUTABLE),
+        });
+        if (bytes > maxBytes) throw tooManyBytes(maxBytes);
         progress.files = 1;
       } finally {
         progress.end();
@@ -36,69 +41,5 @@ export async function copyFileOut(
       if (error instanceof TestbedError) throw error;
       throw new CopyError(`${messageOf(error)}${left}`, { cause: error });
     }
-  });
-}
-
-async function receive(
-  testbed: CopyTestbed,
-  inside: Buffer,
-  target: TargetFile,
-  ends: Ends,
-  { log, maxBytes = DEFAULT_MAX_BYTES }: CopyOptions,
-): Promise<void> {
-  const writing = ends.add(await startWriting(target.file, maxBytes, log), 'host');
-  const input = inputOf(writing);
-  const reading = ends.add(
-    await testbed.start(
-      ['sh', '-c', scriptText('in-testbed', 'copy-out-file.sh'), 'copy-out-file', shellEscaped(inside)],
-      ['ignore', input, 'pipe', 'pipe'],
-    ),
-    'testbed',
-  );
-  input.destroy();
-  const [, , , talk] = reading.process.child.stdio;
-  if (!(talk instanceof Socket)) throw new CopyError('a pipe is missing');
-  const answer = await Promise.race([firstByte(talk), reading.process.exited.then(() => undefined)]);
-  if (answer === undefined) {
-    await mustEnd(reading, 'reading in the testbed');
-    throw new CopyError('the testbed sent nothing');
-  }
-  target.begin(answer === EXECUTABLE);
-  talk.end('\n', () => talk.destroy());
-  if ((await bytesWritten(writing)) > maxBytes) throw tooManyBytes(maxBytes);
-  await mustEnd(reading, 'reading in the testbed');
-}
-
-/** Writes its standard input, but no more than one byte too much, to a file, and says at its end how much it was. */
-function startWriting(file: number, maxBytes: number, log: Log): Promise<HostProcess> {
-  const count = Math.min(maxBytes, Number.MAX_SAFE_INTEGER - 1) + 1;
-  return spawnHost(['dd', 'bs=128K', 'iflag=fullblock,count_bytes', `count=${count}`], log, {
-    stdio: ['pipe', file, 'pipe'],
-    env: { LC_ALL: 'C' },
-  });
-}
-
-/** Waits for the end of dd. @throws CopyError with its reason */
-async function bytesWritten(writing: End): Promise<number> {
-  let words: string;
-  try {
-    words = await mustEnd(writing, 'dd');
-  } catch (error) {
-    const [, reason = messageOf(error)] = /^dd: .*?: ([^;]+)/.exec(messageOf(error)) ?? [];
-    throw new CopyError(`writing on the host failed: ${reason}`, { cause: error });
-  }
-  const [, bytes] = /(?:^|; )(\d+) bytes? /.exec(words) ?? [];
-  if (bytes === undefined) throw new CopyError(`dd did not say how much it has written: ${words}`);
-  return Number(bytes);
-}
-
-/** What the script says when it could open the file; nothing more is read. Undefined when it says nothing. */
-function firstByte(talk: Socket): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    talk.once('data', (chunk: Buffer) => {
-      talk.pause();
-      resolve(chunk[0]);
-    });
-    talk.once('close', () => resolve(undefined));
   });
 }

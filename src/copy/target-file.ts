@@ -59,7 +59,8 @@ export class TargetFile {
     this.#touched = true;
     const stat = fstatSync(this.file);
     if (!stat.isFile()) return;
-    ftruncateSync(this.file, 0);
+    // An ext4 writes to its disk at once what comes into a file that was cut, even from nothing to nothing.
+    if (stat.size > 0) ftruncateSync(this.file, 0);
     if (executable) fchmodSync(this.file, (stat.mode & 0o7777) | ((stat.mode & 0o444) >> 2));
   }
 

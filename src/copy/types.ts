@@ -6,6 +6,13 @@ import type { Log } from '../log.ts';
 export interface CopyTestbed {
   /** Starts argv inside as root; stdio are our descriptors or 'pipe'. */
   start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
+  /**
+   * Starts a program of the host with the rights that root inside has, and no others, where nobody inside sees it: in the
+   * testbed's user namespace alone.
+   */
+  startBeside(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
+  /** Host pid of the command itself that was started inside; undefined when it is gone. */
+  pidInside(started: HostProcess): number | undefined;
 }
 
 export interface CopyOptions {

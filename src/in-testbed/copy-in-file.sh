@@ -1,6 +1,9 @@
-# Writes its standard input to a file, for copydown.
+# Opens a file to be written from outside, for copydown.
 # argv: PATH (escaped for printf %b, starts with / or ./), then x if the file is to be executable, else -
+# descriptor 3: a socket that gets one byte when the file is open as descriptor 4, and gives a line when it is written
 path=$(printf '%b/' "$1") || exit
 path=${path%/}
-cat >"$path" || exit
+exec 4>"$path" || exit
+printf . >&3
+read -r _ <&3 || exit
 case $2 in x) chmod +x "$path" ;; esac

@@ -1,14 +1,17 @@
-# Writes a file to standard output, for copyup.
+# Opens a file to be read from outside, for copyup.
 # argv: PATH (escaped for printf %b, starts with / or ./)
-# descriptor 3: a socket that gets one byte, x if the file is executable and else -, and then gives a line when it may be sent
+# descriptor 3: a socket that gets one byte when the file is open as descriptor 4, x if it is executable and else -, and gives
+#   a line when it was read
 path=$(printf '%b/' "$1") || exit
 path=${path%/}
 if [ -d "$path" ]; then
   echo "it is a directory; its name needs a slash at the end" >&2
   exit 1
 fi
-# Opened before the byte is written, so that a file that cannot be read says so and nothing else.
-exec <"$path" || exit
+if [ -e "$path" ] && ! [ -f "$path" ]; then
+  echo "it is not a regular file" >&2
+  exit 1
+fi
+exec 4<"$path" || exit
 if [ -x "$path" ]; then printf x >&3; else printf - >&3; fi
-read -r _ <&3 || exit
-exec cat 3>&-
+read -r _ <&3

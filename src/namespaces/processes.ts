@@ -69,6 +69,17 @@ export function commandLine(pid: number): string {
   }
 }
 
+/** The children of a process that has a single thread. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+    return text === '' ? [] : text.split(' ').map(Number);
+  } catch {
+    // It is gone, or this kernel does not tell.
+    return allPids().filter((other) => processState(other)?.parent === pid);
+  }
+}
+
 /** A process and all that descends from it or shares its session, as far as they still run. */
 export function treeOf(root: number): number[] {
   const states = allPids().flatMap((pid) => processState(pid) ?? []);

@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
-import { namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
+import { childrenOf, namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
 import { scriptPath } from '../scripts.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
@@ -140,6 +140,19 @@ export async function endOfCommand(
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', end);
   }
+}
+
+/** Host pid of the command itself that an execute program has started: the first that is inside. Undefined when it is gone. */
+export function pidInside(root: HostProcess): number | undefined {
+  const outside = namespaceOf(process.pid, 'pid');
+  for (let generation = [root.pid]; generation.length > 0; generation = generation.flatMap(childrenOf)) {
+    const inside = generation.find((pid) => {
+      const namespace = namespaceOf(pid, 'pid');
+      return namespace !== undefined && namespace !== outside;
+    });
+    if (inside !== undefined) return inside;
+  }
+  return undefined;
 }
 
 /** The same process, but a SIGKILL ends all that it started, and it counts as exited only then. */

@@ -43,6 +43,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return (await this.#prepare()).normalUser;
   }
 
+  async holder(): Promise<Holder> {
+    return (await this.#prepare()).holder;
+  }
+
   open(): Promise<OpenTestbed> {
     return Testbed.open(this);
   }

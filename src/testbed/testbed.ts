@@ -9,6 +9,7 @@ import { scriptPath } from '../scripts.ts';
 import {
   type CommandPlace,
   executeCommand,
+  pidInside,
   runCommand,
   startCommand,
   type Target,
@@ -89,6 +90,16 @@ export class Testbed implements OpenTestbed {
   /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
   async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<HostProcess> {
     return wholeTree(await startCommand(this.#target(), argv, stdio, this.#maker.log, place));
+  }
+
+  /** Starts a program of the host as root of the testbed's user namespace, outside of its other namespaces. */
+  async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+    const { log } = this.#provider;
+    return spawnHost((await this.#provider.holder()).enter(argv), log, { stdio });
+  }
+
+  pidInside(started: HostProcess): number | undefined {
+    return pidInside(started);
   }
 
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {

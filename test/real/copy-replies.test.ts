@@ -67,16 +67,14 @@ describe('replies to copies', function () {
     const server = Server.start({ argv: ['-t', testTarball()] });
     try {
       mkdirSync(to);
-      writeFileSync(`${folder}/cat`, '#!/bin/sh\nhead -c 1000000 /dev/zero\nexec sleep 1000\n', {
-        mode: 0o755,
-      });
       assert.equal(await server.reply(), 'ok');
-      await server.ask('open');
-      await server.ask(`copydown ${folder}/cat /usr/local/bin/cat`);
-      server.send(`copyup /etc/passwd ${to}/file`);
+      const [scratch] = await server.ask('open');
+      // It takes no room there, and a while here.
+      await server.ask(`command truncate,-s,30G,${scratch}/large`);
+      server.send(`copyup ${scratch}/large ${to}/file`);
       const written = (): number =>
         readdirSync(to).reduce((sum, name) => sum + statSync(join(to, name)).size, 0);
-      while (written() < 500_000) await delay(5);
+      while (written() < 4_000_000) await delay(5);
       await server.kill('SIGKILL');
       assert.deepEqual(await server.leftAfter(5000), []);
       assert.deepEqual(readdirSync(to), []);

@@ -2,19 +2,26 @@
 import { type HostProcess, type StdioList, spawnHost } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 
+type Argv = readonly [string, ...string[]];
+
 export class HostTestbed {
   readonly #path: string | undefined;
+  readonly #shell: string;
+  /** Everything that was started, inside and beside. */
   readonly started: HostProcess[] = [];
+  /** What was given to the processes inside. */
+  readonly given: StdioList[] = [];
 
-  constructor(path?: string) {
+  constructor(path?: string, shell = '/bin/sh') {
     this.#path = path;
+    this.#shell = shell;
   }
 
-  async start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess> {
-    const [program, ...rest] = argv;
+  async start([program, ...rest]: Argv, stdio: StdioList): Promise<HostProcess> {
     const env = this.#path === undefined ? {} : { PATH: this.#path };
+    this.given.push(stdio);
     // The whole process group ends, as a testbed ends a command's whole tree.
-    const started = await spawnHost([program === 'sh' ? '/bin/sh' : program, ...rest], silentLog, {
+    const started = await spawnHost([program === 'sh' ? this.#shell : program, ...rest], silentLog, {
       stdio,
       env,
       cwd: '/',
@@ -29,5 +36,15 @@ export class HostTestbed {
       }
     };
     return { ...started, kill };
+  }
+
+  async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+    const started = await spawnHost(argv, silentLog, { stdio });
+    this.started.push(started);
+    return started;
+  }
+
+  pidInside({ pid }: HostProcess): number {
+    return pid;
   }
 }

@@ -1,0 +1,116 @@
+/**
+ * The content of one file, between the host and a testbed. The testbed's own shell opens the file there, and waits. A program
+ * of the host that has no more rights than the testbed's root opens what that shell has open, and copies: so nothing in the
+ * testbed ever holds a file of the host, and no byte passes through us or through a pipe.
+ */
+import { Socket } from 'node:net';
+import { CopyError, messageOf } from '../errors.ts';
+import type { StdioList } from '../host.ts';
+import { scriptText } from '../scripts.ts';
+import { within } from '../wait.ts';
+import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
+import type { CopyTestbed } from './types.ts';
+
+export interface Move {
+  /** The script that opens the file in the testbed, see src/in-testbed, and its arguments. */
+  readonly opening: readonly [script: 'copy-in-file.sh' | 'copy-out-file.sh', ...string[]];
+  /** Arguments of on-host/move-file.sh. */
+  readonly way: readonly ['in'] | readonly ['out', string];
+  /** The file on the host: read on the way in, written on the way out. */
+  readonly file: number;
+  /** Is given the byte that the script has said, before anything is copied. */
+  readonly opened?: (said: number) => void;
+}
+
+/** Milliseconds for a testbed to say that it is broken, once a copy has failed. */
+const LAST_WORDS = 500;
+const OPENING = 'opening the file in the testbed';
+
+/**
+ * Copies, and gives the number of bytes.
+ * @throws CopyError with the reason
+ * @throws TestbedError when the testbed could not run its part
+ */
+export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Promise<number> {
+  const { way, file } = move;
+  const [script, ...paths] = move.opening;
+  const opener = ends.add(
+    await testbed.start(
+      ['sh', '-c', scriptText('in-testbed', script), script, ...paths],
+      ['ignore', 'ignore', 'pipe', 'pipe'],
+    ),
+    'testbed',
+  );
+  // It gets ready meanwhile.
+  const stdio: StdioList =
+    way[0] === 'in' ? [file, 'ignore', 'pipe', 'pipe'] : ['ignore', file, 'pipe', 'pipe'];
+  const mover = ends.add(
+    await testbed.startBeside(
+      ['sh', '-c', scriptText('on-host', 'move-file.sh'), 'move-file', ...way],
+      stdio,
+    ),
+    'host',
+  );
+  const talk = socketOf(opener);
+  const said = await Promise.race([firstByte(talk), opener.process.exited.then(() => undefined)]);
+  const pid = said === undefined ? undefined : testbed.pidInside(opener.process);
+  if (said === undefined || pid === undefined) {
+    talk.destroy();
+    await mustEnd(opener, OPENING);
+    throw new CopyError('the testbed did not open the file');
+  }
+  move.opened?.(said);
+  socketOf(mover).end(`${pid}\n`);
+  const bytes = await moved(mover, opener, talk, way[0]);
+  talk.end('\n', () => talk.destroy());
+  await mustEnd(opener, OPENING);
+  return bytes;
+}
+
+/** Waits for the program that copies. */
+async function moved(mover: End, opener: End, talk: Socket, way: 'in' | 'out'): Promise<number> {
+  const isClosed = await Promise.race([
+    mover.process.exited.then(() => false),
+    opener.process.exited.then(() => true),
+  ]);
+  if (isClosed) {
+    await mustEnd(opener, OPENING);
+    throw new CopyError('the testbed closed the file before it was copied');
+  }
+  try {
+    const words = await mustEnd(mover, 'dd');
+    const [, bytes] = /(?:^|; )(\d+) bytes? /.exec(words) ?? [];
+    if (bytes === undefined) throw new CopyError(`dd did not say how much it has copied: ${words}`);
+    return Number(bytes);
+  } catch (error) {
+    // Worth more than what followed from it.
+    talk.destroy();
+    if (await within(opener.process.exited, LAST_WORDS)) await mustHaveRun(opener);
+    throw new CopyError(reasonOfDd(messageOf(error), way), { cause: error });
+  }
+}
+
+/** What dd complained of, in terms of who has the file. */
+function reasonOfDd(words: string, way: 'in' | 'out'): string {
+  const [, act, reason] = /^dd: error (reading|writing) .*?: ([^;]+)/.exec(words) ?? [];
+  if (act === undefined || reason === undefined) return words;
+  return `${act} ${(act === 'reading') === (way === 'in') ? 'on the host' : 'in the testbed'} failed: ${reason}`;
+}
+
+/** Descriptor 3. */
+function socketOf(end: End): Socket {
+  const [, , , socket] = end.process.child.stdio;
+  if (!(socket instanceof Socket)) throw new CopyError('a pipe is missing');
+  return socket;
+}
+
+/** What somebody says; no more is read than the first of it. Undefined when it is nothing. */
+function firstByte(socket: Socket): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    socket.once('data', (chunk: Buffer) => {
+      socket.pause();
+      resolve(chunk[0]);
+    });
+    socket.once('close', () => resolve(undefined));
+  });
+}
