@@ -60,7 +60,7 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     throw new CopyError('the testbed did not open the file');
   }
   move.opened?.(said);
-  socketOf(mover).end(`${pid}\n`);
+  socketOf(mover).end(`${pid} ${testbed.pid}\n`);
   const bytes = await moved(mover, opener, talk, way[0]);
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);

@@ -4,6 +4,8 @@ import type { Log } from '../log.ts';
 
 /** How the copying reaches a testbed. */
 export interface CopyTestbed {
+  /** Host pid of its pid 1. */
+  readonly pid: number;
   /** Starts argv inside as root; stdio are our descriptors or 'pipe'. */
   start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
   /**

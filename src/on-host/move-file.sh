@@ -4,13 +4,18 @@
 #
 # argv: in: from standard input to the testbed's file
 #       out BYTES: from the testbed's file to standard output, no more than that
-# descriptor 3: gives a line, the process's pid
+# descriptor 3: gives a line, the pids of the process and of the testbed's pid 1
 # status: dd's, whose last words on stderr say how much it was
 LC_ALL=C
 export LC_ALL
-read -r pid <&3 || exit
+read -r pid init <&3 || exit
 exec 3<&-
+# A pid can be another's by now, but the directory is and stays that of one process.
+if ! cd "/proc/$pid" || ! [ ns/pid -ef "/proc/$init/ns/pid" ]; then
+  echo "the testbed closed the file before it was copied" >&2
+  exit 1
+fi
 case $1 in
-in) exec dd bs=1M >"/proc/$pid/fd/4" ;;
-out) exec dd bs=128K iflag=fullblock,count_bytes count="$2" <"/proc/$pid/fd/4" ;;
+in) exec dd bs=1M >fd/4 ;;
+out) exec dd bs=128K iflag=fullblock,count_bytes count="$2" <fd/4 ;;
 esac

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { messageOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
+import type { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
 import { register } from '../registry.ts';

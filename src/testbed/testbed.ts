@@ -4,6 +4,7 @@ import type { CopyOptions } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
+import type { Holder } from '../namespaces/holder.ts';
 import { startProgress } from '../progress.ts';
 import { scriptPath } from '../scripts.ts';
 import {
@@ -27,6 +28,8 @@ export interface TestbedMaker {
   readonly options: TestbedOptions;
   readonly log: Log;
   readonly scratchDirectory: string;
+  /** Whose user namespace is that of the testbeds. */
+  holder(): Promise<Holder>;
   /** Makes fresh namespaces over a fresh upper layer, and connects them. */
   incarnate(): Promise<Incarnation>;
   /** What is there in an incarnation that was not when it was made. */
@@ -94,8 +97,8 @@ export class Testbed implements OpenTestbed {
 
   /** Starts a program of the host as root of the testbed's user namespace, outside of its other namespaces. */
   async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
-    const { log } = this.#provider;
-    return spawnHost((await this.#provider.holder()).enter(argv), log, { stdio });
+    const holder = await this.#maker.holder();
+    return spawnHost(holder.enter(argv), this.#maker.log, { stdio });
   }
 
   pidInside(started: HostProcess): number | undefined {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -22,6 +23,7 @@ import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import type { CopyOptions } from '../../../src/copy/types.ts';
 import { CopyError, CopyTimeoutError } from '../../../src/errors.ts';
 import { type Log, silentLog } from '../../../src/log.ts';
+import { childrenOf } from '../../../src/namespaces/processes.ts';
 import { skip } from '../../support/skip.ts';
 import { HostTestbed } from './host-testbed.ts';
 import { describeTree } from './trees.ts';
@@ -276,6 +278,28 @@ describe('copying', () => {
     await fails(up('fifo', 'to'), /it is not a regular file/);
     await fails(copyOut(host, Buffer.from('/dev/zero'), bytes('to'), OPTIONS), /it is not a regular file/);
     assert.deepEqual(readdirSync(folder), ['fifo']);
+  });
+
+  it('touches nothing of a process of another testbed, whose pid it now is', async () => {
+    const elsewhere = spawn('unshare', ['-Urpf', 'sh', '-c', 'echo up; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    try {
+      await once(elsewhere.stdout, 'data');
+      const [inside] = childrenOf(elsewhere.pid ?? 0);
+      assert.ok(inside !== undefined);
+      writeFileSync(path('from'), 'theirs');
+      const testbed = withShell(OPEN);
+      testbed.pid = inside;
+      await fails(copyOut(testbed, bytes('from'), bytes('to'), OPTIONS), /closed the file/);
+      assert.equal(existsSync(path('to')), false);
+      writeFileSync(path('mine'), 'mine');
+      await fails(copyIn(testbed, bytes('from'), bytes('mine'), OPTIONS), /closed the file/);
+      assert.equal(readFileSync(path('mine'), 'utf8'), 'mine');
+    } finally {
+      for (const pid of childrenOf(elsewhere.pid ?? 0)) process.kill(pid, 'SIGKILL');
+      await once(elsewhere, 'exit');
+    }
   });
 
   for (const [what, script] of [

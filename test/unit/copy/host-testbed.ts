@@ -5,6 +5,8 @@ import { silentLog } from '../../../src/log.ts';
 type Argv = readonly [string, ...string[]];
 
 export class HostTestbed {
+  /** Any process of the same pid namespace will do. */
+  pid = process.pid;
   readonly #path: string | undefined;
   readonly #shell: string;
   /** Everything that was started, inside and beside. */
