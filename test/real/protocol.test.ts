@@ -211,7 +211,7 @@ describe('the server', function () {
         'open\nquit\n',
       );
       assert.deepEqual([status, stdout], [12, 'ok\n']);
-      assert.match(stderr, /cache folder \/proc\/.*XDG_CACHE_HOME/);
+      assert.match(stderr, /cache \/proc\/.*XDG_CACHE_HOME/);
     });
 
     it('by a command of more words than the kernel takes: exits 12 with one sentence', async () => {
