@@ -8,6 +8,7 @@ import { createLog, type Log } from './log.ts';
 import { usage } from './option-words.ts';
 import { parseOptions } from './options.ts';
 import { preflight } from './preflight.ts';
+import { packageRoot } from './scripts.ts';
 import { leaveSudo, takeStayRoot } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import type { Interrupts } from './verbs/verb.ts';
@@ -140,7 +141,7 @@ function say(text: string): void {
 }
 
 function version(): string {
-  const about: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const about: unknown = JSON.parse(readFileSync(`${packageRoot()}/package.json`, 'utf8'));
   if (typeof about === 'object' && about !== null && 'version' in about) return String(about.version);
   return 'of unknown version';
 }

@@ -1,4 +1,4 @@
-/** The texts of the shell scripts, read once when first used. They lie beside the bundle's parent: `src/…/*.sh`. */
+/** The package's own files: the texts of the shell scripts, read once when first used. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -7,8 +7,8 @@ export type ScriptFolder = 'on-host' | 'in-testbed';
 
 const texts = new Map<string, string>();
 
-// Both src/scripts.ts and a bundled dist/cli.js or dist/chunks/x.js have to find the same folder.
-function packageRoot(): string {
+/** The folder of package.json. Both src/scripts.ts and what is bundled below dist have to find the same. */
+export function packageRoot(): string {
   const here = fileURLToPath(import.meta.url);
   const at = Math.max(here.lastIndexOf('/src/'), here.lastIndexOf('/dist/'));
   return here.slice(0, at);

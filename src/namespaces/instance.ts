@@ -21,6 +21,8 @@ export interface InstanceOptions {
   /** Lines of fstab(5) over /mnt/root. */
   readonly fstab: string;
   readonly ownNetwork: boolean;
+  /** Awaited before anything of fstab is mounted; its rejection is that of the start. */
+  readonly ready: Promise<unknown>;
   /** Folders in the holder whose plain copy, one over the other, is the root; none: an overlay is. */
   readonly copy: readonly string[];
 }
@@ -77,13 +79,17 @@ export class Instance {
       ]);
       const unshare = await spawnHost(argv, log, {
         // Descriptor 9: the host's root directory, see setup.sh.
-        stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore', root],
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore', root],
         env: { PATH: systemPath() },
         cleanEnv: true,
         detached: true,
       });
       const lifeline = lifelineOf(unshare);
       const complaints = textOf(unshare.child.stderr);
+      await tellReady(unshare, options.ready).catch((error: unknown) => {
+        lifeline.destroy();
+        throw error;
+      });
       const line = await firstLine(unshare.child.stdout);
       const ready = /^ready (\d+) (\d+)$/.exec(line);
       if (ready?.[1] === undefined || ready[2] === undefined) {
@@ -177,6 +183,20 @@ export class Instance {
         : `its mounts are held by who has a file of it open: ${names.join(', ') || 'not ours to see'}`;
     return new TestbedError(`a testbed does not end: ${what}; end them by hand`);
   }
+}
+
+/** Says when what will be mounted is there, or ends who waits for that. */
+async function tellReady({ child, exited, kill }: HostProcess, ready: Promise<unknown>): Promise<void> {
+  // Who has failed already listens no more, and says why on stderr.
+  child.stdin?.on('error', () => {});
+  try {
+    await ready;
+  } catch (error) {
+    kill('SIGKILL');
+    await exited;
+    throw error;
+  }
+  child.stdin?.end('go\n');
 }
 
 /** A copy to a full disk complains about every file. */

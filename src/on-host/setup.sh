@@ -9,6 +9,7 @@
 #   PID1     text of the script to become
 #   MARK     timer slack (nanoseconds) of pid 1 and what it starts, see execute.sh
 #   COPY     empty, or the folders (separated by newlines) whose plain copy is the root instead of an overlay
+# stdin: a line "go" when what is mounted is there
 # descriptor 3: the lifeline; 9: the host's root directory
 # stdout: "ready PID STARTTIME", PID as the host sees it and field 22 of /proc/PID/stat (proc(5))
 set -eu
@@ -21,6 +22,8 @@ case $upper in
 esac
 umask 022
 mkdir /mnt/scratch/upper /mnt/scratch/work
+read -r go
+[ "$go" = go ]
 if [ -n "$copy" ]; then
 	printf '%s\n' "$copy" | while read -r layer; do
 		cp -a --reflink=auto -- "$layer/." /mnt/scratch/upper
@@ -28,7 +31,6 @@ if [ -n "$copy" ]; then
 fi
 printf '%s\n' "$fstab" >/mnt/scratch/fstab
 mount -n --all --fstab /mnt/scratch/fstab
-rm /mnt/scratch/fstab
 hostname "$hostname"
 [ "$network" = host ] || ip link set lo up
 

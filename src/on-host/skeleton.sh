@@ -22,10 +22,12 @@ mkdir -p dev/net dev/pts dev/shm etc home proc run sys tmp ".$scratch"
 	# Why 777: see "open" in protocol.md.
 	chmod 777 ".$scratch"
 	chmod 1777 tmp
-	ln -s -t dev /proc/self/fd pts/ptmx
-	ln -s /proc/self/fd/0 dev/stdin
-	ln -s /proc/self/fd/1 dev/stdout
-	ln -s /proc/self/fd/2 dev/stderr
+	# Most bases have those of themselves.
+	set -- fd /proc/self/fd stdin /proc/self/fd/0 stdout /proc/self/fd/1 stderr /proc/self/fd/2 ptmx pts/ptmx
+	while [ $# -gt 0 ]; do
+		if [ -L "$base/dev" ] || ! [ -L "$base/dev/$1" ]; then ln -s "$2" "dev/$1"; fi
+		shift 2
+	done
 } >&2 &
 first_half=$!
 

@@ -1,49 +1,14 @@
-/**
- * From a root source to an unpacked base in the cache. The way of a base that is there takes no process and no lock; the
- * other way unpacks under a name of its own and renames into place, so that a base is whole or not there.
- */
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, join } from 'node:path';
-import { codeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
+/** From a root source to a base: one that is in the cache takes a few looks at files, and only another loads what makes it. */
+import { statSync } from 'node:fs';
+import { messageOf, reasonOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { startProgress } from '../progress.ts';
 import type { CacheFolder } from './cache.ts';
-import {
-  type FileState,
-  hashOf,
-  isFresh,
-  rememberedHash,
-  rememberHash,
-  sameState,
-  shortHash,
-  stateOf,
-} from './identity.ts';
-import { baseKey, newName, unpackingName } from './keys.ts';
-import { type Lock, waitLock } from './lock.ts';
-import { DEFAULT_LIMITS, prune } from './prune.ts';
-import { type BaseRecord, readBases, readRecord } from './record.ts';
-import { hasLeftovers, removeBase, removeLeftovers } from './remove.ts';
+import { rememberedHash, stateOf } from './identity.ts';
+import { baseKey } from './keys.ts';
+import { type Base, inUse } from './known-base.ts';
+import { hasLeftovers } from './record.ts';
 import type { RootSource } from './source.ts';
-import { whyNoRoot } from './tree.ts';
-import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
-import { addUser, livingUsers, makeUsersFolder, ownIdentity, removeUser } from './users.ts';
-
-export interface Base {
-  /** Host path of the tree; it is never changed. */
-  readonly path: string;
-  /** Says that this use is over: from then on the base may be pruned. */
-  release(): Promise<void>;
-}
+import type { Inside } from './unpack.ts';
 
 /**
  * The base of a source. A folder is used as it is. A tarball's base is unpacked when it is not in the cache, or waited for
@@ -62,9 +27,13 @@ export async function useBase(
   const sha256 = rememberedHash(cache, source.path, state);
   const there = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder.idMap.key));
   if (there !== undefined) {
-    return hasLeftovers(cache) ? tidying(there, log, () => removeLeftovers(cache, holder, log)) : there;
+    if (!hasLeftovers(cache)) return there;
+    const { removeLeftovers } = await import('./remove.ts');
+    return tidying(there, log, () => removeLeftovers(cache, holder, log));
   }
+  const { makeBase } = await import('./make-base.ts');
   const made = await makeBase(source.path, holder, cache, log, signal);
+  const { DEFAULT_LIMITS, prune } = await import('./prune.ts');
   return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
 }
 
@@ -88,204 +57,4 @@ function statOf(path: string) {
       cause: error,
     });
   }
-}
-
-/** The base of this key, marked as used by us, if it is there and whole. */
-function inUse(cache: CacheFolder, key: string): Base | undefined {
-  const folder = join(cache.bases, key);
-  if (!isWhole(folder)) return undefined;
-  const user = addUser(folder);
-  if (user === undefined) return undefined;
-  // Who removes a base renames it first and looks for users then: either it sees our mark or we see that it is gone.
-  if (!existsSync(join(folder, 'base.json'))) {
-    removeUser(user);
-    return undefined;
-  }
-  // For its other effect: the marks of servers that were killed go.
-  livingUsers(folder);
-  const release = async () => {
-    isWhole(folder);
-    removeUser(user);
-  };
-  return { path: join(folder, 'tree', 'root'), release };
-}
-
-/** Milliseconds after which the kernel has written everything to disk: twice its default (vm.dirty_expire_centisecs). */
-const WRITTEN = 60_000;
-
-/**
- * Nothing waits for the disk here, so when the machine went down soon after the unpacking, files may be empty. A base is
- * therefore trusted in a later boot only if it was seen to be old enough in its own.
- */
-function isWhole(folder: string): boolean {
-  const record = readRecord(folder);
-  if (record === undefined) return false;
-  const settled = join(folder, 'settled');
-  if (existsSync(settled)) return true;
-  if (record.boot !== ownIdentity().boot) return false;
-  if (Date.now() - Date.parse(record.unpacked) > WRITTEN) writeFileSync(settled, '');
-  return true;
-}
-
-async function makeBase(
-  tarball: string,
-  holder: Inside,
-  cache: CacheFolder,
-  log: Log,
-  signal: AbortSignal | undefined,
-): Promise<Base> {
-  const fd = openTarball(tarball);
-  const progress = startProgress(`unpacking ${basename(tarball)}`, {
-    fraction: () => readSoFar(fd, fstatSync(fd).size),
-  });
-  let lock: Lock | undefined;
-  try {
-    // Named by the file, not by its content, which nobody knows yet.
-    const { dev, ino } = fstatSync(fd, { bigint: true });
-    const name = unpackingName(holder.idMap.key, shortHash(`${dev} ${ino}`));
-    lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
-    signal?.throwIfAborted();
-    if (lock === undefined)
-      throw new TestbedError(`waiting for another unpacking of ${tarball} failed; try again`);
-    const state = stateOf(fstatSync(fd, { bigint: true }));
-    return (
-      (await knownBase(tarball, fd, state, holder, cache, signal)) ??
-      (await unpackBase({ tarball, fd, state, name, holder, cache, log, lock, signal }))
-    );
-  } finally {
-    lock?.release();
-    closeSync(fd);
-    progress.done();
-  }
-}
-
-function openTarball(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    throw new TestbedError(`cannot read the tarball ${path}: ${reasonOf(error)}; make it readable`, {
-      cause: error,
-    });
-  }
-}
-
-/** The base of a tarball whose content is in the cache: unpacked while we waited, or under another name or date. */
-async function knownBase(
-  tarball: string,
-  fd: number,
-  state: FileState,
-  holder: Inside,
-  cache: CacheFolder,
-  signal: AbortSignal | undefined,
-): Promise<Base | undefined> {
-  let sha256 = rememberedHash(cache, tarball, state);
-  if (sha256 === undefined) {
-    // Hashing costs a part of unpacking, but is lost when the content turns out to be new.
-    const sizes = readBases(cache).map(({ record }) => String(record.tarballSize));
-    if (!sizes.includes(state.size)) return undefined;
-    sha256 = await readHash(tarball, fd, state, cache, signal);
-  }
-  return inUse(cache, baseKey(sha256, holder.idMap.key));
-}
-
-async function readHash(
-  tarball: string,
-  fd: number,
-  state: FileState,
-  cache: CacheFolder,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const fresh = isFresh(state, Date.now());
-  const sha256 = await hashOf(fd, signal);
-  if (!sameState(state, stateOf(fstatSync(fd, { bigint: true })))) {
-    throw new TestbedError(
-      `the tarball ${tarball} was changed while it was read; try again when it is complete`,
-    );
-  }
-  if (!fresh) rememberHash(cache, tarball, state, sha256);
-  return sha256;
-}
-
-interface Job {
-  readonly tarball: string;
-  readonly fd: number;
-  readonly state: FileState;
-  readonly name: string;
-  readonly holder: Inside;
-  readonly cache: CacheFolder;
-  readonly log: Log;
-  readonly lock: Lock;
-  readonly signal: AbortSignal | undefined;
-}
-
-async function unpackBase(job: Job): Promise<Base> {
-  const { tarball, fd, holder, cache, log, signal } = job;
-  const decompressor = decompressorOf(tarball, fd);
-  const fresh = join(cache.bases, newName(job.name));
-  await removeLeftovers(cache, holder, log, job.name);
-  makeShell(fresh);
-  if (holder.idMap.single) {
-    log.warn(
-      'this user has no subordinate ids, so everything in the testbed belongs to root; virt-ts-unshare doctor names the remedy',
-    );
-  }
-  // tar reads at the descriptor's position, hashing at its own, both at once and from the page cache.
-  const unpacking = unpack(holder, log, {
-    ...{ tarball, fd, decompressor, signal },
-    ...{ tree: join(fresh, 'tree'), lock: job.lock.fd },
-  });
-  const [unpacked, hashed] = await Promise.allSettled([
-    unpacking,
-    readHash(tarball, fd, job.state, cache, signal),
-  ]);
-  try {
-    if (unpacked.status === 'rejected') throw unpacked.reason;
-    if (hashed.status === 'rejected') throw hashed.reason;
-    if (unpacked.value.skipped.length > 0) {
-      log.debug(`device nodes left out of ${tarball}: ${unpacked.value.skipped.join(' ')}`);
-    }
-    const why = whyNoRoot(join(fresh, 'tree', 'root'));
-    if (why !== undefined) {
-      throw new TestbedError(`${tarball} does not hold a root filesystem: ${why}; make one with mmdebstrap`);
-    }
-    return place(job, fresh, hashed.value, unpacked.value);
-  } catch (error) {
-    await removeLeftovers(cache, holder, log, job.name);
-    throw error;
-  }
-}
-
-/** The folders around a tree of the map's ids; whatever the umask. */
-function makeShell(folder: string): void {
-  mkdirSync(folder);
-  chmodSync(folder, 0o711);
-  makeUsersFolder(folder);
-  mkdirSync(join(folder, 'tree'));
-  chmodSync(join(folder, 'tree'), 0o777);
-}
-
-/** Renames a finished tree to its key, unless somebody else unpacked the same content meanwhile. */
-async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked): Promise<Base> {
-  const { tarball, state, holder, cache, log } = job;
-  const key = baseKey(sha256, holder.idMap.key);
-  const folder = join(cache.bases, key);
-  const record: BaseRecord = {
-    ...{ tarball, tarballSize: Number(state.size), sha256, idMap: holder.idMap.key },
-    ...{ unpacked: new Date().toISOString(), boot: ownIdentity().boot },
-    ...{ size: unpacked.size, skipped: unpacked.skipped },
-  };
-  writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  if (!isWhole(folder)) await removeBase(cache, key, holder, log);
-  // Marked before the rename, so that there is no moment in which it could be pruned.
-  const mark = addUser(fresh);
-  try {
-    renameSync(fresh, folder);
-  } catch (error) {
-    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
-    await removeLeftovers(cache, holder, log, job.name);
-  }
-  const base = inUse(cache, key);
-  if (mark !== undefined) removeUser(join(folder, 'users', basename(mark)));
-  if (base === undefined) throw new TestbedError(`the base of ${tarball} was removed at once; try again`);
-  return base;
 }

@@ -10,13 +10,7 @@ import type { CacheFolder } from './cache.ts';
 import { putImage } from './images.ts';
 import { imageName, type RootOrder } from './order.ts';
 import { osReleaseValue, readOsRelease } from './release.ts';
-import {
-  compressionOfFile,
-  imageThatServes,
-  newestTarball,
-  type RootChoice,
-  type RootSource,
-} from './source.ts';
+import { compressionOfFile, imageThatServes, newestTarball, type RootSource } from './source.ts';
 import { EMPTY_COMMAND, splitWords } from './words.ts';
 
 /** The keyring of Debian's archives: the package debian-archive-keyring has it, on the host and in what is built. */
@@ -26,22 +20,20 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const LAST_LINES = 5;
 
 /**
- * The source to unpack: what was chosen, or, for an order, the image that is built now or that another process has built
- * while we waited for it.
+ * The source to unpack for an order: the image that is built now, or that another process has built while we waited for it.
  * @throws TestbedError when it cannot be built, with the last words of the command
  */
 export async function provideRoot(
-  choice: RootChoice,
+  order: RootOrder,
   cache: CacheFolder,
   log: Log,
   signal?: AbortSignal,
 ): Promise<RootSource> {
-  if (choice.kind !== 'build') return choice;
-  const name = imageName(choice);
-  const { mirror, bootstrapCommand: bootstrapcmd } = choice;
-  const path = await putImage(cache, name, choice, log, signal, async (stem, lock) =>
+  const name = imageName(order);
+  const { mirror, bootstrapCommand: bootstrapcmd } = order;
+  const path = await putImage(cache, name, order, log, signal, async (stem, lock) =>
     imageThatServes(cache.images, name, { mirror, bootstrapcmd }) === undefined
-      ? build(choice, name, stem, lock, log, signal)
+      ? build(order, name, stem, lock, log, signal)
       : undefined,
   );
   return sourceOf(name, path ?? newestTarball(cache.images, name));

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CacheFolder } from './cache.ts';
+import { readEntry } from './keys.ts';
 
 export interface BaseRecord {
   /** Path of the tarball that it was first unpacked from, its size in bytes, and the SHA-256 of its content. */
@@ -56,4 +57,9 @@ function isRecord(value: unknown): value is BaseRecord {
     has(['tarballSize', 'size'], 'number') &&
     Array.isArray(Reflect.get(value, 'skipped'))
   );
+}
+
+/** Is there anything that a crash may have left? One look at a folder. */
+export function hasLeftovers(cache: CacheFolder): boolean {
+  return readdirSync(cache.bases).some((name) => readEntry(name).kind !== 'base');
 }

@@ -9,11 +9,6 @@ import { tryLock } from './lock.ts';
 import { deleteTree, type Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
-/** Is there anything that a crash may have left? One look at a folder. */
-export function hasLeftovers(cache: CacheFolder): boolean {
-  return readdirSync(cache.bases).some((name) => readEntry(name).kind !== 'base');
-}
-
 /**
  * Removes what unpackings and removals that ended early left behind, of this holder's id map only: it cannot delete
  * the ids of others. What another process works on now stays.

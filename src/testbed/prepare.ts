@@ -7,12 +7,11 @@ import type { Log } from '../log.ts';
 import { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
 import type { Connector } from '../network/connector.ts';
-import { outsideConnector } from '../network/outside.ts';
 import { hostResolver } from '../network/resolver.ts';
-import { type Base, useBase } from '../rootfs/base.ts';
-import { provideRoot } from '../rootfs/build.ts';
-import { openCache } from '../rootfs/cache.ts';
-import { chooseRoot } from '../rootfs/source.ts';
+import { useBase } from '../rootfs/base.ts';
+import { type CacheFolder, openCache } from '../rootfs/cache.ts';
+import type { Base } from '../rootfs/known-base.ts';
+import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
 import { bindMount, kernelMounts, type Mount } from './mounts.ts';
 import { checkScratchFolder, scratchFolderOf, sweepScratch } from './scratch.ts';
@@ -33,8 +32,16 @@ export interface Prepared {
   readonly scratchFolder: string;
   readonly layers: readonly string[];
   readonly mounts: readonly Mount[];
-  readonly normalUser: string | undefined;
+  /** Resolves when the skeleton is filled: until then, no testbed may mount its root. Rejects with a TestbedError. */
+  readonly filled: Promise<Skeleton>;
   readonly connector: Connector;
+}
+
+/** What the skeleton knows of the base. */
+export interface Skeleton {
+  readonly normalUser: string | undefined;
+  /** Of the binds, links in them resolved. */
+  readonly mountPoints: readonly string[];
 }
 
 /** What to prepare, and what its owner has already chosen. */
@@ -49,14 +56,17 @@ export interface Preparation {
   readonly signal: AbortSignal;
 }
 
-/** Starts the holder, provides the base and fills the skeleton. @throws TestbedError, and then nothing of it is left */
+/**
+ * Starts the holder, provides the base and begins to fill the skeleton.
+ * @throws TestbedError, and then nothing of it is left
+ */
 export async function prepare(preparation: Preparation): Promise<Prepared> {
   const { options, idMaps, log, signal } = preparation;
   const cache = openCache(process.env);
   const scratchFolder = prepareScratchFolder(options, cache.path);
   if (!idMaps.single) checkScratchFolder(scratchFolder);
-  const connector = connectorFor(options, log);
-  const source = await provideRoot(chooseRoot(options.root, process.env), cache, log, signal);
+  const connector = await connectorFor(options, log);
+  const source = await sourceOf(chooseRoot(options.root, process.env), cache, log, signal);
   const sources = [
     cache.bases,
     scratchFolder,
@@ -70,7 +80,10 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       sweepScratch(scratchFolder, holder, log),
     ]);
     const baseInside = holder.inside(base.path);
-    const { normalUser, mountPoints } = await fillSkeleton(preparation, holder, baseInside, connector);
+    const filled = fillSkeleton(preparation, holder, baseInside, connector);
+    // Whoever waits for it hears of it.
+    filled.catch(() => {});
+    const mountPoints = options.binds.length > 0 ? (await filled).mountPoints : [];
     return {
       root: source.path,
       holder,
@@ -78,13 +91,24 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       scratchFolder,
       layers: [SKELETON, baseInside],
       mounts: mountsOf(preparation, holder, mountPoints),
-      normalUser,
+      filled,
       connector,
     };
   } catch (error) {
     await holder.stop();
     throw error;
   }
+}
+
+async function sourceOf(
+  choice: RootChoice,
+  cache: CacheFolder,
+  log: Log,
+  signal: AbortSignal,
+): Promise<RootSource> {
+  if (choice.kind !== 'build') return choice;
+  const { provideRoot } = await import('../rootfs/build.ts');
+  return provideRoot(choice, cache, log, signal);
 }
 
 function prepareScratchFolder({ scratch }: TestbedOptions, cache: string): string {
@@ -113,7 +137,7 @@ async function fillSkeleton(
   holder: Holder,
   base: string,
   connector: Connector,
-): Promise<{ normalUser: string | undefined; mountPoints: string[] }> {
+): Promise<Skeleton> {
   const text = await mustRunHost(
     holder.enter([
       ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
@@ -138,15 +162,17 @@ function makeScratch(path: string): void {
 }
 
 /** How the testbed is connected, and what name resolution that gives it. */
-function connectorFor({ network, publish }: TestbedOptions, log: Log): Connector {
+async function connectorFor({ network, publish }: TestbedOptions, log: Log): Promise<Connector> {
   if (typeof network === 'object') return network;
   switch (network) {
     case 'host':
       return { resolvConf: hostResolver(), connect: undefined };
     case 'none':
       return { resolvConf: '', connect: undefined };
-    case 'private':
+    case 'private': {
+      const { outsideConnector } = await import('../network/outside.ts');
       return outsideConnector({ publish }, log);
+    }
   }
 }
 

@@ -41,7 +41,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async normalUser(): Promise<string | undefined> {
-    return (await this.#prepare()).normalUser;
+    const { filled } = await this.#prepare();
+    return (await filled).normalUser;
   }
 
   async holder(): Promise<Holder> {
@@ -145,6 +146,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         upper: upper.where,
         fstab: fstab([root, ...prepared.mounts]),
         ownNetwork: this.options.network !== 'host',
+        ready: prepared.filled,
         copy: copying ? [...prepared.layers].reverse() : [],
       },
       this.log,

@@ -83,6 +83,7 @@ describe('images', () => {
     assert.equal(choose({ mirror: 'http://one.example', bootstrapcmd }).kind, 'tarball');
     assert.equal(choose({ bootstrapcmd: 'true' }).kind, 'build');
     const other = choose({ mirror: 'http://two.example', bootstrapcmd });
+    assert.ok(other.kind === 'build');
     await Promise.all([1, 2].map(() => provideRoot(other, cache, silentLog)));
     assert.deepEqual(
       calls().map((line) => line.split(' ').at(-1)),

@@ -1,0 +1,50 @@
+/** The bases that are in the cache, found without a process and without a lock. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CacheFolder } from './cache.ts';
+import { readRecord } from './record.ts';
+import { addUser, livingUsers, ownIdentity, removeUser } from './users.ts';
+
+export interface Base {
+  /** Host path of the tree; it is never changed. */
+  readonly path: string;
+  /** Says that this use is over: from then on the base may be pruned. */
+  release(): Promise<void>;
+}
+
+/** The base of this key, marked as used by us, if it is there and whole. */
+export function inUse(cache: CacheFolder, key: string): Base | undefined {
+  const folder = join(cache.bases, key);
+  if (!isWhole(folder)) return undefined;
+  const user = addUser(folder);
+  if (user === undefined) return undefined;
+  // Who removes a base renames it first and looks for users then: either it sees our mark or we see that it is gone.
+  if (!existsSync(join(folder, 'base.json'))) {
+    removeUser(user);
+    return undefined;
+  }
+  // For its other effect: the marks of servers that were killed go.
+  livingUsers(folder);
+  const release = async () => {
+    isWhole(folder);
+    removeUser(user);
+  };
+  return { path: join(folder, 'tree', 'root'), release };
+}
+
+/** Milliseconds after which the kernel has written everything to disk: twice its default (vm.dirty_expire_centisecs). */
+const WRITTEN = 60_000;
+
+/**
+ * Nothing waits for the disk here, so when the machine went down soon after the unpacking, files may be empty. A base is
+ * therefore trusted in a later boot only if it was seen to be old enough in its own.
+ */
+export function isWhole(folder: string): boolean {
+  const record = readRecord(folder);
+  if (record === undefined) return false;
+  const settled = join(folder, 'settled');
+  if (existsSync(settled)) return true;
+  if (record.boot !== ownIdentity().boot) return false;
+  if (Date.now() - Date.parse(record.unpacked) > WRITTEN) writeFileSync(settled, '');
+  return true;
+}

@@ -1,0 +1,192 @@
+/** Unpacks a tarball into a base, under a name of its own until a rename puts it in place: a base is whole or not there. */
+import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { codeOf, reasonOf, TestbedError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { startProgress } from '../progress.ts';
+import type { CacheFolder } from './cache.ts';
+import {
+  type FileState,
+  hashOf,
+  isFresh,
+  rememberedHash,
+  rememberHash,
+  sameState,
+  shortHash,
+  stateOf,
+} from './identity.ts';
+import { baseKey, newName, unpackingName } from './keys.ts';
+import { type Base, inUse, isWhole } from './known-base.ts';
+import { type Lock, waitLock } from './lock.ts';
+import { type BaseRecord, readBases } from './record.ts';
+import { removeBase, removeLeftovers } from './remove.ts';
+import { whyNoRoot } from './tree.ts';
+import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
+import { addUser, makeUsersFolder, ownIdentity, removeUser } from './users.ts';
+
+/**
+ * Makes the base of a tarball, or waits for another process that makes it now.
+ * @throws TestbedError when the tarball cannot be read or unpacked, or is no root filesystem
+ */
+export async function makeBase(
+  tarball: string,
+  holder: Inside,
+  cache: CacheFolder,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<Base> {
+  const fd = openTarball(tarball);
+  const progress = startProgress(`unpacking ${basename(tarball)}`, {
+    fraction: () => readSoFar(fd, fstatSync(fd).size),
+  });
+  let lock: Lock | undefined;
+  try {
+    // Named by the file, not by its content, which nobody knows yet.
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    const name = unpackingName(holder.idMap.key, shortHash(`${dev} ${ino}`));
+    lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
+    signal?.throwIfAborted();
+    if (lock === undefined)
+      throw new TestbedError(`waiting for another unpacking of ${tarball} failed; try again`);
+    const state = stateOf(fstatSync(fd, { bigint: true }));
+    return (
+      (await knownBase(tarball, fd, state, holder, cache, signal)) ??
+      (await unpackBase({ tarball, fd, state, name, holder, cache, log, lock, signal }))
+    );
+  } finally {
+    lock?.release();
+    closeSync(fd);
+    progress.done();
+  }
+}
+
+function openTarball(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw new TestbedError(`cannot read the tarball ${path}: ${reasonOf(error)}; make it readable`, {
+      cause: error,
+    });
+  }
+}
+
+/** The base of a tarball whose content is in the cache: unpacked while we waited, or under another name or date. */
+async function knownBase(
+  tarball: string,
+  fd: number,
+  state: FileState,
+  holder: Inside,
+  cache: CacheFolder,
+  signal: AbortSignal | undefined,
+): Promise<Base | undefined> {
+  let sha256 = rememberedHash(cache, tarball, state);
+  if (sha256 === undefined) {
+    // Hashing costs a part of unpacking, but is lost when the content turns out to be new.
+    const sizes = readBases(cache).map(({ record }) => String(record.tarballSize));
+    if (!sizes.includes(state.size)) return undefined;
+    sha256 = await readHash(tarball, fd, state, cache, signal);
+  }
+  return inUse(cache, baseKey(sha256, holder.idMap.key));
+}
+
+async function readHash(
+  tarball: string,
+  fd: number,
+  state: FileState,
+  cache: CacheFolder,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const fresh = isFresh(state, Date.now());
+  const sha256 = await hashOf(fd, signal);
+  if (!sameState(state, stateOf(fstatSync(fd, { bigint: true })))) {
+    throw new TestbedError(
+      `the tarball ${tarball} was changed while it was read; try again when it is complete`,
+    );
+  }
+  if (!fresh) rememberHash(cache, tarball, state, sha256);
+  return sha256;
+}
+
+interface Job {
+  readonly tarball: string;
+  readonly fd: number;
+  readonly state: FileState;
+  readonly name: string;
+  readonly holder: Inside;
+  readonly cache: CacheFolder;
+  readonly log: Log;
+  readonly lock: Lock;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function unpackBase(job: Job): Promise<Base> {
+  const { tarball, fd, holder, cache, log, signal } = job;
+  const decompressor = decompressorOf(tarball, fd);
+  const fresh = join(cache.bases, newName(job.name));
+  await removeLeftovers(cache, holder, log, job.name);
+  makeShell(fresh);
+  if (holder.idMap.single) {
+    log.warn(
+      'this user has no subordinate ids, so everything in the testbed belongs to root; virt-ts-unshare doctor names the remedy',
+    );
+  }
+  // tar reads at the descriptor's position, hashing at its own, both at once and from the page cache.
+  const unpacking = unpack(holder, log, {
+    ...{ tarball, fd, decompressor, signal },
+    ...{ tree: join(fresh, 'tree'), lock: job.lock.fd },
+  });
+  const [unpacked, hashed] = await Promise.allSettled([
+    unpacking,
+    readHash(tarball, fd, job.state, cache, signal),
+  ]);
+  try {
+    if (unpacked.status === 'rejected') throw unpacked.reason;
+    if (hashed.status === 'rejected') throw hashed.reason;
+    if (unpacked.value.skipped.length > 0) {
+      log.debug(`device nodes left out of ${tarball}: ${unpacked.value.skipped.join(' ')}`);
+    }
+    const why = whyNoRoot(join(fresh, 'tree', 'root'));
+    if (why !== undefined) {
+      throw new TestbedError(`${tarball} does not hold a root filesystem: ${why}; make one with mmdebstrap`);
+    }
+    return place(job, fresh, hashed.value, unpacked.value);
+  } catch (error) {
+    await removeLeftovers(cache, holder, log, job.name);
+    throw error;
+  }
+}
+
+/** The folders around a tree of the map's ids; whatever the umask. */
+function makeShell(folder: string): void {
+  mkdirSync(folder);
+  chmodSync(folder, 0o711);
+  makeUsersFolder(folder);
+  mkdirSync(join(folder, 'tree'));
+  chmodSync(join(folder, 'tree'), 0o777);
+}
+
+/** Renames a finished tree to its key, unless somebody else unpacked the same content meanwhile. */
+async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked): Promise<Base> {
+  const { tarball, state, holder, cache, log } = job;
+  const key = baseKey(sha256, holder.idMap.key);
+  const folder = join(cache.bases, key);
+  const record: BaseRecord = {
+    ...{ tarball, tarballSize: Number(state.size), sha256, idMap: holder.idMap.key },
+    ...{ unpacked: new Date().toISOString(), boot: ownIdentity().boot },
+    ...{ size: unpacked.size, skipped: unpacked.skipped },
+  };
+  writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  if (!isWhole(folder)) await removeBase(cache, key, holder, log);
+  // Marked before the rename, so that there is no moment in which it could be pruned.
+  const mark = addUser(fresh);
+  try {
+    renameSync(fresh, folder);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
+    await removeLeftovers(cache, holder, log, job.name);
+  }
+  const base = inUse(cache, key);
+  if (mark !== undefined) removeUser(join(folder, 'users', basename(mark)));
+  if (base === undefined) throw new TestbedError(`the base of ${tarball} was removed at once; try again`);
+  return base;
+}
