@@ -38,13 +38,15 @@ const program = process.env.BENCH_PROGRAM ?? resolve(import.meta.dirname, '../bi
 
 /** The user named by --user, for the servers; root stays for the tools that need it. */
 function callerOf(name: string | undefined): Caller {
-  if (name === undefined) return { env: process.env };
+  // Node reads them at each start for longer than all else that it does then, which would hide what a program adds.
+  const { NODE_EXTRA_CA_CERTS: _certificates, ...inherited } = process.env;
+  if (name === undefined) return { env: inherited };
   const entry = readFileSync('/etc/passwd', 'utf8')
     .split('\n')
     .map((line) => line.split(':'))
     .find(([user]) => user === name);
   if (entry?.[5] === undefined) throw new Error(`no user ${name} in /etc/passwd`);
-  const { XDG_CACHE_HOME: _cache, XDG_RUNTIME_DIR: _runtime, ...env } = process.env;
+  const { XDG_CACHE_HOME: _cache, XDG_RUNTIME_DIR: _runtime, ...env } = inherited;
   return {
     env: { ...env, HOME: entry[5], USER: name, LOGNAME: name },
     uid: Number(entry[2]),

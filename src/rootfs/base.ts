@@ -1,4 +1,4 @@
-/** From a root source to a base: one that is in the cache takes a few looks at files, and only another loads what makes it. */
+/** From a root source to a base: one that is in the cache takes a few looks at files. */
 import { statSync } from 'node:fs';
 import { messageOf, reasonOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -6,7 +6,10 @@ import type { CacheFolder } from './cache.ts';
 import { rememberedHash, stateOf } from './identity.ts';
 import { baseKey } from './keys.ts';
 import { type Base, inUse } from './known-base.ts';
+import { makeBase } from './make-base.ts';
+import { DEFAULT_LIMITS, prune } from './prune.ts';
 import { hasLeftovers } from './record.ts';
+import { removeLeftovers } from './remove.ts';
 import type { RootSource } from './source.ts';
 import type { Inside } from './unpack.ts';
 
@@ -28,12 +31,9 @@ export async function useBase(
   const there = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder.idMap.key));
   if (there !== undefined) {
     if (!hasLeftovers(cache)) return there;
-    const { removeLeftovers } = await import('./remove.ts');
     return tidying(there, log, () => removeLeftovers(cache, holder, log));
   }
-  const { makeBase } = await import('./make-base.ts');
   const made = await makeBase(source.path, holder, cache, log, signal);
-  const { DEFAULT_LIMITS, prune } = await import('./prune.ts');
   return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
 }
 
