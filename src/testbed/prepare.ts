@@ -15,6 +15,7 @@ import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.t
 import { scriptText } from '../scripts.ts';
 import { bindMount, kernelMounts, type Mount } from './mounts.ts';
 import { checkScratchFolder, scratchFolderOf, sweepScratch } from './scratch.ts';
+import { sealedNsenter } from './sealed-nsenter.ts';
 import type { TestbedOptions } from './types.ts';
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
@@ -35,6 +36,7 @@ export interface Prepared {
   /** Resolves when the skeleton is filled: until then, no testbed may mount its root. Rejects with a TestbedError. */
   readonly filled: Promise<Skeleton>;
   readonly connector: Connector;
+  readonly sealedNsenter: string | undefined;
 }
 
 /** What the skeleton knows of the base. */
@@ -93,6 +95,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       mounts: mountsOf(preparation, holder, mountPoints),
       filled,
       connector,
+      sealedNsenter: sealedNsenter(cache, log),
     };
   } catch (error) {
     await holder.stop();

@@ -28,6 +28,8 @@ export interface TestbedMaker {
   readonly options: TestbedOptions;
   readonly log: Log;
   readonly scratchDirectory: string;
+  /** Of whoever has opened a testbed; see sealed-nsenter.ts. */
+  readonly sealedNsenter: string | undefined;
   /** Whose user namespace is that of the testbeds. */
   holder(): Promise<Holder>;
   /** Makes fresh namespaces over a fresh upper layer, and connects them. */
@@ -192,11 +194,12 @@ export class Testbed implements OpenTestbed {
 
   #target(): Target {
     const { instance } = this.#opened();
-    const { options } = this.#maker;
+    const { options, sealedNsenter } = this.#maker;
     return {
       pid: instance.pid,
       mark: instance.mark,
       ownNetwork: options.network !== 'host',
+      sealedNsenter,
       drainTimeout: options.drainTimeout,
     };
   }

@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Context } from 'mocha';
 import { shellLine } from '../../src/log.ts';
+import { findProgram } from '../../src/namespaces/caller.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
 import { call, PROGRAM } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
+import { skip } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
 /**
@@ -48,17 +51,56 @@ describe('root in the testbed, a hostile one,', function () {
   });
   after(() => provider.dispose());
 
-  it('catches nobody of the caller’s user id where commands come in', async () => {
+  /** What enters while somebody lies in wait in the testbed, as it is seen there. */
+  async function caughtBy(enter: () => Promise<unknown>): Promise<string[]> {
     await script(testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
     let caught: string[] = [];
     while (caught.length < 5) {
-      for (let i = 0; i < 10; i += 1) await script(testbed, ':');
+      for (let i = 0; i < 10; i += 1) await enter();
       const { stdout } = await script(testbed, 'cat /caught');
       caught = stdout.match(/^caught .+$/gm) ?? assert.match(stdout, /^ready\n$/) ?? [];
     }
-    // One that has ended meanwhile has neither a root nor a working directory.
-    const wrong = caught.filter((line) => line !== 'caught 0 / /' && line !== 'caught 0 nothing nothing');
-    assert.deepEqual(wrong, []);
+    await testbed.revert();
+    return caught;
+  }
+  // One that has ended meanwhile has neither a root nor a working directory.
+  const harmless = (line: string): boolean => line === 'caught 0 / /' || line === 'caught 0 nothing nothing';
+
+  it('catches nobody of the caller’s user id where commands come in', async () => {
+    assert.equal(testbed.executeCommand.includes('-s'), process.geteuid?.() !== 0);
+    const caught = await caughtBy(() => script(testbed, ':'));
+    assert.deepEqual(
+      caught.filter((line) => !harmless(line)),
+      [],
+    );
+  });
+
+  it('meets a nsenter that its owner cannot read, whatever became of the file before', async function () {
+    if (process.geteuid?.() === 0) skip(this, 'root reads every file, and takes two');
+    const sealed = (words: readonly string[]): string => words[words.indexOf('-s') + 1] ?? '';
+    const file = sealed(testbed.executeCommand);
+    chmodSync(file, 0o755);
+    const other = testProvider();
+    try {
+      assert.equal(sealed((await other.open()).executeCommand), file);
+      assert.throws(() => accessSync(file, constants.R_OK), /EACCES/);
+      accessSync(file, constants.X_OK);
+    } finally {
+      await other.dispose();
+    }
+  });
+
+  it('catches nobody either who has only a nsenter that can be read', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-hostile-'));
+    const nsenter = join(folder, 'nsenter');
+    copyFileSync(findProgram('nsenter') ?? '', nsenter);
+    const words = testbed.executeCommand.slice(1, -1);
+    const caught = await caughtBy(() => call(['sh', ...words, '-s', nsenter, '--', 'true']));
+    rmSync(folder, { recursive: true });
+    assert.deepEqual(
+      caught.filter((line) => !harmless(line)),
+      [],
+    );
   });
 
   /** What the execute program of the testbed says, called by a shell as `line`, in which "$@" stands for its words. */
@@ -165,11 +207,12 @@ const NO_RANGES = [
 // Without ranges of subordinate ids there is only the caller's own id to be root of the testbed.
 describe('root in a testbed whose root is its caller', function () {
   this.timeout(60_000);
-  before(function () {
-    if (process.getuid?.() === 0) this.skip();
-  });
+  const unlessRoot = (context: Context): void => {
+    if (process.getuid?.() === 0) skip(context, 'root has ids for all others');
+  };
 
-  it('cannot kill the caller by its process group', async () => {
+  it('cannot kill the caller by its process group', async function () {
+    unlessRoot(this);
     const [file, ...args] = [...NO_RANGES, process.execPath, PROGRAM, '--tarball', testTarball()] as const;
     const server = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const replies = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
@@ -186,7 +229,8 @@ describe('root in a testbed whose root is its caller', function () {
     assert.equal(stdout, 'alive 137\n');
   });
 
-  it('cannot open the script that prepares a command for writing', async () => {
+  it('cannot open the script that prepares a command for writing', async function () {
+    unlessRoot(this);
     // It reads the script by a descriptor; this shell tries that before it is one.
     const shell = `#!/usr/bin/perl
       for my $number (3 .. 9) { print STDERR "opened $number\n" if open my $file, "+<", "/proc/self/fd/$number" }
