@@ -1,5 +1,6 @@
 /** A driver's side of the virt server protocol, with a stopwatch. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 
 /** As whom a program runs. */
@@ -75,13 +76,21 @@ export async function timeProgram(
 ): Promise<number> {
   const [file = '', ...args] = argv;
   const begin = performance.now();
-  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd: '/', ...caller });
+  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', ...caller });
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
   const status = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', resolve);
   });
   const took = performance.now() - begin;
-  if (status !== 0) throw new Error(`${argv.join(' ')} ended with status ${status}`);
+  if (status !== 0) {
+    if (!child.stderr.readableEnded) await once(child.stderr, 'close');
+    throw new Error(`${argv.join(' ')} ended with status ${status}: ${said.trim().split('\n').pop()}`);
+  }
+  child.stderr.destroy();
   return took;
 }
 

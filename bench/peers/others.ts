@@ -56,17 +56,10 @@ export const OTHERS: readonly OtherPeer[] = [
     package: 'podman',
     program: 'podman',
     needsRoot: true,
+    // crun, its default, refuses a machine that has cgroups of both versions; a container may lack the right to raise limits.
     measure: life('podman', (root) => [
-      ...[
-        'podman',
-        'run',
-        '--rm',
-        '--network=none',
-        '--cgroups=disabled',
-        '--rootfs',
-        `${root}:O`,
-        '/bin/true',
-      ],
+      ...['podman', '--cgroup-manager=cgroupfs', '--runtime=runc', 'run', '--rm', '--network=none'],
+      ...['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024', '--rootfs', `${root}:O`, '/bin/true'],
     ]),
   },
   {
