@@ -1,26 +1,8 @@
 /** The kinds of source that the real autopkgtest takes. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { cpSync, readdirSync } from 'node:fs';
-import { autopkgtest, removeScratch, scratchDir } from '../support/autopkgtest.ts';
-import { mockPackagesDir } from '../support/mock-packages.ts';
+import { autopkgtest, removeScratch } from '../support/autopkgtest.ts';
 import { describeWithUsers } from '../support/skip.ts';
-
-/** Copies a mock package and builds it on the host. Gives the folder of the results, and the tree in it. */
-function buildOnHost(name: string, kind: 'source' | 'full'): { folder: string; tree: string } {
-  const folder = scratchDir();
-  const tree = `${folder}/tree`;
-  cpSync(`${mockPackagesDir}/${name}`, tree, { recursive: true });
-  const options = ['--no-sign', '--no-check-builddeps', ...(kind === 'source' ? ['--build=source'] : [])];
-  execFileSync('dpkg-buildpackage', options, { cwd: tree, stdio: ['ignore', 'ignore', 'pipe'] });
-  return { folder, tree };
-}
-
-function fileIn(folder: string, ending: string): string {
-  const name = readdirSync(folder).find((file) => file.endsWith(ending));
-  assert.ok(name !== undefined, `no *${ending} among ${readdirSync(folder).join(' ')}`);
-  return `${folder}/${name}`;
-}
+import { buildOnHost, fileIn } from '../support/source-package.ts';
 
 describeWithUsers('autopkgtest on', function () {
   this.timeout('3m');
