@@ -1,5 +1,6 @@
 /** Processes that cannot be killed because they wait for a FUSE file system of their own. */
 import { readFileSync } from 'node:fs';
+import { messageOf } from '../errors.ts';
 import { quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { scriptText } from '../scripts.ts';
@@ -17,7 +18,11 @@ export async function abortFuse(pids: readonly number[], log: Log): Promise<void
   const aborting = quickHost(['sh', '-c', scriptText('on-host', 'abort-fuse.sh'), ...words], log, {
     env: { PATH: systemPath() },
   });
-  await within(aborting, LIMIT);
+  try {
+    await within(aborting, LIMIT);
+  } catch (error) {
+    log.debug(`cannot abort what they wait for: ${messageOf(error)}`);
+  }
 }
 
 function seesFuse(pid: number): boolean {

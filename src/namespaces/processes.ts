@@ -37,6 +37,11 @@ export function runs({ pid, startTime }: Pick<ProcessState, 'pid' | 'startTime'>
   return now !== undefined && now.startTime === startTime && now.state !== 'Z';
 }
 
+/** Whether it waits in a way that a signal does not end, or perhaps only a SIGKILL. */
+export function isStuck(pid: number): boolean {
+  return processState(pid)?.state === 'D';
+}
+
 export function allPids(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -3,8 +3,10 @@ import { closeSync, openSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
-import { childrenOf, namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
+import { abortFuse } from '../namespaces/fuse.ts';
+import { childrenOf, isStuck, namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
 import { scriptPath } from '../scripts.ts';
+import { within } from '../wait.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
 /** What on-host/execute.sh has to know about the testbed; see the head of that file. */
@@ -101,13 +103,8 @@ export async function runCommand(
   let started: HostProcess;
   try {
     const stdin = options.stdin ?? nothing ?? 'ignore';
-    started = await startCommand(
-      target,
-      argv,
-      [stdin, options.stdout ?? 2, options.stderr ?? 2],
-      log,
-      options,
-    );
+    const stdio: StdioList = [stdin, options.stdout ?? 2, options.stderr ?? 2];
+    started = wholeTree(await startCommand(target, argv, stdio, log, options), log);
   } finally {
     if (nothing !== undefined) closeSync(nothing);
   }
@@ -116,6 +113,7 @@ export async function runCommand(
 
 /**
  * The end of a command that was started, brought about when its time is over or it was aborted.
+ * @param started as of wholeTree
  * @throws as runCommand
  */
 export async function endOfCommand(
@@ -123,17 +121,17 @@ export async function endOfCommand(
   argv: Argv,
   options: Pick<RunOptions, 'timeout' | 'signal'>,
 ): Promise<RunResult> {
-  let ending: Promise<void> | undefined;
+  let isEnded = false;
   const end = () => {
-    ending ??= endTree(started);
+    isEnded = true;
+    started.kill('SIGKILL');
   };
   if (options.signal?.aborted === true) end();
   const timer = options.timeout === undefined ? undefined : setTimeout(end, options.timeout * 1000);
   options.signal?.addEventListener('abort', end, { once: true });
   try {
     const { status } = await started.exited;
-    if (ending !== undefined) {
-      await ending;
+    if (isEnded) {
       const why = options.signal?.aborted === true ? 'was aborted' : `took longer than ${options.timeout} s`;
       throw new CommandTimeoutError(`${shellLine(argv)} ${why}; its processes were ended`);
     }
@@ -159,7 +157,7 @@ export function pidInside(root: HostProcess): number | undefined {
 }
 
 /** The same process, but a SIGKILL ends all that it started, and it counts as exited only then. */
-export function wholeTree(root: HostProcess): HostProcess {
+export function wholeTree(root: HostProcess, log: Log): HostProcess {
   let ending: Promise<void> | undefined;
   return {
     ...root,
@@ -168,7 +166,7 @@ export function wholeTree(root: HostProcess): HostProcess {
       return status;
     }),
     kill: (signal) => {
-      if (signal === 'SIGKILL') ending ??= endTree(root);
+      if (signal === 'SIGKILL') ending ??= endTree(root, log);
       else root.kill(signal);
     },
   };
@@ -176,13 +174,16 @@ export function wholeTree(root: HostProcess): HostProcess {
 
 /** Looks, 2 ms apart, for which the host's part of a command may end by itself. */
 const GRACE = 50;
+/** Milliseconds before whoever is still there after a SIGKILL is taken to wait for a FUSE file system of the testbed's. */
+const KILL_LIMIT = 1_000;
 
 /**
  * Kills a command's process tree, again and again until nothing of it runs, also what forks meanwhile. What is inside goes
  * first: its nsenter then reaps it and ends, where an orphan would have to wait for the host's init to reap it.
  */
-export async function endTree(root: HostProcess): Promise<void> {
+async function endTree(root: HostProcess, log: Log): Promise<void> {
   const outside = namespaceOf(process.pid, 'pid');
+  let limit = performance.now() + KILL_LIMIT;
   for (let grace = GRACE; ; ) {
     const tree = treeOf(root.pid);
     if (tree.length === 0) return;
@@ -190,6 +191,35 @@ export async function endTree(root: HostProcess): Promise<void> {
     grace = inside.length > 0 ? GRACE : grace - 1;
     const victims = grace > 0 ? inside : tree;
     for (const pid of victims) signalProcess(pid, 'SIGKILL');
+    if (performance.now() > limit) {
+      await abortFuse(inside.filter(isStuck), log);
+      limit = performance.now() + KILL_LIMIT;
+    }
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+/**
+ * The same process of the host, which may use files of a testbed: a SIGKILL ends it also when it waits for a FUSE file system.
+ * @param seer gives a process that sees what is mounted in the testbed, or nothing when that is gone
+ */
+export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
+  let freeing: Promise<void> | undefined;
+  const free = async (): Promise<void> => {
+    while (!(await within(root.exited, KILL_LIMIT))) {
+      const pid = seer();
+      if (pid !== undefined && isStuck(root.pid)) await abortFuse([pid], log);
+    }
+  };
+  return {
+    ...root,
+    exited: root.exited.then(async (status) => {
+      await freeing;
+      return status;
+    }),
+    kill: (signal) => {
+      root.kill(signal);
+      if (signal === 'SIGKILL') freeing ??= free();
+    },
+  };
 }

@@ -10,6 +10,7 @@ import { scriptPath } from '../scripts.ts';
 import {
   type CommandPlace,
   executeCommand,
+  killable,
   pidInside,
   runCommand,
   startCommand,
@@ -94,13 +95,17 @@ export class Testbed implements OpenTestbed {
 
   /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
   async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<HostProcess> {
-    return wholeTree(await startCommand(this.#target(), argv, stdio, this.#maker.log, place));
+    const { log } = this.#maker;
+    return wholeTree(await startCommand(this.#target(), argv, stdio, log, place), log);
   }
 
   /** Starts a program of the host as root of the testbed's user namespace, outside of its other namespaces. */
   async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+    const { instance } = this.#opened();
+    const { log } = this.#maker;
     const holder = await this.#maker.holder();
-    return spawnHost(holder.enter(argv), this.#maker.log, { stdio });
+    const started = await spawnHost(holder.enter(argv), log, { stdio });
+    return killable(started, () => (instance.alive ? instance.pid : undefined), log);
   }
 
   pidInside(started: HostProcess): number | undefined {

@@ -5,7 +5,7 @@ import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
 import type { ProcessName } from '../network/registry.ts';
 import { scriptPath } from '../scripts.ts';
-import { type CommandPlace, endTree, executeCommand, type Target } from '../testbed/execute.ts';
+import { type CommandPlace, executeCommand, type Target, wholeTree } from '../testbed/execute.ts';
 import { openPipes } from './open-pipes.ts';
 import type { Interrupts } from './verb.ts';
 
@@ -40,16 +40,11 @@ export async function enterTestbed(
   const foreground = interactive ? ['/bin/sh', scriptPath('on-host', 'foreground.sh')] : [];
   const [first = '/bin/sh', ...rest] = [...foreground, ...execute, ...(command ?? SHELL)];
   openPipes();
-  const started = await spawnHost([first, ...rest], log, { stdio: [0, 1, 2] });
+  const started = wholeTree(await spawnHost([first, ...rest], log, { stdio: [0, 1, 2] }), log);
   // A terminal sends it to the command too, which is the one to answer.
   interrupts.handler = () => interactive;
-  let ending: Promise<void> | undefined;
-  const end = () => {
-    ending ??= endTree(started);
-  };
+  const end = () => started.kill('SIGKILL');
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
-  const { status } = await started.exited;
-  await ending;
-  return status;
+  return (await started.exited).status;
 }

@@ -8,10 +8,18 @@ export const TMPFS = `tmpfs() {
 }
 `;
 
+/** Of a FUSE daemon: the numbers of the questions that `fuse` below can leave unanswered. */
+export const QUESTIONS = { lookup: 1, getattr: 3, open: 14, read: 15 } as const;
+
 /**
- * A shell function `fuse FOLDER WAITER`: mounts FUSE on a folder, by a daemon in perl that answers nothing but the kernel's first
- * question, and returns when WAITER, `child` or `other`, has asked it for something and waits. A child has the daemon's
- * descriptor too, so that the end of the daemon does not end its waiting; another process has not, and the daemon is stopped.
+ * A shell function `fuse FOLDER WAITER`: mounts FUSE on a folder, by a daemon in perl.
+ *
+ * With WAITER `child` or `other` it answers nothing but the kernel's first question, and the function returns when that
+ * process has asked it for something and waits. A child has the daemon's descriptor too, so that the end of the daemon does not
+ * end its waiting; another process has not, and the daemon is stopped.
+ *
+ * With one of QUESTIONS for WAITER every name in the folder is a file of 4096 bytes, until that is asked: it is taken and never
+ * answered, nor is anything after it. With `/COUNT` behind it, that many are answered before.
  */
 export const FUSE = `fuse() {
   mkdir -p "$1"
@@ -22,14 +30,39 @@ export const FUSE = `fuse() {
     my ($source, $type) = ("hanging", "fuse");
     my $options = "fd=" . fileno($fuse) . ",rootmode=40000,user_id=$>,group_id=" . ($) + 0);
     syscall($mount{(POSIX::uname())[4]}, $source, $folder, $type, 0, $options) == 0 or die "mount: $!";
-    sysread($fuse, my $question, 100000) or die "no question: $!";
-    my (undef, undef, $unique) = unpack "LLQ", $question;
-    my $answer = pack "L4S2L2S2L8", 7, 31, 65536, 0, 16, 12, 65536, 1, 16, 0, (0) x 8;
-    syswrite($fuse, pack("LlQ", 16 + length $answer, 0, $unique) . $answer) or die "no answer: $!";
-    if (fork() == 0) { close $fuse if $waiter eq "other"; stat "$folder/file"; exit }
-    sysread($fuse, $question, 100000);
-    open my $done, ">", "/tmp/fuse-waits";
-    kill "STOP", $$ if $waiter eq "other";
+    my ($question, $asked, $unique);
+    my $hear = sub {
+      sysread($fuse, $question, 100000) or die "no question: $!";
+      (undef, $asked, $unique, my $node) = unpack "LLQQ", $question;
+      $node;
+    };
+    my $tell = sub {
+      my ($error, $answer) = @_;
+      syswrite($fuse, pack("LlQ", 16 + length $answer, $error, $unique) . $answer) or die "no answer: $!";
+    };
+    my $waits = sub { open my $done, ">", "/tmp/fuse-waits" };
+    $hear->();
+    $tell->(0, pack "L4S2L2S2L8", 7, 31, 65536, 0, 16, 12, 65536, 1, 16, 0, (0) x 8);
+    if ($waiter =~ m{^(\\d+)(?:/(\\d+))?$}) {
+      my ($last, $before) = ($1, $2 // 0);
+      $waits->();
+      for (;;) {
+        my $node = $hear->();
+        last if $asked == $last && $before-- == 0;
+        my $root = $asked != 1 && $node == 1;
+        my $attributes = pack "Q6L10", $root ? 1 : 2, 4096, 8, (0) x 6, $root ? 040755 : 0100644, 1, (0) x 3, 4096, 0;
+        if ($asked == 1) { $tell->(0, pack("Q4L2", 2, (0) x 5) . $attributes) }
+        elsif ($asked == 3 || $asked == 4) { $tell->(0, pack("QL2", 0, 0, 0) . $attributes) }
+        elsif ($asked == 14) { $tell->(0, pack "QL2", 0, 0, 0) }
+        elsif ($asked == 15) { $tell->(0, "x" x 4096) }
+        elsif ($asked != 2 && $asked != 36 && $asked != 42) { $tell->(-38, "") }
+      }
+    } else {
+      if (fork() == 0) { close $fuse if $waiter eq "other"; stat "$folder/file"; exit }
+      $hear->();
+      $waits->();
+      kill "STOP", $$ if $waiter eq "other";
+    }
     sleep 1000' "$1" "$2" </dev/null >/tmp/fuse-complaints 2>&1 &
   until [ -e /tmp/fuse-waits ]; do [ -d /proc/$! ] || { cat /tmp/fuse-complaints >&2; return 1; }; done
 }
