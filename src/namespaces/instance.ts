@@ -27,6 +27,8 @@ export interface InstanceOptions {
   readonly copy: readonly string[];
 }
 
+/** Milliseconds for the end of a set-up that has failed or has nothing to wait for any more. */
+const SETUP_LIMIT = 2_000;
 /** Milliseconds before somebody is looked for who keeps dead namespaces from going. */
 const PATIENCE = 100;
 /** Milliseconds for the end of what is dead already; the kernel may have gigabytes of pages to free. */
@@ -95,7 +97,7 @@ export class Instance {
       if (ready?.[1] === undefined || ready[2] === undefined) {
         lifeline.destroy();
         // What has said something else than that it is ready may go on for ever.
-        if (!(await within(unshare.exited, 2000))) unshare.kill('SIGKILL');
+        if (!(await within(unshare.exited, SETUP_LIMIT))) unshare.kill('SIGKILL');
         const { status } = await unshare.exited;
         const words =
           firstLines([line, await complaints].join(' ')) || `its set-up ended with status ${status}`;
@@ -192,7 +194,9 @@ async function tellReady({ child, exited, kill }: HostProcess, ready: Promise<un
   try {
     await ready;
   } catch (error) {
-    kill('SIGKILL');
+    // At the end of its input it ends, and unshare after it. Killed by an unshare that was killed, it might end later.
+    child.stdin?.destroy();
+    if (!(await within(exited, SETUP_LIMIT))) kill('SIGKILL');
     await exited;
     throw error;
   }

@@ -9,7 +9,7 @@
 #   PID1     text of the script to become
 #   MARK     timer slack (nanoseconds) of pid 1 and what it starts, see execute.sh
 #   COPY     empty, or the folders (separated by newlines) whose plain copy is the root instead of an overlay
-# stdin: a line "go" when what is mounted is there
+# stdin: a line "go" when what is mounted is there, or nothing to give up
 # descriptor 3: the lifeline; 9: the host's root directory
 # stdout: "ready PID STARTTIME", PID as the host sees it and field 22 of /proc/PID/stat (proc(5))
 set -eu

@@ -8,23 +8,24 @@ import { basename, join } from 'node:path';
 import { allPids, commandLine } from '../../src/namespaces/processes.ts';
 
 export class Marker {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-mark-'));
+  /** Bound into the testbeds, or the root of them. */
+  readonly folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-mark-'));
 
   /** Options for the server. */
   get options(): string[] {
-    return ['--bind', this.#folder, '/mnt'];
+    return ['--bind', this.folder, '/mnt'];
   }
 
   /** Processes that are in a namespace of such a server, by pid and command line. */
   left(): string[] {
-    const name = basename(this.#folder);
+    const name = basename(this.folder);
     return allPids()
       .filter((pid) => mountsOf(pid).includes(name))
       .map((pid) => `${pid} ${commandLine(pid)}`);
   }
 
   remove(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

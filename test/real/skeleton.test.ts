@@ -1,0 +1,85 @@
+/** Opens that fail because what lies over the base of all testbeds cannot be made: see on-host/skeleton.sh. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TestbedError } from '../../src/errors.ts';
+import { findProgram } from '../../src/namespaces/caller.ts';
+import { namespaceOf } from '../../src/namespaces/processes.ts';
+import type { TestbedOptions } from '../../src/testbed/types.ts';
+import { Marker } from '../support/left.ts';
+import { processTree } from '../support/processes.ts';
+import { itWithUsers } from '../support/skip.ts';
+import { testProvider } from '../support/testbed.ts';
+
+describe('an open whose skeleton cannot be filled', function () {
+  this.timeout(60_000);
+  let root: Marker;
+  let scratch: string;
+  beforeEach(() => {
+    root = new Marker();
+    chmodSync(root.folder, 0o755);
+    for (const name of ['bin', 'etc']) mkdirSync(join(root.folder, name));
+    cpSync(findProgram('busybox') ?? '', join(root.folder, 'bin/busybox'));
+    symlinkSync('busybox', join(root.folder, 'bin/sh'));
+    scratch = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-skeleton-'));
+    chmodSync(scratch, 0o755);
+  });
+  afterEach(() => {
+    root.remove();
+    rmSync(scratch, { recursive: true });
+  });
+
+  /** The open fails with these words each time, and leaves nothing but stage and holder, which end with the provider. */
+  async function failsCleanly(says: RegExp, changes: Partial<TestbedOptions>): Promise<void> {
+    // What is mounted shows in the marks: they are read from the mounts of every process, ours too.
+    const outside = namespaceOf(process.pid, 'pid');
+    const before = new Set(processTree(process.pid).map(({ pid }) => pid));
+    const started = () => processTree(process.pid).filter(({ pid }) => !before.has(pid));
+    const provider = testProvider({ root: { rootfs: root.folder }, ...changes });
+    try {
+      for (let round = 0; round < 2; round += 1) {
+        await assert.rejects(provider.open(), (error) => {
+          assert.ok(error instanceof TestbedError, String(error));
+          assert.match(error.message, /^preparing the skeleton of the testbeds failed: /);
+          assert.match(error.message, says);
+          return true;
+        });
+        const entered = started().filter(({ pid }) => namespaceOf(pid, 'pid_for_children') !== outside);
+        assert.deepEqual(entered, []);
+        const pids = root.left().map((line) => Number.parseInt(line, 10));
+        assert.ok(new Set(pids.map((pid) => namespaceOf(pid, 'mnt'))).size <= 2, root.left().join('\n'));
+        assert.deepEqual(readdirSync(scratch), []);
+      }
+    } finally {
+      await provider.dispose();
+    }
+    assert.deepEqual([started(), root.left()], [[], []]);
+  }
+
+  for (const where of ['in memory', 'on disk'] as const) {
+    itWithUsers(`says why when its root may not read etc/passwd, with the upper layer ${where}`, async () => {
+      // Whoever runs the tests is no user of the testbed.
+      writeFileSync(join(root.folder, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n', { mode: 0 });
+      await failsCleanly(/etc\/passwd.*Permission denied/, {
+        scratch: where === 'on disk' ? { kind: 'directory', path: scratch } : { kind: 'auto' },
+      });
+    });
+  }
+
+  it('says why when a place for a bind is a link to itself', async () => {
+    symlinkSync('loop', join(root.folder, 'loop'));
+    await failsCleanly(/too many levels of symbolic links in the testbed's \/loop\/here/, {
+      binds: [{ outside: '/usr', inside: '/loop/here' }],
+    });
+  });
+});
