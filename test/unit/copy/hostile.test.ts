@@ -1,30 +1,22 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { copyOut } from '../../../src/copy/copy.ts';
 import { CopyError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
-import { HostTestbed } from './host-testbed.ts';
+import { useFolder } from './copying.ts';
+import type { HostTestbed } from './host-testbed.ts';
 import { HOSTILE } from './hostile-corpus.ts';
 import { describeTree } from './trees.ts';
 
 describe('a hostile tar in the testbed', () => {
-  let folder: string;
-  const path = (name: string): string => join(folder, name);
+  const { path, withTar } = useFolder();
+  let testbed: HostTestbed;
 
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
-    for (const name of ['bin', 'canary', 'canary/empty', 'source', 'canary/source']) mkdirSync(path(name));
+    for (const name of ['canary', 'canary/empty', 'source', 'canary/source']) mkdirSync(path(name));
     writeFileSync(path('canary/file'), 'sings\n', { mode: 0o640 });
-    // It answers as GNU tar to whoever asks what it can, and then sends what it likes.
-    writeFileSync(
-      path('bin/tar'),
-      `#!/bin/sh\ncase "$*" in *"-T /dev/null"*) exit 0 ;; esac\nexec /bin/cat '${path('archive')}'\n`,
-      { mode: 0o755 },
-    );
+    testbed = withTar(`exec /bin/cat '${path('archive')}'`);
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   for (const existing of [false, true]) {
     describe(existing ? 'against a directory that is there' : 'against a new directory', () => {
@@ -35,8 +27,7 @@ describe('a hostile tar in the testbed', () => {
             writeFileSync(path('to/a'), 'mine\n');
           }
           writeFileSync(path('archive'), bytes(path('canary')));
-          const before = describeTree(Buffer.from(folder));
-          const testbed = new HostTestbed(`${path('bin')}:${process.env.PATH}`);
+          const before = describeTree(Buffer.from(path('')));
           await assert.rejects(
             copyOut(testbed, Buffer.from(`${path('source')}/`), Buffer.from(`${path('to')}/`), {
               log: silentLog,
@@ -50,10 +41,10 @@ describe('a hostile tar in the testbed', () => {
           // The time of a directory changes when the staging directory comes and goes.
           const lasting = (lines: string[]): string[] =>
             lines.filter((line) => !line.startsWith('["."') && !line.startsWith('["./to",'));
-          assert.deepEqual(lasting(describeTree(Buffer.from(folder))), lasting(before));
+          assert.deepEqual(lasting(describeTree(Buffer.from(path('')))), lasting(before));
           assert.equal(existsSync(path('to')), existing);
           assert.deepEqual(
-            readdirSync(folder).filter((name) => name.startsWith('.')),
+            readdirSync(path('')).filter((name) => name.startsWith('.')),
             [],
           );
         });
@@ -62,12 +53,10 @@ describe('a hostile tar in the testbed', () => {
   }
 
   const out = (timeout = 20): Promise<void> =>
-    copyOut(
-      new HostTestbed(`${path('bin')}:${process.env.PATH}`),
-      Buffer.from(`${path('source')}/`),
-      Buffer.from(`${path('to')}/`),
-      { log: silentLog, timeout },
-    );
+    copyOut(testbed, Buffer.from(`${path('source')}/`), Buffer.from(`${path('to')}/`), {
+      log: silentLog,
+      timeout,
+    });
   const hostile = (text: string): void => {
     writeFileSync(path('bin/tar'), `#!/bin/sh\n${text}\n`);
     chmodSync(path('bin/tar'), 0o755);

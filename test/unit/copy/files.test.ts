@@ -1,0 +1,100 @@
+/** Single files, and the file of the host that one is written to. */
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { copyIn, copyOut } from '../../../src/copy/copy.ts';
+import { fails, OPTIONS, useFolder } from './copying.ts';
+
+describe('copying', () => {
+  const { path, bytes, host, down, up } = useFolder();
+
+  for (const [way, copy] of [
+    ['down', down],
+    ['up', up],
+  ] as const) {
+    describe(`of single files ${way}`, () => {
+      it('keeps content and the executable bit, of empty files too', async () => {
+        for (const [name, content, mode] of [
+          ['plain', 'x'.repeat(300_000), 0o644],
+          ['run', '#!/bin/sh\n', 0o755],
+          ['empty', '', 0o644],
+          ['empty-run', '', 0o700],
+        ] as const) {
+          writeFileSync(path(name), content, { mode });
+          await copy(name, `${name}.copy`);
+          assert.equal(readFileSync(path(`${name}.copy`), 'utf8'), content);
+          assert.equal((statSync(path(`${name}.copy`)).mode & 0o111) !== 0, (mode & 0o111) !== 0, name);
+        }
+      });
+
+      it('takes any name', async () => {
+        const names = ['a b', 'new\nline\n', "it's", '"', '-n', '%s\\0101', '$(id)', '*'].map((name) =>
+          Buffer.from(name),
+        );
+        names.push(Buffer.from([0xff, 0xc3, 0x0a]));
+        for (const name of names) {
+          const from = Buffer.concat([bytes(''), name]);
+          const to = Buffer.concat([bytes('to '), name]);
+          writeFileSync(from, name);
+          await (way === 'down' ? copyIn : copyOut)(host, from, to, OPTIONS);
+          assert.deepEqual(readFileSync(to), name);
+        }
+      });
+
+      it('writes over a file that is there, through a link too, and leaves the link', async () => {
+        writeFileSync(path('from'), 'new');
+        writeFileSync(path('old'), 'old and longer', { mode: 0o600 });
+        symlinkSync('old', path('link'));
+        await copy('from', 'link');
+        assert.equal(readFileSync(path('old'), 'utf8'), 'new');
+        assert.equal(statSync(path('old')).mode & 0o777, 0o600);
+        assert.ok(lstatSync(path('link')).isSymbolicLink());
+      });
+
+      it('says what cannot be read, and leaves no new file', async () => {
+        await fails(copy('none', 'to'), /none.*(ENOENT|No such file|can't open|cannot open)/i);
+        mkdirSync(path('directory'));
+        await fails(copy('directory', 'to'), /needs a slash at the end/);
+        assert.equal(existsSync(path('to')), false);
+        writeFileSync(path('file'), 'x');
+        await fails(copy('file', 'no/such/place'), /ENOENT|[Nn]o such|nonexistent|Directory/);
+        await fails(copy('file', 'directory'), /directory/i);
+      });
+    });
+  }
+
+  it('takes back a file that was too long, and says when it was there before', async () => {
+    writeFileSync(path('from'), 'x'.repeat(200_000));
+    writeFileSync(path('old'), 'old');
+    const options = { ...OPTIONS, maxBytes: 100_000 };
+    await fails(up('from', 'to', options), /more than 100000 bytes/);
+    assert.equal(existsSync(path('to')), false);
+    await fails(up('from', 'old', options), /only a part of it now/);
+    await up('from', 'to', { ...OPTIONS, maxBytes: 200_000 });
+  });
+
+  it('says that the destination is full', async () => {
+    writeFileSync(path('from'), 'x'.repeat(200_000));
+    const full = Buffer.from('/dev/full');
+    await fails(copyOut(host, bytes('from'), full, OPTIONS), /writing on the host failed: No space left/);
+    await fails(copyIn(host, bytes('from'), full, OPTIONS), /writing in the testbed failed: No space left/);
+  });
+
+  it('keeps the links of a file that is written over, and leaves it as it was when there is nothing to read', async () => {
+    writeFileSync(path('old'), 'old and longer');
+    linkSync(path('old'), path('other'));
+    await fails(up('none', 'old'), /none.*(No such file|cannot open)/);
+    assert.equal(readFileSync(path('other'), 'utf8'), 'old and longer');
+    writeFileSync(path('from'), 'new');
+    await up('from', 'old');
+    assert.equal(readFileSync(path('other'), 'utf8'), 'new');
+  });
+});
