@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { CommandTimeoutError } from '../../src/errors.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
+import { waitUntil } from '../../src/wait.ts';
 import { FUSE, QUESTIONS } from '../support/inside.ts';
 import { patience } from '../support/patience.ts';
 import { processTree } from '../support/processes.ts';
@@ -74,7 +75,8 @@ describe('a FUSE file system that does not answer', function () {
     assert.equal(status, 0, stderr);
     const copy = own.copyOut(inside('file'), host('new'));
     const failed = assert.rejects(copy, { name: /^(Copy|Testbed)Error$/ });
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    const reads = () => processTree(process.pid).some(({ command }) => command.startsWith('dd '));
+    assert.ok(await waitUntil(reads, patience(10_000)));
     const begin = performance.now();
     await own.close();
     assert.ok(performance.now() - begin < patience(8_000));
