@@ -7,6 +7,7 @@ import type { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
 import { register } from '../registry.ts';
+import { within } from '../wait.ts';
 import { readBaseline } from './baseline.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Leak } from './leaks.ts';
@@ -15,6 +16,9 @@ import { type Prepared, prepare } from './prepare.ts';
 import { chooseScratch, diskUpper, memoryUpper, type Upper } from './scratch.ts';
 import { Testbed, type TestbedMaker } from './testbed.ts';
 import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
+
+/** Milliseconds that a dispose waits for the skeleton, which is filled in a few. */
+const FILL_LIMIT = 2_000;
 
 export class Provider implements TestbedProvider, TestbedMaker {
   readonly options: TestbedOptions;
@@ -63,6 +67,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
     );
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
+    if (prepared !== undefined) {
+      // What is about to enter the holder's namespaces is not seen in them by who ends all that is.
+      await within(Promise.allSettled([prepared.filled]), FILL_LIMIT);
+    }
     await prepared?.base.release();
     await prepared?.holder.stop();
     if (typeof this.options.network === 'object') this.options.network.release?.();
