@@ -5,11 +5,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { within } from '../../src/wait.ts';
+import { mountsThere } from '../support/left.ts';
 import { patience } from '../support/patience.ts';
 import { randomFrom } from '../support/random.ts';
 import { projectDir, testTarball } from '../support/rootfs.ts';
@@ -237,12 +238,6 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     for (const name of ['file', 'tree']) rmSync(join(target, name), { recursive: true, force: true });
   }
 });
-
-/** The host's mounts that could be ours; others come and go. */
-function mountsThere(): string[] {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  return lines.filter((line) => /virt-ts-unshare| - (overlay|tmpfs) /.test(line) && !/mmdebstrap/.test(line));
-}
 
 /** Everything below a folder but the trees of bases. */
 function below(folder: string): string[] {

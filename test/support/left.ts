@@ -29,6 +29,14 @@ export class Marker {
   }
 }
 
+/** The host's mounts that could be of a testbed; others come and go. */
+export function mountsThere(): string[] {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return lines.filter(
+    (line) => /virt-ts-unshare| - tmpfs | upperdir=\/mnt\/scratch/.test(line) && !/mmdebstrap/.test(line),
+  );
+}
+
 function mountsOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
