@@ -3,10 +3,9 @@
 # has been written. Starting a process costs more than all the rest, so on the way of most commands there are two: a copy of
 # this shell that lists its environment, and nsenter.
 #
-# argv: -p PID -m MARK [-s FILE] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] -- COMMAND [ARGUMENT]...
+# argv: -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] -- COMMAND [ARGUMENT]...
 #   -p -m  pid 1 of the testbed as the host sees it, and its mark, the timer slack (nanoseconds) that it and its reader have:
 #          pids are used again
-#   -s     a copy of nsenter that we may execute and not read
 #   -n     the testbed has a network namespace of its own
 #   -c -u  working directory and user inside; default / and root
 #   -e     one more variable of the command's environment
@@ -53,12 +52,11 @@ quote() {
 	quoted="'$quoted$rest'"
 }
 
-directory=/ user='' sealed='' own_network='' drain=10 log=/dev/null extra='' third=''
-while getopts p:m:s:nc:u:e:d:l:T3 option; do
+directory=/ user='' own_network='' drain=10 log=/dev/null extra='' third=''
+while getopts p:m:nc:u:e:d:l:T3 option; do
 	case $option in
 	p) pid=$OPTARG ;;
 	m) mark=$OPTARG ;;
-	s) sealed=$OPTARG ;;
 	n) own_network=yes ;;
 	c) directory=$OPTARG ;;
 	u) user=$OPTARG ;;
@@ -99,15 +97,12 @@ echo "$tag" >/proc/self/timerslack_ns
 session=''
 if ! [ -t 0 ] && { true </dev/tty || [ -O . ]; }; then session=setsid; fi
 
-# A nsenter that enters all is in the testbed's pid namespace a moment before it gives up the caller's user id, and root in
-# there could ptrace(2) it meanwhile, were it not executed from a file that we cannot read (src/testbed/sealed-nsenter.ts).
-# Else the user namespace has a nsenter of its own: what is executed as root of the testbed has no more to lose.
-if [ -x "$sealed" ] && ! [ -r "$sealed" ]; then nsenter=$sealed again=''; else nsenter=nsenter again=yes; fi
-
-# The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
+# The user namespace first, by a nsenter of its own: one that enters all is in the testbed's pid namespace a moment before it
+# gives up the caller's user id, and root in there may ptrace(2) it meanwhile. What is executed as root of the testbed has no
+# more to lose. The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
 enter() (
-	exec $session "$nsenter" --user=ns/user ${groups:+--preserve-credentials} ${again:+-- nsenter} \
-		--mount=ns/mnt --pid=ns/pid --ipc=ns/ipc --uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
+	exec $session nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt --pid=ns/pid \
+		--ipc=ns/ipc --uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
 )
 
 # Two ways into the testbed's shell, for what only it can prepare: the script as a file, which its ps shows best, and as text

@@ -5,7 +5,6 @@
  *     images/                 root filesystems that were built or imported: RELEASE-ARCH.tar, .tar.zst, …
  *     tarballs/HASH.json      which content a tarball had when it was last read, so that it is not read again
  *     locks/NAME              see lock.ts
- *     programs/               copies of the machine's programs, see testbed/sealed-nsenter.ts
  *     bases/KEY/base.json     what the base was made of; written last, so its presence means that the base is whole
  *     bases/KEY/users/        one file per process that uses the base, see users.ts
  *     bases/KEY/tree/root/    the base itself, owned by the ids of a map
@@ -28,7 +27,6 @@ export interface CacheFolder {
   readonly images: string;
   readonly tarballs: string;
   readonly locks: string;
-  readonly programs: string;
   /** The one folder that the holder needs: give it to `Holder.start` as a source. */
   readonly bases: string;
 }
@@ -67,7 +65,6 @@ export function openCache(env: Environment): CacheFolder {
     images: join(path, 'images'),
     tarballs: join(path, 'tarballs'),
     locks: join(path, 'locks'),
-    programs: join(path, 'programs'),
     bases: join(path, 'bases'),
   };
   try {
@@ -81,8 +78,7 @@ export function openCache(env: Environment): CacheFolder {
     } else if ((there.mode & 0o077) !== 0) {
       chmodSync(path, 0o700);
     }
-    const { images, tarballs, locks, programs, bases } = cache;
-    for (const folder of [images, tarballs, locks, programs, bases]) makeFolder(folder);
+    for (const folder of [cache.images, cache.tarballs, cache.locks, cache.bases]) makeFolder(folder);
     makeTag(join(path, 'CACHEDIR.TAG'));
   } catch (error) {
     if (error instanceof UsageError) throw error;

@@ -15,8 +15,6 @@ export interface Target {
   /** See namespaces/mark.ts. */
   readonly mark: string;
   readonly ownNetwork: boolean;
-  /** See sealed-nsenter.ts. Without it, each command takes one nsenter more. */
-  readonly sealedNsenter?: string | undefined;
   /** Seconds that a stuck drainer is waited for. */
   readonly drainTimeout: number;
   /** Host file for one line per ended leak, if wanted. */
@@ -63,7 +61,6 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
     scriptPath('on-host', 'execute.sh'),
     ...['-p', String(target.pid), '-m', target.mark],
     ...(target.ownNetwork ? ['-n'] : []),
-    ...(target.sealedNsenter === undefined ? [] : ['-s', target.sealedNsenter]),
     ...['-d', String(target.drainTimeout)],
     ...(target.leakLog === undefined ? [] : ['-l', target.leakLog]),
     ...(place.cwd === undefined ? [] : ['-c', place.cwd]),

@@ -15,7 +15,6 @@ import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.t
 import { scriptText } from '../scripts.ts';
 import { bindMount, kernelMounts, type Mount } from './mounts.ts';
 import { checkScratchFolder, scratchFolderOf, sweepScratch } from './scratch.ts';
-import { sealedNsenter } from './sealed-nsenter.ts';
 import type { TestbedOptions } from './types.ts';
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
@@ -36,7 +35,6 @@ export interface Prepared {
   /** Resolves when the skeleton is filled: until then, no testbed may mount its root. Rejects with a TestbedError. */
   readonly filled: Promise<Skeleton>;
   readonly connector: Connector;
-  readonly sealedNsenter: string | undefined;
 }
 
 /** What the skeleton knows of the base. */
@@ -95,7 +93,6 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       mounts: mountsOf(preparation, holder, mountPoints),
       filled,
       connector,
-      sealedNsenter: sealedNsenter(cache, log),
     };
   } catch (error) {
     await holder.stop();

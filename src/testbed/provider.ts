@@ -25,7 +25,6 @@ export class Provider implements TestbedProvider, TestbedMaker {
   readonly log: Log;
   readonly hostname: string;
   readonly scratchDirectory = `/tmp/autopkgtest-virt.${randomBytes(4).toString('hex')}`;
-  sealedNsenter: string | undefined;
   readonly #idMaps: IdMaps;
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
@@ -88,7 +87,6 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async #incarnate(): Promise<Incarnation> {
     const prepared = await this.#prepare();
-    this.sealedNsenter = prepared.sealedNsenter;
     this.#ending.signal.throwIfAborted();
     const { instance, upper } = await this.#startOver(prepared);
     try {

@@ -29,8 +29,6 @@ export interface TestbedMaker {
   readonly options: TestbedOptions;
   readonly log: Log;
   readonly scratchDirectory: string;
-  /** Of whoever has opened a testbed; see sealed-nsenter.ts. */
-  readonly sealedNsenter: string | undefined;
   /** Whose user namespace is that of the testbeds. */
   holder(): Promise<Holder>;
   /** Makes fresh namespaces over a fresh upper layer, and connects them. */
@@ -199,12 +197,11 @@ export class Testbed implements OpenTestbed {
 
   #target(): Target {
     const { instance } = this.#opened();
-    const { options, sealedNsenter } = this.#maker;
+    const { options } = this.#maker;
     return {
       pid: instance.pid,
       mark: instance.mark,
       ownNetwork: options.network !== 'host',
-      sealedNsenter,
       drainTimeout: options.drainTimeout,
     };
   }
