@@ -123,9 +123,9 @@ describe('the end of a testbed', function () {
   it('comes when the nsenter of a command was stopped, which then does not reap', async () => {
     const testbed = await provider.open();
     const child = await startCommand(testbed);
-    for (const { pid } of inhabitants(testbed)) {
-      if (commandOf(pid).startsWith('nsenter\0')) process.kill(pid, 'SIGSTOP');
-    }
+    const nsenters = inhabitants(testbed).filter(({ pid }) => commandOf(pid).startsWith('nsenter\0'));
+    assert.ok(nsenters.length > 0);
+    for (const { pid } of nsenters) process.kill(pid, 'SIGSTOP');
     const ended = once(child, 'exit');
     const before = inhabitants(testbed);
     await testbed.close();
