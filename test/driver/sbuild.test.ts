@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { cacheHome } from '../../src/rootfs/cache.ts';
 import { removeScratch, scratchDir } from '../support/autopkgtest.ts';
 import { call, PROGRAM } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
@@ -24,8 +25,8 @@ describeWithUsers('sbuild', function () {
         ...[`--autopkgtest-virt-server-opts=--tarball ${testTarball('build')}`],
         ...['--dist=unstable', '--arch-all', '--no-run-lintian', '--verbose', fileIn(folder, '.dsc')],
       ],
-      // Without the settings of whoever runs the tests.
-      { cwd: results, env: { HOME: home, XDG_CACHE_HOME: process.env.XDG_CACHE_HOME ?? '' } },
+      // Without the settings of whoever runs the tests, but with the base that is there.
+      { cwd: results, env: { HOME: home, XDG_CACHE_HOME: cacheHome(process.env) } },
     );
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /^Status: successful$/m);
