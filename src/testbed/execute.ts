@@ -155,6 +155,11 @@ export function pidInside(root: HostProcess): number | undefined {
 
 /** The same process, but a SIGKILL ends all that it started, and it counts as exited only then. */
 export function wholeTree(root: HostProcess, log: Log): HostProcess {
+  return killedBy(root, () => endTree(root, log));
+}
+
+/** The same process, but a SIGKILL is what `end` does, and the process counts as exited only when that is done. */
+function killedBy(root: HostProcess, end: () => Promise<void>): HostProcess {
   let ending: Promise<void> | undefined;
   return {
     ...root,
@@ -163,7 +168,7 @@ export function wholeTree(root: HostProcess, log: Log): HostProcess {
       return status;
     }),
     kill: (signal) => {
-      if (signal === 'SIGKILL') ending ??= endTree(root, log);
+      if (signal === 'SIGKILL') ending ??= end();
       else root.kill(signal);
     },
   };
@@ -201,22 +206,11 @@ async function endTree(root: HostProcess, log: Log): Promise<void> {
  * @param seer gives a process that sees what is mounted in the testbed, or nothing when that is gone
  */
 export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
-  let freeing: Promise<void> | undefined;
-  const free = async (): Promise<void> => {
+  return killedBy(root, async () => {
+    root.kill('SIGKILL');
     while (!(await within(root.exited, KILL_LIMIT))) {
       const pid = seer();
       if (pid !== undefined && isStuck(root.pid)) await abortFuse([pid], log);
     }
-  };
-  return {
-    ...root,
-    exited: root.exited.then(async (status) => {
-      await freeing;
-      return status;
-    }),
-    kill: (signal) => {
-      root.kill(signal);
-      if (signal === 'SIGKILL') freeing ??= free();
-    },
-  };
+  });
 }

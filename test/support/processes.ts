@@ -29,9 +29,12 @@ function allProcesses(): Process[] {
   return pids.map(readProcess).filter((found) => found !== undefined);
 }
 
+/** The compiler of the tests, which starts when a module is first imported. */
+const COMPILER = /\/esbuild --service/;
+
 /** The process itself and all below it. Processes of a testbed are below the server: its pid 1 adopts their orphans. */
 export function processTree(root: number): Process[] {
-  const all = allProcesses();
+  const all = allProcesses().filter(({ command }) => !COMPILER.test(command));
   const tree = all.filter(({ pid }) => pid === root);
   for (const one of tree) tree.push(...all.filter(({ parent }) => parent === one.pid));
   return tree;
