@@ -4,7 +4,7 @@ import { shellEscaped, shown } from './bytes.ts';
 import { DEFAULT_MAX_BYTES, tooManyBytes } from './check.ts';
 import { withEnds } from './ends.ts';
 import { moveFile } from './move-file.ts';
-import { Progress, positionOf } from './progress.ts';
+import { Progress } from './progress.ts';
 import { TargetFile } from './target-file.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
@@ -18,18 +18,23 @@ export async function copyFileOut(
 ): Promise<void> {
   await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
     const target = new TargetFile(host, options.log);
-    const progress = new Progress(options, () => positionOf(target.file));
+    const progress = new Progress(options, () => target.written() ?? 0);
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     try {
       try {
-        const bytes = await moveFile(testbed, ends, {
+        const said = await moveFile(testbed, ends, {
           opening: ['copy-out-file.sh', shellEscaped(inside)],
           // One more than allowed tells that there are more.
           way: ['out', String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER - 1) + 1)],
           file: target.file,
+          again: target.again,
+          halved: (at) => target.halved(at),
           opened: (said) => target.begin(said === EXECUTABLE),
         });
+        const bytes = target.written() ?? said;
         if (bytes > maxBytes) throw tooManyBytes(maxBytes);
+        // Then the second half of it has been copied, but not all of the first.
+        if (target.size > bytes) throw new CopyError('it became shorter while it was copied');
         progress.files = 1;
       } finally {
         progress.end();

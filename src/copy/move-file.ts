@@ -18,6 +18,10 @@ export interface Move {
   readonly way: readonly ['in'] | readonly ['out', string];
   /** The file on the host: read on the way in, written on the way out. */
   readonly file: number;
+  /** On the way out, the same file opened once more: then the halves of a long one are written at once. */
+  readonly again?: number | undefined;
+  /** Is told where the second half begins (bytes), which is written by `again`. */
+  readonly halved?: (at: number) => void;
   /** Is given the byte that the script has said, before anything is copied. */
   readonly opened?: (said: number) => void;
 }
@@ -27,7 +31,7 @@ const LAST_WORDS = 500;
 const OPENING = 'opening the file in the testbed';
 
 /**
- * Copies, and gives the number of bytes.
+ * Copies, and gives the number of bytes, but for halves that were copied at once.
  * @throws CopyError with the reason
  * @throws TestbedError when the testbed could not run its part
  */
@@ -43,7 +47,9 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   );
   // It gets ready meanwhile.
   const stdio: StdioList =
-    way[0] === 'in' ? [file, 'ignore', 'pipe', 'pipe'] : ['ignore', file, 'pipe', 'pipe'];
+    way[0] === 'in'
+      ? [file, 'ignore', 'pipe', 'pipe']
+      : ['ignore', file, 'pipe', 'pipe', move.again ?? 'ignore'];
   const mover = ends.add(
     await testbed.startBeside(
       ['sh', '-c', scriptText('on-host', 'move-file.sh'), 'move-file', ...way],
@@ -60,8 +66,12 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     throw new CopyError('the testbed did not open the file');
   }
   move.opened?.(said);
-  socketOf(mover).end(`${pid} ${testbed.pid}\n`);
+  const order = socketOf(mover);
+  order.on('data', (at: Buffer) => move.halved?.(Number(at)));
+  const allTold = new Promise((resolve) => order.once('close', resolve));
+  order.end(`${pid} ${testbed.pid}\n`);
   const bytes = await moved(mover, opener, talk, way[0]);
+  await allTold;
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);
   return bytes;
@@ -79,9 +89,9 @@ async function moved(mover: End, opener: End, talk: Socket, way: 'in' | 'out'): 
   }
   try {
     const words = await mustEnd(mover, 'dd');
-    const [, bytes] = /(?:^|; )(\d+) bytes? /.exec(words) ?? [];
-    if (bytes === undefined) throw new CopyError(`dd did not say how much it has copied: ${words}`);
-    return Number(bytes);
+    const parts = [...words.matchAll(/(?:^|; )(\d+) bytes? /g)];
+    if (parts.length === 0) throw new CopyError(`dd did not say how much it has copied: ${words}`);
+    return parts.reduce((sum, [, bytes]) => sum + Number(bytes), 0);
   } catch (error) {
     // Worth more than what followed from it.
     talk.destroy();

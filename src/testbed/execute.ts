@@ -6,7 +6,6 @@ import { type Log, shellLine } from '../log.ts';
 import { abortFuse } from '../namespaces/fuse.ts';
 import { childrenOf, isStuck, namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
 import { scriptPath } from '../scripts.ts';
-import { within } from '../wait.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
 /** What on-host/execute.sh has to know about the testbed; see the head of that file. */
@@ -174,7 +173,9 @@ function killedBy(root: HostProcess, end: () => Promise<void>): HostProcess {
   };
 }
 
-/** Looks, 2 ms apart, for which the host's part of a command may end by itself. */
+/** Milliseconds between looks at who is still there. */
+const LOOK = 2;
+/** Looks for which the host's part of a command may end by itself. */
 const GRACE = 50;
 /** Milliseconds before whoever is still there after a SIGKILL is taken to wait for a FUSE file system of the testbed's. */
 const KILL_LIMIT = 1_000;
@@ -197,20 +198,26 @@ async function endTree(root: HostProcess, log: Log): Promise<void> {
       await abortFuse(inside.filter(isStuck), log);
       limit = performance.now() + KILL_LIMIT;
     }
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
   }
 }
 
 /**
- * The same process of the host, which may use files of a testbed: a SIGKILL ends it also when it waits for a FUSE file system.
+ * The same process of the host, which may use files of a testbed: a SIGKILL ends it and all that it started, also when they
+ * wait for a FUSE file system. It has to have a session of its own.
  * @param seer gives a process that sees what is mounted in the testbed, or nothing when that is gone
  */
 export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
   return killedBy(root, async () => {
-    root.kill('SIGKILL');
-    while (!(await within(root.exited, KILL_LIMIT))) {
+    let limit = performance.now() + KILL_LIMIT;
+    for (let tree = treeOf(root.pid); tree.length > 0; tree = treeOf(root.pid)) {
+      for (const pid of tree) signalProcess(pid, 'SIGKILL');
       const pid = seer();
-      if (pid !== undefined && isStuck(root.pid)) await abortFuse([pid], log);
+      if (performance.now() > limit) {
+        if (pid !== undefined && tree.some(isStuck)) await abortFuse([pid], log);
+        limit = performance.now() + KILL_LIMIT;
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
     }
   });
 }

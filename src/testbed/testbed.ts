@@ -102,7 +102,7 @@ export class Testbed implements OpenTestbed {
     const { instance } = this.#opened();
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
-    const started = await spawnHost(holder.enter(argv), log, { stdio });
+    const started = await spawnHost(holder.enter(argv), log, { stdio, detached: true });
     return killable(started, () => (instance.alive ? instance.pid : undefined), log);
   }
 

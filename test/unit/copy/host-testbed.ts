@@ -22,13 +22,16 @@ export class HostTestbed {
   async start([program, ...rest]: Argv, stdio: StdioList): Promise<HostProcess> {
     const env = this.#path === undefined ? {} : { PATH: this.#path };
     this.given.push(stdio);
-    // The whole process group ends, as a testbed ends a command's whole tree.
-    const started = await spawnHost([program === 'sh' ? this.#shell : program, ...rest], silentLog, {
-      stdio,
-      env,
-      cwd: '/',
-      detached: true,
-    });
+    const words: Argv = [program === 'sh' ? this.#shell : program, ...rest];
+    return this.#withAll(await spawnHost(words, silentLog, { stdio, env, cwd: '/', detached: true }));
+  }
+
+  async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+    return this.#withAll(await spawnHost(argv, silentLog, { stdio, detached: true }));
+  }
+
+  /** The same process, but a signal reaches its whole group, as a testbed ends a whole tree. */
+  #withAll(started: HostProcess): HostProcess {
     this.started.push(started);
     const kill = (signal: NodeJS.Signals): void => {
       try {
@@ -38,12 +41,6 @@ export class HostTestbed {
       }
     };
     return { ...started, kill };
-  }
-
-  async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
-    const started = await spawnHost(argv, silentLog, { stdio });
-    this.started.push(started);
-    return started;
   }
 
   pidInside({ pid }: HostProcess): number {
