@@ -7,11 +7,12 @@ import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Caller, timeProgram, VirtServer } from './client.ts';
+import { copies, makeCopyMaterial } from './peers/copies.ts';
 import { endToEnd, makePackage } from './peers/end-to-end.ts';
 import { networks } from './peers/lab.ts';
 import { many } from './peers/many.ts';
 import { OTHERS, whyMissing } from './peers/others.ts';
-import { coldOpen, copies, giveTo, makeCopyMaterial, type ServerPeer, session } from './peers/virt-server.ts';
+import { coldOpen, giveTo, type ServerPeer, session } from './peers/virt-server.ts';
 import { writePlot } from './plot.ts';
 import { barTable, medianTable, OURS, UNSHARE } from './report.ts';
 import { Results } from './results.ts';
@@ -32,6 +33,8 @@ if (tarball === undefined) throw new Error('give --tarball FILE, a root filesyst
 const parts = new Set(values.only.split(','));
 const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bench-'));
+/** A tmpfs on every Linux. */
+const inMemory = mkdtempSync('/dev/shm/virt-ts-unshare-bench-');
 const results = new Results();
 // A place where the user of the servers can reach it.
 const program = process.env.BENCH_PROGRAM ?? resolve(import.meta.dirname, '../bin/virt-ts-unshare');
@@ -55,7 +58,7 @@ function callerOf(name: string | undefined): Caller {
 }
 
 const caller = callerOf(values.user);
-giveTo(folder, caller);
+for (const place of [folder, inMemory]) giveTo(place, caller);
 
 function serverPeers(image: string): ServerPeer[] {
   const ours: ServerPeer = {
@@ -114,12 +117,13 @@ try {
     }
   }
   if (parts.has('copy')) {
-    makeCopyMaterial(folder);
+    for (const place of [folder, inMemory]) makeCopyMaterial(place);
     for (let round = 0; round < rounds; round++) {
       say(`copies, round ${round + 1} of ${rounds}`);
       // In turns: who comes first finds the memory and the disk in another state than who comes last.
       const order = round % 2 === 0 ? peers : [...peers].reverse();
-      for (const peer of order) await copies(peer, folder, results);
+      for (const peer of order) await copies(peer, inMemory, '', results);
+      for (const peer of order) await copies(peer, folder, ', disk', results);
     }
   }
   const [ours] = peers;
@@ -147,5 +151,5 @@ try {
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
   if (values.plot !== undefined) await writePlot(results, values.plot);
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  for (const place of [folder, inMemory]) rmSync(place, { recursive: true, force: true });
 }

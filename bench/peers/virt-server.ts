@@ -1,5 +1,5 @@
 /** Measures a virt server over the driver's protocol: this project's, and autopkgtest-virt-unshare. */
-import { chownSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Caller, timeProgram, timeRepeated, VirtServer, type Words } from '../client.ts';
 import { RAW, TWO_STEPS } from '../report.ts';
@@ -76,38 +76,4 @@ export async function coldOpen(peer: ServerPeer, folder: string, results: Result
 
 export function giveTo(path: string, { uid, gid }: Caller): void {
   if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
-}
-
-const FILES = 10_000;
-const BIG = 256 * 1024 ** 2;
-
-/** The things to copy, made once: a tree of 10,000 small files, and one file of 256 MiB that is no hole. */
-export function makeCopyMaterial(folder: string): void {
-  const tree = join(folder, 'tree');
-  if (statSync(tree, { throwIfNoEntry: false }) !== undefined) return;
-  for (let file = 0; file < FILES; file++) {
-    const place = join(tree, `folder-${file % 100}`);
-    if (file < 100) mkdirSync(place, { recursive: true });
-    writeFileSync(join(place, `file-${file}`), 'x'.repeat((file * 37) % 4096));
-  }
-  const chunk = Buffer.alloc(1024 ** 2, 'virt-ts-unshare ');
-  writeFileSync(join(folder, 'big'), Buffer.concat(Array.from({ length: BIG / chunk.length }, () => chunk)));
-  truncateSync(join(folder, 'big'), BIG);
-}
-
-export async function copies(peer: ServerPeer, folder: string, results: Results): Promise<void> {
-  const server = await VirtServer.start(peer.argv, peer.caller);
-  const [scratch = ''] = await server.ask('open');
-  const up = join(folder, 'up');
-  results.add(
-    peer.name,
-    'copydown 10,000 files',
-    await server.time(`copydown ${folder}/tree/ ${scratch}/tree/`),
-  );
-  results.add(peer.name, 'copyup 10,000 files', await server.time(`copyup ${scratch}/tree/ ${up}/`));
-  rmSync(up, { recursive: true });
-  results.add(peer.name, 'copydown 256 MiB', await server.time(`copydown ${folder}/big ${scratch}/big`));
-  results.add(peer.name, 'copyup 256 MiB', await server.time(`copyup ${scratch}/big ${up}`));
-  rmSync(up);
-  await server.quit();
 }

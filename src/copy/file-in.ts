@@ -1,11 +1,16 @@
 /** A single file from the host into the testbed. */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs';
 import { CopyError, messageOf } from '../errors.ts';
 import { shellEscaped, shown } from './bytes.ts';
 import { withEnds } from './ends.ts';
 import { moveFile } from './move-file.ts';
-import { Progress, positionOf } from './progress.ts';
+import { OpenFile } from './open-file.ts';
+import { Progress } from './progress.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
+
+const { O_RDONLY, O_NONBLOCK } = constants;
+/** Of statfs(2). */
+const TMPFS_MAGIC = 0x01021994;
 
 export async function copyFileIn(
   testbed: CopyTestbed,
@@ -15,7 +20,7 @@ export async function copyFileIn(
 ): Promise<void> {
   await withEnds(`copying ${shown(host)} down to ${shown(inside)}`, options, async (ends) => {
     const { file, mode } = openSource(host);
-    const progress = new Progress(options, () => positionOf(file));
+    const progress = new Progress(options, () => file.copied);
     try {
       const executable = (mode & 0o111) === 0 ? '-' : 'x';
       const opening = ['copy-in-file.sh', shellEscaped(inside), executable] as const;
@@ -24,20 +29,22 @@ export async function copyFileIn(
     } finally {
       progress.end();
       await ends.settled();
-      closeSync(file);
+      file.close();
     }
   });
 }
 
-function openSource(host: Buffer): { file: number; mode: number } {
+function openSource(host: Buffer): { file: OpenFile; mode: number } {
   let file: number | undefined;
   try {
     // A fifo must not block the whole server.
-    file = openSync(host, constants.O_RDONLY | constants.O_NONBLOCK);
+    file = openSync(host, O_RDONLY | O_NONBLOCK);
     const stat = fstatSync(file);
     if (stat.isDirectory()) throw new CopyError('it is a directory; its name needs a slash at the end');
     if (!stat.isFile()) throw new CopyError('it is not a regular file');
-    return { file, mode: stat.mode };
+    // Elsewhere two readers would gain nothing, and keep a disk's head moving between them.
+    const isInMemory = statfsSync(`/proc/self/fd/${file}`).type === TMPFS_MAGIC;
+    return { file: new OpenFile(file, isInMemory ? O_RDONLY : undefined), mode: stat.mode };
   } catch (error) {
     if (file !== undefined) closeSync(file);
     throw new CopyError(`cannot read it on the host: ${messageOf(error)}`, { cause: error });

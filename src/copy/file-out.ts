@@ -18,23 +18,18 @@ export async function copyFileOut(
 ): Promise<void> {
   await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
     const target = new TargetFile(host, options.log);
-    const progress = new Progress(options, () => target.written() ?? 0);
+    const progress = new Progress(options, () => target.open.copied);
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     try {
       try {
-        const said = await moveFile(testbed, ends, {
+        const bytes = await moveFile(testbed, ends, {
           opening: ['copy-out-file.sh', shellEscaped(inside)],
           // One more than allowed tells that there are more.
           way: ['out', String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER - 1) + 1)],
-          file: target.file,
-          again: target.again,
-          halved: (at) => target.halved(at),
+          file: target.open,
           opened: (said) => target.begin(said === EXECUTABLE),
         });
-        const bytes = target.written() ?? said;
         if (bytes > maxBytes) throw tooManyBytes(maxBytes);
-        // Then the second half of it has been copied, but not all of the first.
-        if (target.size > bytes) throw new CopyError('it became shorter while it was copied');
         progress.files = 1;
       } finally {
         progress.end();

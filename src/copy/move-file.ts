@@ -9,6 +9,7 @@ import type { StdioList } from '../host.ts';
 import { scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
 import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
+import type { OpenFile } from './open-file.ts';
 import type { CopyTestbed } from './types.ts';
 
 export interface Move {
@@ -17,11 +18,7 @@ export interface Move {
   /** Arguments of on-host/move-file.sh. */
   readonly way: readonly ['in'] | readonly ['out', string];
   /** The file on the host: read on the way in, written on the way out. */
-  readonly file: number;
-  /** On the way out, the same file opened once more: then the halves of a long one are written at once. */
-  readonly again?: number | undefined;
-  /** Is told where the second half begins (bytes), which is written by `again`. */
-  readonly halved?: (at: number) => void;
+  readonly file: OpenFile;
   /** Is given the byte that the script has said, before anything is copied. */
   readonly opened?: (said: number) => void;
 }
@@ -31,7 +28,7 @@ const LAST_WORDS = 500;
 const OPENING = 'opening the file in the testbed';
 
 /**
- * Copies, and gives the number of bytes, but for halves that were copied at once.
+ * Copies, and gives the number of bytes.
  * @throws CopyError with the reason
  * @throws TestbedError when the testbed could not run its part
  */
@@ -48,8 +45,8 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   // It gets ready meanwhile.
   const stdio: StdioList =
     way[0] === 'in'
-      ? [file, 'ignore', 'pipe', 'pipe']
-      : ['ignore', file, 'pipe', 'pipe', move.again ?? 'ignore'];
+      ? [file.file, 'ignore', 'pipe', 'pipe', file.again ?? 'ignore']
+      : ['ignore', file.file, 'pipe', 'pipe', file.again ?? 'ignore'];
   const mover = ends.add(
     await testbed.startBeside(
       ['sh', '-c', scriptText('on-host', 'move-file.sh'), 'move-file', ...way],
@@ -67,14 +64,16 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   }
   move.opened?.(said);
   const order = socketOf(mover);
-  order.on('data', (at: Buffer) => move.halved?.(Number(at)));
+  order.on('data', (at: Buffer) => file.halved(Number(at)));
   const allTold = new Promise((resolve) => order.once('close', resolve));
   order.end(`${pid} ${testbed.pid}\n`);
   const bytes = await moved(mover, opener, talk, way[0]);
   await allTold;
+  // Nobody can say what the bytes between are now.
+  if (file.isTorn) throw new CopyError('it became shorter while it was copied');
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);
-  return bytes;
+  return file.isHalved ? file.copied : bytes;
 }
 
 /** Waits for the program that copies. */

@@ -1,5 +1,4 @@
 /** How much of a copy is done, told at most four times a second and once at its end. */
-import { readFileSync } from 'node:fs';
 import type { CopyOptions } from './types.ts';
 
 const INTERVAL = 250;
@@ -21,9 +20,4 @@ export class Progress {
     clearInterval(this.#timer);
     this.#tell();
   }
-}
-
-/** Where an open file is read or written next, in bytes; for whoever shares it, processes of a testbed too. */
-export function positionOf(file: number): number {
-  return Number(/^pos:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${file}`, 'latin1'))?.[1] ?? 0);
 }

@@ -16,22 +16,19 @@ import { CopyError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { shown } from './bytes.ts';
 import { below, lstatOrNothing, openDirectory, splitPath } from './host-paths.ts';
-import { positionOf } from './progress.ts';
+import { OpenFile } from './open-file.ts';
 import { Guard, stagingName } from './staging.ts';
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
 
 export class TargetFile {
-  /** Open for writing, at its beginning. */
-  readonly file: number;
-  /** The same once more, with a position of its own, if it is a regular file that we may open so. */
-  readonly again: number | undefined;
+  /** For writing. */
+  readonly open: OpenFile;
   readonly #directory: number;
   readonly #name: Buffer;
   /** What it is called until it is whole, if it is new. */
   readonly #created: { readonly name: string; readonly guard: Guard } | undefined;
   #touched = false;
-  #half = Number.POSITIVE_INFINITY;
 
   /**
    * A file that is there is written to through a symbolic link too, and keeps its mode; nothing of it is changed before
@@ -47,12 +44,12 @@ export class TargetFile {
       this.#name = name;
       if (lstatOrNothing(below(directory, name)) === undefined) {
         const { file, ...created } = createFile(directory, log);
-        this.file = file;
+        this.open = new OpenFile(file, O_WRONLY);
         this.#created = created;
       } else {
-        this.file = openExisting(below(directory, name));
+        const file = openExisting(below(directory, name));
+        this.open = new OpenFile(file, fstatSync(file).isFile() ? O_WRONLY : undefined);
       }
-      this.again = openAgain(this.file);
     } catch (error) {
       if (directory !== undefined) closeSync(directory);
       throw new CopyError(`cannot write to ${shown(path)} on the host: ${reasonOf(error)}`, { cause: error });
@@ -62,28 +59,12 @@ export class TargetFile {
   /** Empties the file, and makes it executable for whom it is readable. */
   begin(executable: boolean): void {
     this.#touched = true;
-    const stat = fstatSync(this.file);
+    const { file } = this.open;
+    const stat = fstatSync(file);
     if (!stat.isFile()) return;
     // An ext4 writes to its disk at once what comes into a file that was cut, even from nothing to nothing.
-    if (stat.size > 0) ftruncateSync(this.file, 0);
-    if (executable) fchmodSync(this.file, (stat.mode & 0o7777) | ((stat.mode & 0o444) >> 2));
-  }
-
-  /** From now on `again` writes as well, from this byte on. */
-  halved(at: number): void {
-    this.#half = at;
-  }
-
-  /** The number of bytes written so far, of which only a regular file keeps count. */
-  written(): number | undefined {
-    if (!fstatSync(this.file).isFile()) return undefined;
-    const more = this.again === undefined ? 0 : positionOf(this.again) - this.#half;
-    return positionOf(this.file) + Math.max(0, more);
-  }
-
-  /** Bytes; of what is no regular file, 0. */
-  get size(): number {
-    return fstatSync(this.file).size;
+    if (stat.size > 0) ftruncateSync(file, 0);
+    if (executable) fchmodSync(file, (stat.mode & 0o7777) | ((stat.mode & 0o444) >> 2));
   }
 
   /** Lets it appear. @throws CopyError when somebody else has made one of its name meanwhile */
@@ -114,8 +95,7 @@ export class TargetFile {
   }
 
   async #close(): Promise<void> {
-    closeSync(this.file);
-    if (this.again !== undefined) closeSync(this.again);
+    this.open.close();
     closeSync(this.#directory);
     await this.#created?.guard.end();
   }
@@ -133,16 +113,6 @@ function createFile(directory: number, log: Log): { file: number; name: string; 
   } catch (error) {
     void guard.end();
     throw error;
-  }
-}
-
-function openAgain(file: number): number | undefined {
-  if (!fstatSync(file).isFile()) return undefined;
-  try {
-    return openSync(`/proc/self/fd/${file}`, O_WRONLY);
-  } catch {
-    // A umask may have taken our own right to do so.
-    return undefined;
   }
 }
 

@@ -6,7 +6,7 @@
 #       out BYTES: from the testbed's file to standard output, no more than that
 # descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; is told where the second half begins (bytes),
 #   if the two halves are copied at once
-# descriptor 4: on the way out, standard output's file opened once more, if it is a regular one
+# descriptor 4: the file of the host opened once more, if its halves may be copied at once
 # status: dd's, whose words on stderr say how much it was, but for halves
 LC_ALL=C
 export LC_ALL
@@ -16,31 +16,37 @@ if ! cd "/proc/$pid" || ! [ ns/pid -ef "/proc/$init/ns/pid" ]; then
   echo "the testbed closed the file before it was copied" >&2
   exit 1
 fi
-if [ "$1" = in ]; then
-  exec 3<&-
-  exec dd bs=1M >fd/4
-fi
-
-# Two processors copy faster than one, but to look how long the file is would cost a short one more than that gains.
-limit=$2 first=16777216
+[ -e /proc/$$/fd/4 ] || exec 4</dev/null
+case $1 in
+in)
+  exec 5<&0 6<&4 7>fd/4 8>fd/4
+  block=1M limit=9007199254740991
+  ;;
+out)
+  exec 5<fd/4 6<fd/4 7>&1 8>&4
+  block=128K limit=$2
+  ;;
+esac
 part() {
-  dd bs=128K iflag=fullblock,count_bytes,skip_bytes oflag=seek_bytes "$@"
+  dd bs=$block iflag=fullblock,count_bytes,skip_bytes oflag=seek_bytes "$@"
 }
-exec 5<fd/4 6<fd/4
-part count="$((limit < first ? limit : first))" <&5 || exit
+
+# To look how long it is would cost a short file more than halves gain.
+first=16777216
+part count="$((limit < first ? limit : first))" <&5 >&7 || exit
 while read -r name position; do
   [ "$name" != pos: ] || break
 done </proc/$$/fdinfo/5
 [ "$position" = "$first" ] || exit 0
-all=$(stat -L -c %s fd/4) || exit
+all=$(stat -L -c %s /proc/$$/fd/5) || exit
 [ "$all" -le "$limit" ] || all=$limit
-if [ "$all" -le "$first" ] || ! [ -f /proc/$$/fd/4 ]; then
-  part count="$((limit - first))" <&5
+if [ "$all" -le "$first" ] || ! { [ -f /proc/$$/fd/6 ] && [ -f /proc/$$/fd/8 ]; }; then
+  part count="$((limit - first))" <&5 >&7
   exit
 fi
 half=$((first + (all - first) / 2))
 echo "$half" >&3
-part status=none count="$((half - first))" <&5 &
-part status=none skip="$half" seek="$half" count="$((limit - half))" <&6 >&4
+part status=none count="$((half - first))" <&5 >&7 &
+part status=none skip="$half" seek="$half" count="$((limit - half))" <&6 >&8
 status=$?
 wait "$!" && exit "$status"

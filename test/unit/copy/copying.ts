@@ -27,11 +27,11 @@ export interface Folder {
   withShell(script: string): HostTestbed;
 }
 
-/** To be called in a `describe`: the folder is made before each test in it and removed afterwards. */
-export function useFolder(): Folder {
+/** To be called in a `describe`: the folder is made before each test in it, below another one, and removed afterwards. */
+export function useFolder(above = tmpdir()): Folder {
   let folder: string;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    folder = mkdtempSync(join(above, 'virt-ts-unshare-test-'));
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 

@@ -1,9 +1,9 @@
-/** Single files that are long enough for their halves to be copied at once, on the way up. */
+/** Single files that are long enough for their halves to be copied at once: up, and down from memory. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { copyOut } from '../../../src/copy/copy.ts';
+import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import { CopyTimeoutError } from '../../../src/errors.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
 
@@ -17,46 +17,61 @@ function holders(pattern: string): string {
 const MIB = 1024 ** 2;
 const SIZES = [16 * MIB - 1, 16 * MIB, 16 * MIB + 1, 16 * MIB + 2, 41 * MIB + 12_345];
 
-describe('copying of long files up', function () {
+describe('copying of long files', function () {
   this.timeout(30_000);
-  const { path, bytes, host, up, withShell } = useFolder();
+  const { path, bytes, host, down, up, withShell } = useFolder('/dev/shm');
 
   for (const size of SIZES) {
-    it(`brings ${size} bytes, to a file that is there too`, async () => {
+    it(`brings ${size} bytes up and down, to a file that is there too`, async () => {
       const content = randomFillSync(Buffer.alloc(size));
       writeFileSync(path('from'), content);
       writeFileSync(path('old'), Buffer.alloc(size + 5));
       const seen: number[] = [];
       const progress = (done: number): void => void seen.push(done);
-      for (const to of ['new', 'old']) {
-        await up('from', to, { ...OPTIONS, progress, maxBytes: size });
-        assert.ok(readFileSync(path(to)).equals(content), to);
+      for (const copy of [up, down]) {
+        for (const to of ['new', 'old']) {
+          await copy('from', to, { ...OPTIONS, progress, maxBytes: size });
+          assert.equal(seen.at(-1), size);
+          assert.ok(readFileSync(path(to)).equals(content), to);
+          writeFileSync(path(to), Buffer.alloc(size + 5));
+        }
       }
-      assert.equal(seen.at(-1), size);
       assert.ok(seen.every((done) => done >= 0 && done <= size));
-      await copyOut(host, bytes('from'), Buffer.from('/dev/null'), OPTIONS);
+      for (const copy of [copyIn, copyOut])
+        await copy(host, bytes('from'), Buffer.from('/dev/null'), OPTIONS);
       await fails(up('from', 'longer', { ...OPTIONS, maxBytes: size - 1 }), /more than \d+ bytes/);
       assert.equal(existsSync(path('longer')), false);
     });
   }
 
-  it('fails when what it reads becomes shorter', async () => {
+  // As soon as some of the second half has come.
+  const CUT = (from: string, to: string): string =>
+    `until find ${to} -size +950000k | grep -q .; do :; done; truncate -s 20M ${from}`;
+
+  it('fails when what it reads in the testbed becomes shorter', async () => {
     writeFileSync(path('from'), '');
     truncateSync(path('from'), 2e9);
-    // By the testbed, as soon as some of the second half has come.
-    const testbed = withShell(`exec 4<"$4"; printf x >&3
-until find "\${4%/*}" -name '.virt-ts-unshare-copy-*' -size +950000k | grep -q .; do :; done
-truncate -s 20M "$4"; read -r _ <&3`);
+    const cut = CUT(path('from'), `${path('')} -name '.virt-ts-unshare-copy-*'`);
+    const testbed = withShell(`exec 4<"$4"; printf x >&3; ${cut}; read -r _ <&3`);
     await fails(copyOut(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
     assert.equal(existsSync(path('to')), false);
+  });
+
+  it('fails when what it reads on the host becomes shorter', async () => {
+    writeFileSync(path('from'), '');
+    truncateSync(path('from'), 2e9);
+    const cut = CUT(path('from'), path('to'));
+    const testbed = withShell(`exec 4>"$4"; printf . >&3; ${cut}; read -r _ <&3`);
+    await fails(copyIn(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
   });
 
   it('ends both halves when it takes too long', async () => {
     writeFileSync(path('from'), '');
     truncateSync(path('from'), 1e12);
-    const copy = copyOut(host, bytes('from'), bytes('to'), { ...OPTIONS, timeout: 0.5 });
-    await assert.rejects(copy, CopyTimeoutError);
-    assert.equal(holders(`${path('')}*`), '');
-    assert.equal(existsSync(path('to')), false);
+    for (const copy of [up, down]) {
+      await assert.rejects(copy('from', 'to', { ...OPTIONS, timeout: 0.5 }), CopyTimeoutError);
+      assert.equal(holders(`${path('')}*`), '');
+      assert.equal(existsSync(path('to')), copy === down);
+    }
   });
 });

@@ -1,0 +1,63 @@
+/** Copies through a virt server: where the disk takes no part, and where it does. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { VirtServer } from '../client.ts';
+import type { Results } from '../results.ts';
+import type { ServerPeer } from './virt-server.ts';
+
+const FILES = 10_000;
+const BIG = 256 * 1024 ** 2;
+
+/** The things to copy, made once: a tree of 10,000 small files, and one file of 256 MiB that is no hole. */
+export function makeCopyMaterial(folder: string): void {
+  const tree = join(folder, 'tree');
+  for (let file = 0; file < FILES; file++) {
+    const place = join(tree, `folder-${file % 100}`);
+    if (file < 100) mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, `file-${file}`), 'x'.repeat((file * 37) % 4096));
+  }
+  const chunk = Buffer.alloc(1024 ** 2, 'virt-ts-unshare ');
+  writeFileSync(join(folder, 'big'), Buffer.concat(Array.from({ length: BIG / chunk.length }, () => chunk)));
+}
+
+/**
+ * Copies the material down and up.
+ * @param folder of the material; what is copied up goes there as well, and servers keep there what they keep in TMPDIR
+ * @param place behind the names of the figures
+ */
+export async function copies(
+  { name, argv, caller }: ServerPeer,
+  folder: string,
+  place: '' | ', disk',
+  results: Results,
+): Promise<void> {
+  const server = await VirtServer.start(argv, { ...caller, env: { ...caller.env, TMPDIR: folder } });
+  const [scratch = ''] = await server.ask('open');
+  const up = join(folder, 'up');
+  for (const [what, file] of [
+    ['10,000 files', 'tree/'],
+    ['256 MiB', 'big'],
+  ] as const) {
+    const there = `${scratch}/${file}`;
+    const back = file === 'tree/' ? `${up}/` : up;
+    touchMemory();
+    results.add(name, `copydown ${what}${place}`, await server.time(`copydown ${folder}/${file} ${there}`));
+    touchMemory();
+    results.add(name, `copyup ${what}${place}`, await server.time(`copyup ${there} ${back}`));
+    rmSync(up, { recursive: true });
+  }
+  await server.quit();
+}
+
+/**
+ * What a virtual machine has not used for two seconds goes back to its host, and to get it again takes several times as long
+ * as to copy something into it. So everybody finds memory that was in use just now.
+ */
+function touchMemory(): void {
+  execFileSync('sh', [
+    '-c',
+    'head -c 700M /dev/zero >"$0"; rm "$0"',
+    `/dev/shm/virt-ts-unshare-bench-${process.pid}`,
+  ]);
+}
