@@ -20,15 +20,15 @@ fi
 case $1 in
 in)
   exec 5<&0 6<&4 7>fd/4 8>fd/4
-  block=1M limit=9007199254740991
+  limit=9007199254740991
   ;;
 out)
   exec 5<fd/4 6<fd/4 7>&1 8>&4
-  block=128K limit=$2
+  limit=$2
   ;;
 esac
 part() {
-  dd bs=$block iflag=fullblock,count_bytes,skip_bytes oflag=seek_bytes "$@"
+  dd bs=512K iflag=fullblock,count_bytes,skip_bytes oflag=seek_bytes "$@"
 }
 
 # To look how long it is would cost a short file more than halves gain.
