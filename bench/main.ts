@@ -2,7 +2,7 @@
  * `npm run bench`: this server and its peers on the same root filesystem, in turn in one run, so that a slow minute of the
  * machine hits all of them. Prints medians, ratios and the promised bars; `--json FILE` and `--plot FILE` keep them.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -33,6 +33,8 @@ if (tarball === undefined) throw new Error('give --tarball FILE, a root filesyst
 const parts = new Set(values.only.split(','));
 const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bench-'));
+/** Of the kernel's blocks of free pages, as a power of two. */
+const MAX_ORDER = 10;
 /** A tmpfs on every Linux. */
 const inMemory = mkdtempSync('/dev/shm/virt-ts-unshare-bench-');
 const results = new Results();
@@ -78,6 +80,17 @@ function serverPeers(image: string): ServerPeer[] {
     return [ours];
   }
   return [ours, { name: UNSHARE, argv: [peer, '--tarball', image], caller, caches: false }];
+}
+
+/** Whether this is a virtual machine that gives its host what memory is free, and has to wait for it when it needs it again. */
+function givesMemoryAway(): boolean {
+  const balloons = '/sys/bus/virtio/drivers/virtio_balloon';
+  const smallest = '/sys/module/page_reporting/parameters/page_reporting_order';
+  if (!existsSync(smallest) || !existsSync(balloons)) return false;
+  return (
+    readdirSync(balloons).some((name) => name.startsWith('virtio')) &&
+    Number(readFileSync(smallest)) <= MAX_ORDER
+  );
 }
 
 function say(text: string): void {
@@ -148,6 +161,14 @@ try {
   console.log(medianTable(results), '\n');
   console.log(barTable(results), '\n');
   for (const [peer, why] of results.missing) console.log(`missing: ${peer}: ${why}`);
+  if (givesMemoryAway()) {
+    console.log(
+      'note: this virtual machine gives free memory back to its host, so copies may take several times as long',
+    );
+    console.log(
+      'as they need; to measure without that: echo 11 >/sys/module/page_reporting/parameters/page_reporting_order',
+    );
+  }
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
   if (values.plot !== undefined) await writePlot(results, values.plot);
 } finally {
