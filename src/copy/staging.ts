@@ -1,7 +1,7 @@
 /** What arrives on the host has a name of ours until it is whole; a process waits to remove it should we be killed. */
-import { randomBytes } from 'node:crypto';
 import { type HostProcess, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
+import { randomBytes } from '../random.ts';
 import { scriptPath } from '../scripts.ts';
 
 /** A name that nothing else has, for a file or a directory. */

@@ -1,11 +1,11 @@
 /** From the library's options to those of a provider. Pure but for resolving relative paths. */
-import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
 import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
+import { randomBytes } from '../random.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import { checkNames, choice, type Names, seconds } from './checks.ts';
 

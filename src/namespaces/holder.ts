@@ -43,9 +43,16 @@ export class Holder {
    * @param sources absolute paths of folders and files of the host that the testbeds will need
    * @param below host pid of a process in the stage's user namespace of a laboratory, to share it: only who has rights in
    *   both ends' network namespaces may connect them. Default: a user namespace of its own
+   * @param meanwhile work for when there is nothing to do but wait
    * @throws TestbedError when the kernel or a tool refuses, with its words and the remedy
    */
-  static async start(idMap: IdMaps, sources: readonly string[], log: Log, below?: number): Promise<Holder> {
+  static async start(
+    idMap: IdMaps,
+    sources: readonly string[],
+    log: Log,
+    below?: number,
+    meanwhile?: () => void,
+  ): Promise<Holder> {
     const script: Argv = [
       ...newStage(idMap, below),
       ...['--mount', '--', 'sh', '-c', scriptText('on-host', 'stage.sh'), 'stage'],
@@ -58,6 +65,7 @@ export class Holder {
       if ((await firstLine(stage.child.stdout, { readOn: true })) !== 'up') throw new TestbedError('');
       if (below === undefined) await writeMaps(idMap, stage.pid, log);
       stage.child.stdin?.end('mapped\n');
+      meanwhile?.();
       const pid = /^held (\d+)$/.exec(await firstLine(stage.child.stdout))?.[1];
       if (pid === undefined) throw new TestbedError('');
       stage.child.stderr?.destroy();

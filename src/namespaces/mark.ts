@@ -3,8 +3,8 @@
  * the start time takes 200 reads of one byte from a shell. Nobody but the testbed's own root and its user's processes may read
  * it, so whoever has the pid later cannot have it.
  */
-import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { randomInt } from '../random.ts';
 import { type ProcessState, runs } from './processes.ts';
 
 /** Above the kernel's default of 50000 and the tags of commands below that (on-host/execute.sh); below one second. */

@@ -2,9 +2,9 @@
  * Laboratories: several testbeds on one or more networks, each with a real address, opened by one process or several of the
  * same user. See docs/networks.md. What a laboratory and its networks are to callers; the work is done in the files beside.
  */
-import { randomBytes } from 'node:crypto';
 import { UsageError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
+import { randomBytes } from '../random.ts';
 import { cutNetwork, healNetwork, type Link, linkOf } from './cables.ts';
 import type { Connector } from './connector.ts';
 import { isHostname } from './hosts.ts';

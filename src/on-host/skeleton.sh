@@ -22,12 +22,19 @@ mkdir -p dev/net dev/pts dev/shm etc home proc run sys tmp ".$scratch"
 	# Why 777: see "open" in protocol.md.
 	chmod 777 ".$scratch"
 	chmod 1777 tmp
-	# Most bases have those of themselves.
-	set -- fd /proc/self/fd stdin /proc/self/fd/0 stdout /proc/self/fd/1 stderr /proc/self/fd/2 ptmx pts/ptmx
-	while [ $# -gt 0 ]; do
-		if [ -L "$base/dev" ] || ! [ -L "$base/dev/$1" ]; then ln -s "$2" "dev/$1"; fi
-		shift 2
+	# Many bases have those of themselves. A host has the first four too, as one program's work.
+	set --
+	for link in fd=/proc/self/fd stdin=/proc/self/fd/0 stdout=/proc/self/fd/1 stderr=/proc/self/fd/2 ptmx=pts/ptmx; do
+		name=${link%%=*}
+		if [ -L "$base/dev/$name" ] && ! [ -L "$base/dev" ]; then
+			continue
+		elif [ "$name" != ptmx ] && [ -L "/dev/$name" ] && [ "/dev/$name" -ef "${link#*=}" ]; then
+			set -- "$@" "/dev/$name"
+		else
+			ln -s "${link#*=}" "dev/$name"
+		fi
 	done
+	[ $# = 0 ] || cp -P -- "$@" dev
 } >&2 &
 first_half=$!
 

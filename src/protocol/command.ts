@@ -1,6 +1,6 @@
 /** The `command` request: its words become a run in the testbed, with the host's files as its descriptors. */
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, promises } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { MisuseError, messageOf } from '../errors.ts';
 import type { OpenTestbed, RunOptions } from '../testbed/types.ts';
 import { decodeText, decodeWord, printable } from './line.ts';
@@ -92,7 +92,7 @@ async function openFile(stream: Stream, path: Buffer): Promise<FileHandle> {
   const flags =
     stream === 'stdin' ? constants.O_RDONLY : constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
   try {
-    return await open(path, flags, 0o666);
+    return await promises.open(path, flags, 0o666);
   } catch (cause) {
     throw new MisuseError(`cannot open the ${stream} file of command: ${messageOf(cause)}`, { cause });
   }

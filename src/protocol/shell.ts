@@ -1,6 +1,5 @@
 /** The `shell` request: an interactive shell on the terminal that controls the server. */
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { constants, promises } from 'node:fs';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
@@ -15,9 +14,9 @@ export async function openShell(testbed: OpenTestbed, words: readonly string[], 
   const env = parseVariables(variables);
   const { TERM } = process.env;
   if (env.TERM === undefined && TERM !== undefined) env.TERM = TERM;
-  let tty: Awaited<ReturnType<typeof open>>;
+  let tty: Awaited<ReturnType<typeof promises.open>>;
   try {
-    tty = await open('/dev/tty', constants.O_RDWR);
+    tty = await promises.open('/dev/tty', constants.O_RDWR);
   } catch (cause) {
     log.warn(`cannot open a shell without a terminal (/dev/tty: ${reasonOf(cause)}); run this from one`);
     return;

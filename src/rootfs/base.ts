@@ -14,8 +14,26 @@ import type { RootSource } from './source.ts';
 import type { Inside } from './unpack.ts';
 
 /**
- * The base of a source. A folder is used as it is. A tarball's base is unpacked when it is not in the cache, or waited for
- * when another process unpacks it now; until `release` it is in use and will not be pruned.
+ * The base of a source if nothing has to be unpacked for it: a folder is used as it is, a tarball's base may be in the cache.
+ * Until `release` it is in use and will not be pruned.
+ * @param idMap key of the id map whose ids own it
+ * @throws TestbedError when the tarball cannot be looked at
+ */
+export async function findBase(
+  source: RootSource,
+  idMap: string,
+  cache: CacheFolder,
+): Promise<Base | undefined> {
+  if (source.kind === 'directory') return { path: source.path, release: async () => {} };
+  const state = stateOf(statOf(source.path));
+  const sha256 = await rememberedHash(cache, source.path, state);
+  return sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, idMap));
+}
+
+/**
+ * The base of a source. A tarball's is unpacked when it is not in the cache, or waited for when another process unpacks it
+ * now; until `release` it is in use and will not be pruned.
+ * @param finding of findBase, for who has begun it ahead of the holder
  * @throws TestbedError when the tarball cannot be read or unpacked, or is no root filesystem
  */
 export async function useBase(
@@ -24,13 +42,11 @@ export async function useBase(
   cache: CacheFolder,
   log: Log,
   signal?: AbortSignal,
+  finding = findBase(source, holder.idMap.key, cache),
 ): Promise<Base> {
-  if (source.kind === 'directory') return { path: source.path, release: async () => {} };
-  const state = stateOf(statOf(source.path));
-  const sha256 = rememberedHash(cache, source.path, state);
-  const there = sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, holder.idMap.key));
+  const there = await finding;
   if (there !== undefined) {
-    if (!hasLeftovers(cache)) return there;
+    if (source.kind === 'directory' || !hasLeftovers(cache)) return there;
     return tidying(there, log, () => removeLeftovers(cache, holder, log));
   }
   const made = await makeBase(source.path, holder, cache, log, signal);

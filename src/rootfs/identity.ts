@@ -2,7 +2,6 @@
  * What a tarball contains, told without reading it when it is the file that was read before: the hash of its content is
  * remembered beside what stat(2) says of the file, and made anew only when that changes.
  */
-import { createHash } from 'node:crypto';
 import { type BigIntStats, createReadStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CacheFolder, writeWhole } from './cache.ts';
@@ -46,19 +45,27 @@ export function isFresh(state: FileState, now: number): boolean {
   return BigInt(now) * 1_000_000n - BigInt(state.ctime) < TICK;
 }
 
+/** Takes 2 ms to load, which is done when somebody waits for other processes. */
+const crypto = () => import('node:crypto');
+
 /** A short name for a text, good for a file name. */
-export function shortHash(text: string): string {
+export async function shortHash(text: string): Promise<string> {
+  const { createHash } = await crypto();
   return createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
 }
 
-function recordPath(cache: CacheFolder, path: string): string {
-  return join(cache.tarballs, `${shortHash(path)}.json`);
+async function recordPath(cache: CacheFolder, path: string): Promise<string> {
+  return join(cache.tarballs, `${await shortHash(path)}.json`);
 }
 
 /** The hash of the content of the tarball at `path` (absolute) in this state, if it was hashed in this state before. */
-export function rememberedHash(cache: CacheFolder, path: string, state: FileState): string | undefined {
+export async function rememberedHash(
+  cache: CacheFolder,
+  path: string,
+  state: FileState,
+): Promise<string | undefined> {
   try {
-    const record: unknown = JSON.parse(readFileSync(recordPath(cache, path), 'utf8'));
+    const record: unknown = JSON.parse(readFileSync(await recordPath(cache, path), 'utf8'));
     return isRecord(record) && record.path === path && sameState(record, state) ? record.sha256 : undefined;
   } catch {
     // Not there, or spoilt: then the tarball is read.
@@ -66,13 +73,19 @@ export function rememberedHash(cache: CacheFolder, path: string, state: FileStat
   }
 }
 
-export function rememberHash(cache: CacheFolder, path: string, state: FileState, sha256: string): void {
+export async function rememberHash(
+  cache: CacheFolder,
+  path: string,
+  state: FileState,
+  sha256: string,
+): Promise<void> {
   const record: TarballRecord = { path, ...state, sha256 };
-  writeWhole(recordPath(cache, path), `${JSON.stringify(record)}\n`);
+  writeWhole(await recordPath(cache, path), `${JSON.stringify(record)}\n`);
 }
 
 /** The hash of a file's content, read by position, so that a process that shares the descriptor is not disturbed. */
 export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> {
+  const { createHash } = await crypto();
   // A stream that is aborted as it is made throws where nobody can catch it.
   signal?.throwIfAborted();
   const hash = createHash('sha256');

@@ -43,7 +43,7 @@ export async function makeBase(
   try {
     // Named by the file, not by its content, which nobody knows yet.
     const { dev, ino } = fstatSync(fd, { bigint: true });
-    const name = unpackingName(holder.idMap.key, shortHash(`${dev} ${ino}`));
+    const name = unpackingName(holder.idMap.key, await shortHash(`${dev} ${ino}`));
     lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
     signal?.throwIfAborted();
     if (lock === undefined)
@@ -79,7 +79,7 @@ async function knownBase(
   cache: CacheFolder,
   signal: AbortSignal | undefined,
 ): Promise<Base | undefined> {
-  let sha256 = rememberedHash(cache, tarball, state);
+  let sha256 = await rememberedHash(cache, tarball, state);
   if (sha256 === undefined) {
     // Hashing costs a part of unpacking, but is lost when the content turns out to be new.
     const sizes = readBases(cache).map(({ record }) => String(record.tarballSize));
@@ -103,7 +103,7 @@ async function readHash(
       `the tarball ${tarball} was changed while it was read; try again when it is complete`,
     );
   }
-  if (!fresh) rememberHash(cache, tarball, state, sha256);
+  if (!fresh) await rememberHash(cache, tarball, state, sha256);
   return sha256;
 }
 

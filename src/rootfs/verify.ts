@@ -34,7 +34,7 @@ export async function verifyBase(
   }
   try {
     const state = stateOf(fstatSync(fd, { bigint: true }));
-    if ((rememberedHash(cache, tarball, state) ?? (await hashOf(fd))) !== sha256) {
+    if (((await rememberedHash(cache, tarball, state)) ?? (await hashOf(fd))) !== sha256) {
       return { kind: 'unknown', why: `its tarball ${tarball} was changed` };
     }
     const argv = holder.enter(

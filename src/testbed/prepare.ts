@@ -8,7 +8,7 @@ import { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
 import type { Connector } from '../network/connector.ts';
 import { hostResolver } from '../network/resolver.ts';
-import { useBase } from '../rootfs/base.ts';
+import { findBase, useBase } from '../rootfs/base.ts';
 import { type CacheFolder, openCache } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
@@ -73,10 +73,22 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     ...(source.kind === 'directory' ? [source.path] : []),
     ...options.binds.map((bind) => bind.outside),
   ];
-  const holder = await Holder.start(idMaps, sources, log, connector.below);
+  let finding: ReturnType<typeof findBase> | undefined;
+  const find = (): void => {
+    finding = findBase(source, idMaps.key, cache);
+    // Whoever waits for it hears of it.
+    finding.catch(() => {});
+  };
+  let holder: Holder;
+  try {
+    holder = await Holder.start(idMaps, sources, log, connector.below, find);
+  } catch (error) {
+    await finding?.then((base) => base?.release()).catch(() => {});
+    throw error;
+  }
   try {
     const [base] = await Promise.all([
-      useBase(source, holder, cache, log, signal),
+      useBase(source, holder, cache, log, signal, finding),
       sweepScratch(scratchFolder, holder, log),
     ]);
     const baseInside = holder.inside(base.path);

@@ -1,11 +1,11 @@
 /** Opens testbeds: makes incarnations over what was prepared once, and ends all of them when it is disposed of. */
-import { randomBytes } from 'node:crypto';
 import { messageOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
+import { randomBytes } from '../random.ts';
 import { register } from '../registry.ts';
 import { within } from '../wait.ts';
 import { readBaseline } from './baseline.ts';

@@ -1,0 +1,18 @@
+/** Random numbers for names and marks. node:crypto has the same, but takes 2 ms to load where somebody waits for each of them. */
+import { closeSync, openSync, readSync } from 'node:fs';
+
+export function randomBytes(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const device = openSync('/dev/urandom', 'r');
+  try {
+    readSync(device, bytes);
+  } finally {
+    closeSync(device);
+  }
+  return bytes;
+}
+
+/** At least `min`, less than `max`. */
+export function randomInt(min: number, max: number): number {
+  return min + (randomBytes(6).readUIntBE(0, 6) % (max - min));
+}
