@@ -1,5 +1,5 @@
 /** A single file from the host into the testbed. */
-import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { CopyError, messageOf } from '../errors.ts';
 import { shellEscaped, shown } from './bytes.ts';
 import { withEnds } from './ends.ts';
@@ -7,10 +7,6 @@ import { moveFile } from './move-file.ts';
 import { OpenFile } from './open-file.ts';
 import { Progress } from './progress.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
-
-const { O_RDONLY, O_NONBLOCK } = constants;
-/** Of statfs(2). */
-const TMPFS_MAGIC = 0x01021994;
 
 export async function copyFileIn(
   testbed: CopyTestbed,
@@ -38,13 +34,11 @@ function openSource(host: Buffer): { file: OpenFile; mode: number } {
   let file: number | undefined;
   try {
     // A fifo must not block the whole server.
-    file = openSync(host, O_RDONLY | O_NONBLOCK);
+    file = openSync(host, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = fstatSync(file);
     if (stat.isDirectory()) throw new CopyError('it is a directory; its name needs a slash at the end');
     if (!stat.isFile()) throw new CopyError('it is not a regular file');
-    // Elsewhere two readers would gain nothing, and keep a disk's head moving between them.
-    const isInMemory = statfsSync(`/proc/self/fd/${file}`).type === TMPFS_MAGIC;
-    return { file: new OpenFile(file, isInMemory ? O_RDONLY : undefined), mode: stat.mode };
+    return { file: new OpenFile(file, 'read'), mode: stat.mode };
   } catch (error) {
     if (file !== undefined) closeSync(file);
     throw new CopyError(`cannot read it on the host: ${messageOf(error)}`, { cause: error });

@@ -99,10 +99,13 @@ async function moved(mover: End, opener: End, talk: Socket, way: 'in' | 'out'): 
   }
 }
 
-/** What dd complained of, in terms of who has the file. */
+/** What dd complained of, in terms of who has the file. Of two, one may have fallen into the other's word. */
 function reasonOfDd(words: string, way: 'in' | 'out'): string {
-  const [, act, reason] = /^dd: error (reading|writing) .*?: ([^;]+)/.exec(words) ?? [];
-  if (act === undefined || reason === undefined) return words;
+  const [, act, reason] = /dd: error (reading|writing) .*?: ([^;]+)/.exec(words) ?? [];
+  if (act === undefined || reason === undefined) {
+    const complaints = words.split('; ').filter((line) => !/^\d+(\+\d+ records| bytes?) /.test(line));
+    return complaints.join('; ') || 'it was broken off';
+  }
   return `${act} ${(act === 'reading') === (way === 'in') ? 'on the host' : 'in the testbed'} failed: ${reason}`;
 }
 

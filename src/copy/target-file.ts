@@ -44,11 +44,10 @@ export class TargetFile {
       this.#name = name;
       if (lstatOrNothing(below(directory, name)) === undefined) {
         const { file, ...created } = createFile(directory, log);
-        this.open = new OpenFile(file, O_WRONLY);
+        this.open = new OpenFile(file, 'written');
         this.#created = created;
       } else {
-        const file = openExisting(below(directory, name));
-        this.open = new OpenFile(file, fstatSync(file).isFile() ? O_WRONLY : undefined);
+        this.open = new OpenFile(openExisting(below(directory, name)), 'written');
       }
     } catch (error) {
       if (directory !== undefined) closeSync(directory);

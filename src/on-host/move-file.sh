@@ -7,7 +7,7 @@
 # descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; is told where the second half begins (bytes),
 #   if the two halves are copied at once
 # descriptor 4: the file of the host opened once more, if its halves may be copied at once
-# status: dd's, whose words on stderr say how much it was, but for halves
+# status: dd's, whose words on stderr say how much it was, but for halves; of those, one that fails is our death by SIGKILL
 LC_ALL=C
 export LC_ALL
 read -r pid init <&3 || exit
@@ -34,19 +34,31 @@ part() {
 # To look how long it is would cost a short file more than halves gain.
 first=16777216
 part count="$((limit < first ? limit : first))" <&5 >&7 || exit
+position=''
 while read -r name position; do
   [ "$name" != pos: ] || break
 done </proc/$$/fdinfo/5
-[ "$position" = "$first" ] || exit 0
-all=$(stat -L -c %s /proc/$$/fd/5) || exit
-[ "$all" -le "$limit" ] || all=$limit
-if [ "$all" -le "$first" ] || ! { [ -f /proc/$$/fd/6 ] && [ -f /proc/$$/fd/8 ]; }; then
-  part count="$((limit - first))" <&5 >&7
+all=$first
+case $position in
+"$first")
+  if [ -f /proc/$$/fd/6 ] && [ -f /proc/$$/fd/8 ]; then all=$(stat -L -c %s /proc/$$/fd/5) || exit; fi
+  [ "$all" -le "$limit" ] || all=$limit
+  ;;
+# Not every file keeps count: one of a FUSE file system may be at 0 for ever.
+'' | 0) ;;
+*) exit 0 ;;
+esac
+if [ "$all" -le "$first" ]; then
+  part count="$((limit > first ? limit - first : 0))" <&5 >&7
   exit
 fi
+
 half=$((first + (all - first) / 2))
 echo "$half" >&3
-part status=none count="$((half - first))" <&5 >&7 &
-part status=none skip="$half" seek="$half" count="$((limit - half))" <&6 >&8
-status=$?
-wait "$!" && exit "$status"
+# Who started us ends the whole session when we are killed, so the other half does not go on in vain.
+half() {
+  part status=none "$@" || kill -s KILL "$$"
+}
+half count="$((half - first))" <&5 >&7 &
+half skip="$half" seek="$half" count="$((limit - half))" <&6 >&8 &
+wait

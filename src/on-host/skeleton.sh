@@ -2,16 +2,17 @@
 # Fills the skeleton: a small layer between base and upper layer with what every testbed of this server has in common, so
 # that an open has nothing to create. Runs on the host's tools as root of the holder.
 #
-# argv: BASE SKELETON SCRATCH_DIRECTORY HOSTNAME HOSTS RESOLV_CONF NORMAL_USER [MOUNT_POINT KIND]...
+# argv: BASE SKELETON SCRATCH_DIRECTORY HOSTNAME HOSTS RESOLV_CONF NORMAL_USER HOST_LINKS [MOUNT_POINT KIND]...
 #   SCRATCH_DIRECTORY  path inside the testbed, below /tmp
 #   HOSTS              lines for /etc/hosts behind that of localhost
 #   NORMAL_USER        name for the normal user if the base has none; empty: there can be none, whatever the base has
+#   HOST_LINKS         of the symbolic links in /dev, those that the host has as they are to be, each behind a space
 #   MOUNT_POINT KIND   where something of the host will be bound; KIND is directory or file
 # stdout: "user NAME" (NAME empty: none), then for each mount point its path in the base without symbolic links
 set -eu
 
-base=$1 skeleton=$2 scratch=$3 hostname=$4 hosts=$5 resolv=$6 normal=$7
-shift 7
+base=$1 skeleton=$2 scratch=$3 hostname=$4 hosts=$5 resolv=$6 normal=$7 host_links=$8
+shift 8
 umask 022
 cd "$skeleton"
 
@@ -22,17 +23,17 @@ mkdir -p dev/net dev/pts dev/shm etc home proc run sys tmp ".$scratch"
 	# Why 777: see "open" in protocol.md.
 	chmod 777 ".$scratch"
 	chmod 1777 tmp
-	# Many bases have those of themselves. A host has the first four too, as one program's work.
+	# Many bases have those of themselves. What the host has is one program's work.
 	set --
 	for link in fd=/proc/self/fd stdin=/proc/self/fd/0 stdout=/proc/self/fd/1 stderr=/proc/self/fd/2 ptmx=pts/ptmx; do
 		name=${link%%=*}
 		if [ -L "$base/dev/$name" ] && ! [ -L "$base/dev" ]; then
 			continue
-		elif [ "$name" != ptmx ] && [ -L "/dev/$name" ] && [ "/dev/$name" -ef "${link#*=}" ]; then
-			set -- "$@" "/dev/$name"
-		else
-			ln -s "${link#*=}" "dev/$name"
 		fi
+		case "$host_links " in
+		*" $name "*) set -- "$@" "/dev/$name" ;;
+		*) ln -s "${link#*=}" "dev/$name" ;;
+		esac
 	done
 	[ $# = 0 ] || cp -P -- "$@" dev
 } >&2 &

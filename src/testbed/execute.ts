@@ -158,13 +158,18 @@ export function wholeTree(root: HostProcess, log: Log): HostProcess {
 }
 
 /** The same process, but a SIGKILL is what `end` does, and the process counts as exited only when that is done. */
-function killedBy(root: HostProcess, end: () => Promise<void>): HostProcess {
+function killedBy(
+  root: HostProcess,
+  end: () => Promise<void>,
+  { alsoWhenItFails = false } = {},
+): HostProcess {
   let ending: Promise<void> | undefined;
   return {
     ...root,
-    exited: root.exited.then(async (status) => {
+    exited: root.exited.then(async (exit) => {
+      if (alsoWhenItFails && exit.status !== 0) ending ??= end();
       await ending;
-      return status;
+      return exit;
     }),
     kill: (signal) => {
       if (signal === 'SIGKILL') ending ??= end();
@@ -204,13 +209,17 @@ async function endTree(root: HostProcess, log: Log): Promise<void> {
 
 /**
  * The same process of the host, which may use files of a testbed: a SIGKILL ends it and all that it started, also when they
- * wait for a FUSE file system. It has to have a session of its own.
+ * wait for a FUSE file system; so does a status other than 0. It has to have a session of its own.
  * @param seer gives a process that sees what is mounted in the testbed, or nothing when that is gone
  */
 export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
-  return killedBy(root, async () => {
+  const { child } = root;
+  const isReaped = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  // Once it is reaped its pid may be another's, but not the session's as long as somebody is in that.
+  const members = (): number[] => treeOf(root.pid).filter((pid) => pid !== root.pid || !isReaped());
+  const end = async (): Promise<void> => {
     let limit = performance.now() + KILL_LIMIT;
-    for (let tree = treeOf(root.pid); tree.length > 0; tree = treeOf(root.pid)) {
+    for (let tree = members(); tree.length > 0; tree = members()) {
       for (const pid of tree) signalProcess(pid, 'SIGKILL');
       const pid = seer();
       if (performance.now() > limit) {
@@ -219,5 +228,7 @@ export function killable(root: HostProcess, seer: () => number | undefined, log:
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK));
     }
-  });
+  };
+  // Who fails may have left somebody who copies on.
+  return killedBy(root, end, { alsoWhenItFails: true });
 }

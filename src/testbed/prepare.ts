@@ -1,5 +1,5 @@
 /** What all testbeds of one server share: the base, the holder, the skeleton, mounts and network. Made once, ahead of need. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readlinkSync, statSync } from 'node:fs';
 import { messageOf, TestbedError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
 import { mustRunHost } from '../host.ts';
@@ -20,6 +20,13 @@ import type { TestbedOptions } from './types.ts';
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
 /** Account made in a base that has no user of its own with an id from 1000 on. */
 const NORMAL_USER = 'user';
+/** Symbolic links in /dev that a host mostly has too; on-host/skeleton.sh knows all of them. */
+const DEVICE_LINKS = new Map([
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/proc/self/fd/1'],
+  ['stderr', '/proc/self/fd/2'],
+]);
 /** Where the stage has it, see on-host/stage.sh. */
 const SKELETON = '/mnt/skeleton';
 
@@ -155,7 +162,7 @@ async function fillSkeleton(
       ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
       ...[base, SKELETON, scratchDirectory, hostname],
       ...[connector.hosts ?? `127.0.1.1 ${hostname}`, connector.resolvConf],
-      idMaps.single ? '' : NORMAL_USER,
+      ...[idMaps.single ? '' : NORMAL_USER, hostLinks()],
       ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
     ]),
     log,
@@ -163,6 +170,18 @@ async function fillSkeleton(
   );
   const [user = '', ...mountPoints] = text.trimEnd().split('\n');
   return { normalUser: user.slice('user '.length) || undefined, mountPoints };
+}
+
+/** Those that the host has with the same content, each behind a space. */
+function hostLinks(): string {
+  const same = [...DEVICE_LINKS].filter(([name, content]) => {
+    try {
+      return readlinkSync(`/dev/${name}`) === content;
+    } catch {
+      return false;
+    }
+  });
+  return same.map(([name]) => ` ${name}`).join('');
 }
 
 function makeScratch(path: string): void {

@@ -212,14 +212,32 @@ describe('copying through a testbed', function () {
     );
   });
 
+  it('says so of a long file too', async () => {
+    const small = testProvider({ scratch: { kind: 'tmpfs', size: '20m' } });
+    try {
+      const long = Buffer.from(path('long'));
+      writeFileSync(long, Buffer.alloc(30e6, 'x'));
+      const opened = await small.open();
+      await fails(
+        opened.copyIn(long, Buffer.from(`${opened.scratchDirectory}/long`)),
+        /writing in the testbed failed: No space left[^;]*$/,
+      );
+    } finally {
+      await small.dispose();
+    }
+  });
+
   it('says that the destination of a tree on the host is full, and leaves nothing there', async function () {
     if (process.geteuid?.() !== 0) skip(this, 'it takes root to mount');
     mkdirSync(path('small'));
-    await run('mkdir d; head -c 3000000 /dev/urandom >d/large');
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'small', path('small')]);
+    await run('mkdir d; head -c 30000000 /dev/urandom >d/large; head -c 60000 d/large >d/short');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'small', path('small')]);
     try {
       await fails(up(`${scratch}/d/`, 'small/new/'), /No space left/);
-      await fails(up(`${scratch}/d/large`, 'small/large'), /writing on the host failed: No space left/);
+      await fails(up(`${scratch}/d/large`, 'small/large'), /writing on the host failed: No space left[^;]*$/);
+      writeFileSync(path('small/filled'), Buffer.alloc(20 * 1024 ** 2 - 40_000));
+      await fails(up(`${scratch}/d/short`, 'small/short'), /writing on the host failed: No space left[^;]*$/);
+      rmSync(path('small/filled'));
       assert.deepEqual(readdirSync(path('small')), []);
     } finally {
       execFileSync('umount', [path('small')]);

@@ -1,6 +1,7 @@
 /** A "testbed" that is the host itself: the copying sees nothing else of one. Its PATH may hold another tar. */
 import { type HostProcess, type StdioList, spawnHost } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
+import { killable } from '../../../src/testbed/execute.ts';
 
 type Argv = readonly [string, ...string[]];
 
@@ -23,24 +24,23 @@ export class HostTestbed {
     const env = this.#path === undefined ? {} : { PATH: this.#path };
     this.given.push(stdio);
     const words: Argv = [program === 'sh' ? this.#shell : program, ...rest];
-    return this.#withAll(await spawnHost(words, silentLog, { stdio, env, cwd: '/', detached: true }));
-  }
-
-  async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
-    return this.#withAll(await spawnHost(argv, silentLog, { stdio, detached: true }));
-  }
-
-  /** The same process, but a signal reaches its whole group, as a testbed ends a whole tree. */
-  #withAll(started: HostProcess): HostProcess {
+    const started = await spawnHost(words, silentLog, { stdio, env, cwd: '/', detached: true });
     this.started.push(started);
     const kill = (signal: NodeJS.Signals): void => {
       try {
+        // The whole process group ends, as a testbed ends a command's whole tree.
         process.kill(-started.pid, signal);
       } catch {
         // It is gone.
       }
     };
     return { ...started, kill };
+  }
+
+  async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+    const started = await spawnHost(argv, silentLog, { stdio, detached: true });
+    this.started.push(started);
+    return killable(started, () => undefined, silentLog);
   }
 
   pidInside({ pid }: HostProcess): number {

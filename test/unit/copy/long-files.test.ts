@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import { CopyTimeoutError } from '../../../src/errors.ts';
+import { processTree } from '../../support/processes.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
 
 /** The descriptors that are open on files whose path is like this, of all processes. */
@@ -64,6 +66,25 @@ describe('copying of long files', function () {
     const testbed = withShell(`exec 4>"$4"; printf . >&3; ${cut}; read -r _ <&3`);
     await fails(copyIn(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
   });
+
+  for (const [victim, program] of [
+    ['one half', 'dd '],
+    ['their shell', 'sh '],
+  ] as const) {
+    it(`ends both halves when ${victim} is killed`, async () => {
+      writeFileSync(path('from'), '');
+      truncateSync(path('from'), 1e12);
+      const copy = down('from', 'to');
+      const failed = fails(copy, /broken off|Killed/);
+      while ((statSync(path('to'), { throwIfNoEntry: false })?.size ?? 0) <= 5e11) await delay(1);
+      const mover = host.started.at(-1)?.pid ?? 0;
+      const half = processTree(mover).find(({ command }) => command.startsWith(program));
+      assert.ok(half !== undefined);
+      process.kill(half.pid, 'SIGKILL');
+      await failed;
+      assert.equal(holders(`${path('')}*`), '');
+    });
+  }
 
   it('ends both halves when it takes too long', async () => {
     writeFileSync(path('from'), '');
