@@ -221,8 +221,8 @@ export function killable(root: HostProcess, seer: () => number | undefined, log:
     let limit = performance.now() + KILL_LIMIT;
     for (let tree = members(); tree.length > 0; tree = members()) {
       for (const pid of tree) signalProcess(pid, 'SIGKILL');
-      const pid = seer();
       if (performance.now() > limit) {
+        const pid = seer();
         if (pid !== undefined && tree.some(isStuck)) await abortFuse([pid], log);
         limit = performance.now() + KILL_LIMIT;
       }

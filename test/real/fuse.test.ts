@@ -1,6 +1,6 @@
-/** A FUSE file system in the testbed whose daemon takes a question and never answers: no signal ends who waits for it. */
+/** FUSE file systems in the testbed whose daemon never answers, so that no signal ends who waits for it, or is odd otherwise. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandTimeoutError } from '../../src/errors.ts';
@@ -12,7 +12,7 @@ import { patience } from '../support/patience.ts';
 import { processTree } from '../support/processes.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
-describe('a FUSE file system that does not answer', function () {
+describe('a FUSE file system of the testbed', function () {
   this.timeout(60_000);
   let provider: Provider;
   let testbed: OpenTestbed;
@@ -30,10 +30,10 @@ describe('a FUSE file system that does not answer', function () {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const inside = (name: string): Buffer => Buffer.from(`/mnt/hangs/${name}`);
+  const inside = (name: string): Buffer => Buffer.from(`/mnt/fuse/${name}`);
   const host = (name: string): Buffer => Buffer.from(join(folder, name));
-  async function hangAt(question: number | string): Promise<void> {
-    const { status, stderr } = await script(testbed, `${FUSE} fuse /mnt/hangs ${question}`, { timeout: 20 });
+  async function mountFuse(question: number | string): Promise<void> {
+    const { status, stderr } = await script(testbed, `${FUSE} fuse /mnt/fuse ${question}`, { timeout: 20 });
     assert.equal(status, 0, stderr);
   }
 
@@ -48,7 +48,7 @@ describe('a FUSE file system that does not answer', function () {
     ['down to a directory', QUESTIONS.lookup, () => down('tree/', 'tree/')],
   ] as const) {
     it(`holds up no copy ${what} for longer than its time`, async () => {
-      await hangAt(question);
+      await mountFuse(question);
       const before = new Set(processTree(process.pid).map(({ pid }) => pid));
       const begin = performance.now();
       await assert.rejects(copy(), { name: 'CopyTimeoutError' });
@@ -61,15 +61,15 @@ describe('a FUSE file system that does not answer', function () {
   }
 
   it('holds up no command for longer than its time', async () => {
-    await hangAt(QUESTIONS.open);
+    await mountFuse(QUESTIONS.open);
     const begin = performance.now();
-    await assert.rejects(script(testbed, 'cat /mnt/hangs/file', { timeout: 1 }), CommandTimeoutError);
+    await assert.rejects(script(testbed, 'cat /mnt/fuse/file', { timeout: 1 }), CommandTimeoutError);
     assert.ok(performance.now() - begin < patience(8_000));
   });
 
   it('does not hold up a close in the middle of a copy', async () => {
     const own = await provider.open();
-    const { status, stderr } = await script(own, `${FUSE} fuse /mnt/hangs ${QUESTIONS.read}`);
+    const { status, stderr } = await script(own, `${FUSE} fuse /mnt/fuse ${QUESTIONS.read}`);
     assert.equal(status, 0, stderr);
     const copy = own.copyOut(inside('file'), host('new'));
     const failed = assert.rejects(copy, { name: /^(Copy|Testbed)Error$/ });
@@ -80,6 +80,12 @@ describe('a FUSE file system that does not answer', function () {
     assert.ok(performance.now() - begin < patience(8_000));
     await failed;
     assert.deepEqual(readdirSync(folder), ['tree']);
+  });
+
+  it('loses nothing of a long file that keeps no count of what was read', async () => {
+    await mountFuse('stream');
+    await up('file', 'new');
+    assert.ok(readFileSync(join(folder, 'new')).equals(Buffer.alloc(20 * 1024 ** 2, 'x')));
   });
 
   function up(from: string, to: string): Promise<void> {

@@ -20,6 +20,9 @@ export const QUESTIONS = { lookup: 1, getattr: 3, open: 14, read: 15 } as const;
  *
  * With one of QUESTIONS for WAITER every name in the folder is a file of 4096 bytes, until that is asked: it is taken and never
  * answered, nor is anything after it. With `/COUNT` behind it, that many are answered before.
+ *
+ * With WAITER `stream` everything is answered, and every name is a file of 20 MiB of bytes that are not zero, which is read in
+ * order only: its position stays 0 for who reads it.
  */
 export const FUSE = `fuse() {
   mkdir -p "$1"
@@ -31,6 +34,9 @@ export const FUSE = `fuse() {
     my $options = "fd=" . fileno($fuse) . ",rootmode=40000,user_id=$>,group_id=" . ($) + 0);
     syscall($mount{(POSIX::uname())[4]}, $source, $folder, $type, 0, $options) == 0 or die "mount: $!";
     my ($question, $asked, $unique);
+    my $stream = $waiter eq "stream";
+    my $size = $stream ? 20 << 20 : 4096;
+    my @given = (0);
     my $hear = sub {
       sysread($fuse, $question, 100000) or die "no question: $!";
       (undef, $asked, $unique, my $node) = unpack "LLQQ", $question;
@@ -43,17 +49,24 @@ export const FUSE = `fuse() {
     my $waits = sub { open my $done, ">", "/tmp/fuse-waits" };
     $hear->();
     $tell->(0, pack "L4S2L2S2L8", 7, 31, 65536, 0, 16, 12, 65536, 1, 16, 0, (0) x 8);
-    if ($waiter =~ m{^(\\d+)(?:/(\\d+))?$}) {
-      my ($last, $before) = ($1, $2 // 0);
+    if ($stream || $waiter =~ m{^(\\d+)(?:/(\\d+))?$}) {
+      my ($last, $before) = $stream ? (0, 0) : ($1, $2 // 0);
       $waits->();
       for (;;) {
         my $node = $hear->();
         last if $asked == $last && $before-- == 0;
         my $root = $asked != 1 && $node == 1;
-        my $attributes = pack "Q6L10", $root ? 1 : 2, 4096, 8, (0) x 6, $root ? 040755 : 0100644, 1, (0) x 3, 4096, 0;
+        my $attributes = pack "Q6L10", $root ? 1 : 2, $size, 8, (0) x 6, $root ? 040755 : 0100644, 1, (0) x 3, 4096, 0;
         if ($asked == 1) { $tell->(0, pack("Q4L2", 2, (0) x 5) . $attributes) }
         elsif ($asked == 3 || $asked == 4) { $tell->(0, pack("QL2", 0, 0, 0) . $attributes) }
-        elsif ($asked == 14) { $tell->(0, pack "QL2", 0, 0, 0) }
+        elsif ($asked == 14) { push @given, 0; $tell->(0, pack "QL2", $#given, $stream ? 17 : 0, 0) }
+        elsif ($asked == 15 && $stream) {
+          my ($file, undef, $wanted) = unpack "x40QQL", $question;
+          my $left = $size - $given[$file];
+          $wanted = $left if $wanted > $left;
+          $given[$file] += $wanted;
+          $tell->(0, "x" x $wanted);
+        }
         elsif ($asked == 15) { $tell->(0, "x" x 4096) }
         elsif ($asked != 2 && $asked != 36 && $asked != 42) { $tell->(-38, "") }
       }
