@@ -1,7 +1,7 @@
 // Bundles the program and the library: a start-up file with what the first `ok` needs, one with what serving needs, and the rest
 // split off and loaded when needed. Few files, because each one that is imported costs the start half a millisecond; and
 // CommonJS for the program, because Node's loader of ES modules takes 5 ms to start.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { rolldown } from 'rolldown';
 
@@ -28,10 +28,25 @@ async function bundle(name, format, extension, groups) {
   await made.close();
 }
 
+/** Static, since loading libraries takes longer than all it does. Without a compiler, execute.sh does the same with nsenter(1). */
+function compileEnter() {
+  const compiler = process.env.CC ?? 'cc';
+  const options = ['-std=c17', '-O2', '-static', '-Wall', '-Wextra', '-Wpedantic'];
+  const words = [...options, '-o', `dist/enter-${process.arch}`, 'src/on-host/enter.c'];
+  const { status, error, stderr } = spawnSync(compiler, words, { encoding: 'utf8' });
+  if (status === 0) return;
+  const why = error?.message ?? stderr.trim();
+  console.error(
+    `src/on-host/enter.c is not compiled, so each command takes some 2 ms longer; install gcc and libc6-dev and build again, if that matters: ${why}`,
+  );
+}
+
 rmSync('dist', { recursive: true, force: true });
 const serve = ['serve', /\/src\/(testbed\/provider|protocol\/server)\.ts$/];
 await bundle('cli', 'cjs', 'cjs', [['start', /\/src\/cli\.ts$/], serve]);
 await bundle('index', 'esm', 'js', [serve]);
+
+compileEnter();
 
 // The library's types, of all that src/index.ts exports.
 execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });

@@ -50,9 +50,15 @@ function tests(folder, { users, minutes }) {
   ];
 }
 
+const C_OPTIONS = [
+  ...['-std=c17', '-O2', '-fsyntax-only', '-fanalyzer'],
+  ...['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Werror'],
+];
+
 const checks = [
   { name: 'types', argv: ['node_modules/.bin/tsc', '--noEmit'], minutes: 5 },
   { name: 'lint', argv: ['node_modules/.bin/biome', 'check', '.'], minutes: 5 },
+  { name: 'compiler', argv: ['gcc', ...C_OPTIONS, 'src/on-host/enter.c'], minutes: 5 },
   { name: 'shellcheck', argv: ['shellcheck', '--shell=dash', '-x', ...shellScripts()], minutes: 5 },
   ...tests('unit', { users: false, minutes: 5 }),
   ...tests('real', { users: true, minutes: 15 }),

@@ -9,7 +9,7 @@ import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
-import { scriptText } from '../scripts.ts';
+import { enterProgram, packageRoot, scriptText } from '../scripts.ts';
 import { diskUpper, scratchFolderOf } from '../testbed/scratch.ts';
 
 /** How one attempt went: `undefined` worked, else the words of the failure. */
@@ -29,6 +29,8 @@ export interface Facts {
   readonly userNamespace: Attempt;
   /** A mount in it, by uid 0 of it. */
   readonly mountInside: Attempt;
+  /** The package's folder, and the program in it that enters testbeds, if it was compiled. */
+  readonly package: { readonly folder: string; readonly enter: string | undefined };
   /** How many user ids a testbed has, and why it is only one. */
   readonly ids: number;
   /** Stage and holder as the server starts them. */
@@ -79,6 +81,7 @@ export async function gatherFacts(log: Log): Promise<Facts> {
     tools,
     userNamespace,
     mountInside,
+    package: { folder: packageRoot(), enter: enterProgram() },
     ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
     ...(await tryHolder(idMap, log)),
     fuse: opens('/dev/fuse'),

@@ -1,5 +1,5 @@
 /** Processes as /proc tells them. The host's own /proc is trusted; command lines in it are not. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 
 export interface ProcessState {
   readonly pid: number;
@@ -40,6 +40,15 @@ export function runs({ pid, startTime }: Pick<ProcessState, 'pid' | 'startTime'>
 /** Whether it waits in a way that a signal does not end, or perhaps only a SIGKILL. */
 export function isStuck(pid: number): boolean {
   return processState(pid)?.state === 'D';
+}
+
+/** Whether a process has our own user id. */
+export function isOurs(pid: number): boolean {
+  try {
+    return statSync(`/proc/${pid}`).uid === process.geteuid?.();
+  } catch {
+    return false;
+  }
 }
 
 export function allPids(): number[] {

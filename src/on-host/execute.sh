@@ -1,9 +1,11 @@
 #!/bin/sh
 # The execute program: runs a command in a testbed with our own stdin, stdout and stderr, and returns when all its output
-# has been written. Starting a process costs more than all the rest, so on the way of most commands there are two: a copy of
-# this shell that lists its environment, and nsenter.
+# has been written. Starting a process costs more than all the rest, so on the way of most commands there is one: enter.c, or
+# nsenter twice where that was not compiled.
 #
-# argv: -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] -- COMMAND [ARGUMENT]...
+# argv: [-E ENTER] -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] -- COMMAND [ARGUMENT]...
+#   -E     enter.c as a program, if it can be executed; comes first. Not where root of the testbed is the caller: it could open
+#          the program anew, to write
 #   -p -m  pid 1 of the testbed as the host sees it, and its mark, the timer slack (nanoseconds) that it and its reader have:
 #          pids are used again
 #   -n     the testbed has a network namespace of its own
@@ -15,20 +17,32 @@
 #   -3     the command gets our descriptor 3 too, and may do with it what it likes
 # status: the command's 0…253, its 254 and 255 as 253, 128 + n for death by signal n, 255 when it could not be run
 
-# The caller's environment ends here. A value that spans lines names, at worst, another variable that has to go anyway.
-set -f -- "${TERM-}" "$@"
-IFS='
+set -f
+kept='' enter='' term=${TERM-}
+if [ "$1" = -E ]; then
+	[ ! -x "$2" ] || enter=$2
+	shift 2
+fi
+
+# The caller's environment ends here, unless enter.c drops it, which takes no process. A value that spans lines names, at worst,
+# another variable that has to go anyway.
+if [ -z "$enter" ]; then
+	set -- "$term" "$@"
+	IFS='
 '
-for line in $(export -p); do
-	line=${line#export } line=${line%%=*}
-	case $line in
-	*[!A-Za-z0-9_]* | '') ;;
-	*) command unset "$line" ;;
-	esac
-done 2>/dev/null
-IFS=' '
-term=$1
-shift
+	for line in $(export -p); do
+		line=${line#export } line=${line%%=*}
+		case $line in
+		*[!A-Za-z0-9_]* | '') ;;
+		IFS | OPTIND) kept='env -u IFS -u OPTIND' ;;
+		*) command unset "$line" ;;
+		esac
+	done 2>/dev/null
+	enter='' term=$1
+	shift
+fi
+# A shell needs these two and goes on exporting them, so with nsenter a program has to drop them.
+IFS=' ' OPTIND=1
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHELL=/bin/sh HOME=/root
 umask 022
 
@@ -94,14 +108,21 @@ echo "$tag" >/proc/self/timerslack_ns
 # Who does not read from the terminal has no business with it: as a controlling one, root in the testbed could read what is
 # typed there, and type (TIOCSTI of ioctl_tty(2)). Where that root is the caller, a kill(2) of its process group would reach
 # the caller's processes.
-session=''
-if ! [ -t 0 ] && { true </dev/tty || [ -O . ]; }; then session=setsid; fi
+terminal='' session=''
+if [ -t 0 ]; then
+	terminal=yes
+elif true </dev/tty || [ -O . ]; then
+	session=setsid
+fi
 
-# The user namespace first, by a nsenter of its own: one that enters all is in the testbed's pid namespace a moment before it
-# gives up the caller's user id, and root in there may ptrace(2) it meanwhile. What is executed as root of the testbed has no
-# more to lose. The subshell is for dash, which would otherwise tell on the command's stderr that it was killed.
+# Where nsenter does it, the user namespace comes first, by a nsenter of its own: one that enters all is in the testbed's pid
+# namespace a moment before it gives up the caller's user id, and root in there may ptrace(2) it meanwhile. What is executed as
+# root of the testbed has no more to lose. The subshell is for dash, which would otherwise tell on the command's stderr that it
+# was killed.
 enter() (
-	exec $session nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt --pid=ns/pid \
+	[ -z "$enter" ] || exec "$enter" ${own_network:+-n} ${terminal:+-t} ${session:+-s} \
+		"PATH=$PATH" "SHELL=$SHELL" "HOME=$HOME" -- "$@" 2>&8 8>&-
+	exec $kept $session nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt --pid=ns/pid \
 		--ipc=ns/ipc --uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
 )
 
@@ -125,11 +146,13 @@ trap : INT QUIT
 if [ "$directory$user$extra" = / ] && ! [ -s root/etc/environment ] && ! [ -L root/etc/environment ]; then
 	enter "$@"
 	status=$?
-	if [ "$status" = 1 ]; then
-		# nsenter's own, or the command's? A folder cannot be executed: with 126, nsenter came as far as trying.
+	case $enter,$status in
+	,1 | ?*,255)
+		# The command's own, or did it not come so far? A folder cannot be executed: with 126, executing it was tried.
 		enter / 8>/dev/null
 		[ $? = 126 ] || cannot 'its namespaces cannot be entered'
-	fi
+		;;
+	esac
 else
 	eval "set -- $extra -- \"\$@\""
 	prepare "$@"
@@ -175,7 +198,8 @@ somebody_left() {
 }
 if somebody_left; then
 	echo 50000 >/proc/self/timerslack_ns
-	(exec setsid nsenter --user=ns/user ${groups:+--preserve-credentials} -- \
+	# shellcheck disable=SC2086
+	(exec ${enter:+env -i PATH=$PATH} setsid nsenter --user=ns/user ${groups:+--preserve-credentials} -- \
 		sh -c "$(cat "$here/drain.sh")" drain "$pid" "$tag" "$drain" "$(cat "$here/drain.awk")" 9>>"$log")
 fi
 exit "$status"

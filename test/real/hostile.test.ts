@@ -14,10 +14,12 @@ import { testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
 import { skip } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
+import { goingBy, ways } from '../support/ways.ts';
 
 /**
  * Lies in wait for the next process of the testbed: perl, which every Debian has, calls ptrace(2) for its pid until there is
- * one to seize, notes of which user it is and what it has open, and lets it go. An unmapped user is 65534 in here.
+ * one to seize, notes of which user it is, where it is and whether it has a variable SECRET, and lets it go. An unmapped user
+ * is 65534 in here.
  */
 const AMBUSH = `perl -e '
   use POSIX;
@@ -34,7 +36,9 @@ const AMBUSH = `perl -e '
       waitpid $pid, 0x40000000;
       open my $status, "<", "/proc/$pid/status" or last;
       my ($uid) = map /^Uid:\\s+(\\d+)/, <$status>;
-      print "caught $uid ", join(" ", map { readlink("/proc/$pid/$_") // "nothing" } "root", "cwd"), "\\n";
+      open my $environ, "<", "/proc/$pid/environ" or last;
+      my $secret = join("", <$environ>) =~ /SECRET/ ? " SECRET" : "";
+      print "caught $uid ", join(" ", map { readlink("/proc/$pid/$_") // "nothing" } "root", "cwd"), "$secret\\n";
       syscall($ptrace, $detach, $pid, 0, 0);
       last;
     }
@@ -50,52 +54,55 @@ describe('root in the testbed, a hostile one,', function () {
   });
   after(() => provider.dispose());
 
-  it('catches nobody of the caller’s user id where commands come in', async () => {
-    await script(testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
-    let caught: string[] = [];
-    while (caught.length < 5) {
-      for (let i = 0; i < 10; i += 1) await script(testbed, ':');
-      const { stdout } = await script(testbed, 'cat /caught');
-      caught = stdout.match(/^caught .+$/gm) ?? assert.match(stdout, /^ready\n$/) ?? [];
-    }
-    // One that has ended meanwhile has neither a root nor a working directory.
-    const wrong = caught.filter((line) => line !== 'caught 0 / /' && line !== 'caught 0 nothing nothing');
-    assert.deepEqual(wrong, []);
-  });
+  for (const way of ways) {
+    describe(`where commands come in by ${way}`, () => {
+      /** What the execute program of the testbed says, called by a shell as `line`, in which "$@" stands for its words. */
+      const execute = (line: string, ...command: string[]) =>
+        call(['sh', '-c', line, 'sh', ...goingBy(way, testbed.executeCommand), ...command]);
+      afterEach(() => testbed.revert());
 
-  /** What the execute program of the testbed says, called by a shell as `line`, in which "$@" stands for its words. */
-  const execute = (line: string, ...command: string[]) =>
-    call(['sh', '-c', line, 'sh', ...testbed.executeCommand, ...command]);
+      it('catches nobody with the user id, the folder or the environment of the caller', async () => {
+        await script(testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
+        let caught: string[] = [];
+        while (caught.length < 5) {
+          for (let i = 0; i < 10; i += 1) await execute('SECRET=1 exec "$@"', 'true');
+          const { stdout } = await script(testbed, 'cat /caught');
+          caught = stdout.match(/^caught .+$/gm) ?? assert.match(stdout, /^ready\n$/) ?? [];
+        }
+        // One that has ended meanwhile has neither a root nor a working directory.
+        const wrong = caught.filter((line) => line !== 'caught 0 / /' && line !== 'caught 0 nothing nothing');
+        assert.deepEqual(wrong, []);
+      });
 
-  it('cannot type on the terminal of who calls the execute program, nor read there', async () => {
-    const words = shellLine([
-      'sh',
-      ...testbed.executeCommand.slice(1),
-      'sh',
-      '-c',
-      'exec 3<>/dev/tty && echo reached',
-    ]);
-    const { stdout } = await call([
-      'script',
-      '-qec',
-      `${words} </dev/null; tty -s </dev/tty && echo there`,
-      '/dev/null',
-    ]);
-    assert.match(stdout, /there/);
-    assert.doesNotMatch(stdout, /reached/);
-  });
+      it('cannot type on the terminal of who calls the execute program, nor read there', async () => {
+        const words = shellLine([
+          ...goingBy(way, testbed.executeCommand),
+          ...['sh', '-c', 'exec 3<>/dev/tty && echo reached'],
+        ]);
+        const there = `${words} </dev/null; tty -s </dev/tty && echo there`;
+        const { stdout } = await call(['script', '-qec', there, '/dev/null']);
+        assert.match(stdout, /there/);
+        assert.doesNotMatch(stdout, /reached/);
+      });
 
-  it('gets no descriptor of the caller but the first three', async () => {
-    const { stdout } = await execute('exec "$@" 3</ 4</ 9</', 'sh', '-c', 'ls /proc/$$/fd; :');
-    assert.match(stdout, /^0\n1\n2\n/);
-    assert.doesNotMatch(stdout, /^[3-9]$/m);
-  });
+      it('gets no descriptor of the caller but the first three', async () => {
+        const { stdout } = await execute('exec "$@" 3</ 4</ 9</', 'sh', '-c', 'ls /proc/$$/fd; :');
+        assert.match(stdout, /^0\n1\n2\n/);
+        assert.doesNotMatch(stdout, /^[3-9]$/m);
+      });
 
-  it('runs commands for who has closed standard streams', async () => {
-    const { stdout, status } = await execute('exec "$@" 2>&-', 'sh', '-c', 'echo out; echo lost >&2; exit 4');
-    assert.deepEqual([stdout, status], ['out\n', 4]);
-    assert.equal((await execute('exec "$@" <&- >&- 2>&-', 'sh', '-c', 'exit 5')).status, 5);
-  });
+      it('runs commands for who has closed standard streams', async () => {
+        const { stdout, status } = await execute(
+          'exec "$@" 2>&-',
+          'sh',
+          '-c',
+          'echo out; echo lost >&2; exit 4',
+        );
+        assert.deepEqual([stdout, status], ['out\n', 4]);
+        assert.equal((await execute('exec "$@" <&- >&- 2>&-', 'sh', '-c', 'exit 5')).status, 5);
+      });
+    });
+  }
 
   it('cannot hide a leak by what it mounts on /proc', async () => {
     const { status } = await script(

@@ -29,6 +29,7 @@ import { mountsThere } from '../support/left.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
 import { script, testProvider } from '../support/testbed.ts';
+import { goingBy, type Way, ways } from '../support/ways.ts';
 
 const NAMESPACES: readonly NamespaceType[] = ['mnt', 'pid', 'ipc', 'uts', 'cgroup'];
 
@@ -112,27 +113,30 @@ describe('the end of a testbed', function () {
   });
 
   /** A command of a driver, once it runs. */
-  async function startCommand(testbed: OpenTestbed): Promise<ChildProcess> {
-    const [program = '', ...argv] = testbed.executeCommand;
+  async function startCommand(testbed: OpenTestbed, way: Way = 'enter'): Promise<ChildProcess> {
+    const [program = '', ...argv] = goingBy(way, testbed.executeCommand);
     const child = spawn(program, [...argv, 'sleep', '1000'], { stdio: 'ignore' });
     const sleeping = () => inhabitants(testbed).some(({ pid }) => /^sleep\0/.test(commandOf(pid)));
     assert.ok(await waitUntil(sleeping, 5000));
     return child;
   }
 
-  it('comes when the nsenter of a command was stopped, which then does not reap', async () => {
-    const testbed = await provider.open();
-    const child = await startCommand(testbed);
-    const nsenters = inhabitants(testbed).filter(({ pid }) => commandOf(pid).startsWith('nsenter\0'));
-    assert.ok(nsenters.length > 0);
-    for (const { pid } of nsenters) process.kill(pid, 'SIGSTOP');
-    const ended = once(child, 'exit');
-    const before = inhabitants(testbed);
-    await testbed.close();
-    // The nsenter itself is the host's: it has left the namespaces by now, and may still be ending.
-    assert.ok(await waitUntil(() => !before.some(runs), 5000));
-    await ended;
-  });
+  for (const way of ways) {
+    it(`comes when the ${way} of a command was stopped, which then does not reap`, async () => {
+      const testbed = await provider.open();
+      const child = await startCommand(testbed, way);
+      const waits = new RegExp(`^(?:[^\\0]*/)?${way}(?:-${process.arch})?\\0`);
+      const waiting = inhabitants(testbed).filter(({ pid }) => waits.test(commandOf(pid)));
+      assert.ok(waiting.length > 0);
+      for (const { pid } of waiting) process.kill(pid, 'SIGSTOP');
+      const ended = once(child, 'exit');
+      const before = inhabitants(testbed);
+      await testbed.close();
+      // It is the host's: it has left the namespaces by now, and may still be ending.
+      assert.ok(await waitUntil(() => !before.some(runs), 5000));
+      await ended;
+    });
+  }
 
   it('comes when the whole command was stopped from outside', async () => {
     const testbed = await provider.open();

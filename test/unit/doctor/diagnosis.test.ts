@@ -13,6 +13,7 @@ const GOOD: Facts = {
   tools: new Map(TOOLS.map((tool) => [tool, `/usr/bin/${tool}`])),
   userNamespace: undefined,
   mountInside: undefined,
+  package: { folder: '/opt/virt-ts-unshare', enter: '/opt/virt-ts-unshare/dist/enter-x64' },
   ids: 65536,
   holder: undefined,
   probe: new Map(PROBES.map((name) => [name, undefined])),
@@ -105,6 +106,11 @@ describe('the diagnosis', () => {
     only(tools(['xz']), 'limited', /apt-get install xz-utils$/);
     only(tools(['pasta', 'slirp4netns']), 'limited', /apt-get install passt$/);
     assert.deepEqual(trouble(without(tools(['pasta'])).checks), [], 'slirp4netns serves as well');
+  });
+
+  it('names what enter.c takes to be compiled', () => {
+    const folder = '/opt/virt-ts-unshare';
+    only({ package: { folder, enter: undefined } }, 'limited', /install gcc libc6-dev; .* run build$/);
   });
 
   it('names the range of ids that a user lacks', () => {

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Provider } from '../../src/testbed/provider.ts';
+import type { OpenTestbed } from '../../src/testbed/types.ts';
+import { program, ServerProcess } from '../support/pipes.ts';
+import { call } from '../support/program.ts';
+import { projectDir, testTarball } from '../support/rootfs.ts';
+import { testProvider } from '../support/testbed.ts';
+import { goingBy, ways } from '../support/ways.ts';
+
+for (const way of ways) {
+  describe(`a command that comes in by ${way}`, function () {
+    this.timeout(60_000);
+    let provider: Provider;
+    let testbed: OpenTestbed;
+    before(async () => {
+      provider = testProvider();
+      testbed = await provider.open();
+    });
+    after(() => provider.dispose());
+
+    /** The execute program, called by a shell as `line`, in which "$@" stands for all its words. */
+    const calledAs = (line: string, ...command: string[]) =>
+      call(['sh', '-c', line, 'sh', ...goingBy(way, testbed.executeCommand), ...command]);
+    const run = (...command: string[]) => calledAs('exec "$@"', ...command);
+
+    it('has the three variables of every command, and none of the caller', async () => {
+      const { stdout } = await calledAs(
+        `export OPTIND=9 IFS=x enter=y pid=1 'odd=a
+export PATH=/nowhere'; exec "$@"`,
+        'env',
+      );
+      assert.deepEqual(stdout.trim().split('\n').sort(), [
+        'HOME=/root',
+        'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        'SHELL=/bin/sh',
+      ]);
+    });
+
+    it('is in all namespaces of pid 1', async () => {
+      const names = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
+      const { stdout } = await run(
+        'sh',
+        '-c',
+        `cd /proc; readlink ${names.map((n) => `self/ns/${n}`).join(' ')}`,
+      );
+      const { stdout: first } = await run('sh', '-c', `cd /proc/1/ns; readlink ${names.join(' ')}`);
+      assert.equal(stdout, first);
+      assert.equal(stdout.split('\n').length, 8);
+    });
+
+    it('gets its arguments as they are', async () => {
+      const odd = ['', ' ', "it's", '-n', '--', 'A=b', 'new\nline', '$HOME', '*', 'über'];
+      const { stdout } = await run('printf', '<%s>\n', ...odd);
+      assert.equal(stdout, odd.map((word) => `<${word}>\n`).join(''));
+    });
+
+    it('that is missing or no program gives 127 or 126 and one sentence with its name', async () => {
+      for (const [name, status] of [
+        ['no-such-program', 127],
+        ['/no/such/program', 127],
+        ['/etc/passwd', 126],
+        ['/', 126],
+      ] as const) {
+        const ended = await run(name);
+        assert.deepEqual([ended.status, ended.stdout], [status, '']);
+        assert.match(ended.stderr, new RegExp(`^[^\\n]* ${name}[^\\n]*\\n$`));
+      }
+    });
+
+    it('may be a script without a first line that names its shell', async () => {
+      await run('sh', '-c', 'echo "echo plain; exit 4" >/plain; chmod +x /plain');
+      const { status, stdout } = await run('/plain');
+      assert.deepEqual([status, stdout], [4, 'plain\n']);
+    });
+
+    it('fails with 255 and a sentence once the testbed is dead, whatever has its pid', async () => {
+      const other = testProvider();
+      const words = goingBy(way, (await other.open()).executeCommand);
+      await other.dispose();
+      const ended = await call(['sh', '-c', 'exec "$@"', 'sh', ...words, 'true']);
+      assert.equal(ended.status, 255);
+      assert.match(ended.stderr, /^virt-ts-unshare: cannot run a command in the testbed: it is closed\n$/);
+    });
+  });
+}
+
+describe('a command that comes in by enter.c', function () {
+  this.timeout(60_000);
+  let provider: Provider;
+  let testbed: OpenTestbed;
+  before(async () => {
+    provider = testProvider();
+    testbed = await provider.open();
+  });
+  after(() => provider.dispose());
+  const shell = (text: string, line = 'exec "$@"') =>
+    call(['sh', '-c', line, 'sh', ...goingBy('enter', testbed.executeCommand), 'sh', '-c', text]);
+
+  it('may send signals to its whole process group', async () => {
+    const { status, stdout } = await shell('trap "echo caught" TERM; kill 0; exit 7');
+    assert.deepEqual([status, stdout], [7, 'caught\n']);
+    assert.equal((await shell('sleep 1000 & kill -9 0')).status, 137);
+  });
+
+  it('may stop itself', async () => {
+    const { status } = await shell(
+      'me=$$; (until grep -q "^State:.T" /proc/$me/status; do :; done; kill -CONT $me) & kill -STOP $me; exit 6',
+    );
+    assert.equal(status, 6);
+  });
+
+  it('gets no descriptor of the caller above nine either', async () => {
+    const { stdout } = await call([
+      'perl',
+      '-e',
+      '$^F = 99; open my $f, "<", "/" or die; open my $g, "<&", $f for 1 .. 20; exec @ARGV',
+      ...goingBy('enter', testbed.executeCommand),
+      ...['sh', '-c', 'ls /proc/$$/fd; :'],
+    ]);
+    assert.match(stdout, /^0\n1\n2\n/);
+    assert.doesNotMatch(stdout, /^\d\d$/m);
+  });
+});
+
+describe('a package whose enter.c was not compiled', function () {
+  this.timeout(60_000);
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    for (const part of ['bin', 'dist', 'src/on-host', 'src/in-testbed', 'package.json']) {
+      cpSync(join(projectDir, part), join(folder, part), { recursive: true, verbatimSymlinks: true });
+    }
+    rmSync(join(folder, 'dist', `enter-${process.arch}`));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('serves all the same', async () => {
+    const server = new ServerProcess([], {
+      argv: [program.replace(projectDir, `${folder}/`), '--tarball', testTarball()],
+    });
+    const [, , printed = ''] = await server.askAll('open', 'print-execute-command');
+    const [file = '', ...args] = printed.slice('ok '.length).split(',').map(decodeURIComponent);
+    assert.doesNotMatch(printed, /-E/);
+    const { status, stdout } = await call([file, ...args, 'sh', '-c', 'echo whole; exit 3']);
+    assert.deepEqual([status, stdout], [3, 'whole\n']);
+    assert.equal(await server.ask('quit'), 'ok');
+    await server.ended;
+  });
+
+  it('says so where one asks the doctor', async () => {
+    const { stdout } = await call([join(folder, 'bin/virt-ts-unshare'), 'doctor']);
+    assert.match(stdout, /way into a testbed.*nsenter/);
+    assert.match(stdout, /npm --prefix \S+ run build/);
+    assert.match(stdout, /\n\nThe server will work\.\n$/);
+  });
+});
