@@ -119,12 +119,17 @@ fi
 # namespace a moment before it gives up the caller's user id, and root in there may ptrace(2) it meanwhile. What is executed as
 # root of the testbed has no more to lose. The subshell is for dash, which would otherwise tell on the command's stderr that it
 # was killed.
-enter() (
-	[ -z "$enter" ] || exec "$enter" ${own_network:+-n} ${terminal:+-t} ${session:+-s} \
-		"PATH=$PATH" "SHELL=$SHELL" "HOME=$HOME" -- "$@" 2>&8 8>&-
-	exec $kept $session nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt --pid=ns/pid \
-		--ipc=ns/ipc --uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
-)
+enter() {
+	if [ -n "$enter" ]; then
+		"$enter" ${own_network:+-n} ${terminal:+-t} ${session:+-s} "PATH=$PATH" "SHELL=$SHELL" "HOME=$HOME" -- "$@" \
+			2>&8 8>&-
+	else
+		(
+			exec $kept $session nsenter --user=ns/user ${groups:+--preserve-credentials} -- nsenter --mount=ns/mnt \
+				--pid=ns/pid --ipc=ns/ipc --uts=ns/uts --cgroup=ns/cgroup ${own_network:+--net=ns/net} -- "$@" 2>&8 8>&-
+		)
+	fi
+}
 
 # Two ways into the testbed's shell, for what only it can prepare: the script as a file, which its ps shows best, and as text
 # where others may not read the file, or where root of the testbed is the file's owner and could open it anew to write. See
