@@ -28,16 +28,18 @@ async function bundle(name, format, extension, groups) {
   await made.close();
 }
 
-/** Static, since loading libraries takes longer than all it does. Without a compiler, execute.sh does the same with nsenter(1). */
-function compileEnter() {
-  const compiler = process.env.CC ?? 'cc';
+/**
+ * Compiles on-host/NAME.c, static, since loading libraries takes longer than all that it does. Without a compiler, a shell
+ * script does the same.
+ */
+function compile(name) {
   const options = ['-std=c17', '-O2', '-static', '-Wall', '-Wextra', '-Wpedantic'];
-  const words = [...options, '-o', `dist/enter-${process.arch}`, 'src/on-host/enter.c'];
-  const { status, error, stderr } = spawnSync(compiler, words, { encoding: 'utf8' });
+  const words = [...options, '-o', `dist/${name}-${process.arch}`, `src/on-host/${name}.c`];
+  const { status, error, stderr } = spawnSync(process.env.CC ?? 'cc', words, { encoding: 'utf8' });
   if (status === 0) return;
   const why = error?.message ?? stderr.trim();
   console.error(
-    `src/on-host/enter.c is not compiled, so each command takes some 2 ms longer; install gcc and libc6-dev and build again, if that matters: ${why}`,
+    `src/on-host/${name}.c is not compiled, so ${name === 'enter' ? 'a command takes 2 ms' : 'the copy of a file takes 5 ms'} longer; if that matters, install gcc and libc6-dev and build again: ${why}`,
   );
 }
 
@@ -46,7 +48,7 @@ const serve = ['serve', /\/src\/(testbed\/provider|protocol\/server)\.ts$/];
 await bundle('cli', 'cjs', 'cjs', [['start', /\/src\/cli\.ts$/], serve]);
 await bundle('index', 'esm', 'js', [serve]);
 
-compileEnter();
+for (const name of ['enter', 'move-file']) compile(name);
 
 // The library's types, of all that src/index.ts exports.
 execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });

@@ -58,7 +58,11 @@ const C_OPTIONS = [
 const checks = [
   { name: 'types', argv: ['node_modules/.bin/tsc', '--noEmit'], minutes: 5 },
   { name: 'lint', argv: ['node_modules/.bin/biome', 'check', '.'], minutes: 5 },
-  { name: 'compiler', argv: ['gcc', ...C_OPTIONS, 'src/on-host/enter.c'], minutes: 5 },
+  {
+    name: 'compiler',
+    argv: ['gcc', ...C_OPTIONS, ...filesBelow('src').filter((file) => file.endsWith('.c'))],
+    minutes: 5,
+  },
   { name: 'shellcheck', argv: ['shellcheck', '--shell=dash', '-x', ...shellScripts()], minutes: 5 },
   ...tests('unit', { users: false, minutes: 5 }),
   ...tests('real', { users: true, minutes: 15 }),

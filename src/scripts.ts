@@ -1,4 +1,4 @@
-/** The package's own files: the texts of the shell scripts, read once when first used, and the program that is compiled. */
+/** The package's own files: the texts of the shell scripts, read once when first used, and the programs that are compiled. */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -15,11 +15,11 @@ export function packageRoot(): string {
 }
 
 /**
- * Where the build has put on-host/enter.c as a program for this machine, or undefined when there was no C compiler or it may
- * not be executed there: nsenter(1) then does the same more slowly.
+ * Where the build has put a program of on-host/*.c for this machine, or undefined when there was no C compiler or it may not
+ * be executed there: a shell script does the same more slowly.
  */
-export function enterProgram(): string | undefined {
-  const path = `${packageRoot()}/dist/enter-${process.arch}`;
+export function compiledProgram(name: 'enter' | 'move-file'): string | undefined {
+  const path = `${packageRoot()}/dist/${name}-${process.arch}`;
   try {
     accessSync(path, constants.X_OK);
     return path;

@@ -15,7 +15,7 @@ import type { CopyTestbed } from './types.ts';
 export interface Move {
   /** The script that opens the file in the testbed, see src/in-testbed, and its arguments. */
   readonly opening: readonly [script: 'copy-in-file.sh' | 'copy-out-file.sh', ...string[]];
-  /** Arguments of on-host/move-file.sh. */
+  /** Arguments of on-host/move-file.c and move-file.sh. */
   readonly way: readonly ['in'] | readonly ['out', string];
   /** The file on the host: read on the way in, written on the way out. */
   readonly file: OpenFile;
@@ -47,13 +47,7 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     way[0] === 'in'
       ? [file.file, 'ignore', 'pipe', 'pipe', file.again ?? 'ignore']
       : ['ignore', file.file, 'pipe', 'pipe', file.again ?? 'ignore'];
-  const mover = ends.add(
-    await testbed.startBeside(
-      ['sh', '-c', scriptText('on-host', 'move-file.sh'), 'move-file', ...way],
-      stdio,
-    ),
-    'host',
-  );
+  const mover = ends.add(await testbed.startMover(way, stdio), 'host');
   const talk = socketOf(opener);
   const said = await Promise.race([firstByte(talk), opener.process.exited.then(() => undefined)]);
   const pid = said === undefined ? undefined : testbed.pidInside(opener.process);
@@ -87,21 +81,21 @@ async function moved(mover: End, opener: End, talk: Socket, way: 'in' | 'out'): 
     throw new CopyError('the testbed closed the file before it was copied');
   }
   try {
-    const words = await mustEnd(mover, 'dd');
+    const words = await mustEnd(mover, 'copying');
     const parts = [...words.matchAll(/(?:^|; )(\d+) bytes? /g)];
-    if (parts.length === 0) throw new CopyError(`dd did not say how much it has copied: ${words}`);
+    if (parts.length === 0) throw new CopyError(`nobody said how much was copied: ${words}`);
     return parts.reduce((sum, [, bytes]) => sum + Number(bytes), 0);
   } catch (error) {
     // Worth more than what followed from it.
     talk.destroy();
     if (await within(opener.process.exited, LAST_WORDS)) await mustHaveRun(opener);
-    throw new CopyError(reasonOfDd(messageOf(error), way), { cause: error });
+    throw new CopyError(reasonOfMover(messageOf(error), way), { cause: error });
   }
 }
 
-/** What dd complained of, in terms of who has the file. Of two, one may have fallen into the other's word. */
-function reasonOfDd(words: string, way: 'in' | 'out'): string {
-  const [, act, reason] = /dd: error (reading|writing) .*?: ([^;]+)/.exec(words) ?? [];
+/** What move-file.c or dd complained of, in terms of who has the file. Of two, one may have fallen into the other's word. */
+function reasonOfMover(words: string, way: 'in' | 'out'): string {
+  const [, act, reason] = /error (reading|writing).*?: ([^;]+)/.exec(words) ?? [];
   if (act === undefined || reason === undefined) {
     const complaints = words.split('; ').filter((line) => !/^\d+(\+\d+ records| bytes?) /.test(line));
     return complaints.join('; ') || 'it was broken off';

@@ -9,10 +9,11 @@ export interface CopyTestbed {
   /** Starts argv inside as root; stdio are our descriptors or 'pipe'. */
   start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
   /**
-   * Starts a program of the host with the rights that root inside has, and no others, where nobody inside sees it: in the
-   * testbed's user namespace alone.
+   * Starts on-host/move-file.c, or move-file.sh where that was not compiled, with the rights that root inside has, and no
+   * others, where nobody inside sees it: in the testbed's user namespace alone.
+   * @param way its arguments
    */
-  startBeside(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
+  startMover(way: readonly string[], stdio: StdioList): Promise<HostProcess>;
   /** Host pid of the command itself that was started inside; undefined when it is gone. */
   pidInside(started: HostProcess): number | undefined;
 }

@@ -9,7 +9,7 @@ import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
-import { enterProgram, packageRoot, scriptText } from '../scripts.ts';
+import { compiledProgram, packageRoot, scriptText } from '../scripts.ts';
 import { diskUpper, scratchFolderOf } from '../testbed/scratch.ts';
 
 /** How one attempt went: `undefined` worked, else the words of the failure. */
@@ -81,7 +81,7 @@ export async function gatherFacts(log: Log): Promise<Facts> {
     tools,
     userNamespace,
     mountInside,
-    package: { folder: packageRoot(), enter: enterProgram() },
+    package: { folder: packageRoot(), enter: compiledProgram('enter') },
     ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
     ...(await tryHolder(idMap, log)),
     fuse: opens('/dev/fuse'),

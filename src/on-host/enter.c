@@ -13,44 +13,14 @@
  *   and a sentence when the namespaces cannot be entered
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-enum { LAST_DESCRIPTOR = 7, CANNOT_EXECUTE = 126, NO_PROGRAM = 127, CANNOT_ENTER = 255 };
+#include "namespaces.h"
 
-static _Noreturn void cannot(const char *what) {
-	dprintf(2, "virt-ts-unshare: cannot run a command in the testbed: %s: %s\n", what, strerror(errno));
-	_exit(CANNOT_ENTER);
-}
-
-/* The user namespace first, since it gives the right to enter the others. */
-static void enter_namespaces(bool network) {
-	const char *names[] = {"ns/user", "ns/cgroup", "ns/ipc", "ns/uts", "ns/pid", "ns/mnt", network ? "ns/net" : NULL};
-	enum { COUNT = sizeof names / sizeof *names };
-	int descriptors[COUNT];
-	for (int i = 0; i < COUNT; i++) {
-		if (names[i] == NULL) continue;
-		descriptors[i] = open(names[i], O_RDONLY | O_CLOEXEC);
-		if (descriptors[i] < 0) cannot(names[i]);
-	}
-	for (int i = 0; i < COUNT; i++)
-		if (names[i] != NULL && setns(descriptors[i], 0) != 0) cannot(names[i]);
-}
-
-static void become_root(void) {
-	if (setgroups(0, NULL) != 0 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
-		cannot("its root's ids");
-}
+enum { LAST_DESCRIPTOR = 7, CANNOT_EXECUTE = 126, NO_PROGRAM = 127 };
 
 static _Noreturn void execute(char **command) {
 	execvp(command[0], command);
@@ -96,7 +66,9 @@ int main(int argc, char **argv) {
 	*end = NULL;
 	char **command = end + 1;
 
-	enter_namespaces(network);
+	/* The user namespace first, since it gives the right to enter the others. */
+	const char *names[] = {"ns/user", "ns/cgroup", "ns/ipc", "ns/uts", "ns/pid", "ns/mnt", network ? "ns/net" : NULL};
+	enter_namespaces(names, sizeof names / sizeof *names);
 	become_root();
 	/* Until it executes the command, root of the testbed must not ptrace(2) the child: it has the caller's memory. */
 	prctl(PR_SET_DUMPABLE, 0);

@@ -5,7 +5,7 @@ import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.
 import { type Log, shellLine } from '../log.ts';
 import { abortFuse } from '../namespaces/fuse.ts';
 import { childrenOf, isOurs, isStuck, namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
-import { enterProgram, scriptPath } from '../scripts.ts';
+import { compiledProgram, scriptPath } from '../scripts.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
 /** What on-host/execute.sh has to know about the testbed; see the head of that file. */
@@ -56,7 +56,7 @@ export class NotRunError extends TestbedError {
 /** The words to put before a command's own. */
 export function executeCommand(target: Target, place: CommandPlace = {}): [string, ...string[]] {
   // Root of a testbed that is the caller could open the program by /proc/self/exe, to write.
-  const enter = isOurs(target.pid) ? undefined : enterProgram();
+  const enter = isOurs(target.pid) ? undefined : compiledProgram('enter');
   return [
     '/bin/sh',
     scriptPath('on-host', 'execute.sh'),

@@ -6,7 +6,7 @@ import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { startProgress } from '../progress.ts';
-import { scriptPath } from '../scripts.ts';
+import { compiledProgram, scriptPath, scriptText } from '../scripts.ts';
 import {
   type CommandPlace,
   executeCommand,
@@ -98,11 +98,18 @@ export class Testbed implements OpenTestbed {
   }
 
   /** Starts a program of the host as root of the testbed's user namespace, outside of its other namespaces. */
-  async startBeside(argv: Argv, stdio: StdioList): Promise<HostProcess> {
+  async startMover(way: readonly string[], stdio: StdioList): Promise<HostProcess> {
     const { instance } = this.#opened();
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
-    const started = await spawnHost(holder.enter(argv), log, { stdio, detached: true });
+    const program = compiledProgram('move-file');
+    const script = ['sh', '-c', scriptText('on-host', 'move-file.sh'), 'move-file', ...way] as const;
+    const keepsIds = holder.idMap.single ? ['-k'] : [];
+    const [words, cwd]: [Argv, string] =
+      program === undefined
+        ? [holder.enter(script), '/']
+        : [[program, '-u', ...keepsIds, ...way], `/proc/${holder.pid}`];
+    const started = await spawnHost(words, log, { stdio, detached: true, cwd });
     return killable(started, () => (instance.alive ? instance.pid : undefined), log);
   }
 

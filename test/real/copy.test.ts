@@ -178,7 +178,7 @@ describe('copying through a testbed', function () {
     const reader = 'exec <fifo; until [ -e go ]; do sleep 0.02; done; exec cat >got';
     await run(`mkfifo fifo; (${reader}) </dev/null >/dev/null 2>&1 &`);
     const copied = down('from', `${scratch}/fifo`);
-    while (!processTree(process.pid).some(({ command }) => command.startsWith('dd '))) await delay(5);
+    while (!processTree(process.pid).some(({ command }) => /^dd |\/move-file-/.test(command))) await delay(5);
     const seen = await run(
       '{ readlink /proc/[0-9]*/fd/* /proc/[0-9]*/exe || :; cat /proc/[0-9]*/cmdline || :; } 2>/dev/null | tr "\\0" "\\n"',
     );

@@ -7,7 +7,7 @@ import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import type { CopyOptions } from '../../../src/copy/types.ts';
 import { CopyError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
-import { HostTestbed } from './host-testbed.ts';
+import { HostTestbed, type Mover } from './host-testbed.ts';
 
 export const OPTIONS: CopyOptions = { log: silentLog, timeout: 20 };
 
@@ -28,14 +28,14 @@ export interface Folder {
 }
 
 /** To be called in a `describe`: the folder is made before each test in it, below another one, and removed afterwards. */
-export function useFolder(above = tmpdir()): Folder {
+export function useFolder(above = tmpdir(), mover?: Mover): Folder {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(above, 'virt-ts-unshare-test-'));
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const host = new HostTestbed();
+  const host = new HostTestbed({ mover });
   const path = (name: string): string => join(folder, name);
   const bytes = (name: string): Buffer => Buffer.from(`${folder}/${name}`);
   const program = (name: string, script: string): string => {
@@ -49,9 +49,9 @@ export function useFolder(above = tmpdir()): Folder {
     up: (from, to, options = OPTIONS) => copyOut(host, bytes(from), bytes(to), options),
     withTar: (script) => {
       program('tar', `case "$*" in *"-T /dev/null"*) exit 0 ;; esac\n${script}`);
-      return new HostTestbed(`${path('bin')}:${process.env.PATH}`);
+      return new HostTestbed({ path: `${path('bin')}:${process.env.PATH}`, mover });
     },
-    withShell: (script) => new HostTestbed(undefined, program('shell', script)),
+    withShell: (script) => new HostTestbed({ shell: program('shell', script), mover }),
   };
 }
 

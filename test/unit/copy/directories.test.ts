@@ -146,7 +146,7 @@ PATH=/usr/bin:/bin exec tar "$@"`);
       for (const tool of ['chmod', 'mkdir']) symlinkSync(`/bin/${tool}`, path(`bin/${tool}`));
       const busybox = execFileSync('sh', ['-c', 'command -v busybox'], { encoding: 'utf8' }).trim();
       for (const tool of tools) symlinkSync(busybox, path(`bin/${tool}`));
-      return new HostTestbed(path('bin'));
+      return new HostTestbed({ path: path('bin') });
     };
     const plainTree = (): void => {
       mkdirSync(path('from'));

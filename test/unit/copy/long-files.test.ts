@@ -8,6 +8,7 @@ import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import { CopyTimeoutError } from '../../../src/errors.ts';
 import { processTree } from '../../support/processes.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
+import { movers } from './host-testbed.ts';
 
 /** The descriptors that are open on files whose path is like this, of all processes. */
 function holders(pattern: string): string {
@@ -19,80 +20,89 @@ function holders(pattern: string): string {
 const MIB = 1024 ** 2;
 const SIZES = [16 * MIB - 1, 16 * MIB, 16 * MIB + 1, 16 * MIB + 2, 41 * MIB + 12_345];
 
-describe('copying of long files', function () {
-  this.timeout(30_000);
-  const { path, bytes, host, down, up, withShell } = useFolder('/dev/shm');
+for (const mover of movers) {
+  describe(`copying of long files by ${mover}`, function () {
+    this.timeout(30_000);
+    const { path, bytes, host, down, up, withShell } = useFolder('/dev/shm', mover);
 
-  for (const size of SIZES) {
-    it(`brings ${size} bytes up and down, to a file that is there too`, async () => {
-      const content = randomFillSync(Buffer.alloc(size));
-      writeFileSync(path('from'), content);
-      writeFileSync(path('old'), Buffer.alloc(size + 5));
-      const seen: number[] = [];
-      const progress = (done: number): void => void seen.push(done);
-      for (const copy of [up, down]) {
-        for (const to of ['new', 'old']) {
-          await copy('from', to, { ...OPTIONS, progress, maxBytes: size });
-          assert.equal(seen.at(-1), size);
-          assert.ok(readFileSync(path(to)).equals(content), to);
-          writeFileSync(path(to), Buffer.alloc(size + 5));
+    for (const size of SIZES) {
+      it(`brings ${size} bytes up and down, to a file that is there too`, async () => {
+        const content = randomFillSync(Buffer.alloc(size));
+        writeFileSync(path('from'), content);
+        writeFileSync(path('old'), Buffer.alloc(size + 5));
+        const seen: number[] = [];
+        const progress = (done: number): void => void seen.push(done);
+        for (const copy of [up, down]) {
+          for (const to of ['new', 'old']) {
+            await copy('from', to, { ...OPTIONS, progress, maxBytes: size });
+            assert.equal(seen.at(-1), size);
+            assert.ok(readFileSync(path(to)).equals(content), to);
+            writeFileSync(path(to), Buffer.alloc(size + 5));
+          }
         }
-      }
-      assert.ok(seen.every((done) => done >= 0 && done <= size));
-      for (const copy of [copyIn, copyOut])
-        await copy(host, bytes('from'), Buffer.from('/dev/null'), OPTIONS);
-      await fails(up('from', 'longer', { ...OPTIONS, maxBytes: size - 1 }), /more than \d+ bytes/);
-      assert.equal(existsSync(path('longer')), false);
+        assert.ok(seen.every((done) => done >= 0 && done <= size));
+        for (const copy of [copyIn, copyOut])
+          await copy(host, bytes('from'), Buffer.from('/dev/null'), OPTIONS);
+        await fails(up('from', 'longer', { ...OPTIONS, maxBytes: size - 1 }), /more than \d+ bytes/);
+        assert.equal(existsSync(path('longer')), false);
+      });
+    }
+
+    // As soon as some of the second half has come.
+    const CUT = (from: string, to: string): string =>
+      `until find ${to} -size +950000k | grep -q .; do :; done; truncate -s 20M ${from}`;
+
+    it('fails when what it reads in the testbed becomes shorter', async () => {
+      writeFileSync(path('from'), '');
+      truncateSync(path('from'), 2e9);
+      const cut = CUT(path('from'), `${path('')} -name '.virt-ts-unshare-copy-*'`);
+      const testbed = withShell(`exec 4<"$4"; printf x >&3; ${cut}; read -r _ <&3`);
+      await fails(
+        copyOut(testbed, bytes('from'), bytes('to'), OPTIONS),
+        /became shorter while it was copied/,
+      );
+      assert.equal(existsSync(path('to')), false);
     });
-  }
 
-  // As soon as some of the second half has come.
-  const CUT = (from: string, to: string): string =>
-    `until find ${to} -size +950000k | grep -q .; do :; done; truncate -s 20M ${from}`;
+    it('fails when what it reads on the host becomes shorter', async () => {
+      writeFileSync(path('from'), '');
+      truncateSync(path('from'), 2e9);
+      const cut = CUT(path('from'), path('to'));
+      const testbed = withShell(`exec 4>"$4"; printf . >&3; ${cut}; read -r _ <&3`);
+      await fails(copyIn(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
+    });
 
-  it('fails when what it reads in the testbed becomes shorter', async () => {
-    writeFileSync(path('from'), '');
-    truncateSync(path('from'), 2e9);
-    const cut = CUT(path('from'), `${path('')} -name '.virt-ts-unshare-copy-*'`);
-    const testbed = withShell(`exec 4<"$4"; printf x >&3; ${cut}; read -r _ <&3`);
-    await fails(copyOut(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
-    assert.equal(existsSync(path('to')), false);
-  });
+    const victims = {
+      'move-file.c': [['who copies both', '/']],
+      'move-file.sh': [
+        ['one half', 'dd '],
+        ['their shell', 'sh '],
+      ],
+    } as const;
+    for (const [victim, program] of victims[mover]) {
+      it(`ends both halves when ${victim} is killed`, async () => {
+        writeFileSync(path('from'), '');
+        truncateSync(path('from'), 1e12);
+        const copy = down('from', 'to');
+        const failed = fails(copy, /broken off|Killed|status 137/);
+        while ((statSync(path('to'), { throwIfNoEntry: false })?.size ?? 0) <= 5e11) await delay(1);
+        const mover = host.started.at(-1)?.pid ?? 0;
+        const half = processTree(mover).find(({ command }) => command.startsWith(program));
+        assert.ok(half !== undefined);
+        process.kill(half.pid, 'SIGKILL');
+        await failed;
+        assert.equal(holders(`${path('')}*`), '');
+      });
+    }
 
-  it('fails when what it reads on the host becomes shorter', async () => {
-    writeFileSync(path('from'), '');
-    truncateSync(path('from'), 2e9);
-    const cut = CUT(path('from'), path('to'));
-    const testbed = withShell(`exec 4>"$4"; printf . >&3; ${cut}; read -r _ <&3`);
-    await fails(copyIn(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
-  });
-
-  for (const [victim, program] of [
-    ['one half', 'dd '],
-    ['their shell', 'sh '],
-  ] as const) {
-    it(`ends both halves when ${victim} is killed`, async () => {
+    it('ends both halves when it takes too long', async () => {
       writeFileSync(path('from'), '');
       truncateSync(path('from'), 1e12);
-      const copy = down('from', 'to');
-      const failed = fails(copy, /broken off|Killed/);
-      while ((statSync(path('to'), { throwIfNoEntry: false })?.size ?? 0) <= 5e11) await delay(1);
-      const mover = host.started.at(-1)?.pid ?? 0;
-      const half = processTree(mover).find(({ command }) => command.startsWith(program));
-      assert.ok(half !== undefined);
-      process.kill(half.pid, 'SIGKILL');
-      await failed;
-      assert.equal(holders(`${path('')}*`), '');
+      for (const copy of [up, down]) {
+        await assert.rejects(copy('from', 'to', { ...OPTIONS, timeout: 0.5 }), CopyTimeoutError);
+        assert.equal(holders(`${path('')}*`), '');
+        assert.equal(existsSync(path('to')), copy === down);
+      }
     });
-  }
-
-  it('ends both halves when it takes too long', async () => {
-    writeFileSync(path('from'), '');
-    truncateSync(path('from'), 1e12);
-    for (const copy of [up, down]) {
-      await assert.rejects(copy('from', 'to', { ...OPTIONS, timeout: 0.5 }), CopyTimeoutError);
-      assert.equal(holders(`${path('')}*`), '');
-      assert.equal(existsSync(path('to')), copy === down);
-    }
   });
-});
+}
