@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Provider } from '../../src/testbed/provider.ts';
@@ -125,7 +125,7 @@ describe('a command that comes in by enter.c', function () {
   });
 });
 
-describe('a package whose enter.c was not compiled', function () {
+describe('a package whose programs were not compiled', function () {
   this.timeout(60_000);
   let folder: string;
   before(() => {
@@ -133,7 +133,7 @@ describe('a package whose enter.c was not compiled', function () {
     for (const part of ['bin', 'dist', 'src/on-host', 'src/in-testbed', 'package.json']) {
       cpSync(join(projectDir, part), join(folder, part), { recursive: true, verbatimSymlinks: true });
     }
-    rmSync(join(folder, 'dist', `enter-${process.arch}`));
+    for (const name of ['enter', 'move-file']) rmSync(join(folder, 'dist', `${name}-${process.arch}`));
   });
   after(() => rmSync(folder, { recursive: true }));
 
@@ -146,6 +146,12 @@ describe('a package whose enter.c was not compiled', function () {
     assert.doesNotMatch(printed, /-E/);
     const { status, stdout } = await call([file, ...args, 'sh', '-c', 'echo whole; exit 3']);
     assert.deepEqual([status, stdout], [3, 'whole\n']);
+    const content = Buffer.alloc(20e6, 'long enough for halves ');
+    writeFileSync(join(folder, 'down'), content);
+    for (const request of [`copydown ${folder}/down /down`, `copyup /down ${folder}/up`]) {
+      assert.equal(await server.ask(request), 'ok');
+    }
+    assert.ok(readFileSync(join(folder, 'up')).equals(content));
     assert.equal(await server.ask('quit'), 'ok');
     await server.ended;
   });
