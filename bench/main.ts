@@ -2,11 +2,12 @@
  * `npm run bench`: this server and its peers on the same root filesystem, in turn in one run, so that a slow minute of the
  * machine hits all of them. Prints medians, ratios and the promised bars; `--json FILE` and `--plot FILE` keep them.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Caller, timeProgram, VirtServer } from './client.ts';
+import { givesMemoryAway } from './memory.ts';
 import { copies, makeCopyMaterial } from './peers/copies.ts';
 import { endToEnd, makePackage } from './peers/end-to-end.ts';
 import { networks } from './peers/lab.ts';
@@ -33,8 +34,6 @@ if (tarball === undefined) throw new Error('give --tarball FILE, a root filesyst
 const parts = new Set(values.only.split(','));
 const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bench-'));
-/** Of the kernel's blocks of free pages, as a power of two. */
-const MAX_ORDER = 10;
 /** A tmpfs on every Linux. */
 const inMemory = mkdtempSync('/dev/shm/virt-ts-unshare-bench-');
 const results = new Results();
@@ -82,17 +81,6 @@ function serverPeers(image: string): ServerPeer[] {
   return [ours, { name: UNSHARE, argv: [peer, '--tarball', image], caller, caches: false }];
 }
 
-/** Whether this is a virtual machine that gives its host what memory is free, and has to wait for it when it needs it again. */
-function givesMemoryAway(): boolean {
-  const balloons = '/sys/bus/virtio/drivers/virtio_balloon';
-  const smallest = '/sys/module/page_reporting/parameters/page_reporting_order';
-  if (!existsSync(smallest) || !existsSync(balloons)) return false;
-  return (
-    readdirSync(balloons).some((name) => name.startsWith('virtio')) &&
-    Number(readFileSync(smallest)) <= MAX_ORDER
-  );
-}
-
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -109,9 +97,11 @@ try {
     }
   }
   if (parts.has('cold')) {
-    for (let round = 0; round < Math.min(rounds, 3); round++) {
-      say(`first open with an empty cache, round ${round + 1}`);
-      for (const peer of peers) await coldOpen(peer, folder, results);
+    for (let round = 0; round < rounds; round++) {
+      say(`first open with an empty cache, round ${round + 1} of ${rounds}`);
+      const order = round % 2 === 0 ? peers : [...peers].reverse();
+      for (const peer of order) await coldOpen(peer, inMemory, '', results);
+      for (const peer of order) await coldOpen(peer, folder, ', disk', results);
     }
   }
   if (parts.has('others')) {

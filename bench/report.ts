@@ -69,6 +69,7 @@ export function barTable(results: Results): string {
     },
     faster('20 breaks-testbed tests', 5),
     faster('first open', 1),
+    faster('first open, disk', 1),
     {
       what: 'first ok: ours / node -e 0',
       ratio: ratio([OURS, 'first ok'], ['node -e 0', 'first ok']),

@@ -4,7 +4,8 @@ import { median, type Sample } from './statistics.ts';
 /** The figures, in the order in which the table has them, with what they mean. */
 export const FIGURES = {
   'first ok': 'start of the program to its first line',
-  'first open': 'open with nothing in the cache',
+  'first open': 'open with nothing in the cache, everything in memory',
+  'first open, disk': 'the same on the disk',
   open: 'open with the tarball known',
   'run true': '`true` through the execute command',
   'run true beside a daemon': 'the same while what an earlier command started lives on',

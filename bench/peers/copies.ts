@@ -1,8 +1,8 @@
 /** Copies through a virt server: where the disk takes no part, and where it does. */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VirtServer } from '../client.ts';
+import { touchMemory } from '../memory.ts';
 import type { Results } from '../results.ts';
 import type { ServerPeer } from './virt-server.ts';
 
@@ -51,16 +51,4 @@ export async function copies(
     rmSync(up);
   }
   await server.quit();
-}
-
-/**
- * What a virtual machine has not used for two seconds goes back to its host, and to get it again takes several times as long
- * as to copy something into it. So everybody finds memory that was in use just now.
- */
-function touchMemory(): void {
-  execFileSync('sh', [
-    '-c',
-    'head -c 700M /dev/zero >"$0"; rm "$0"',
-    `/dev/shm/virt-ts-unshare-bench-${process.pid}`,
-  ]);
 }

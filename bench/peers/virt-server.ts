@@ -2,6 +2,7 @@
 import { chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Caller, timeProgram, timeRepeated, VirtServer, type Words } from '../client.ts';
+import { touchMemory } from '../memory.ts';
 import { RAW, TWO_STEPS } from '../report.ts';
 import type { Figure, Results } from '../results.ts';
 
@@ -60,15 +61,25 @@ function targetOf(execute: readonly string[]): string | undefined {
   return at < 0 ? undefined : execute[at + 1];
 }
 
-/** An open with nothing in the cache; without a cache it is the same as any other. */
-export async function coldOpen(peer: ServerPeer, folder: string, results: Results): Promise<void> {
+/**
+ * An open with nothing in the cache; without a cache it is the same as any other.
+ * @param folder of the cache, and of what servers keep in TMPDIR
+ * @param place behind the name of the figure
+ */
+export async function coldOpen(
+  peer: ServerPeer,
+  folder: string,
+  place: '' | ', disk',
+  results: Results,
+): Promise<void> {
   const cache = join(folder, 'cold-cache');
   rmSync(cache, { recursive: true, force: true });
   mkdirSync(cache, { recursive: true });
   giveTo(cache, peer.caller);
-  const caller = { ...peer.caller, env: { ...peer.caller.env, XDG_CACHE_HOME: cache } };
+  const caller = { ...peer.caller, env: { ...peer.caller.env, XDG_CACHE_HOME: cache, TMPDIR: folder } };
+  touchMemory();
   const server = await VirtServer.start(peer.argv, caller);
-  results.add(peer.name, 'first open', await server.time('open'));
+  results.add(peer.name, `first open${place}`, await server.time('open'));
   await server.quit();
   if (peer.caches) await timeProgram([peer.argv[0], 'rootfs', 'prune', '--max-age', '0'], caller);
   rmSync(cache, { recursive: true, force: true });

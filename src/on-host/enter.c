@@ -72,6 +72,8 @@ int main(int argc, char **argv) {
 	become_root();
 	/* Until it executes the command, root of the testbed must not ptrace(2) the child: it has the caller's memory. */
 	prctl(PR_SET_DUMPABLE, 0);
+	/* Who ignores it has its children reaped by the kernel, and never learns how they ended. */
+	signal(SIGCHLD, SIG_DFL);
 	sigset_t all, before;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);

@@ -3,9 +3,9 @@ import { closeSync, openSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
-import { abortFuse } from '../namespaces/fuse.ts';
-import { childrenOf, isOurs, isStuck, namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
+import { childrenOf, isOurs, namespaceOf } from '../namespaces/processes.ts';
 import { compiledProgram, scriptPath } from '../scripts.ts';
+import { wholeTree } from './killing.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
 /** What on-host/execute.sh has to know about the testbed; see the head of that file. */
@@ -153,85 +153,4 @@ export function pidInside(root: HostProcess): number | undefined {
     if (inside !== undefined) return inside;
   }
   return undefined;
-}
-
-/** The same process, but a SIGKILL ends all that it started, and it counts as exited only then. */
-export function wholeTree(root: HostProcess, log: Log): HostProcess {
-  return killedBy(root, () => endTree(root, log));
-}
-
-/** The same process, but a SIGKILL is what `end` does, and the process counts as exited only when that is done. */
-function killedBy(
-  root: HostProcess,
-  end: () => Promise<void>,
-  { alsoWhenItFails = false } = {},
-): HostProcess {
-  let ending: Promise<void> | undefined;
-  return {
-    ...root,
-    exited: root.exited.then(async (exit) => {
-      if (alsoWhenItFails && exit.status !== 0) ending ??= end();
-      await ending;
-      return exit;
-    }),
-    kill: (signal) => {
-      if (signal === 'SIGKILL') ending ??= end();
-      else root.kill(signal);
-    },
-  };
-}
-
-/** Milliseconds between looks at who is still there. */
-const LOOK = 2;
-/** Looks for which the host's part of a command may end by itself. */
-const GRACE = 50;
-/** Milliseconds before whoever is still there after a SIGKILL is taken to wait for a FUSE file system of the testbed's. */
-const KILL_LIMIT = 1_000;
-
-/**
- * Kills a command's process tree, again and again until nothing of it runs, also what forks meanwhile. What is inside goes
- * first: its nsenter then reaps it and ends, where an orphan would have to wait for the host's init to reap it.
- */
-async function endTree(root: HostProcess, log: Log): Promise<void> {
-  const outside = namespaceOf(process.pid, 'pid');
-  let limit = performance.now() + KILL_LIMIT;
-  for (let grace = GRACE; ; ) {
-    const tree = treeOf(root.pid);
-    if (tree.length === 0) return;
-    const inside = tree.filter((pid) => namespaceOf(pid, 'pid') !== outside);
-    grace = inside.length > 0 ? GRACE : grace - 1;
-    const victims = grace > 0 ? inside : tree;
-    for (const pid of victims) signalProcess(pid, 'SIGKILL');
-    if (performance.now() > limit) {
-      await abortFuse(inside.filter(isStuck), log);
-      limit = performance.now() + KILL_LIMIT;
-    }
-    await new Promise((resolve) => setTimeout(resolve, LOOK));
-  }
-}
-
-/**
- * The same process of the host, which may use files of a testbed: a SIGKILL ends it and all that it started, also when they
- * wait for a FUSE file system; so does a status other than 0. It has to have a session of its own.
- * @param seer gives a process that sees what is mounted in the testbed, or nothing when that is gone
- */
-export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
-  const { child } = root;
-  const isReaped = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  // Once it is reaped its pid may be another's, but not the session's as long as somebody is in that.
-  const members = (): number[] => treeOf(root.pid).filter((pid) => pid !== root.pid || !isReaped());
-  const end = async (): Promise<void> => {
-    let limit = performance.now() + KILL_LIMIT;
-    for (let tree = members(); tree.length > 0; tree = members()) {
-      for (const pid of tree) signalProcess(pid, 'SIGKILL');
-      if (performance.now() > limit) {
-        const pid = seer();
-        if (pid !== undefined && tree.some(isStuck)) await abortFuse([pid], log);
-        limit = performance.now() + KILL_LIMIT;
-      }
-      await new Promise((resolve) => setTimeout(resolve, LOOK));
-    }
-  };
-  // Who fails may have left somebody who copies on.
-  return killedBy(root, end, { alsoWhenItFails: true });
 }

@@ -10,14 +10,13 @@ import { compiledProgram, scriptPath, scriptText } from '../scripts.ts';
 import {
   type CommandPlace,
   executeCommand,
-  killable,
   pidInside,
   runCommand,
   startCommand,
   type Target,
-  wholeTree,
 } from './execute.ts';
 import type { Incarnation } from './incarnation.ts';
+import { killable, wholeTree } from './killing.ts';
 import type { LeakMoment } from './leak-text.ts';
 import type { Leak } from './leaks.ts';
 import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
@@ -97,7 +96,7 @@ export class Testbed implements OpenTestbed {
     return wholeTree(await startCommand(this.#target(), argv, stdio, log, place), log);
   }
 
-  /** Starts a program of the host as root of the testbed's user namespace, outside of its other namespaces. */
+  /** See CopyTestbed: as root of the testbed's user namespace, outside of its other namespaces. */
   async startMover(way: readonly string[], stdio: StdioList): Promise<HostProcess> {
     const { instance } = this.#opened();
     const { log } = this.#maker;

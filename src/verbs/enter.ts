@@ -5,7 +5,8 @@ import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
 import type { ProcessName } from '../network/registry.ts';
 import { scriptPath } from '../scripts.ts';
-import { type CommandPlace, executeCommand, type Target, wholeTree } from '../testbed/execute.ts';
+import { type CommandPlace, executeCommand, type Target } from '../testbed/execute.ts';
+import { wholeTree } from '../testbed/killing.ts';
 import { openPipes } from './open-pipes.ts';
 import type { Interrupts } from './verb.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type HostProcess, type StdioList, spawnHost } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 import { compiledProgram, scriptPath } from '../../../src/scripts.ts';
-import { killable } from '../../../src/testbed/execute.ts';
+import { killable } from '../../../src/testbed/killing.ts';
 
 type Argv = readonly [string, ...string[]];
 
