@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import { type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { scriptText } from '../scripts.ts';
+import { compiledProgram, scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
 import { systemPath } from './caller.ts';
 import { abortFuse } from './fuse.ts';
@@ -69,6 +69,9 @@ export class Instance {
   /** @throws TestbedError with the words of the tool that failed */
   static async start(holder: Holder, options: InstanceOptions, log: Log): Promise<Instance> {
     const root = openSync('/', 'r');
+    // By descriptor: root of the testbed may not be able to reach our files.
+    const program = compiledProgram('take-root');
+    const takeRoot = program === undefined ? undefined : openSync(program, 'r');
     const mark = makeMark();
     try {
       const argv = holder.enter([
@@ -80,8 +83,11 @@ export class Instance {
         ...[scriptText('in-testbed', 'pid1.sh'), mark, options.copy.join('\n')],
       ]);
       const unshare = await spawnHost(argv, log, {
-        // Descriptor 9: the host's root directory, see setup.sh.
-        stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore', root],
+        // Descriptors 8 and 9: see setup.sh.
+        stdio: [
+          ...(['pipe', 'pipe', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore'] as const),
+          ...([takeRoot ?? 'ignore', root] as const),
+        ],
         env: { PATH: systemPath() },
         cleanEnv: true,
         detached: true,
@@ -113,6 +119,7 @@ export class Instance {
       return new Instance(pid, ready[2], mark, unshare, lifeline, new Traces(pid, ownFileSystem), log);
     } finally {
       closeSync(root);
+      if (takeRoot !== undefined) closeSync(takeRoot);
     }
   }
 

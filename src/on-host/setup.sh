@@ -10,7 +10,7 @@
 #   MARK     timer slack (nanoseconds) of pid 1 and what it starts, see execute.sh
 #   COPY     empty, or the folders (separated by newlines) whose plain copy is the root instead of an overlay
 # stdin: a line "go" when what is mounted is there, or nothing to give up
-# descriptor 3: the lifeline; 9: the host's root directory
+# descriptor 3: the lifeline; 8: take-root.c as a program, if it was compiled; 9: the host's root directory
 # stdout: "ready PID STARTTIME", PID as the host sees it and field 22 of /proc/PID/stat (proc(5))
 set -eu
 
@@ -31,20 +31,24 @@ if [ -n "$copy" ]; then
 fi
 printf '%s\n' "$fstab" >/mnt/scratch/fstab
 mount -n --all --fstab /mnt/scratch/fstab
-hostname "$hostname"
 [ "$network" = host ] || ip link set lo up
 
 echo "$mark" >/proc/self/timerslack_ns
 # What the host calls us; its /proc is still the one here.
 read -r stat </proc/self/stat
 cd /mnt/root
-# pivot_root . . stacks the old root on the new one; our own root is the new one from then on, and a program started then would
-# be the testbed's, with the host's root at hand. So all is done by one that has left for the host's root file system: it
-# starts pivot_root in the old root, and then the host's umount, which detaches that from our mount namespace. A working
-# directory below a detached mount has no name, hence the discarded complaints of sh.
-exec 8</
-nsenter --root=/proc/self/fd/9 --wd=. sh -c \
-	'{ nsenter --root=/proc/self/fd/8 --wd=. pivot_root . . && exec umount -c -i -n -l .; } 2>&1' 2>/dev/null
+if [ -x /proc/self/fd/8 ]; then
+	/proc/self/fd/8 "$hostname"
+else
+	hostname "$hostname"
+	# pivot_root . . stacks the old root on the new one; our own root is the new one from then on, and a program started then
+	# would be the testbed's, with the host's root at hand. So all is done by one that has left for the host's root file system:
+	# it starts pivot_root in the old root, and then the host's umount, which detaches that from our mount namespace. A working
+	# directory below a detached mount has no name, hence the discarded complaints of sh.
+	exec 8</
+	nsenter --root=/proc/self/fd/9 --wd=. sh -c \
+		'{ nsenter --root=/proc/self/fd/8 --wd=. pivot_root . . && exec umount -c -i -n -l .; } 2>&1' 2>/dev/null
+fi
 exec 8<&- 9<&-
 
 pid=${stat%% *}

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
-import { program, ServerProcess } from '../support/pipes.ts';
+import { ServerProcess } from '../support/pipes.ts';
 import { call } from '../support/program.ts';
-import { projectDir, testTarball } from '../support/rootfs.ts';
+import { testTarball } from '../support/rootfs.ts';
 import { testProvider } from '../support/testbed.ts';
-import { goingBy, ways } from '../support/ways.ts';
+import { goingBy, uncompiledProgram, ways } from '../support/ways.ts';
 
 for (const way of ways) {
   describe(`a command that comes in by ${way}`, function () {
@@ -128,19 +128,15 @@ describe('a command that comes in by enter.c', function () {
 describe('a package whose programs were not compiled', function () {
   this.timeout(60_000);
   let folder: string;
+  let program: string;
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
-    for (const part of ['bin', 'dist', 'src/on-host', 'src/in-testbed', 'package.json']) {
-      cpSync(join(projectDir, part), join(folder, part), { recursive: true, verbatimSymlinks: true });
-    }
-    for (const name of ['enter', 'move-file']) rmSync(join(folder, 'dist', `${name}-${process.arch}`));
+    program = uncompiledProgram(folder);
   });
   after(() => rmSync(folder, { recursive: true }));
 
   it('serves all the same', async () => {
-    const server = new ServerProcess([], {
-      argv: [program.replace(projectDir, `${folder}/`), '--tarball', testTarball()],
-    });
+    const server = new ServerProcess([], { argv: [program, '--tarball', testTarball()] });
     const [, , printed = ''] = await server.askAll('open', 'print-execute-command');
     const [file = '', ...args] = printed.slice('ok '.length).split(',').map(decodeURIComponent);
     assert.doesNotMatch(printed, /-E/);
@@ -157,7 +153,7 @@ describe('a package whose programs were not compiled', function () {
   });
 
   it('says so where one asks the doctor', async () => {
-    const { stdout } = await call([join(folder, 'bin/virt-ts-unshare'), 'doctor']);
+    const { stdout } = await call([program, 'doctor']);
     assert.match(stdout, /way into a testbed.*nsenter/);
     assert.match(stdout, /npm --prefix \S+ run build/);
     assert.match(stdout, /\n\nThe server will work\.\n$/);
