@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, mustRunHost, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { scriptText } from '../scripts.ts';
+import { compiledProgram, scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
 import { type IdMaps, mapArguments, mapText } from './idmap.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
@@ -93,6 +93,10 @@ export class Holder {
 
   /** The argv that runs a host program as root of the holder's user namespace, in its mount namespace, cwd /. */
   enter(argv: Argv): Argv {
+    const program = compiledProgram('into-holder');
+    if (program !== undefined) {
+      return [program, ...(this.idMap.single ? ['-k'] : []), String(this.pid), ...argv];
+    }
     return ['nsenter', '-t', String(this.pid), ...userOptions(this.idMap), '-m', '--', ...argv];
   }
 

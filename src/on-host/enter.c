@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "namespaces.h"
@@ -39,6 +40,8 @@ static int status_of(pid_t child, bool terminal) {
 		if (waitpid(child, &status, terminal ? WUNTRACED : 0) < 0) {
 			if (errno != EINTR) cannot("its end");
 		} else if (WIFSTOPPED(status)) {
+			/* One that has asked to be traced by us (PTRACE_TRACEME) shall have its signals nevertheless. */
+			if (ptrace(PTRACE_DETACH, child, NULL, (long)WSTOPSIG(status)) == 0) continue;
 			kill(getpid(), SIGSTOP);
 			kill(child, SIGCONT);
 		} else {
@@ -70,16 +73,24 @@ int main(int argc, char **argv) {
 	const char *names[] = {"ns/user", "ns/cgroup", "ns/ipc", "ns/uts", "ns/pid", "ns/mnt", network ? "ns/net" : NULL};
 	enter_namespaces(names, sizeof names / sizeof *names);
 	become_root();
+	leave_session_keyring();
 	/* Until it executes the command, root of the testbed must not ptrace(2) the child: it has the caller's memory. */
 	prctl(PR_SET_DUMPABLE, 0);
+	/* This can be read for so long all the same, and has the path of a private home. */
+	memset(argv[0], 0, strlen(argv[0]));
 	/* Who ignores it has its children reaped by the kernel, and never learns how they ended. */
 	signal(SIGCHLD, SIG_DFL);
 	sigset_t all, before;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
+	int go[2];
+	if (pipe2(go, O_CLOEXEC) != 0) cannot("a pipe");
 	pid_t child = fork();
 	if (child < 0) cannot("a new process");
 	if (child == 0) {
+		char word;
+		close(go[1]);
+		if (read(go[0], &word, 1) != 1) _exit(CANNOT_ENTER);
 		if (session) setsid();
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		closefrom(LAST_DESCRIPTOR + 1);
@@ -94,5 +105,9 @@ int main(int argc, char **argv) {
 	if (!terminal) setsid();
 	/* The server must see which namespaces we are in, to end a testbed that somebody has stopped us in. */
 	prctl(PR_SET_DUMPABLE, 1);
+	/* Not before: the command could stop us, and nobody would see where we are. */
+	if (write(go[1], "", 1) != 1) cannot("the pipe to the command");
+	close(go[0]);
+	close(go[1]);
 	return status_of(child, terminal);
 }

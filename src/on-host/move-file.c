@@ -24,7 +24,7 @@
 
 enum { BLOCK = 512 * 1024, ORDER = 3, AGAIN = 4 };
 /* To halve a short file costs more than it gains. */
-static const int64_t FIRST = 16 * 1024 * 1024;
+static const int64_t FIRST = 2 * 1024 * 1024;
 
 static _Noreturn void fail(const char *what) {
 	dprintf(2, "error %s: %s\n", what, strerror(errno));
@@ -55,11 +55,16 @@ static void *copy(void *argument) {
 	return NULL;
 }
 
+static bool same_file(const struct stat *one, const struct stat *other) {
+	return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
+}
+
 /* Where the second half begins, or 0: what keeps no count of what was read, or is no file, has no halves. */
 static int64_t half_of(int from, int to, int64_t limit) {
-	struct stat source, target;
+	struct stat source, target, again;
 	if (lseek(from, 0, SEEK_CUR) != FIRST || fstat(from, &source) != 0 || fstat(to, &target) != 0) return 0;
 	if (!S_ISREG(source.st_mode) || !S_ISREG(target.st_mode)) return 0;
+	if (fstat(AGAIN, &again) != 0 || !(same_file(&again, &source) || same_file(&again, &target))) return 0;
 	int64_t all = source.st_size < limit ? source.st_size : limit;
 	return all > FIRST ? FIRST + (all - FIRST) / 2 : 0;
 }
@@ -71,7 +76,7 @@ static void stand_in(long pid, long init) {
 	snprintf(path, sizeof path, "/proc/%ld", pid);
 	if (chdir(path) == 0) {
 		snprintf(path, sizeof path, "/proc/%ld/ns/pid", init);
-		if (stat("ns/pid", &its) == 0 && stat(path, &ours) == 0 && its.st_ino == ours.st_ino && its.st_dev == ours.st_dev) return;
+		if (stat("ns/pid", &its) == 0 && stat(path, &ours) == 0 && same_file(&its, &ours)) return;
 	}
 	dprintf(2, "the testbed closed the file before it was copied\n");
 	_exit(1);

@@ -1,4 +1,4 @@
-/* What enter.c and move-file.c share: the way into a testbed's namespaces, for good. */
+/* What the programs share that enter namespaces, for good. */
 #ifndef NAMESPACES_H
 #define NAMESPACES_H
 
@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/keyctl.h>
 
 enum { CANNOT_ENTER = 255 };
 
@@ -31,6 +34,15 @@ static inline void enter_namespaces(const char *const *names, size_t count) {
 		if (setns(descriptors[i], 0) != 0) cannot(names[i]);
 		close(descriptors[i]);
 	}
+}
+
+/*
+ * Who has the caller's session keyring may read the keys in it, whatever its user id. All who come this way share one keyring, by
+ * its name: of keyrings with none, a user may only have some two hundred. Where keyctl(2) is refused to us it is refused inside too.
+ */
+static inline void leave_session_keyring(void) {
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "virt-ts-unshare") < 0 && errno != ENOSYS && errno != EPERM)
+		cannot("a session keyring");
 }
 
 static inline void become_root(void) {

@@ -87,15 +87,26 @@ export PATH=/nowhere'; exec "$@"`,
   });
 }
 
+/** Numbers of system calls that perl has no name for. */
+const SYSCALLS =
+  process.arch === 'x64'
+    ? { ptrace: 101, addKey: 248, keyctl: 250 }
+    : { ptrace: 117, addKey: 217, keyctl: 219 };
+
 describe('a command that comes in by enter.c', function () {
   this.timeout(60_000);
   let provider: Provider;
   let testbed: OpenTestbed;
+  let folder: string;
   before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
     provider = testProvider();
     testbed = await provider.open();
   });
-  after(() => provider.dispose());
+  after(async () => {
+    await provider.dispose();
+    rmSync(folder, { recursive: true });
+  });
   const shell = (text: string, line = 'exec "$@"') =>
     call(['sh', '-c', line, 'sh', ...goingBy('enter', testbed.executeCommand), 'sh', '-c', text]);
 
@@ -110,6 +121,54 @@ describe('a command that comes in by enter.c', function () {
       'me=$$; (until grep -q "^State:.T" /proc/$me/status; do :; done; kill -CONT $me) & kill -STOP $me; exit 6',
     );
     assert.equal(status, 6);
+  });
+
+  it('may stop all of its process group at once, however early', async () => {
+    const program = join(folder, 'stop');
+    await call(['cc', '-static', '-o', program, '-x', 'c', '-'], {
+      input: '#include <signal.h>\nint main(void) { kill(0, SIGSTOP); return 6; }',
+    });
+    await testbed.copyIn(Buffer.from(program), Buffer.from('/stop'));
+    const continuing = 'while :; do for p in $(pidof stop); do kill -CONT $p; done; done';
+    await shell(`(${continuing}) </dev/null >/dev/null 2>&1 &`);
+    const words = goingBy('enter', testbed.executeCommand);
+    for (let i = 0; i < 30; i += 1) assert.equal((await call(['setsid', '-w', ...words, '/stop'])).status, 6);
+  });
+
+  it('may ask to be traced by who waits for it', async () => {
+    const { status } = await call([
+      ...(['sh', '-c', 'exec "$@"', 'sh'] as const),
+      ...goingBy('enter', testbed.executeCommand),
+      ...[
+        'perl',
+        '-e',
+        `syscall(${SYSCALLS.ptrace}, 0, 0, 0, 0); $SIG{USR1} = sub {}; kill "USR1", $$; exit 5`,
+      ],
+    ]);
+    assert.equal(status, 5);
+  });
+
+  it('gives its status to who ignores that children end', async () => {
+    const [, ...words] = goingBy('enter', testbed.executeCommand);
+    const ignoring = '$SIG{CHLD} = "IGNORE"; exec @ARGV';
+    const ended = await call(['perl', '-e', ignoring, 'bash', '--posix', ...words, 'sh', '-c', 'exit 9']);
+    assert.deepEqual([ended.status, ended.stderr], [9, '']);
+  });
+
+  it('cannot read the keys of the caller', async () => {
+    const { keyctl, addKey } = SYSCALLS;
+    const key = '$t = "user"; $d = "mine";';
+    const give = `$s = "virt-ts-unshare-test"; ${key} $v = "SECRET"; syscall(${keyctl}, 1, $s) > 0 or die;
+      syscall(${addKey}, $t, $d, $v, 6, -3) > 0 or die; exec @ARGV or die`;
+    const take = `${key} $b = "-" x 9; $k = syscall(${keyctl}, 10, -3, $t, $d, 0); syscall(${keyctl}, 11, $k, $b, 9); print $b`;
+    const outside = await call(['perl', '-e', give, 'perl', '-e', take]);
+    assert.match(outside.stdout, /SECRET/);
+    const { stdout } = await call([
+      ...(['perl', '-e', give] as const),
+      ...goingBy('enter', testbed.executeCommand),
+      ...['perl', '-e', take],
+    ]);
+    assert.equal(stdout, '---------');
   });
 
   it('gets no descriptor of the caller above nine either', async () => {
