@@ -3,10 +3,11 @@
  * process and with less to start. As root of the testbed's user namespace but outside of its other namespaces: it may open
  * what that process could open and nothing more, and nobody in the testbed sees it.
  *
- * argv: [-u] [-k] in         from standard input to the testbed's file
- *       [-u] [-k] out BYTES  from the testbed's file to standard output, no more than that
+ * argv: [-u] [-k] [-m] in         from standard input to the testbed's file
+ *       [-u] [-k] [-m] out BYTES  from the testbed's file to standard output, no more than that
  *   -u  enter the user namespace of the process whose folder in /proc is the working directory
  *   -k  keep the user and group ids there: a user namespace of one id, written without help, forbids to set them
+ *   -m  the testbed's root file system keeps in memory what is written, in large pages if they are asked for
  * descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; is told where the second half begins (bytes),
  *   if the two halves are copied at once
  * descriptor 4: the file of the host opened once more, if its halves may be copied at once
@@ -17,14 +18,22 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
 
 #include "namespaces.h"
 
 enum { BLOCK = 512 * 1024, ORDER = 3, AGAIN = 4 };
-/* To halve a short file costs more than it gains. */
-static const int64_t FIRST = 2 * 1024 * 1024;
+/* A large page. */
+#define LARGE ((int64_t)2 * 1024 * 1024)
+/* How much is mapped at once. */
+#define WINDOW (8 * LARGE)
+/* To halve a short file, or to give it large pages, costs more than it gains. */
+static const int64_t FIRST = LARGE;
 
 static _Noreturn void fail(const char *what) {
 	dprintf(2, "error %s: %s\n", what, strerror(errno));
@@ -33,13 +42,44 @@ static _Noreturn void fail(const char *what) {
 
 struct part {
 	int from, to;
-	int64_t limit, copied;
+	/* Bytes: where it begins, how many there may be, and how many have come. */
+	int64_t begin, limit, copied;
+	/* How many are in large pages of a file that can be mapped. */
+	int64_t large;
+	int mapped;
 	char *block;
 };
+
+/*
+ * A tmpfs takes three times as long for small pages as for large ones, and gives large ones (with huge=advise) only to who maps
+ * the file. Whatever cannot be had in this way (a full file system, one that somebody cuts) is left to be written, which
+ * tells why.
+ */
+static void copy_mapped(struct part *part) {
+	/* Somewhere in twice as much is a multiple of a large page. */
+	char *space = mmap(NULL, WINDOW + LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (space == MAP_FAILED) return;
+	space += LARGE - (int64_t)((uintptr_t)space % LARGE);
+	while (part->copied < part->large) {
+		int64_t left = part->large - part->copied;
+		size_t wanted = (size_t)(left < WINDOW ? left : WINDOW), done = 0;
+		if (mmap(space, wanted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, part->mapped, part->begin + part->copied) == MAP_FAILED)
+			break;
+		madvise(space, wanted, MADV_HUGEPAGE);
+		ssize_t there = 1;
+		while (done < wanted && (there = read(part->from, space + done, wanted - done)) > 0) done += (size_t)there;
+		part->copied += (int64_t)done;
+		if (there < 0 && errno != EFAULT) fail("reading");
+		if (there <= 0) break;
+	}
+	if (lseek(part->to, part->begin + part->copied, SEEK_SET) < 0) fail("writing");
+	munmap(space, WINDOW);
+}
 
 /* Copies until the limit or the end. A failure of one part ends the whole process, so the other does not go on in vain. */
 static void *copy(void *argument) {
 	struct part *part = argument;
+	if (part->copied < part->large) copy_mapped(part);
 	while (part->copied < part->limit) {
 		int64_t wanted = part->limit - part->copied;
 		ssize_t there = read(part->from, part->block, wanted < BLOCK ? (size_t)wanted : BLOCK);
@@ -59,14 +99,26 @@ static bool same_file(const struct stat *one, const struct stat *other) {
 	return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
 }
 
-/* Where the second half begins, or 0: what keeps no count of what was read, or is no file, has no halves. */
-static int64_t half_of(int from, int to, int64_t limit) {
-	struct stat source, target, again;
+/*
+ * How much will come in all, as far as can be known, when the first has come: 0 for what is no file, or keeps no count of what
+ * was read, as some of FUSE.
+ */
+static int64_t all_of(int from, int to, int64_t limit) {
+	struct stat source, target;
 	if (lseek(from, 0, SEEK_CUR) != FIRST || fstat(from, &source) != 0 || fstat(to, &target) != 0) return 0;
 	if (!S_ISREG(source.st_mode) || !S_ISREG(target.st_mode)) return 0;
-	if (fstat(AGAIN, &again) != 0 || !(same_file(&again, &source) || same_file(&again, &target))) return 0;
-	int64_t all = source.st_size < limit ? source.st_size : limit;
-	return all > FIRST ? FIRST + (all - FIRST) / 2 : 0;
+	return source.st_size < limit ? source.st_size : limit;
+}
+
+static bool is_again(int file) {
+	struct stat again, its;
+	return fstat(AGAIN, &again) == 0 && fstat(file, &its) == 0 && same_file(&again, &its);
+}
+
+/* Whether it lies on the testbed's own root file system, and not on one of the host's that is bound there. */
+static bool on_root(int file) {
+	struct statfs system;
+	return fstatfs(file, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == OVERLAYFS_SUPER_MAGIC);
 }
 
 /* A pid can be another's by now, but a folder in /proc is and stays that of one process. */
@@ -82,19 +134,20 @@ static void stand_in(long pid, long init) {
 	_exit(1);
 }
 
-static int open_in_testbed(bool in) {
-	int file = open("fd/4", (in ? O_WRONLY : O_RDONLY) | O_NOCTTY | O_CLOEXEC);
-	if (file < 0) fail(in ? "writing" : "reading");
+static int open_in_testbed(int flags) {
+	int file = open("fd/4", flags | O_NOCTTY | O_CLOEXEC);
+	if (file < 0) fail(flags == O_RDONLY ? "reading" : "writing");
 	return file;
 }
 
 int main(int argc, char **argv) {
 	bool twice = fcntl(AGAIN, F_GETFD) != -1;
-	bool enters = false, keeps_ids = false;
-	for (int option; (option = getopt(argc, argv, "+uk")) != -1;) {
+	bool enters = false, keeps_ids = false, memory = false;
+	for (int option; (option = getopt(argc, argv, "+ukm")) != -1;) {
 		switch (option) {
 		case 'u': enters = true; break;
 		case 'k': keeps_ids = true; break;
+		case 'm': memory = true; break;
 		default: return 1;
 		}
 	}
@@ -117,18 +170,27 @@ int main(int argc, char **argv) {
 	stand_in(pid, init);
 
 	static char blocks[2][BLOCK];
-	int inside = open_in_testbed(in);
-	struct part first = {in ? 0 : inside, in ? inside : 1, limit < FIRST ? limit : FIRST, 0, blocks[0]};
-	struct part second = {0};
+	int inside = open_in_testbed(in ? O_WRONLY : O_RDONLY);
+	struct part first = {.from = in ? 0 : inside, .to = in ? inside : 1, .limit = limit < FIRST ? limit : FIRST, .block = blocks[0]};
+	struct part second = {.to = -1, .block = blocks[1]};
 	copy(&first);
-	int64_t half = twice && first.copied == FIRST ? half_of(first.from, first.to, limit) : 0;
-	if (half > 0) {
-		int other = open_in_testbed(in);
-		second = (struct part){in ? AGAIN : other, in ? other : AGAIN, limit - half, 0, blocks[1]};
+	int64_t all = first.copied == FIRST ? all_of(first.from, first.to, limit) : 0;
+	/* Only a regular file is opened to be read too, as a mapping wants it. */
+	bool mapped = in && memory && all >= FIRST + LARGE && on_root(first.to) && ftruncate(first.to, all) == 0;
+	if (mapped) first.mapped = second.mapped = open_in_testbed(O_RDWR);
+	if (all > FIRST && twice && is_again(in ? first.from : first.to)) {
+		/* Large pages are not halved. */
+		int64_t half = FIRST + (all - FIRST) / 2 / LARGE * LARGE;
+		int other = open_in_testbed(in ? O_WRONLY : O_RDONLY);
+		second.from = in ? AGAIN : other;
+		second.to = in ? other : AGAIN;
+		second.begin = half;
+		second.limit = limit - half;
 		if (lseek(second.from, half, SEEK_SET) < 0) fail("reading");
 		if (lseek(second.to, half, SEEK_SET) < 0) fail("writing");
 		dprintf(ORDER, "%" PRId64 "\n", half);
 		first.limit = half;
+		if (mapped) first.large = half, second.large = (all - half) / LARGE * LARGE;
 		pthread_t thread;
 		errno = pthread_create(&thread, NULL, copy, &second);
 		if (errno != 0) fail("with a second thread");
@@ -136,9 +198,13 @@ int main(int argc, char **argv) {
 		pthread_join(thread, NULL);
 	} else if (first.copied == FIRST) {
 		first.limit = limit;
+		if (mapped) first.large = all / LARGE * LARGE;
 		copy(&first);
 	}
-	if (close(first.to) != 0 || (half > 0 && close(second.to) != 0)) fail("writing");
-	dprintf(2, "%" PRId64 " bytes copied\n", first.copied + second.copied);
+	int64_t copied = first.copied + second.copied;
+	/* It has become shorter meanwhile. */
+	if (mapped && copied < all && ftruncate(first.to, copied) != 0) fail("writing");
+	if (close(first.to) != 0 || (second.to >= 0 && close(second.to) != 0)) fail("writing");
+	dprintf(2, "%" PRId64 " bytes copied\n", copied);
 	return 0;
 }

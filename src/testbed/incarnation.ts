@@ -34,6 +34,11 @@ export class Incarnation {
     this.#upper = upper;
   }
 
+  /** See Upper. */
+  get largePages(): boolean {
+    return this.#upper.largePages;
+  }
+
   /** Resolves when nothing of it is left; one and the same end for all who call it. */
   end(): Promise<void> {
     this.#ending ??= this.#end();

@@ -1,5 +1,5 @@
 /** Where the upper layers lie: in memory, or in a folder of its own for each testbed. */
-import { chmodSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { codeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
@@ -15,6 +15,8 @@ export interface Upper {
   readonly where: string;
   /** On a disk: an overlay then goes without fsync(2). */
   readonly onDisk: boolean;
+  /** In memory, in large pages if a program asks for them. */
+  readonly largePages: boolean;
   /** Removes what is left of it; the mounts must be gone. */
   remove(): Promise<void>;
 }
@@ -51,9 +53,24 @@ export function chooseScratch(scratch: Scratch, folder: string): Exclude<Scratch
 }
 
 export function memoryUpper(size: string | undefined): Upper {
-  const where = ['mode=755', ...(size === undefined ? [] : [`size=${size}`])].join(',');
+  const largePages = hasLargePages();
+  const where = [
+    'mode=755',
+    // Only for a program that asks for them, which is on-host/move-file.c.
+    ...(largePages ? ['huge=advise'] : []),
+    ...(size === undefined ? [] : [`size=${size}`]),
+  ].join(',');
   // The kernel frees it with the last process of the testbed.
-  return { where, onDisk: false, remove: async () => {} };
+  return { where, onDisk: false, largePages, remove: async () => {} };
+}
+
+/** Whether the kernel can have large pages in a tmpfs. */
+function hasLargePages(): boolean {
+  try {
+    return !readFileSync('/sys/kernel/mm/transparent_hugepage/shmem_enabled', 'utf8').includes('[deny]');
+  } catch {
+    return false;
+  }
 }
 
 const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
@@ -67,7 +84,8 @@ export function diskUpper(parent: string, holder: Holder, log: Log): Upper {
   mkdirSync(path);
   // The holder's root makes upper and work in it, and is nobody to us.
   chmodSync(path, 0o777);
-  return { where: holder.inside(path), onDisk: true, remove: () => removeScratch(path, holder, log) };
+  const remove = () => removeScratch(path, holder, log);
+  return { where: holder.inside(path), onDisk: true, largePages: false, remove };
 }
 
 /**

@@ -98,7 +98,7 @@ export class Testbed implements OpenTestbed {
 
   /** See CopyTestbed: as root of the testbed's user namespace, outside of its other namespaces. */
   async startMover(way: readonly string[], stdio: StdioList): Promise<HostProcess> {
-    const { instance } = this.#opened();
+    const { instance, largePages } = this.#opened();
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
     const program = compiledProgram('move-file');
@@ -107,7 +107,7 @@ export class Testbed implements OpenTestbed {
     const [words, cwd]: [Argv, string] =
       program === undefined
         ? [holder.enter(script), '/']
-        : [[program, '-u', ...keepsIds, ...way], `/proc/${holder.pid}`];
+        : [[program, '-u', ...keepsIds, ...(largePages ? ['-m'] : []), ...way], `/proc/${holder.pid}`];
     const started = await spawnHost(words, log, { stdio, detached: true, cwd });
     return killable(started, () => (instance.alive ? instance.pid : undefined), log);
   }

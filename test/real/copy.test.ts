@@ -1,6 +1,7 @@
 /** Files and trees both ways through a real testbed. What the host's side alone can show is in test/unit/copy. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -191,6 +192,26 @@ describe('copying through a testbed', function () {
       'whole\n',
     );
   });
+
+  for (const kind of ['tmpfs', 'directory'] as const) {
+    it(`brings a long file down and up as it is, the scratch being a ${kind}`, async () => {
+      const content = randomFillSync(Buffer.alloc(43_003_961));
+      writeFileSync(path('long'), content);
+      mkdirSync(path('scratch'));
+      for (const open of [folder, path('scratch')]) chmodSync(open, 0o755);
+      const own = testProvider({ scratch: kind === 'tmpfs' ? { kind } : { kind, path: path('scratch') } });
+      try {
+        const other = await own.open();
+        for (let round = 0; round < 2; round += 1) {
+          await other.copyIn(Buffer.from(path('long')), Buffer.from('/long'));
+          await other.copyOut(Buffer.from('/long'), Buffer.from(path('back')));
+          assert.ok(readFileSync(path('back')).equals(content));
+        }
+      } finally {
+        await own.dispose();
+      }
+    });
+  }
 
   it('refuses more bytes than are allowed, and leaves nothing of them', async () => {
     await run('mkdir d; head -c 60000000 /dev/zero >d/large');

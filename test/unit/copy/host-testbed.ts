@@ -7,13 +7,17 @@ import { killable } from '../../../src/testbed/killing.ts';
 
 type Argv = readonly [string, ...string[]];
 
-/** What copies the content of a file: on-host/move-file.c, or the script that serves where that was not compiled. */
-export const movers = ['move-file.c', 'move-file.sh'] as const;
+/**
+ * What copies the content of a file: on-host/move-file.c, the same for a root file system in memory, or the script that serves
+ * where that was not compiled.
+ */
+export const movers = ['move-file.c', 'move-file.c -m', 'move-file.sh'] as const;
 export type Mover = (typeof movers)[number];
 
 function wordsOf(mover: Mover): Argv {
   if (mover === 'move-file.sh') return ['sh', scriptPath('on-host', mover)];
-  return [compiledProgram('move-file') ?? assert.fail('it is not compiled; run: npm run build')];
+  const program = compiledProgram('move-file') ?? assert.fail('it is not compiled; run: npm run build');
+  return mover === 'move-file.c' ? [program] : [program, '-m'];
 }
 
 export interface HostTestbedOptions {

@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import { CopyTimeoutError } from '../../../src/errors.ts';
@@ -19,7 +29,7 @@ function holders(pattern: string): string {
 
 const MIB = 1024 ** 2;
 /** Around what each begins with, and a long one. */
-const FIRST = { 'move-file.c': 2 * MIB, 'move-file.sh': 16 * MIB };
+const FIRST = { 'move-file.c': 2 * MIB, 'move-file.c -m': 4 * MIB, 'move-file.sh': 16 * MIB };
 const sizes = (first: number) => [first - 1, first, first + 1, first + 2, 41 * MIB + 12_345];
 
 for (const mover of movers) {
@@ -67,15 +77,21 @@ for (const mover of movers) {
     });
 
     it('fails when what it reads on the host becomes shorter', async () => {
-      writeFileSync(path('from'), '');
-      truncateSync(path('from'), 2e9);
-      const cut = CUT(path('from'), path('to'));
+      // In the second half, somewhat behind its beginning.
+      const at = 1.06e9;
+      const file = openSync(path('from'), 'w');
+      ftruncateSync(file, 2e9);
+      writeSync(file, 'x', at);
+      closeSync(file);
+      const come = `[ "$(tail -c +${at + 1} ${path('to')} | head -c 1 | tr -d '\\0')" = x ]`;
+      const cut = `until ${come}; do :; done; truncate -s 20M ${path('from')}`;
       const testbed = withShell(`exec 4>"$4"; printf . >&3; ${cut}; read -r _ <&3`);
       await fails(copyIn(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
     });
 
     const victims = {
       'move-file.c': [['who copies both', '/']],
+      'move-file.c -m': [['who copies both', '/']],
       'move-file.sh': [
         ['one half', 'dd '],
         ['their shell', 'sh '],
