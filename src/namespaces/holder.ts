@@ -91,11 +91,14 @@ export class Holder {
     throw new TestbedError(`${hostPath} was not given to the stage, so the testbed cannot see it`);
   }
 
-  /** The argv that runs a host program as root of the holder's user namespace, in its mount namespace, cwd /. */
-  enter(argv: Argv): Argv {
+  /**
+   * The argv that runs a host program as root of the holder's user namespace, in its mount namespace, cwd /.
+   * @param keyring name of a session keyring for it, so that it cannot read the caller's keys. Default: the caller's own
+   */
+  enter(argv: Argv, keyring = ''): Argv {
     const program = compiledProgram('into-holder');
     if (program !== undefined) {
-      return [program, ...(this.idMap.single ? ['-k'] : []), String(this.pid), ...argv];
+      return [program, ...(this.idMap.single ? ['-k'] : []), String(this.pid), keyring, ...argv];
     }
     return ['nsenter', '-t', String(this.pid), ...userOptions(this.idMap), '-m', '--', ...argv];
   }

@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { TestbedError } from '../errors.ts';
-import { type HostProcess, spawnHost, textOf } from '../host.ts';
+import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { compiledProgram, scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
@@ -10,7 +10,7 @@ import { systemPath } from './caller.ts';
 import { abortFuse } from './fuse.ts';
 import type { Holder } from './holder.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
-import { makeMark } from './mark.ts';
+import { keyringOf, makeMark } from './mark.ts';
 import { commandLine, type ProcessState, runs, signalProcess } from './processes.ts';
 import { Traces } from './traces.ts';
 
@@ -74,15 +74,15 @@ export class Instance {
     const takeRoot = program === undefined ? undefined : openSync(program, 'r');
     const mark = makeMark();
     try {
-      const argv = holder.enter([
+      const words: Argv = [
         'unshare',
         ...['--mount', '--pid', '--fork', '--kill-child', '--ipc', '--uts', '--cgroup'],
         ...(options.ownNetwork ? ['--net'] : []),
         ...['--', 'sh', '-c', scriptText('on-host', 'setup.sh'), 'setup'],
         ...[options.hostname, options.upper, options.fstab, options.ownNetwork ? 'own' : 'host'],
         ...[scriptText('in-testbed', 'pid1.sh'), mark, options.copy.join('\n')],
-      ]);
-      const unshare = await spawnHost(argv, log, {
+      ];
+      const unshare = await spawnHost(holder.enter(words, keyringOf(mark)), log, {
         // Descriptors 8 and 9: see setup.sh.
         stdio: [
           ...(['pipe', 'pipe', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore'] as const),

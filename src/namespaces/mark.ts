@@ -12,6 +12,11 @@ export function makeMark(): string {
   return String(randomInt(50_001, 1_000_000_000));
 }
 
+/** The name of a testbed's session keyring; on-host/execute.sh knows it too. */
+export function keyringOf(mark: string): string {
+  return `virt-ts-unshare-${mark}`;
+}
+
 /** The mark of the pid 1 of a testbed that another process has open; empty, which no process has, when it has ended. */
 export function readMark(pid1: Pick<ProcessState, 'pid' | 'startTime'>): string {
   try {

@@ -2,7 +2,8 @@
  * Runs a command in the namespaces of a process, and waits for it: what nsenter(1) does, in one step where that needs two,
  * and in half the time. Nothing of the testbed runs before the caller's user id, environment and descriptors are given up.
  *
- * argv: [-n] [-t] [-s] NAME=VALUE... -- COMMAND [ARGUMENT]...
+ * argv: -k KEYRING [-n] [-t] [-s] NAME=VALUE... -- COMMAND [ARGUMENT]...
+ *   -k  name of the testbed's session keyring
  *   -n  enter its network namespace too
  *   -t  on a terminal: be in one process group with the command, and stop when it stops
  *   -s  start the command in a session of its own
@@ -51,9 +52,11 @@ static int status_of(pid_t child, bool terminal) {
 }
 
 int main(int argc, char **argv) {
+	const char *keyring = NULL;
 	bool network = false, terminal = false, session = false;
-	for (int option; (option = getopt(argc, argv, "+nts")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "+k:nts")) != -1;) {
 		switch (option) {
+		case 'k': keyring = optarg; break;
 		case 'n': network = true; break;
 		case 't': terminal = true; break;
 		case 's': session = true; break;
@@ -62,7 +65,7 @@ int main(int argc, char **argv) {
 	}
 	char **environment = argv + optind, **end = environment;
 	while (*end != NULL && strcmp(*end, "--") != 0) end++;
-	if (*end == NULL || end[1] == NULL) {
+	if (*end == NULL || end[1] == NULL || keyring == NULL) {
 		errno = EINVAL;
 		cannot("no command");
 	}
@@ -73,7 +76,7 @@ int main(int argc, char **argv) {
 	const char *names[] = {"ns/user", "ns/cgroup", "ns/ipc", "ns/uts", "ns/pid", "ns/mnt", network ? "ns/net" : NULL};
 	enter_namespaces(names, sizeof names / sizeof *names);
 	become_root();
-	leave_session_keyring();
+	join_session_keyring(keyring);
 	/* Until it executes the command, root of the testbed must not ptrace(2) the child: it has the caller's memory. */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* This can be read for so long all the same, and has the path of a private home. */

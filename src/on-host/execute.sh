@@ -121,7 +121,7 @@ fi
 # was killed.
 enter() {
 	if [ -n "$enter" ]; then
-		"$enter" ${own_network:+-n} ${terminal:+-t} ${session:+-s} "PATH=$PATH" "SHELL=$SHELL" "HOME=$HOME" -- "$@" \
+		"$enter" -k "virt-ts-unshare-$mark" ${own_network:+-n} ${terminal:+-t} ${session:+-s} "PATH=$PATH" "SHELL=$SHELL" "HOME=$HOME" -- "$@" \
 			2>&8 8>&-
 	else
 		(

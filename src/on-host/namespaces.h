@@ -37,12 +37,19 @@ static inline void enter_namespaces(const char *const *names, size_t count) {
 }
 
 /*
- * Who has the caller's session keyring may read the keys in it, whatever its user id. All who come this way share one keyring, by
- * its name: of keyrings with none, a user may only have some two hundred. Where keyctl(2) is refused to us it is refused inside too.
+ * Who has the caller's session keyring may read the keys in it, whatever its user id. A testbed has one of its own, found by its
+ * name: of keyrings, all who are root of a user's testbeds may only have some two hundred together. Where keyctl(2) is refused to
+ * us, it is refused inside too.
  */
-static inline void leave_session_keyring(void) {
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "virt-ts-unshare") < 0 && errno != ENOSYS && errno != EPERM)
-		cannot("a session keyring");
+static inline void join_session_keyring(const char *name) {
+	/* By default, a name is not to be searched for. */
+	const unsigned long all_for_owner = 0x3f3f0000;
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0) {
+		if (errno != ENOSYS && errno != EPERM) cannot("a session keyring");
+		return;
+	}
+	/* Fails when root of the testbed does not want to share it any more, which hurts nobody else. */
+	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, all_for_owner);
 }
 
 static inline void become_root(void) {

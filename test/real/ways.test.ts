@@ -163,12 +163,18 @@ describe('a command that comes in by enter.c', function () {
     const take = `${key} $b = "-" x 9; $k = syscall(${keyctl}, 10, -3, $t, $d, 0); syscall(${keyctl}, 11, $k, $b, 9); print $b`;
     const outside = await call(['perl', '-e', give, 'perl', '-e', take]);
     assert.match(outside.stdout, /SECRET/);
-    const { stdout } = await call([
-      ...(['perl', '-e', give] as const),
-      ...goingBy('enter', testbed.executeCommand),
-      ...['perl', '-e', take],
-    ]);
+    const words = goingBy('enter', testbed.executeCommand);
+    const { stdout } = await call(['perl', '-e', give, ...words, 'perl', '-e', take]);
     assert.equal(stdout, '---------');
+    // Pid 1 holds one keyring for all commands, so that they do not use up a user's number of keys.
+    const serial = `$k = syscall(${keyctl}, 0, -3, 0); print $k`;
+    const seen = await Promise.all(
+      [1, 2, 3].map(() => call([words[0] ?? '', ...words.slice(1), 'perl', '-e', serial])),
+    );
+    assert.equal(new Set(seen.map((ended) => ended.stdout)).size, 1);
+    await testbed.revert();
+    const [first = '', ...rest] = goingBy('enter', testbed.executeCommand);
+    assert.notEqual((await call([first, ...rest, 'perl', '-e', serial])).stdout, seen[0]?.stdout);
   });
 
   it('gets no descriptor of the caller above nine either', async () => {
