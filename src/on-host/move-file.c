@@ -115,7 +115,7 @@ static bool is_again(int file) {
 	return fstat(AGAIN, &again) == 0 && fstat(file, &its) == 0 && same_file(&again, &its);
 }
 
-/* Whether it lies on the testbed's own root file system, and not on one of the host's that is bound there. */
+/* Whether it may lie on the testbed's own root file system; what is on a disk of the host's and bound there does not. */
 static bool on_root(int file) {
 	struct statfs system;
 	return fstatfs(file, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == OVERLAYFS_SUPER_MAGIC);
@@ -175,9 +175,12 @@ int main(int argc, char **argv) {
 	struct part second = {.to = -1, .block = blocks[1]};
 	copy(&first);
 	int64_t all = first.copied == FIRST ? all_of(first.from, first.to, limit) : 0;
-	/* Only a regular file is opened to be read too, as a mapping wants it. */
-	bool mapped = in && memory && all >= FIRST + LARGE && on_root(first.to) && ftruncate(first.to, all) == 0;
-	if (mapped) first.mapped = second.mapped = open_in_testbed(O_RDWR);
+	bool mapped = false;
+	if (in && memory && all >= FIRST + LARGE && on_root(first.to)) {
+		/* As a mapping wants it, and only of a regular file: a pipe would never end. Not everybody who may write may read. */
+		first.mapped = second.mapped = open("fd/4", O_RDWR | O_CLOEXEC);
+		mapped = first.mapped >= 0 && ftruncate(first.to, all) == 0;
+	}
 	if (all > FIRST && twice && is_again(in ? first.from : first.to)) {
 		/* Large pages are not halved. */
 		int64_t half = FIRST + (all - FIRST) / 2 / LARGE * LARGE;

@@ -42,14 +42,15 @@ static inline void enter_namespaces(const char *const *names, size_t count) {
  * us, it is refused inside too.
  */
 static inline void join_session_keyring(const char *name) {
-	/* By default, a name is not to be searched for. */
-	const unsigned long all_for_owner = 0x3f3f0000;
+	/* All for who has it. Of the others, those with the same user id may search for its name, which is not so by default, but not
+	   link it: they are root of the user's other testbeds. */
+	const unsigned long permissions = 0x3f080000;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0) {
 		if (errno != ENOSYS && errno != EPERM) cannot("a session keyring");
 		return;
 	}
 	/* Fails when root of the testbed does not want to share it any more, which hurts nobody else. */
-	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, all_for_owner);
+	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, permissions);
 }
 
 static inline void become_root(void) {

@@ -58,6 +58,7 @@ set -- ${stat##*) }
 echo "ready $pid ${20}"
 exec </dev/null >/dev/null 2>&1
 # By the environment, so that ps in the testbed shows no page of text; pid1.sh starts itself anew in the same way.
-PID1=$pid1
-export PID1
+# The caller's PATH is its own business.
+unset PWD OLDPWD
+export PID1="$pid1" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec /bin/sh -c 'eval "$PID1"' pid1

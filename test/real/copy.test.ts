@@ -213,6 +213,27 @@ describe('copying through a testbed', function () {
     });
   }
 
+  it('brings a long file down to one of the host in memory that may only be written to', async () => {
+    const bound = mkdtempSync('/dev/shm/virt-ts-unshare-test-');
+    const content = randomFillSync(Buffer.alloc(10e6));
+    writeFileSync(path('long'), content);
+    chmodSync(bound, 0o755);
+    writeFileSync(join(bound, 'file'), '');
+    chmodSync(join(bound, 'file'), 0o622);
+    const own = testProvider({
+      binds: [{ outside: bound, inside: '/mnt/bound' }],
+      scratch: { kind: 'tmpfs' },
+    });
+    try {
+      const other = await own.open();
+      await other.copyIn(Buffer.from(path('long')), Buffer.from('/mnt/bound/file'));
+      assert.ok(readFileSync(join(bound, 'file')).equals(content));
+    } finally {
+      await own.dispose();
+      rmSync(bound, { recursive: true });
+    }
+  });
+
   it('refuses more bytes than are allowed, and leaves nothing of them', async () => {
     await run('mkdir d; head -c 60000000 /dev/zero >d/large');
     await fails(up(`${scratch}/d/large`, 'x'), /more than 50000000 bytes/);
