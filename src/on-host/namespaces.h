@@ -46,7 +46,7 @@ static inline void join_session_keyring(const char *name) {
 	   link it: they are root of the user's other testbeds. */
 	const unsigned long permissions = 0x3f080000;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0) {
-		if (errno != ENOSYS && errno != EPERM) cannot("a session keyring");
+		if (errno != ENOSYS && errno != EPERM) cannot("a session keyring, of which sysctl kernel.keys allows a user so many");
 		return;
 	}
 	/* Fails when root of the testbed does not want to share it any more, which hurts nobody else. */

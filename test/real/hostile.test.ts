@@ -6,14 +6,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Context } from 'mocha';
 import { shellLine } from '../../src/log.ts';
-import type { Provider } from '../../src/testbed/provider.ts';
-import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
 import { call, PROGRAM } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
 import { skip } from '../support/skip.ts';
-import { script, testProvider } from '../support/testbed.ts';
+import { script, useTestbed } from '../support/testbed.ts';
 import { goingBy, ways } from '../support/ways.ts';
 
 /**
@@ -46,27 +44,21 @@ const AMBUSH = `perl -e '
 
 describe('root in the testbed, a hostile one,', function () {
   this.timeout(120_000);
-  let provider: Provider;
-  let testbed: OpenTestbed;
-  before(async () => {
-    provider = testProvider();
-    testbed = await provider.open();
-  });
-  after(() => provider.dispose());
+  const bed = useTestbed();
 
   for (const way of ways) {
     describe(`where commands come in by ${way}`, () => {
       /** What the execute program of the testbed says, called by a shell as `line`, in which "$@" stands for its words. */
       const execute = (line: string, ...command: string[]) =>
-        call(['sh', '-c', line, 'sh', ...goingBy(way, testbed.executeCommand), ...command]);
-      afterEach(() => testbed.revert());
+        call(['sh', '-c', line, 'sh', ...goingBy(way, bed.testbed.executeCommand), ...command]);
+      afterEach(() => bed.testbed.revert());
 
       it('catches nobody with the user id, the folder or the environment of the caller', async () => {
-        await script(testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
+        await script(bed.testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
         let caught: string[] = [];
         while (caught.length < 5) {
           for (let i = 0; i < 10; i += 1) await execute('SECRET=1 exec "$@"', 'true');
-          const { stdout } = await script(testbed, 'cat /caught');
+          const { stdout } = await script(bed.testbed, 'cat /caught');
           caught = stdout.match(/^caught .+$/gm) ?? assert.match(stdout, /^ready\n$/) ?? [];
         }
         // One that has ended meanwhile has neither a root nor a working directory.
@@ -76,7 +68,7 @@ describe('root in the testbed, a hostile one,', function () {
 
       it('cannot type on the terminal of who calls the execute program, nor read there', async () => {
         const words = shellLine([
-          ...goingBy(way, testbed.executeCommand),
+          ...goingBy(way, bed.testbed.executeCommand),
           ...['sh', '-c', 'exec 3<>/dev/tty && echo reached'],
         ]);
         const there = `${words} </dev/null; tty -s </dev/tty && echo there`;
@@ -106,14 +98,14 @@ describe('root in the testbed, a hostile one,', function () {
 
   it('cannot hide a leak by what it mounts on /proc', async () => {
     const { status } = await script(
-      testbed,
+      bed.testbed,
       `perl -e 'mkdir "/lie"; mkdir "/lie/1"; mkdir "/lie/7"; my ($from, $to, $type) = ("/lie", "/proc", "none");
          use POSIX; my %mount = (x86_64 => 165, aarch64 => 40, riscv64 => 40, ppc64le => 21, s390x => 21);
          fork or exec qw(sleep 876543);
          syscall($mount{(POSIX::uname())[4]}, $from, $to, $type, 4096, 0) == 0 or die "$!"'`,
     );
     const { stdout } = await call(['ps', '-eo', 'args']);
-    await testbed.revert();
+    await bed.testbed.revert();
     assert.equal(status, 0);
     assert.doesNotMatch(stdout, /^sleep 876543$/m);
   });
@@ -121,7 +113,7 @@ describe('root in the testbed, a hostile one,', function () {
   it('holds nobody up by thousands of open descriptors', async function () {
     this.timeout(30_000);
     const { stdout } = await script(
-      testbed,
+      bed.testbed,
       `perl -e '$| = 1;
          fork or do {
            while (@all < 19000) { pipe my $in, my $out or last; push @all, $in, $out }

@@ -11,19 +11,13 @@ import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { call, PROGRAM } from '../support/program.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { itWithUsers, ONLY_ROOT } from '../support/skip.ts';
-import { script, testProvider } from '../support/testbed.ts';
+import { script, testProvider, useTestbed } from '../support/testbed.ts';
 import { uncompiledProgram } from '../support/ways.ts';
 
 describe('a testbed', function () {
   this.timeout(120_000);
-  let provider: Provider;
-  let testbed: OpenTestbed;
-  before(async () => {
-    provider = testProvider();
-    testbed = await provider.open();
-  });
-  after(() => provider.dispose());
-  const run = (text: string) => script(testbed, text);
+  const bed = useTestbed();
+  const run = (text: string) => script(bed.testbed, text);
 
   it('runs commands as root in namespaces of its own, with a clean environment', async () => {
     const { stdout } = await run('id -u; id -g; pwd; umask; env | sort');
@@ -34,7 +28,7 @@ describe('a testbed', function () {
       [],
     );
     for (const type of ['mnt', 'pid', 'user'] as const) {
-      assert.notEqual(namespaceOf(testbed.pid, type), namespaceOf(process.pid, type));
+      assert.notEqual(namespaceOf(bed.testbed.pid, type), namespaceOf(process.pid, type));
     }
   });
 
@@ -43,7 +37,7 @@ describe('a testbed', function () {
       'hostname; getent ahosts "$(hostname)" | head -n 1; grep -c "^::1 localhost" /etc/hosts',
     );
     const [name, address, lines] = stdout.split('\n');
-    assert.equal(name, provider.hostname);
+    assert.equal(name, bed.provider.hostname);
     assert.match(address ?? '', /^127\.0\.1\.1 /);
     assert.equal(lines, '1');
     assert.equal(stderr, '');
@@ -62,9 +56,9 @@ describe('a testbed', function () {
   });
 
   itWithUsers('has a normal user with a home that is its own', async () => {
-    const user = await provider.normalUser();
+    const user = await bed.provider.normalUser();
     assert.ok(user !== undefined);
-    const outcome = await script(testbed, 'id -un; cd; touch mine && echo yes', { user });
+    const outcome = await script(bed.testbed, 'id -un; cd; touch mine && echo yes', { user });
     assert.equal(outcome.stdout, `${user}\nyes\n`);
     assert.equal((await run(`su -c 'id -un' ${user}`)).stdout, `${user}\n`);
   });
@@ -86,10 +80,10 @@ describe('a testbed', function () {
   });
 
   it('keeps a scratch directory that every user can write, at the same path after a revert', async () => {
-    const before = testbed.scratchDirectory;
+    const before = bed.testbed.scratchDirectory;
     assert.equal((await run(`stat -c %a ${before}; : >${before}/mark; : >/usr/mark`)).stdout, '777\n');
-    await testbed.revert();
-    assert.equal(testbed.scratchDirectory, before);
+    await bed.testbed.revert();
+    assert.equal(bed.testbed.scratchDirectory, before);
     assert.equal(
       (await run(`ls -A ${before}; ls -d /usr/mark 2>/dev/null; stat -c %a ${before}`)).stdout,
       '777\n',
@@ -98,7 +92,7 @@ describe('a testbed', function () {
 
   it('ends the whole tree of a command that takes too long, and lives on', async () => {
     const begin = performance.now();
-    const late = script(testbed, 'trap "" TERM INT; sleep 987654 & (sleep 987654 &); sleep 987654', {
+    const late = script(bed.testbed, 'trap "" TERM INT; sleep 987654 & (sleep 987654 &); sleep 987654', {
       timeout: 0.5,
     });
     await assert.rejects(late, CommandTimeoutError);
@@ -109,7 +103,7 @@ describe('a testbed', function () {
 
   it('ends a command when it is aborted', async () => {
     const control = new AbortController();
-    const aborted = script(testbed, 'sleep 987653', { signal: control.signal });
+    const aborted = script(bed.testbed, 'sleep 987653', { signal: control.signal });
     setTimeout(() => control.abort(), 50);
     await assert.rejects(aborted, CommandTimeoutError);
   });
@@ -126,7 +120,7 @@ describe('a testbed', function () {
     const { stdout } = await run('cd /proc; printf "%s\\n" [0-9]*');
     const pids = stdout.trim().split('\n').map(Number);
     assert.ok(pids.includes(1) && Math.max(...pids) < 10_000 && pids.length < 10, stdout);
-    assert.equal(processState(testbed.pid)?.pid, testbed.pid);
+    assert.equal(processState(bed.testbed.pid)?.pid, bed.testbed.pid);
   });
 });
 

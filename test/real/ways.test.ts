@@ -2,28 +2,20 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Provider } from '../../src/testbed/provider.ts';
-import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { ServerProcess } from '../support/pipes.ts';
 import { call } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
-import { testProvider } from '../support/testbed.ts';
+import { testProvider, useTestbed } from '../support/testbed.ts';
 import { goingBy, uncompiledProgram, ways } from '../support/ways.ts';
 
 for (const way of ways) {
   describe(`a command that comes in by ${way}`, function () {
     this.timeout(60_000);
-    let provider: Provider;
-    let testbed: OpenTestbed;
-    before(async () => {
-      provider = testProvider();
-      testbed = await provider.open();
-    });
-    after(() => provider.dispose());
+    const bed = useTestbed();
 
     /** The execute program, called by a shell as `line`, in which "$@" stands for all its words. */
     const calledAs = (line: string, ...command: string[]) =>
-      call(['sh', '-c', line, 'sh', ...goingBy(way, testbed.executeCommand), ...command]);
+      call(['sh', '-c', line, 'sh', ...goingBy(way, bed.testbed.executeCommand), ...command]);
     const run = (...command: string[]) => calledAs('exec "$@"', ...command);
 
     it('has the three variables of every command, and none of the caller', async () => {
@@ -95,20 +87,14 @@ const SYSCALLS =
 
 describe('a command that comes in by enter.c', function () {
   this.timeout(60_000);
-  let provider: Provider;
-  let testbed: OpenTestbed;
+  const bed = useTestbed();
   let folder: string;
-  before(async () => {
+  before(() => {
     folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
-    provider = testProvider();
-    testbed = await provider.open();
   });
-  after(async () => {
-    await provider.dispose();
-    rmSync(folder, { recursive: true });
-  });
+  after(() => rmSync(folder, { recursive: true }));
   const shell = (text: string, line = 'exec "$@"') =>
-    call(['sh', '-c', line, 'sh', ...goingBy('enter', testbed.executeCommand), 'sh', '-c', text]);
+    call(['sh', '-c', line, 'sh', ...goingBy('enter', bed.testbed.executeCommand), 'sh', '-c', text]);
 
   it('may send signals to its whole process group', async () => {
     const { status, stdout } = await shell('trap "echo caught" TERM; kill 0; exit 7');
@@ -128,17 +114,17 @@ describe('a command that comes in by enter.c', function () {
     await call(['cc', '-static', '-o', program, '-x', 'c', '-'], {
       input: '#include <signal.h>\nint main(void) { kill(0, SIGSTOP); return 6; }',
     });
-    await testbed.copyIn(Buffer.from(program), Buffer.from('/stop'));
+    await bed.testbed.copyIn(Buffer.from(program), Buffer.from('/stop'));
     const continuing = 'while :; do for p in $(pidof stop); do kill -CONT $p; done; done';
     await shell(`(${continuing}) </dev/null >/dev/null 2>&1 &`);
-    const words = goingBy('enter', testbed.executeCommand);
+    const words = goingBy('enter', bed.testbed.executeCommand);
     for (let i = 0; i < 30; i += 1) assert.equal((await call(['setsid', '-w', ...words, '/stop'])).status, 6);
   });
 
   it('may ask to be traced by who waits for it', async () => {
     const { status } = await call([
       ...(['sh', '-c', 'exec "$@"', 'sh'] as const),
-      ...goingBy('enter', testbed.executeCommand),
+      ...goingBy('enter', bed.testbed.executeCommand),
       ...[
         'perl',
         '-e',
@@ -149,7 +135,7 @@ describe('a command that comes in by enter.c', function () {
   });
 
   it('gives its status to who ignores that children end', async () => {
-    const [, ...words] = goingBy('enter', testbed.executeCommand);
+    const [, ...words] = goingBy('enter', bed.testbed.executeCommand);
     const ignoring = '$SIG{CHLD} = "IGNORE"; exec @ARGV';
     const ended = await call(['perl', '-e', ignoring, 'bash', '--posix', ...words, 'sh', '-c', 'exit 9']);
     assert.deepEqual([ended.status, ended.stderr], [9, '']);
@@ -163,7 +149,7 @@ describe('a command that comes in by enter.c', function () {
     const take = `${key} $b = "-" x 9; $k = syscall(${keyctl}, 10, -3, $t, $d, 0); syscall(${keyctl}, 11, $k, $b, 9); print $b`;
     const outside = await call(['perl', '-e', give, 'perl', '-e', take]);
     assert.match(outside.stdout, /SECRET/);
-    const words = goingBy('enter', testbed.executeCommand);
+    const words = goingBy('enter', bed.testbed.executeCommand);
     const { stdout } = await call(['perl', '-e', give, ...words, 'perl', '-e', take]);
     assert.equal(stdout, '---------');
     // Pid 1 holds one keyring for all commands, so that they do not use up a user's number of keys.
@@ -172,8 +158,8 @@ describe('a command that comes in by enter.c', function () {
       [1, 2, 3].map(() => call([words[0] ?? '', ...words.slice(1), 'perl', '-e', serial])),
     );
     assert.equal(new Set(seen.map((ended) => ended.stdout)).size, 1);
-    await testbed.revert();
-    const [first = '', ...rest] = goingBy('enter', testbed.executeCommand);
+    await bed.testbed.revert();
+    const [first = '', ...rest] = goingBy('enter', bed.testbed.executeCommand);
     assert.notEqual((await call([first, ...rest, 'perl', '-e', serial])).stdout, seen[0]?.stdout);
   });
 
@@ -182,7 +168,7 @@ describe('a command that comes in by enter.c', function () {
       'perl',
       '-e',
       '$^F = 99; open my $f, "<", "/" or die; open my $g, "<&", $f for 1 .. 20; exec @ARGV',
-      ...goingBy('enter', testbed.executeCommand),
+      ...goingBy('enter', bed.testbed.executeCommand),
       ...['sh', '-c', 'ls /proc/$$/fd; :'],
     ]);
     assert.match(stdout, /^0\n1\n2\n/);

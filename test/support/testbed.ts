@@ -26,6 +26,23 @@ export function testProvider(changes: Partial<TestbedOptions> = {}): Provider {
   return new Provider(testOptions(changes), silentLog);
 }
 
+/** To be called in a `describe`: a plain testbed is opened before its tests, and gone after them. Gives what it is then. */
+export function useTestbed(): { readonly provider: Provider; readonly testbed: OpenTestbed } {
+  const provider = testProvider();
+  let testbed: OpenTestbed | undefined;
+  before(async () => {
+    testbed = await provider.open();
+  });
+  after(() => provider.dispose());
+  return {
+    provider,
+    get testbed() {
+      if (testbed === undefined) throw new Error('the testbed is not open before the tests');
+      return testbed;
+    },
+  };
+}
+
 export interface Outcome {
   readonly status: number;
   readonly stdout: string;
