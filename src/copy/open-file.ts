@@ -1,7 +1,7 @@
 /** A file of the host from which or to which one file is copied. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs';
 
-const { O_RDONLY, O_WRONLY } = constants;
+const { O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
 /** `f_type` of statfs(2). */
 const TMPFS = 0x01021994;
@@ -60,12 +60,21 @@ export class OpenFile {
 
 function openAgain(file: number, use: 'read' | 'written'): number | undefined {
   const path = `/proc/self/fd/${file}`;
-  const [types, flags] = use === 'read' ? [READ_AT_ONCE, O_RDONLY] : [WRITTEN_AT_ONCE, O_WRONLY];
+  // A mapping of what is written has to be readable.
+  const [types, ways] = use === 'read' ? [READ_AT_ONCE, [O_RDONLY]] : [WRITTEN_AT_ONCE, [O_RDWR, O_WRONLY]];
+  // A file system need not have statfs(2), and a umask may have taken our own right to open what we have made.
+  if (!attempt(() => fstatSync(file).isFile() && types.includes(statfsSync(path).type))) return undefined;
+  for (const way of ways) {
+    const again = attempt(() => openSync(path, way));
+    if (again !== undefined) return again;
+  }
+  return undefined;
+}
+
+function attempt<T>(act: () => T): T | undefined {
   try {
-    const isQuick = fstatSync(file).isFile() && types.includes(statfsSync(path).type);
-    return isQuick ? openSync(path, flags) : undefined;
+    return act();
   } catch {
-    // A file system need not have statfs(2), and a umask may have taken our own right to open what we have made.
     return undefined;
   }
 }

@@ -10,7 +10,7 @@
  *   -m  the testbed's root file system keeps in memory what is written, in large pages if they are asked for
  * descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; is told where the second half begins (bytes),
  *   if the two halves are copied at once
- * descriptor 4: the file of the host opened once more, if its halves may be copied at once
+ * descriptor 4: the file of the host opened once more, if its halves may be copied at once; to be written, for reading too
  * status: 0, and "N bytes copied" on stderr; else 1 and what failed
  */
 #define _GNU_SOURCE
@@ -30,8 +30,6 @@
 enum { BLOCK = 512 * 1024, ORDER = 3, AGAIN = 4 };
 /* A large page. */
 #define LARGE ((int64_t)2 * 1024 * 1024)
-/* How much is mapped at once. */
-#define WINDOW (8 * LARGE)
 /* To halve a short file, or to give it large pages, costs more than it gains. */
 static const int64_t FIRST = LARGE;
 
@@ -44,42 +42,47 @@ struct part {
 	int from, to;
 	/* Bytes: where it begins, how many there may be, and how many have come. */
 	int64_t begin, limit, copied;
-	/* How many are in large pages of a file that can be mapped. */
-	int64_t large;
+	/* How many are to be copied into a mapping of this file, in windows of the size of a large page. */
+	int64_t windows;
 	int mapped;
 	char *block;
 };
 
 /*
  * A tmpfs takes three times as long for small pages as for large ones, and gives large ones (with huge=advise) only to who maps
- * the file. Whatever cannot be had in this way (a full file system, one that somebody cuts) is left to be written, which
- * tells why.
+ * the file. Where it has small ones alone, who writes holds a lock that who fills a mapping does not take. Whatever cannot be had
+ * in this way (a full file system, one that somebody cuts) is left to be written, which tells why.
  */
 static void copy_mapped(struct part *part) {
 	/* Somewhere in twice as much is a multiple of a large page. */
-	char *space = mmap(NULL, WINDOW + LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *space = mmap(NULL, 2 * LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (space == MAP_FAILED) return;
 	space += LARGE - (int64_t)((uintptr_t)space % LARGE);
-	while (part->copied < part->large) {
-		int64_t left = part->large - part->copied;
-		size_t wanted = (size_t)(left < WINDOW ? left : WINDOW), done = 0;
-		if (mmap(space, wanted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, part->mapped, part->begin + part->copied) == MAP_FAILED)
-			break;
-		madvise(space, wanted, MADV_HUGEPAGE);
+	bool whole = true;
+	while (whole && part->copied < part->windows) {
+		off_t begin = part->begin + part->copied;
+		if (mmap(space, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, part->mapped, begin) == MAP_FAILED) break;
+		madvise(space, LARGE, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+		/* Less than a fault for each page, where they are small. */
+		madvise(space, LARGE, MADV_POPULATE_WRITE);
+#endif
+		int64_t done = 0;
 		ssize_t there = 1;
-		while (done < wanted && (there = read(part->from, space + done, wanted - done)) > 0) done += (size_t)there;
-		part->copied += (int64_t)done;
+		while (done < LARGE && (there = read(part->from, space + done, (size_t)(LARGE - done))) > 0) done += there;
 		if (there < 0 && errno != EFAULT) fail("reading");
-		if (there <= 0) break;
+		part->copied += done;
+		whole = done == LARGE;
+		/* As if it had been written. */
+		if (lseek(part->to, begin + done, SEEK_SET) < 0) fail("writing");
 	}
-	if (lseek(part->to, part->begin + part->copied, SEEK_SET) < 0) fail("writing");
-	munmap(space, WINDOW);
+	munmap(space, LARGE);
 }
 
 /* Copies until the limit or the end. A failure of one part ends the whole process, so the other does not go on in vain. */
 static void *copy(void *argument) {
 	struct part *part = argument;
-	if (part->copied < part->large) copy_mapped(part);
+	if (part->copied < part->windows) copy_mapped(part);
 	while (part->copied < part->limit) {
 		int64_t wanted = part->limit - part->copied;
 		ssize_t there = read(part->from, part->block, wanted < BLOCK ? (size_t)wanted : BLOCK);
@@ -115,10 +118,15 @@ static bool is_again(int file) {
 	return fstat(AGAIN, &again) == 0 && fstat(file, &its) == 0 && same_file(&again, &its);
 }
 
+static int64_t file_system_of(int file) {
+	struct statfs system;
+	return fstatfs(file, &system) == 0 ? system.f_type : 0;
+}
+
 /* Whether it may lie on the testbed's own root file system; what is on a disk of the host's and bound there does not. */
 static bool on_root(int file) {
-	struct statfs system;
-	return fstatfs(file, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == OVERLAYFS_SUPER_MAGIC);
+	int64_t type = file_system_of(file);
+	return type == TMPFS_MAGIC || type == OVERLAYFS_SUPER_MAGIC;
 }
 
 /* A pid can be another's by now, but a folder in /proc is and stays that of one process. */
@@ -182,8 +190,9 @@ int main(int argc, char **argv) {
 		mapped = first.mapped >= 0 && ftruncate(first.to, all) == 0;
 	}
 	if (all > FIRST && twice && is_again(in ? first.from : first.to)) {
-		/* Large pages are not halved. */
-		int64_t half = FIRST + (all - FIRST) / 2 / LARGE * LARGE;
+		bool fills = !in && file_system_of(AGAIN) == TMPFS_MAGIC && ftruncate(AGAIN, all) == 0;
+		/* Who fills a mapping does three parts in the time that who writes does five. Large pages are not halved. */
+		int64_t half = FIRST + (all - FIRST) / 8 * (fills ? 5 : 4) / LARGE * LARGE;
 		int other = open_in_testbed(in ? O_WRONLY : O_RDONLY);
 		second.from = in ? AGAIN : other;
 		second.to = in ? other : AGAIN;
@@ -193,7 +202,10 @@ int main(int argc, char **argv) {
 		if (lseek(second.to, half, SEEK_SET) < 0) fail("writing");
 		dprintf(ORDER, "%" PRId64 "\n", half);
 		first.limit = half;
-		if (mapped) first.large = half, second.large = (all - half) / LARGE * LARGE;
+		if (mapped) first.windows = half;
+		if (fills) second.mapped = AGAIN;
+		if (mapped || fills) second.windows = (all - half) / LARGE * LARGE;
+		mapped |= fills;
 		pthread_t thread;
 		errno = pthread_create(&thread, NULL, copy, &second);
 		if (errno != 0) fail("with a second thread");
@@ -201,7 +213,7 @@ int main(int argc, char **argv) {
 		pthread_join(thread, NULL);
 	} else if (first.copied == FIRST) {
 		first.limit = limit;
-		if (mapped) first.large = all / LARGE * LARGE;
+		if (mapped) first.windows = all / LARGE * LARGE;
 		copy(&first);
 	}
 	int64_t copied = first.copied + second.copied;

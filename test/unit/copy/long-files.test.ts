@@ -60,14 +60,20 @@ for (const mover of movers) {
       });
     }
 
-    // As soon as some of the second half has come.
-    const CUT = (from: string, to: string): string =>
-      `until find ${to} -size +950000k | grep -q .; do :; done; truncate -s 20M ${from}`;
+    // Somewhat behind the beginning of the second half, wherever that is: what comes then was not all, of either half.
+    const AT = 1.3e9;
+    /** A long file with one byte in it; and shell that makes it shorter once that byte has arrived. */
+    function lengthy(from: string, to: string): string {
+      const file = openSync(from, 'w');
+      ftruncateSync(file, 2e9);
+      writeSync(file, 'x', AT);
+      closeSync(file);
+      const come = `[ "$(tail -c +${AT + 1} ${to} 2>/dev/null | head -c 1 | tr -d '\\0')" = x ]`;
+      return `until ${come}; do :; done; truncate -s 20M ${from}`;
+    }
 
     it('fails when what it reads in the testbed becomes shorter', async () => {
-      writeFileSync(path('from'), '');
-      truncateSync(path('from'), 2e9);
-      const cut = CUT(path('from'), `${path('')} -name '.virt-ts-unshare-copy-*'`);
+      const cut = lengthy(path('from'), `${path('')}/.virt-ts-unshare-copy-*`);
       const testbed = withShell(`exec 4<"$4"; printf x >&3; ${cut}; read -r _ <&3`);
       await fails(
         copyOut(testbed, bytes('from'), bytes('to'), OPTIONS),
@@ -77,14 +83,7 @@ for (const mover of movers) {
     });
 
     it('fails when what it reads on the host becomes shorter', async () => {
-      // In the second half, somewhat behind its beginning.
-      const at = 1.06e9;
-      const file = openSync(path('from'), 'w');
-      ftruncateSync(file, 2e9);
-      writeSync(file, 'x', at);
-      closeSync(file);
-      const come = `[ "$(tail -c +${at + 1} ${path('to')} | head -c 1 | tr -d '\\0')" = x ]`;
-      const cut = `until ${come}; do :; done; truncate -s 20M ${path('from')}`;
+      const cut = lengthy(path('from'), path('to'));
       const testbed = withShell(`exec 4>"$4"; printf . >&3; ${cut}; read -r _ <&3`);
       await fails(copyIn(testbed, bytes('from'), bytes('to'), OPTIONS), /became shorter while it was copied/);
     });
