@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { CopyError, messageOf } from '../errors.ts';
 import { shellEscaped, shown } from './bytes.ts';
 import { withEnds } from './ends.ts';
-import { moveFile } from './move-file.ts';
+import { moveFile, startOpener } from './move-file.ts';
 import { OpenFile } from './open-file.ts';
 import { Progress } from './progress.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
@@ -19,8 +19,8 @@ export async function copyFileIn(
     const progress = new Progress(options, () => file.copied);
     try {
       const executable = (mode & 0o111) === 0 ? '-' : 'x';
-      const opening = ['copy-in-file.sh', shellEscaped(inside), executable] as const;
-      await moveFile(testbed, ends, { opening, way: ['in'], file });
+      const opener = await startOpener(testbed, ends, ['copy-in-file.sh', shellEscaped(inside), executable]);
+      await moveFile(testbed, ends, { opener, way: ['in'], file });
       progress.files = 1;
     } finally {
       progress.end();

@@ -3,7 +3,7 @@ import { CopyError, messageOf, TestbedError } from '../errors.ts';
 import { shellEscaped, shown } from './bytes.ts';
 import { DEFAULT_MAX_BYTES, tooManyBytes } from './check.ts';
 import { withEnds } from './ends.ts';
-import { moveFile } from './move-file.ts';
+import { moveFile, startOpener } from './move-file.ts';
 import { Progress } from './progress.ts';
 import { TargetFile } from './target-file.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
@@ -17,13 +17,14 @@ export async function copyFileOut(
   options: CopyOptions,
 ): Promise<void> {
   await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
+    const opener = await startOpener(testbed, ends, ['copy-out-file.sh', shellEscaped(inside)]);
     const target = new TargetFile(host, options.log);
     const progress = new Progress(options, () => target.open.copied);
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     try {
       try {
         const bytes = await moveFile(testbed, ends, {
-          opening: ['copy-out-file.sh', shellEscaped(inside)],
+          opener,
           // One more than allowed tells that there are more.
           way: ['out', String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER - 1) + 1)],
           file: target.open,

@@ -12,9 +12,12 @@ import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
 import type { OpenFile } from './open-file.ts';
 import type { CopyTestbed } from './types.ts';
 
+/** The script that opens a file in the testbed, see src/in-testbed, and its arguments. */
+export type Opening = readonly [script: 'copy-in-file.sh' | 'copy-out-file.sh', ...string[]];
+
 export interface Move {
-  /** The script that opens the file in the testbed, see src/in-testbed, and its arguments. */
-  readonly opening: readonly [script: 'copy-in-file.sh' | 'copy-out-file.sh', ...string[]];
+  /** Opens the file in the testbed. */
+  readonly opener: End;
   /** Arguments of on-host/move-file.c and move-file.sh. */
   readonly way: readonly ['in'] | readonly ['out', string];
   /** The file on the host: read on the way in, written on the way out. */
@@ -27,22 +30,23 @@ export interface Move {
 const LAST_WORDS = 500;
 const OPENING = 'opening the file in the testbed';
 
+/** Lets a testbed open a file, which takes it some time: all else may be prepared meanwhile. */
+export async function startOpener(testbed: CopyTestbed, ends: Ends, opening: Opening): Promise<End> {
+  const [script, ...paths] = opening;
+  const started = await testbed.start(
+    ['sh', '-c', scriptText('in-testbed', script), script, ...paths],
+    ['ignore', 'ignore', 'pipe', 'pipe'],
+  );
+  return ends.add(started, 'testbed');
+}
+
 /**
  * Copies, and gives the number of bytes.
  * @throws CopyError with the reason
  * @throws TestbedError when the testbed could not run its part
  */
 export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Promise<number> {
-  const { way, file } = move;
-  const [script, ...paths] = move.opening;
-  const opener = ends.add(
-    await testbed.start(
-      ['sh', '-c', scriptText('in-testbed', script), script, ...paths],
-      ['ignore', 'ignore', 'pipe', 'pipe'],
-    ),
-    'testbed',
-  );
-  // It gets ready meanwhile.
+  const { opener, way, file } = move;
   const stdio: StdioList =
     way[0] === 'in'
       ? [file.file, 'ignore', 'pipe', 'pipe', file.again ?? 'ignore']

@@ -1,8 +1,13 @@
 # Opens a file to be written from outside, for copydown.
 # argv: PATH (escaped for printf %b, starts with / or ./), then x if the file is to be executable, else -
 # descriptor 3: a socket that gets one byte when the file is open as descriptor 4, and gives a line when it is written
-path=$(printf '%b/' "$1") || exit
-path=${path%/}
+path=$1
+case $path in
+*\\*)
+  path=$(printf '%b/' "$1") || exit
+  path=${path%/}
+  ;;
+esac
 exec 4>"$path" || exit
 printf . >&3
 read -r _ <&3 || exit

@@ -2,8 +2,13 @@
 # argv: PATH (escaped for printf %b, starts with / or ./)
 # descriptor 3: a socket that gets one byte when the file is open as descriptor 4, x if it is executable and else -, and gives
 #   a line when it was read
-path=$(printf '%b/' "$1") || exit
-path=${path%/}
+path=$1
+case $path in
+*\\*)
+  path=$(printf '%b/' "$1") || exit
+  path=${path%/}
+  ;;
+esac
 if [ -d "$path" ]; then
   echo "it is a directory; its name needs a slash at the end" >&2
   exit 1
