@@ -13,7 +13,7 @@ import { endToEnd, makePackage } from './peers/end-to-end.ts';
 import { networks } from './peers/lab.ts';
 import { many } from './peers/many.ts';
 import { OTHERS, whyMissing } from './peers/others.ts';
-import { coldOpen, giveTo, type ServerPeer, session } from './peers/virt-server.ts';
+import { coldOpen, type EndOfSession, giveTo, type ServerPeer, session } from './peers/virt-server.ts';
 import { writePlot } from './plot.ts';
 import { barTable, medianTable, OURS, UNSHARE } from './report.ts';
 import { Results } from './results.ts';
@@ -22,7 +22,7 @@ const { values } = parseArgs({
   options: {
     tarball: { type: 'string' },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'session,cold,others,copy,networks,many,end-to-end' },
+    only: { type: 'string', default: 'copy,cold,session,others,networks,many,end-to-end' },
     buildd: { type: 'string' },
     user: { type: 'string' },
     json: { type: 'string' },
@@ -85,23 +85,44 @@ function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** Who comes first finds the memory and the disk in another state than who comes last. */
+function turnOf(round: number, peers: ServerPeer[]): ServerPeer[] {
+  return round % 2 === 0 ? peers : [...peers].reverse();
+}
+
 try {
   const peers = serverPeers(tarball);
   const warm = await VirtServer.start([program, '--tarball', tarball], caller);
   await warm.ask('open');
-  if (parts.has('session')) {
+  // First of all, and with nothing removed from the disk meanwhile: see EndOfSession.
+  const ends: EndOfSession[] = [];
+  if (parts.has('copy')) {
+    for (const place of [folder, inMemory]) makeCopyMaterial(place);
     for (let round = 0; round < rounds; round++) {
-      say(`sessions, round ${round + 1} of ${rounds}`);
-      results.add('node -e 0', 'first ok', await timeProgram([process.execPath, '-e', '0'], caller));
-      for (const peer of peers) await session(peer, results);
+      say(`copies, round ${round + 1} of ${rounds}`);
+      for (const peer of turnOf(round, peers)) {
+        const end = await copies(peer, inMemory, '', results);
+        await end();
+      }
+      for (const peer of turnOf(round, peers)) ends.push(await copies(peer, folder, ', disk', results));
     }
   }
   if (parts.has('cold')) {
     for (let round = 0; round < rounds; round++) {
       say(`first open with an empty cache, round ${round + 1} of ${rounds}`);
-      const order = round % 2 === 0 ? peers : [...peers].reverse();
-      for (const peer of order) await coldOpen(peer, inMemory, '', results);
-      for (const peer of order) await coldOpen(peer, folder, ', disk', results);
+      for (const peer of turnOf(round, peers)) {
+        const end = await coldOpen(peer, inMemory, '', results);
+        await end();
+      }
+      for (const peer of turnOf(round, peers)) ends.push(await coldOpen(peer, folder, ', disk', results));
+    }
+  }
+  for (const end of ends) await end();
+  if (parts.has('session')) {
+    for (let round = 0; round < rounds; round++) {
+      say(`sessions, round ${round + 1} of ${rounds}`);
+      results.add('node -e 0', 'first ok', await timeProgram([process.execPath, '-e', '0'], caller));
+      for (const peer of peers) await session(peer, results);
     }
   }
   if (parts.has('others')) {
@@ -117,16 +138,6 @@ try {
           .measure(root, results)
           .catch((error: unknown) => results.missing.set(other.name, String(error)));
       }
-    }
-  }
-  if (parts.has('copy')) {
-    for (const place of [folder, inMemory]) makeCopyMaterial(place);
-    for (let round = 0; round < rounds; round++) {
-      say(`copies, round ${round + 1} of ${rounds}`);
-      // In turns: who comes first finds the memory and the disk in another state than who comes last.
-      const order = round % 2 === 0 ? peers : [...peers].reverse();
-      for (const peer of order) await copies(peer, inMemory, '', results);
-      for (const peer of order) await copies(peer, folder, ', disk', results);
     }
   }
   const [ours] = peers;

@@ -1,10 +1,10 @@
 /** Copies through a virt server: where the disk takes no part, and where it does. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { VirtServer } from '../client.ts';
+import { timeProgram, VirtServer } from '../client.ts';
 import { touchMemory } from '../memory.ts';
 import type { Results } from '../results.ts';
-import type { ServerPeer } from './virt-server.ts';
+import { type EndOfSession, giveTo, type ServerPeer } from './virt-server.ts';
 
 const FILES = 10_000;
 const BIG = 256 * 1024 ** 2;
@@ -34,21 +34,26 @@ export async function copies(
   folder: string,
   place: '' | ', disk',
   results: Results,
-): Promise<void> {
+): Promise<EndOfSession> {
   const server = await VirtServer.start(argv, { ...caller, env: { ...caller.env, TMPDIR: folder } });
   const [scratch = ''] = await server.ask('open');
-  const up = join(folder, 'up');
+  const execute = await server.executeCommand();
+  const up = mkdtempSync(join(folder, 'up-'));
+  giveTo(up, caller);
   const time = async (figure: Copied, request: string): Promise<void> => {
     touchMemory();
     results.add(name, `${figure}${place}`, await server.time(request));
   };
   await time('copydown 10,000 files', `copydown ${folder}/tree/ ${scratch}/tree/`);
-  await time('copyup 10,000 files', `copyup ${scratch}/tree/ ${up}/`);
-  rmSync(up, { recursive: true });
+  await time('copyup 10,000 files', `copyup ${scratch}/tree/ ${up}/tree/`);
   for (let file = 0; file < BIG_FILES; file++) {
-    await time('copydown 256 MiB', `copydown ${folder}/big ${scratch}/big-${file}`);
-    await time('copyup 256 MiB', `copyup ${scratch}/big-${file} ${up}`);
-    rmSync(up);
+    await time('copydown 256 MiB', `copydown ${folder}/big ${scratch}/big`);
+    await time('copyup 256 MiB', `copyup ${scratch}/big ${up}/big`);
+    await timeProgram([...execute, 'rm', `${scratch}/big`], caller);
+    rmSync(join(up, 'big'));
   }
-  await server.quit();
+  return async () => {
+    await server.quit();
+    rmSync(up, { recursive: true });
+  };
 }

@@ -1,5 +1,5 @@
 /** Measures a virt server over the driver's protocol: this project's, and autopkgtest-virt-unshare. */
-import { chownSync, mkdirSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Caller, timeProgram, timeRepeated, VirtServer, type Words } from '../client.ts';
 import { touchMemory } from '../memory.ts';
@@ -18,6 +18,13 @@ export interface ServerPeer {
 const RUNS = 10;
 const ROUNDS = 4;
 const REVERTS = 3;
+
+/**
+ * Ends a session and removes what came of it. To be called when nothing on that disk is measured any more: an ext4 without a
+ * journal takes a hundred times as long for a new file where others were removed in the last minutes (docs/copying.md), and
+ * that would meet whoever comes next.
+ */
+export type EndOfSession = () => Promise<void>;
 
 /** One whole session: first ok, open, `true` in a row, reverts, close. */
 export async function session(peer: ServerPeer, results: Results): Promise<void> {
@@ -71,18 +78,18 @@ export async function coldOpen(
   folder: string,
   place: '' | ', disk',
   results: Results,
-): Promise<void> {
-  const cache = join(folder, 'cold-cache');
-  rmSync(cache, { recursive: true, force: true });
-  mkdirSync(cache, { recursive: true });
+): Promise<EndOfSession> {
+  const cache = mkdtempSync(join(folder, 'cold-cache-'));
   giveTo(cache, peer.caller);
   const caller = { ...peer.caller, env: { ...peer.caller.env, XDG_CACHE_HOME: cache, TMPDIR: folder } };
   touchMemory();
   const server = await VirtServer.start(peer.argv, caller);
   results.add(peer.name, `first open${place}`, await server.time('open'));
-  await server.quit();
-  if (peer.caches) await timeProgram([peer.argv[0], 'rootfs', 'prune', '--max-age', '0'], caller);
-  rmSync(cache, { recursive: true, force: true });
+  return async () => {
+    await server.quit();
+    if (peer.caches) await timeProgram([peer.argv[0], 'rootfs', 'prune', '--max-age', '0'], caller);
+    rmSync(cache, { recursive: true, force: true });
+  };
 }
 
 export function giveTo(path: string, { uid, gid }: Caller): void {
