@@ -4,6 +4,7 @@
  * testbed ever holds a file of the host, and no byte passes through us or through a pipe.
  */
 import { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
 import { CopyError, messageOf } from '../errors.ts';
 import type { StdioList } from '../host.ts';
 import { scriptText } from '../scripts.ts';
@@ -22,7 +23,7 @@ export interface Move {
   readonly way: readonly ['in'] | readonly ['out', string];
   /** The file on the host: read on the way in, written on the way out. */
   readonly file: OpenFile;
-  /** Is given the byte that the script has said, before anything is copied. */
+  /** Is given the byte that the script has said, before anything is copied out. */
   readonly opened?: (said: number) => void;
 }
 
@@ -60,12 +61,24 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     await mustEnd(opener, OPENING);
     throw new CopyError('the testbed did not open the file');
   }
-  move.opened?.(said);
   const order = socketOf(mover);
-  order.on('data', (at: Buffer) => file.halved(Number(at)));
   const allTold = new Promise((resolve) => order.once('close', resolve));
-  order.end(`${pid} ${testbed.pid}\n`);
-  const bytes = await moved(mover, opener, talk, way[0]);
+  const cannotBegin = new Promise<never>((_, reject) => {
+    createInterface({ input: order }).on('line', (line) => {
+      if (line !== 'opened') {
+        file.halved(Number(line));
+        return;
+      }
+      try {
+        move.opened?.(said);
+        order.end('\n');
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+  order.write(`${pid} ${testbed.pid}\n`);
+  const bytes = await Promise.race([moved(mover, opener, talk, way[0]), cannotBegin]);
   await allTold;
   // Nobody can say what the bytes between are now.
   if (file.isTorn) throw new CopyError('it became shorter while it was copied');

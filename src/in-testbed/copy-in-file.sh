@@ -8,7 +8,8 @@ case $path in
   path=${path%/}
   ;;
 esac
-exec 4>"$path" || exit
+# What is bound here can be the very file that is to come: whoever copies looks, and cuts it then.
+exec 4>>"$path" || exit
 printf . >&3
 read -r _ <&3 || exit
 case $2 in x) chmod +x "$path" ;; esac

@@ -8,8 +8,9 @@
  *   -u  enter the user namespace of the process whose folder in /proc is the working directory
  *   -k  keep the user and group ids there: a user namespace of one id, written without help, forbids to set them
  *   -m  the testbed's root file system keeps in memory what is written, in large pages if they are asked for
- * descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; is told where the second half begins (bytes),
- *   if the two halves are copied at once
+ * descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; on the way out, is told "opened" then, and
+ *   gives another line when the file of the host is ready to be written; is told where the second half begins (bytes), if the
+ *   two halves are copied at once
  * descriptor 4: the file of the host opened once more, if its halves may be copied at once; to be written, for reading too
  * status: 0, and "N bytes copied" on stderr; else 1 and what failed
  */
@@ -113,6 +114,11 @@ static int64_t all_of(int from, int to, int64_t limit) {
 	return source.st_size < limit ? source.st_size : limit;
 }
 
+static int64_t size_of(int file) {
+	struct stat status;
+	return fstat(file, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
+}
+
 static bool is_again(int file) {
 	struct stat again, its;
 	return fstat(AGAIN, &again) == 0 && fstat(file, &its) == 0 && same_file(&again, &its);
@@ -140,6 +146,26 @@ static void stand_in(long pid, long init) {
 	}
 	dprintf(2, "the testbed closed the file before it was copied\n");
 	_exit(1);
+}
+
+/*
+ * What is bound into a testbed can be copied onto itself, and would be cut before it was read. Only now is known that it
+ * is not so.
+ */
+static void ready(bool in, int inside, FILE *order) {
+	struct stat its, ours;
+	if (fstat(inside, &its) != 0 || fstat(in ? 0 : 1, &ours) != 0) fail(in ? "writing" : "reading");
+	if (S_ISREG(its.st_mode) && same_file(&its, &ours)) {
+		dprintf(2, "they are the same file\n");
+		_exit(1);
+	}
+	if (!in) {
+		dprintf(ORDER, "opened\n");
+		while (getc(order) != '\n')
+			if (ferror(order) || feof(order)) _exit(1);
+	} else if (S_ISREG(its.st_mode) && its.st_size > 0 && ftruncate(inside, 0) != 0) {
+		fail("writing");
+	}
 }
 
 static int open_in_testbed(int flags) {
@@ -174,11 +200,13 @@ int main(int argc, char **argv) {
 	}
 	FILE *order = fdopen(ORDER, "r");
 	long pid, init;
-	if (order == NULL || fscanf(order, "%ld %ld", &pid, &init) != 2) return 1;
+	if (order == NULL || fscanf(order, "%ld %ld%*1[\n]", &pid, &init) != 2) return 1;
 	stand_in(pid, init);
 
 	static char blocks[2][BLOCK];
 	int inside = open_in_testbed(in ? O_WRONLY : O_RDONLY);
+	ready(in, inside, order);
+	int64_t before = size_of(in ? 0 : inside);
 	struct part first = {.from = in ? 0 : inside, .to = in ? inside : 1, .limit = limit < FIRST ? limit : FIRST, .block = blocks[0]};
 	struct part second = {.to = -1, .block = blocks[1]};
 	copy(&first);
@@ -217,7 +245,11 @@ int main(int argc, char **argv) {
 		copy(&first);
 	}
 	int64_t copied = first.copied + second.copied;
-	/* It has become shorter meanwhile. */
+	if (size_of(first.from) < before) {
+		dprintf(2, "it became shorter while it was copied\n");
+		return 1;
+	}
+	/* Not every file system tells the truth of how long a file is. */
 	if (mapped && copied < all && ftruncate(first.to, copied) != 0) fail("writing");
 	if (close(first.to) != 0 || (second.to >= 0 && close(second.to) != 0)) fail("writing");
 	dprintf(2, "%" PRId64 " bytes copied\n", copied);

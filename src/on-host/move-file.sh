@@ -4,19 +4,26 @@
 #
 # argv: in: from standard input to the testbed's file
 #       out BYTES: from the testbed's file to standard output, no more than that
-# descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; is told where the second half begins (bytes),
-#   if the two halves are copied at once
+# descriptor 3: gives a line, the pids of the process and of the testbed's pid 1; on the way out, is told "opened" then, and
+#   gives another line when the file of the host is ready to be written; is told where the second half begins (bytes), if the
+#   two halves are copied at once
 # descriptor 4: the file of the host opened once more, if its halves may be copied at once
 # status: dd's, whose words on stderr say how much it was, but for halves; of those, one that fails is our death by SIGKILL
 LC_ALL=C
 export LC_ALL
+cannot() {
+  echo "$1" >&2
+  exit 1
+}
 read -r pid init <&3 || exit
 # A pid can be another's by now, but the directory is and stays that of one process.
 if ! cd "/proc/$pid" || ! [ ns/pid -ef "/proc/$init/ns/pid" ]; then
-  echo "the testbed closed the file before it was copied" >&2
-  exit 1
+  cannot "the testbed closed the file before it was copied"
 fi
 [ -e /proc/$$/fd/4 ] || exec 4</dev/null
+# What is bound into a testbed can be copied onto itself, and would be cut before it was read.
+[ "$1" = in ] && ours=0 || ours=1
+if [ -f fd/4 ] && [ fd/4 -ef "/proc/$$/fd/$ours" ]; then cannot "they are the same file"; fi
 case $1 in
 in)
   exec 5<&0 6<&4 7>fd/4 8>fd/4
@@ -25,8 +32,19 @@ in)
 out)
   exec 5<fd/4 6<fd/4 7>&1 8>&4
   limit=$2
+  echo opened >&3
+  read -r _ <&3 || exit
   ;;
 esac
+# Bytes; of what is no file, or does not tell, 0.
+size() {
+  stat -L -c %s "/proc/$$/fd/5" 2>/dev/null || echo 0
+}
+before=$(size)
+complete() {
+  [ "$(size)" -ge "$before" ] || cannot "it became shorter while it was copied"
+  exit
+}
 part() {
   dd bs=512K iflag=fullblock,count_bytes,skip_bytes oflag=seek_bytes "$@"
 }
@@ -41,16 +59,16 @@ done </proc/$$/fdinfo/5
 all=$first
 case $position in
 "$first")
-  if [ -f /proc/$$/fd/6 ] && [ -f /proc/$$/fd/8 ]; then all=$(stat -L -c %s /proc/$$/fd/5) || exit; fi
+  if [ -f /proc/$$/fd/6 ] && [ -f /proc/$$/fd/8 ]; then all=$before; fi
   [ "$all" -le "$limit" ] || all=$limit
   ;;
 # Not every file keeps count: one of a FUSE file system may be at 0 for ever.
 '' | 0) ;;
-*) exit 0 ;;
+*) complete ;;
 esac
 if [ "$all" -le "$first" ]; then
-  part count="$((limit > first ? limit - first : 0))" <&5 >&7
-  exit
+  part count="$((limit > first ? limit - first : 0))" <&5 >&7 || exit
+  complete
 fi
 
 half=$((first + (all - first) / 2))
@@ -62,3 +80,4 @@ half() {
 half count="$((half - first))" <&5 >&7 &
 half skip="$half" seek="$half" count="$((limit - half))" <&6 >&8 &
 wait
+complete

@@ -141,7 +141,7 @@ describe('copying through a testbed', function () {
     await fails(down('file/', `${scratch}/x/`), /ENOTDIR/);
     await fails(down('from/', `${scratch}/no/such/`), /No such file/);
     await fails(down('from/', `${scratch}/f/`), /exists|can't cd/);
-    await fails(down('file', `${scratch}/d`), /Is a directory/);
+    await fails(down('file', `${scratch}/d`), /failed: (?!copy-).*Is a directory/);
     await fails(up(`${scratch}/none`, 'x'), /none.*No such file/);
     await fails(up(`${scratch}/none/`, 'x/'), /none.*can't cd/);
     await fails(up(`${scratch}/d`, 'x'), /needs a slash at the end/);
@@ -212,6 +212,24 @@ describe('copying through a testbed', function () {
       }
     });
   }
+
+  it('leaves a bound file as it is that would be copied onto itself', async () => {
+    const bound = mkdtempSync('/dev/shm/virt-ts-unshare-test-');
+    chmodSync(bound, 0o755);
+    writeFileSync(join(bound, 'file'), 'content');
+    chmodSync(join(bound, 'file'), 0o666);
+    const own = testProvider({ binds: [{ outside: bound, inside: '/mnt/bound' }] });
+    try {
+      const other = await own.open();
+      const [host, inside] = [Buffer.from(join(bound, 'file')), Buffer.from('/mnt/bound/file')];
+      await fails(other.copyIn(host, inside), /failed: they are the same file$/);
+      await fails(other.copyOut(inside, host), /are the same file/);
+      assert.equal(readFileSync(host, 'utf8'), 'content');
+    } finally {
+      await own.dispose();
+      rmSync(bound, { recursive: true });
+    }
+  });
 
   it('brings a long file down to one of the host in memory that may only be written to', async () => {
     const bound = mkdtempSync('/dev/shm/virt-ts-unshare-test-');

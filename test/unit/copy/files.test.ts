@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
+import { movers } from './host-testbed.ts';
 
 describe('copying', () => {
   const { path, bytes, host, down, up } = useFolder();
@@ -98,3 +99,36 @@ describe('copying', () => {
     assert.equal(readFileSync(path('other'), 'utf8'), 'new');
   });
 });
+
+for (const mover of movers) {
+  describe(`copying of single files by ${mover}`, () => {
+    const { path, bytes, host, down, up, withShell } = useFolder(undefined, mover);
+
+    it('leaves a file as it is that would be copied onto itself, as what is bound into a testbed can be', async () => {
+      writeFileSync(path('file'), 'content');
+      linkSync(path('file'), path('name'));
+      for (const copy of [down, up]) {
+        await fails(copy('file', 'file'), /are the same file/);
+        await fails(copy('file', 'name'), /are the same file/);
+      }
+      assert.equal(readFileSync(path('file'), 'utf8'), 'content');
+    });
+
+    it('fails when a short file becomes shorter', async () => {
+      writeFileSync(path('from'), Buffer.alloc(1.5e6, 'x'));
+      const cut = `mkfifo "$4"; exec 4<>"$4"; printf . >&3; head -c 1 <&4; truncate -s 1000 ${path('from')}`;
+      const testbed = withShell(`${cut}; cat <&4 >/dev/null & read -r _ <&3; kill $!`);
+      await fails(
+        copyIn(testbed, bytes('from'), bytes('fifo'), OPTIONS),
+        /became shorter while it was copied/,
+      );
+    });
+
+    it('copies a file that does not tell how long it is', async () => {
+      for (const file of ['/proc/version', '/sys/kernel/mm/transparent_hugepage/enabled']) {
+        await copyOut(host, Buffer.from(file), bytes('to'), OPTIONS);
+        assert.equal(readFileSync(path('to'), 'utf8'), readFileSync(file, 'utf8'));
+      }
+    });
+  });
+}
