@@ -41,7 +41,7 @@ size() {
   stat -L -c %s "/proc/$$/fd/5" 2>/dev/null || echo 0
 }
 before=$(size)
-complete() {
+conclude() {
   [ "$(size)" -ge "$before" ] || cannot "it became shorter while it was copied"
   exit
 }
@@ -64,11 +64,11 @@ case $position in
   ;;
 # Not every file keeps count: one of a FUSE file system may be at 0 for ever.
 '' | 0) ;;
-*) complete ;;
+*) conclude ;;
 esac
 if [ "$all" -le "$first" ]; then
   part count="$((limit > first ? limit - first : 0))" <&5 >&7 || exit
-  complete
+  conclude
 fi
 
 half=$((first + (all - first) / 2))
@@ -80,4 +80,4 @@ half() {
 half count="$((half - first))" <&5 >&7 &
 half skip="$half" seek="$half" count="$((limit - half))" <&6 >&8 &
 wait
-complete
+conclude
