@@ -1,11 +1,12 @@
 /** A single file from the host into the testbed. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { CopyError, messageOf } from '../errors.ts';
-import { shellEscaped, shown } from './bytes.ts';
+import { shown } from './bytes.ts';
 import { withEnds } from './ends.ts';
-import { moveFile, startOpener } from './move-file.ts';
+import { moveFile, OPENER_STDIO } from './move-file.ts';
 import { OpenFile } from './open-file.ts';
 import { Progress } from './progress.ts';
+import { startInside } from './script.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
 export async function copyFileIn(
@@ -19,7 +20,7 @@ export async function copyFileIn(
     const progress = new Progress(options, () => file.copied);
     try {
       const executable = (mode & 0o111) === 0 ? '-' : 'x';
-      const opener = await startOpener(testbed, ends, ['copy-in-file.sh', shellEscaped(inside), executable]);
+      const opener = await startInside(testbed, ends, 'copy-in-file', OPENER_STDIO, inside, executable);
       await moveFile(testbed, ends, { opener, way: ['in'], file });
       progress.files = 1;
     } finally {

@@ -1,10 +1,11 @@
 /** A single file from the testbed to the host. */
 import { CopyError, messageOf, TestbedError } from '../errors.ts';
-import { shellEscaped, shown } from './bytes.ts';
+import { shown } from './bytes.ts';
 import { DEFAULT_MAX_BYTES, tooManyBytes } from './check.ts';
 import { withEnds } from './ends.ts';
-import { moveFile, startOpener } from './move-file.ts';
+import { moveFile, OPENER_STDIO } from './move-file.ts';
 import { Progress } from './progress.ts';
+import { startInside } from './script.ts';
 import { TargetFile } from './target-file.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
@@ -17,7 +18,7 @@ export async function copyFileOut(
   options: CopyOptions,
 ): Promise<void> {
   await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
-    const opener = await startOpener(testbed, ends, ['copy-out-file.sh', shellEscaped(inside)]);
+    const opener = await startInside(testbed, ends, 'copy-out-file', OPENER_STDIO, inside);
     const target = new TargetFile(host, options.log);
     const progress = new Progress(options, () => target.open.copied);
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;

@@ -7,17 +7,16 @@ import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { CopyError, messageOf } from '../errors.ts';
 import type { StdioList } from '../host.ts';
-import { scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
 import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
 import type { OpenFile } from './open-file.ts';
 import type { CopyTestbed } from './types.ts';
 
-/** The script that opens a file in the testbed, see src/in-testbed, and its arguments. */
-export type Opening = readonly [script: 'copy-in-file.sh' | 'copy-out-file.sh', ...string[]];
+/** For what opens the file in the testbed: descriptor 3 is its socket. */
+export const OPENER_STDIO = ['ignore', 'ignore', 'pipe', 'pipe'] as const;
 
 export interface Move {
-  /** Opens the file in the testbed. */
+  /** Opens the file in the testbed: copy-in-file.sh or copy-out-file.sh. To be started first, for it takes some time. */
   readonly opener: End;
   /** Arguments of on-host/move-file.c and move-file.sh. */
   readonly way: readonly ['in'] | readonly ['out', string];
@@ -30,16 +29,6 @@ export interface Move {
 /** Milliseconds for a testbed to say that it is broken, once a copy has failed. */
 const LAST_WORDS = 500;
 const OPENING = 'opening the file in the testbed';
-
-/** Lets a testbed open a file, which takes it some time: all else may be prepared meanwhile. */
-export async function startOpener(testbed: CopyTestbed, ends: Ends, opening: Opening): Promise<End> {
-  const [script, ...paths] = opening;
-  const started = await testbed.start(
-    ['sh', '-c', scriptText('in-testbed', script), script, ...paths],
-    ['ignore', 'ignore', 'pipe', 'pipe'],
-  );
-  return ends.add(started, 'testbed');
-}
 
 /**
  * Copies, and gives the number of bytes.

@@ -3,12 +3,12 @@ import { closeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { CopyError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { scriptText } from '../scripts.ts';
-import { shellEscaped, shown } from './bytes.ts';
+import { shown } from './bytes.ts';
 import { bothEnd, drain, type End, type Ends, inputOf, mustEnd, roomIn, withEnds } from './ends.ts';
 import { openDirectory, withoutSlash } from './host-paths.ts';
 import { packTree } from './host-tar.ts';
 import { Progress } from './progress.ts';
+import { startInside } from './script.ts';
 import type { TarEntry } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import { type Dialect, TarWriter } from './tar-writer.ts';
@@ -27,19 +27,8 @@ export async function copyTreeIn(
     const directory = openSource(host);
     const progress = new Progress(options);
     try {
-      const unpacking = ends.add(
-        await testbed.start(
-          [
-            'sh',
-            '-c',
-            scriptText('in-testbed', 'copy-in-tree.sh'),
-            'copy-in-tree',
-            shellEscaped(withoutSlash(inside)),
-          ],
-          ['pipe', 'pipe', 'pipe'],
-        ),
-        'testbed',
-      );
+      const stdio = ['pipe', 'pipe', 'pipe'] as const;
+      const unpacking = await startInside(testbed, ends, 'copy-in-tree', stdio, withoutSlash(inside));
       const dialect = await dialectOf(unpacking);
       // GNU tar understands what GNU tar has written. It passes through here only when somebody wants to hear how much it is.
       if (dialect === 'pax' && options.progress === undefined) {

@@ -1,13 +1,13 @@
 /** A directory from the testbed to the host: its tar, our checks, the host's tar, a rename. */
 import { CopyError } from '../errors.ts';
-import { scriptText } from '../scripts.ts';
-import { type ByteString, shellEscaped, shown } from './bytes.ts';
+import { type ByteString, shown } from './bytes.ts';
 import { EntryChecker } from './check.ts';
 import { Destination, TREE } from './destination.ts';
 import { drain, type Ends, mustEnd, roomIn, withEnds } from './ends.ts';
 import { withoutSlash } from './host-paths.ts';
 import { unpackTree } from './host-tar.ts';
 import { Progress } from './progress.ts';
+import { startInside } from './script.ts';
 import type { TarEntry, TarSink } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
 import { TarWriter } from './tar-writer.ts';
@@ -75,19 +75,8 @@ async function receive(
   options: CopyOptions,
 ): Promise<void> {
   const unpacking = ends.add(await unpackTree(staging, options.log), 'host');
-  const packing = ends.add(
-    await testbed.start(
-      [
-        'sh',
-        '-c',
-        scriptText('in-testbed', 'copy-out-tree.sh'),
-        'copy-out-tree',
-        shellEscaped(withoutSlash(inside)),
-      ],
-      ['ignore', 'pipe', 'pipe'],
-    ),
-    'testbed',
-  );
+  const stdio = ['ignore', 'pipe', 'pipe'] as const;
+  const packing = await startInside(testbed, ends, 'copy-out-tree', stdio, withoutSlash(inside));
   const { stdout } = packing.process.child;
   const { stdin } = unpacking.process.child;
   if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');
