@@ -18,10 +18,12 @@ export interface End {
 }
 
 /** How shells begin what they say of a script of ours: with its name and a line in it, which help nobody. */
-const SHELL_PREFIX = /^copy-(?:in|out)-(?:file|tree)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
+const SHELL_PREFIX = /^(?:copy-(?:in|out)-(?:file|tree)|move-file)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
 
 /** Keeps every process of one copy and kills all of them when it fails or takes too long. */
 export class Ends {
+  /** What a copy that fails leaves behind, for its message: nothing, or "; " and a sentence. */
+  left = '';
   readonly #ends: End[] = [];
   #killed = false;
 
@@ -92,8 +94,9 @@ export async function withEnds(
     await Promise.race([job, stopped]);
   } catch (error) {
     await Promise.allSettled([ends.settled(), job]);
-    if (error instanceof CopyTimeoutError || error instanceof TestbedError) throw error;
-    throw new CopyError(`${what} failed: ${messageOf(error)}`, { cause: error });
+    if (error instanceof TestbedError) throw error;
+    if (error instanceof CopyTimeoutError) throw new CopyTimeoutError(`${error.message}${ends.left}`);
+    throw new CopyError(`${what} failed: ${messageOf(error)}${ends.left}`, { cause: error });
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', onAbort);

@@ -1,5 +1,4 @@
 /** A single file from the testbed to the host. */
-import { CopyError, messageOf, TestbedError } from '../errors.ts';
 import { shown } from './bytes.ts';
 import { DEFAULT_MAX_BYTES, tooManyBytes } from './check.ts';
 import { withEnds } from './ends.ts';
@@ -39,9 +38,9 @@ export async function copyFileOut(
       await target.accept();
     } catch (error) {
       await ends.settled();
-      const left = await target.abandon();
-      if (error instanceof TestbedError) throw error;
-      throw new CopyError(`${messageOf(error)}${left}`, { cause: error });
+      ends.left = await target.abandon();
+      throw error;
     }
+    await ends.settled();
   });
 }

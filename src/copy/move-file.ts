@@ -53,7 +53,10 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   const order = socketOf(mover);
   const allTold = new Promise((resolve) => order.once('close', resolve));
   const cannotBegin = new Promise<never>((_, reject) => {
-    createInterface({ input: order }).on('line', (line) => {
+    const lines = createInterface({ input: order });
+    // It tells the errors of its input anew: who was killed tells more by its status.
+    lines.on('error', () => {});
+    lines.on('line', (line) => {
       if (line !== 'opened') {
         file.halved(Number(line));
         return;

@@ -55,15 +55,18 @@ export class TargetFile {
     }
   }
 
-  /** Empties the file, and makes it executable for whom it is readable. */
+  /** Makes the file executable for whom it is readable, if it is to be, and empties it. */
   begin(executable: boolean): void {
-    this.#touched = true;
     const { file } = this.open;
     const stat = fstatSync(file);
     if (!stat.isFile()) return;
+    const mode = stat.mode & 0o7777;
+    const wanted = executable ? mode | ((mode & 0o444) >> 2) : mode;
+    // First, because it may be forbidden: somebody else's file can be writable.
+    if (wanted !== mode) fchmodSync(file, wanted);
+    this.#touched = true;
     // An ext4 writes to its disk at once what comes into a file that was cut, even from nothing to nothing.
     if (stat.size > 0) ftruncateSync(file, 0);
-    if (executable) fchmodSync(file, (stat.mode & 0o7777) | ((stat.mode & 0o444) >> 2));
   }
 
   /** Lets it appear. @throws CopyError when somebody else has made one of its name meanwhile */

@@ -10,6 +10,11 @@ case $path in
 esac
 # What is bound here can be the very file that is to come: whoever copies looks, and cuts it then.
 exec 4>>"$path" || exit
+# Before it is cut, because it may be forbidden: a bound file can be somebody else's.
+case $2 in
+x)
+  if [ -f "$path" ] && ! [ -x "$path" ]; then chmod +x "$path" || exit; fi
+  ;;
+esac
 printf . >&3
-read -r _ <&3 || exit
-case $2 in x) chmod +x "$path" ;; esac
+read -r _ <&3

@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -34,8 +35,8 @@ enum { BLOCK = 512 * 1024, ORDER = 3, AGAIN = 4 };
 /* To halve a short file, or to give it large pages, costs more than it gains. */
 static const int64_t FIRST = LARGE;
 
-static _Noreturn void fail(const char *what) {
-	dprintf(2, "error %s: %s\n", what, strerror(errno));
+static _Noreturn void refuse(const char *why) {
+	dprintf(2, "%s\n", why);
 	_exit(1);
 }
 
@@ -48,6 +49,15 @@ struct part {
 	int mapped;
 	char *block;
 };
+
+/* What is mapped was made as long as it shall be; a part of it is not to look like all. */
+static struct part *sized;
+
+static _Noreturn void fail(const char *what) {
+	dprintf(2, "error %s: %s\n", what, strerror(errno));
+	if (sized != NULL && ftruncate(sized->to, sized->copied) != 0) dprintf(2, "a part of it is left\n");
+	_exit(1);
+}
 
 /*
  * A tmpfs takes three times as long for small pages as for large ones, and gives large ones (with huge=advise) only to who maps
@@ -144,26 +154,31 @@ static void stand_in(long pid, long init) {
 		snprintf(path, sizeof path, "/proc/%ld/ns/pid", init);
 		if (stat("ns/pid", &its) == 0 && stat(path, &ours) == 0 && same_file(&its, &ours)) return;
 	}
-	dprintf(2, "the testbed closed the file before it was copied\n");
-	_exit(1);
+	refuse("the testbed closed the file before it was copied");
+}
+
+/* A file below an overlay has another device there, but else it is the same. */
+static bool looks_same(const struct stat *one, const struct stat *other) {
+	return same_file(one, other) ||
+	       (one->st_ino == other->st_ino && one->st_size == other->st_size && one->st_ctim.tv_sec == other->st_ctim.tv_sec &&
+		one->st_ctim.tv_nsec == other->st_ctim.tv_nsec);
 }
 
 /*
- * What is bound into a testbed can be copied onto itself, and would be cut before it was read. Only now is known that it
- * is not so.
+ * What is bound into a testbed, or its root file system, can be copied onto itself, and would be cut before it was read: that is
+ * done only when it is known that it is not so.
  */
-static void ready(bool in, int inside, FILE *order) {
+static void make_ready(bool in, int inside, FILE *order) {
 	struct stat its, ours;
 	if (fstat(inside, &its) != 0 || fstat(in ? 0 : 1, &ours) != 0) fail(in ? "writing" : "reading");
-	if (S_ISREG(its.st_mode) && same_file(&its, &ours)) {
-		dprintf(2, "they are the same file\n");
-		_exit(1);
-	}
+	bool regular = S_ISREG(its.st_mode);
+	if (regular && looks_same(&its, &ours)) refuse("they are the same file");
 	if (!in) {
+		if (!regular) refuse("it is not a regular file");
 		dprintf(ORDER, "opened\n");
 		while (getc(order) != '\n')
 			if (ferror(order) || feof(order)) _exit(1);
-	} else if (S_ISREG(its.st_mode) && its.st_size > 0 && ftruncate(inside, 0) != 0) {
+	} else if (regular && its.st_size > 0 && ftruncate(inside, 0) != 0) {
 		fail("writing");
 	}
 }
@@ -175,6 +190,8 @@ static int open_in_testbed(int flags) {
 }
 
 int main(int argc, char **argv) {
+	/* Beyond the caller's limit for a file, write(2) shall say so. */
+	signal(SIGXFSZ, SIG_IGN);
 	bool twice = fcntl(AGAIN, F_GETFD) != -1;
 	bool enters = false, keeps_ids = false, memory = false;
 	for (int option; (option = getopt(argc, argv, "+ukm")) != -1;) {
@@ -205,8 +222,8 @@ int main(int argc, char **argv) {
 
 	static char blocks[2][BLOCK];
 	int inside = open_in_testbed(in ? O_WRONLY : O_RDONLY);
-	ready(in, inside, order);
 	int64_t before = size_of(in ? 0 : inside);
+	make_ready(in, inside, order);
 	struct part first = {.from = in ? 0 : inside, .to = in ? inside : 1, .limit = limit < FIRST ? limit : FIRST, .block = blocks[0]};
 	struct part second = {.to = -1, .block = blocks[1]};
 	copy(&first);
@@ -234,6 +251,7 @@ int main(int argc, char **argv) {
 		if (fills) second.mapped = AGAIN;
 		if (mapped || fills) second.windows = (all - half) / LARGE * LARGE;
 		mapped |= fills;
+		if (mapped) sized = &first;
 		pthread_t thread;
 		errno = pthread_create(&thread, NULL, copy, &second);
 		if (errno != 0) fail("with a second thread");
@@ -241,14 +259,11 @@ int main(int argc, char **argv) {
 		pthread_join(thread, NULL);
 	} else if (first.copied == FIRST) {
 		first.limit = limit;
-		if (mapped) first.windows = all / LARGE * LARGE;
+		if (mapped) first.windows = all / LARGE * LARGE, sized = &first;
 		copy(&first);
 	}
 	int64_t copied = first.copied + second.copied;
-	if (size_of(first.from) < before) {
-		dprintf(2, "it became shorter while it was copied\n");
-		return 1;
-	}
+	if (size_of(first.from) < before) refuse("it became shorter while it was copied");
 	/* Not every file system tells the truth of how long a file is. */
 	if (mapped && copied < all && ftruncate(first.to, copied) != 0) fail("writing");
 	if (close(first.to) != 0 || (second.to >= 0 && close(second.to) != 0)) fail("writing");

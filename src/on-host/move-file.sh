@@ -21,26 +21,36 @@ if ! cd "/proc/$pid" || ! [ ns/pid -ef "/proc/$init/ns/pid" ]; then
   cannot "the testbed closed the file before it was copied"
 fi
 [ -e /proc/$$/fd/4 ] || exec 4</dev/null
-# What is bound into a testbed can be copied onto itself, and would be cut before it was read.
-[ "$1" = in ] && ours=0 || ours=1
-if [ -f fd/4 ] && [ fd/4 -ef "/proc/$$/fd/$ours" ]; then cannot "they are the same file"; fi
+# What is bound into a testbed, or its root file system, can be copied onto itself, and would be cut before it was read. A file
+# below an overlay has another device there, but else it is the same.
+look() {
+  stat -L -c '%i %s %z' "$1" 2>/dev/null || echo "$1"
+}
+differ() {
+  [ -f "$1" ] || return 0
+  if [ "$1" -ef "$2" ] || [ "$(look "$1")" = "$(look "$2")" ]; then cannot "they are the same file"; fi
+}
+# Bytes of what is read; of what is no file, or does not tell, 0.
+size() {
+  stat -L -c %s "/proc/$$/fd/5" 2>/dev/null || echo 0
+}
 case $1 in
 in)
+  differ fd/4 "/proc/$$/fd/0"
   exec 5<&0 6<&4 7>fd/4 8>fd/4
   limit=9007199254740991
+  before=$(size)
   ;;
 out)
   exec 5<fd/4 6<fd/4 7>&1 8>&4
   limit=$2
+  [ -f "/proc/$$/fd/5" ] || cannot "it is not a regular file"
+  differ "/proc/$$/fd/5" "/proc/$$/fd/1"
+  before=$(size)
   echo opened >&3
   read -r _ <&3 || exit
   ;;
 esac
-# Bytes; of what is no file, or does not tell, 0.
-size() {
-  stat -L -c %s "/proc/$$/fd/5" 2>/dev/null || echo 0
-}
-before=$(size)
 conclude() {
   [ "$(size)" -ge "$before" ] || cannot "it became shorter while it was copied"
   exit

@@ -10,7 +10,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { Socket } from 'node:net';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
+import { waitUntil } from '../../../src/wait.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
 import { movers } from './host-testbed.ts';
 
@@ -112,6 +114,29 @@ for (const mover of movers) {
         await fails(copy('file', 'name'), /are the same file/);
       }
       assert.equal(readFileSync(path('file'), 'utf8'), 'content');
+    });
+
+    it('fails when the program that copies is killed with its work unread', async () => {
+      writeFileSync(path('from'), 'x');
+      for (const [open, copy] of [
+        ['4<', copyOut],
+        ['4>>', copyIn],
+      ] as const) {
+        const testbed = withShell(`exec ${open}"$4"; printf - >&3; read -r _ <&3`);
+        const { startMover } = testbed;
+        testbed.startMover = async (way, stdio) => {
+          const started = await startMover.call(testbed, way, stdio);
+          started.child.kill('SIGSTOP');
+          const order = started.child.stdio[3];
+          assert.ok(order instanceof Socket);
+          void waitUntil(() => order.bytesWritten > 0, 5_000).then(() => started.child.kill('SIGKILL'));
+          return started;
+        };
+        await fails(
+          copy(testbed, bytes('from'), bytes('to'), OPTIONS),
+          /broken off|status 137|EPIPE|ECONNRESET/,
+        );
+      }
     });
 
     it('fails when a short file becomes shorter', async () => {

@@ -25,10 +25,9 @@ describe('copying a single file by the shell of a testbed', () => {
   const OPEN = 'exec 4<"$4"; printf - >&3; read -r _ <&3';
 
   it('lets a new file appear only when it is whole', async () => {
-    execFileSync('mkfifo', [path('from')]);
-    const slowly = `head -c 300000 /dev/zero; : >begun; until [ -e go ]; do sleep 0.01; done; echo end`;
-    spawn('sh', ['-c', `exec >from; ${slowly}`], { stdio: 'ignore', cwd: path('') });
-    const copy = copyOut(withShell(OPEN), bytes('from'), bytes('to'), OPTIONS);
+    writeFileSync(path('from'), Buffer.alloc(300_004));
+    const slow = `${OPEN}; : >'${path('begun')}'; until [ -e '${path('go')}' ]; do sleep 0.01; done`;
+    const copy = copyOut(withShell(slow), bytes('from'), bytes('to'), OPTIONS);
     const hidden = (): string[] => readdirSync(path('')).filter((name) => name.startsWith('.'));
     while (!existsSync(path('begun'))) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.equal(hidden().length, 1);
@@ -57,6 +56,15 @@ describe('copying a single file by the shell of a testbed', () => {
     assert.deepEqual(readdirSync(path('')), ['fifo']);
   });
 
+  it('leaves a file of the host as it is when what the testbed has open is none', async () => {
+    writeFileSync(path('old'), 'old');
+    for (const open of ['exec 4</dev/zero', 'exec 4</']) {
+      const testbed = withShell(`${open}; printf - >&3; read -r _ <&3`);
+      await fails(copyOut(testbed, bytes('any'), bytes('old'), OPTIONS), /it is not a regular file$/);
+    }
+    assert.equal(readFileSync(path('old'), 'utf8'), 'old');
+  });
+
   it('touches nothing of a process of another testbed, whose pid it now is', async () => {
     const elsewhere = spawn('unshare', ['-Urpf', 'sh', '-c', 'echo up; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -83,12 +91,12 @@ describe('copying a single file by the shell of a testbed', () => {
     ['says nothing', 'exit 0'],
     ['opens nothing', 'printf x >&3; read -r _ <&3'],
     ['is killed', 'exec 4<>"$4"; printf x >&3; kill -9 $$'],
-    ['fails in the end', 'exec 4</dev/null; printf x >&3; read -r _ <&3; echo broken >&2; exit 1'],
+    ['fails in the end', 'exec 4<"$4"; printf x >&3; read -r _ <&3; echo broken >&2; exit 1'],
     ['chatters', 'exec yes >&3'],
   ] as const) {
     it(`leaves nothing of a file when the shell of the testbed ${what}`, async () => {
       writeFileSync(path('old'), 'old');
-      execFileSync('mkfifo', [path('from')]);
+      writeFileSync(path('from'), 'x');
       const testbed = withShell(script);
       await fails(copyOut(testbed, bytes('from'), bytes('to'), OPTIONS), /./);
       assert.deepEqual(readdirSync(path('')).sort(), ['bin', 'from', 'old']);
