@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import {
   chmodSync,
+  cpSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -20,6 +21,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { findProgram } from '../../src/namespaces/caller.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { processTree } from '../support/processes.ts';
@@ -228,6 +230,24 @@ describe('copying through a testbed', function () {
     } finally {
       await own.dispose();
       rmSync(bound, { recursive: true });
+    }
+  });
+
+  it('leaves a file of its root file system as it is that would be copied onto itself', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    chmodSync(root, 0o755);
+    for (const name of ['bin', 'etc']) mkdirSync(join(root, name));
+    cpSync(findProgram('busybox') ?? assert.fail('install busybox'), join(root, 'bin/busybox'));
+    symlinkSync('busybox', join(root, 'bin/sh'));
+    writeFileSync(join(root, 'file'), 'content');
+    const own = testProvider({ root: { rootfs: root } });
+    try {
+      const other = await own.open();
+      await fails(other.copyOut(Buffer.from('/file'), Buffer.from(join(root, 'file'))), /are the same file$/);
+      assert.equal(readFileSync(join(root, 'file'), 'utf8'), 'content');
+    } finally {
+      await own.dispose();
+      rmSync(root, { recursive: true });
     }
   });
 

@@ -17,7 +17,7 @@ import { fails, OPTIONS, useFolder } from './copying.ts';
 import { movers } from './host-testbed.ts';
 
 describe('copying', () => {
-  const { path, bytes, host, down, up } = useFolder();
+  const { path, bytes, host, down, up, withShell } = useFolder();
 
   for (const [way, copy] of [
     ['down', down],
@@ -82,6 +82,16 @@ describe('copying', () => {
     assert.equal(existsSync(path('to')), false);
     await fails(up('from', 'old', options), /only a part of it now/);
     await up('from', 'to', { ...OPTIONS, maxBytes: 200_000 });
+  });
+
+  it('says after a timeout too what is left of a file that was there before', async () => {
+    writeFileSync(path('from'), 'new');
+    writeFileSync(path('old'), 'old');
+    const testbed = withShell('exec 4<"$4"; printf - >&3; read -r _ <&3; sleep 100');
+    await assert.rejects(
+      copyOut(testbed, bytes('from'), bytes('old'), { ...OPTIONS, timeout: 0.5 }),
+      /^CopyTimeoutError: .* took longer than 0.5 s; both ends were killed; .* only a part of it now$/,
+    );
   });
 
   it('says that the destination is full', async () => {
