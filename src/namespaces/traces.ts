@@ -1,5 +1,14 @@
 /** What shows that a set of namespaces is still there, and who keeps it from going. */
-import { closeSync, type FSWatcher, openSync, readdirSync, readFileSync, readlinkSync, watch } from 'node:fs';
+import {
+  closeSync,
+  type FSWatcher,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  watch,
+} from 'node:fs';
 import { allPids, namespaceOf, type ProcessState, processState } from './processes.ts';
 
 export class Traces {
@@ -11,6 +20,10 @@ export class Traces {
   readonly #namespace: string | undefined;
   readonly #pin: number | undefined;
   readonly #rootMount: string | undefined;
+  /** Of the file system that is watched. */
+  readonly #device: number | undefined;
+  /** Clock ticks after boot when holders were first looked for. */
+  #asked: number | undefined;
 
   /**
    * @param pid pid 1 of the namespaces, as the host sees it
@@ -20,7 +33,9 @@ export class Traces {
     this.#namespace = namespaceOf(pid, 'pid');
     this.#pin = pinNumber(pid);
     this.#rootMount = mountOf(`/proc/${pid}/root`);
-    const { watcher, unmounted } = watchMount(`/proc/${pid}/root${mountPoint}/.`);
+    const watched = `/proc/${pid}/root${mountPoint}/.`;
+    this.#device = deviceOf(watched);
+    const { watcher, unmounted } = watchMount(watched);
     this.#watcher = watcher;
     this.unmounted = unmounted;
     this.watching = watcher !== undefined;
@@ -31,7 +46,20 @@ export class Traces {
    * are ours to see. Costs a look at every process of the machine.
    */
   holders(): ProcessState[] {
-    return this.#processes((pid) => this.#isInside(pid) || this.#holdsNamespace(pid));
+    this.#asked ??= ticksNow();
+    const asked = this.#asked;
+    const below = this.#processes(
+      (pid) => this.#rootMount !== undefined && mountOf(`/proc/${pid}/root`) === this.#rootMount,
+    );
+    // The id of a mount is given to the next one as soon as it is gone: who has that may be anybody, as long as the kernel did
+    // not have the old one until now. Where it does not tell, at least nobody is taken for a holder who came later.
+    const isThere = this.watching && isWatched(this.#device);
+    const ours = below.filter(({ startTime }) => (this.watching ? isThere : Number(startTime) <= asked));
+    const known = new Set(ours.map(({ pid }) => pid));
+    return [
+      ...ours,
+      ...this.#processes((pid) => !known.has(pid) && (this.#isInside(pid) || this.#holdsNamespace(pid))),
+    ];
   }
 
   /** The processes that only have a file or folder of the testbed's root file system open. */
@@ -57,9 +85,7 @@ export class Traces {
 
   #isInside(pid: number): boolean {
     return (
-      this.#isNamespace(namespaceOf(pid, 'pid_for_children')) ||
-      this.#isNamespace(namespaceOf(pid, 'pid')) ||
-      (this.#rootMount !== undefined && mountOf(`/proc/${pid}/root`) === this.#rootMount)
+      this.#isNamespace(namespaceOf(pid, 'pid_for_children')) || this.#isNamespace(namespaceOf(pid, 'pid'))
     );
   }
 
@@ -103,6 +129,45 @@ function watchMount(path: string): { watcher: FSWatcher | undefined; unmounted: 
   return { watcher, unmounted };
 }
 
+/** `st_dev`, or undefined when there is nothing. */
+function deviceOf(path: string): number | undefined {
+  try {
+    return statSync(path).dev;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether a file system is watched by us, as /proc/self/fdinfo tells (proc(5)): it is until its end, and the id of its last mount is
+ * free only after that (cleanup_mnt() in fs/namespace.c).
+ */
+function isWatched(device: number | undefined): boolean {
+  if (device === undefined) return false;
+  const major = (device >> 8) & 0xfff;
+  const minor = (device & 0xff) | ((device >> 12) & 0xfff00);
+  // The kernel's own form of it, MKDEV() in linux/kdev_t.h.
+  const line = new RegExp(`^inotify .* sdev:${((major << 20) | minor).toString(16)} `, 'm');
+  return openFiles(process.pid).some(
+    (fd) =>
+      linkOf(`/proc/self/fd/${fd}`)?.includes('inotify') === true &&
+      line.test(textOf(`/proc/self/fdinfo/${fd}`)),
+  );
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** Now, as the start times of processes are told: in hundredths of a second after boot. */
+function ticksNow(): number {
+  return Math.floor(Number.parseFloat(textOf('/proc/uptime')) * 100);
+}
+
 function openFiles(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`);
@@ -138,9 +203,5 @@ function mountOf(path: string): string | undefined {
 }
 
 function mountIn(fdinfo: string): string | undefined {
-  try {
-    return /^mnt_id:\s*(\d+)/m.exec(readFileSync(fdinfo, 'latin1'))?.[1];
-  } catch {
-    return undefined;
-  }
+  return /^mnt_id:\s*(\d+)/m.exec(textOf(fdinfo))?.[1];
 }

@@ -163,9 +163,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   #prepare(): Promise<Prepared> {
     const { options, hostname, scratchDirectory, log } = this;
+    const { signal } = this.#ending;
+    // Whatever still goes on must not make anew what is being taken away.
+    if (this.#prepared === undefined && signal.aborted) return Promise.reject(signal.reason);
     this.#prepared ??= prepare({
       ...{ options, hostname, scratchDirectory, log },
-      ...{ idMaps: this.#idMaps, signal: this.#ending.signal },
+      ...{ idMaps: this.#idMaps, signal },
     });
     return this.#prepared;
   }
