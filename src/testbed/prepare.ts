@@ -71,7 +71,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   const { options, idMaps, log, signal } = preparation;
   const cache = openCache(process.env);
   const scratchFolder = prepareScratchFolder(options, cache.path);
-  if (!idMaps.single) checkScratchFolder(scratchFolder);
+  checkScratchFolder(scratchFolder, idMaps.single);
   const connector = await connectorFor(options, log);
   const source = await sourceOf(chooseRoot(options.root, process.env), cache, log, signal);
   const sources = [
