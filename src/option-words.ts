@@ -44,7 +44,7 @@ const OPTIONS = {
   debug: { short: 'd', values: [], help: 'say on stderr what is done' },
   rootfs: {
     values: ['DIR'],
-    help: "root filesystem: an unpacked directory, which is only read; its files must be open to all, or the testbed's own",
+    help: "root filesystem: an unpacked directory, only read; its files are open to all or the testbed's own",
   },
   scratch: { values: ['tmpfs[:SIZE]|DIR'], help: 'where what the testbed writes is kept' },
   mode: { values: ['overlay|copy'], help: 'testbed over an overlay (default), or in a plain copy' },

@@ -61,9 +61,10 @@ printf '%s' "$resolv" >etc/resolv.conf
 # The accounts of the base, to be added to. A symbolic link in their place is not followed: it may lead out.
 copy_accounts() {
 	for file in passwd group shadow gshadow; do
-		[ -f "$base/etc/$file" ] && ! [ -L "$base/etc/$file" ] || continue
-		need "$base/etc/$file"
-		set -- "$@" "$base/etc/$file"
+		if [ -f "$base/etc/$file" ] && ! [ -L "$base/etc/$file" ]; then
+			need "$base/etc/$file"
+			set -- "$@" "$base/etc/$file"
+		fi
 	done
 	[ $# = 0 ] || cp -p -- "$@" etc
 }
