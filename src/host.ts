@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { codeOf, messageOf, TestbedError } from './errors.ts';
-import { type Log, shellLine } from './log.ts';
+import { briefLine, type Log, shellLine } from './log.ts';
 
 /** A program and its arguments. */
 export type Argv = readonly [string, ...string[]];
@@ -167,11 +167,16 @@ export async function mustRunHost(
 ): Promise<string> {
   const { status, stdout, stderr } = await quickHost(argv, log, options);
   if (status !== 0) {
-    throw new TestbedError(
-      `${what} failed: ${stderr.trim() || `exit status ${status}`} (${shellLine(argv)})`,
-    );
+    const words = briefWords(stderr) || `exit status ${status}`;
+    throw new TestbedError(`${what} failed: ${words} (${briefLine(argv)})`);
   }
   return stdout;
+}
+
+/** What a tool has said, in one line: it may complain about every file. */
+function briefWords(text: string): string {
+  const lines = text.trim().split('\n');
+  return [...lines.slice(0, 3), ...(lines.length > 3 ? ['…'] : [])].join(' ');
 }
 
 /** Everything a stream has to say until it ends or is destroyed, as text; an absent stream says nothing. */

@@ -40,6 +40,12 @@ export function shellQuote(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
+/** The beginning of an argv, for a sentence: without the text of scripts. */
+export function briefLine(argv: readonly string[]): string {
+  const short = (word: string) => (word.includes('\n') || word.length > 100 ? '…' : shellQuote(word));
+  return [...argv.slice(0, 8).map(short), ...(argv.length > 8 ? ['…'] : [])].join(' ');
+}
+
 /** An argv as one pasteable line. Long words (the text of a script) are cut to their beginning, to keep the log readable. */
 export function shellLine(argv: readonly string[]): string {
   const short = (word: string) =>

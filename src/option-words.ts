@@ -42,7 +42,10 @@ const OPTIONS = {
     help: 'what makes it instead of mmdebstrap; release, tarball to write and mirror are added',
   },
   debug: { short: 'd', values: [], help: 'say on stderr what is done' },
-  rootfs: { values: ['DIR'], help: 'root filesystem: an unpacked directory, which is only read' },
+  rootfs: {
+    values: ['DIR'],
+    help: "root filesystem: an unpacked directory, only read; its files are open to all or the testbed's own",
+  },
   scratch: { values: ['tmpfs[:SIZE]|DIR'], help: 'where what the testbed writes is kept' },
   mode: { values: ['overlay|copy'], help: 'testbed over an overlay (default), or in a plain copy' },
   network: { values: ['host|none|private'], help: "the host's network (default), none, or one of its own" },

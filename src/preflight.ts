@@ -21,7 +21,7 @@ const TOOLS: Readonly<Record<string, string>> = {
 
 /** Throws UsageError with the first thing found. */
 export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
-  const { root, binds, scratch, network } = options;
+  const { root, binds, scratch, network, leakFile } = options;
   chooseRoot(root, env);
   for (const { outside } of binds) look('--bind', outside);
   if (scratch.kind === 'directory') {
@@ -30,6 +30,7 @@ export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.Pr
       throw new UsageError(`the scratch ${path} is no directory; name one`);
     access('the scratch', path, constants.W_OK | constants.X_OK);
   }
+  if (leakFile !== undefined) checkLeakFile(leakFile);
   const tools = { ...TOOLS, ...(network === 'host' ? {} : { ip: 'iproute2' }) };
   for (const [tool, debianPackage] of Object.entries(tools)) {
     if (findProgram(tool) === undefined) {
@@ -52,6 +53,16 @@ function look(what: string, path: string): Stats {
     const problem = codeOf(cause) === 'ENOENT' ? 'does not exist' : `cannot be reached: ${reasonOf(cause)}`;
     throw new UsageError(`${what} ${path} ${problem}; name one that this user can reach`, { cause });
   }
+}
+
+/** It is made when there is something to tell, which is too late to learn that it cannot be. */
+function checkLeakFile(path: string): void {
+  const there = existsSync(path);
+  const folder = there ? path : dirname(path);
+  if (look('--report-leaks:', folder).isDirectory() === there) {
+    throw new UsageError(`--report-leaks: ${folder} is ${there ? 'a' : 'no'} directory; name a file in one`);
+  }
+  access('--report-leaks:', folder, there ? constants.W_OK : constants.W_OK | constants.X_OK);
 }
 
 /** The path itself or the nearest folder above it that is there. */

@@ -2,10 +2,10 @@
  * Stage and holder: the processes that keep a server's user namespaces, so that maps are written once and every testbed
  * is entered from there. See docs/architecture.md.
  */
-import { writeFileSync } from 'node:fs';
+import { chownSync, writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { messageOf, TestbedError } from '../errors.ts';
-import { type Argv, type HostProcess, mustRunHost, spawnHost, textOf } from '../host.ts';
+import { messageOf, reasonOf, TestbedError } from '../errors.ts';
+import { type Argv, type HostProcess, mustRunHost, runHost, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { compiledProgram, scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
@@ -96,11 +96,45 @@ export class Holder {
    * @param keyring name of a session keyring for it, so that it cannot read the caller's keys. Default: the caller's own
    */
   enter(argv: Argv, keyring = ''): Argv {
+    return this.#enter(this.pid, argv, keyring);
+  }
+
+  #enter(pid: number, argv: Argv, keyring = ''): Argv {
     const program = compiledProgram('into-holder');
     if (program !== undefined) {
-      return [program, ...(this.idMap.single ? ['-k'] : []), String(this.pid), keyring, ...argv];
+      return [program, ...(this.idMap.single ? ['-k'] : []), String(pid), keyring, ...argv];
     }
-    return ['nsenter', '-t', String(this.pid), ...userOptions(this.idMap), '-m', '--', ...argv];
+    return ['nsenter', '-t', String(pid), ...userOptions(this.idMap), '-m', '--', ...argv];
+  }
+
+  /**
+   * Makes root of the holder the owner of a folder of the caller's, which lies in a source.
+   * @throws TestbedError with the words of the kernel or the tool
+   */
+  async giveToRoot(path: string, log: Log): Promise<void> {
+    const { idMap } = this;
+    if (idMap.single) return;
+    const [owner, group] = [idMap.users, idMap.groups].map((map) => map.find(({ inside }) => inside === 0));
+    if (owner === undefined || group === undefined) return;
+    const what = `giving ${path} to root of the testbeds`;
+    if (idMap.stage === 'none') {
+      try {
+        chownSync(path, owner.outside, group.outside);
+      } catch (cause) {
+        throw new TestbedError(`${what} failed: ${reasonOf(cause)}; name another place`, { cause });
+      }
+      return;
+    }
+    // The stage has no name for the group of another that a set-group-ID bit has given it.
+    chownSync(path, -1, process.getegid?.() ?? -1);
+    const ids = `${owner.outside}:${group.outside}`;
+    await mustRunHost(this.#enter(this.#stage.pid, ['chown', ids, this.inside(path)]), log, what);
+  }
+
+  /** Removes an empty folder of any of the testbeds' owners, which lies in a source; says whether that was done. */
+  async removeFolder(path: string, log: Log): Promise<boolean> {
+    const { status } = await runHost(this.#enter(this.#stage.pid, ['rmdir', this.inside(path)]), log);
+    return status === 0;
   }
 
   /**

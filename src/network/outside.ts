@@ -104,9 +104,12 @@ class Outside implements Connection {
     const complaints = textOf(keeper.child.stderr);
     if ((await firstLine(keeper.child.stdout)) !== 'ready') {
       await outside.end();
-      throw new TestbedError(
-        `${argv[0]} did not connect the testbed with the outside: ${words(await complaints)}; --network=none does without`,
-      );
+      const why = words(await complaints);
+      // What pasta says of a port, see pasta(1), -t.
+      const remedy = /bind.*port/i.test(why)
+        ? 'choose another port for --publish, as that one is in use or not open to this user'
+        : '--network=none does without';
+      throw new TestbedError(`${argv[0]} did not connect the testbed with the outside: ${why}; ${remedy}`);
     }
     keeper.child.stderr?.destroy();
     keeper.child.unref();

@@ -8,13 +8,24 @@
 #   NORMAL_USER        name for the normal user if the base has none; empty: there can be none, whatever the base has
 #   HOST_LINKS         of the symbolic links in /dev, those that the host has as they are to be, each behind a space
 #   MOUNT_POINT KIND   where something of the host will be bound; KIND is directory or file
-# stdout: "user NAME" (NAME empty: none), then for each mount point its path in the base without symbolic links
+# stdout: "user NAME" (NAME empty: none), then for each mount point its path in the base without symbolic links; or
+#   "closed PATH", a file or folder of the base that we may not read, from the base on
 set -eu
 
 base=$1 skeleton=$2 scratch=$3 hostname=$4 hosts=$5 resolv=$6 normal=$7 host_links=$8
 shift 8
 umask 022
 cd "$skeleton"
+
+# A directory that somebody has unpacked may be closed to us, who are nobody outside.
+need() {
+	if [ -e "$1" ] && ! [ -r "$1" ] || [ -d "$1" ] && ! [ -x "$1" ]; then
+		printf 'closed %s\n' "${1#"$base"}"
+		exit
+	fi
+}
+need "$base"
+[ -L "$base/etc" ] || need "$base/etc"
 
 mkdir -p dev/net dev/pts dev/shm etc home proc run sys tmp ".$scratch"
 
@@ -50,7 +61,10 @@ printf '%s' "$resolv" >etc/resolv.conf
 # The accounts of the base, to be added to. A symbolic link in their place is not followed: it may lead out.
 copy_accounts() {
 	for file in passwd group shadow gshadow; do
-		[ ! -f "$base/etc/$file" ] || [ -L "$base/etc/$file" ] || set -- "$@" "$base/etc/$file"
+		if [ -f "$base/etc/$file" ] && ! [ -L "$base/etc/$file" ]; then
+			need "$base/etc/$file"
+			set -- "$@" "$base/etc/$file"
+		fi
 	done
 	[ $# = 0 ] || cp -p -- "$@" etc
 }

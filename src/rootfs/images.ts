@@ -177,8 +177,11 @@ async function packFolder(
     signal?.throwIfAborted();
     if (status !== 0) {
       const why = words.split('\n').find((line) => line !== '' && !line.includes('socket ignored'));
+      const remedy = why?.includes('Permission denied')
+        ? 'import it as the user whose files they are'
+        : 'make room, or what it names readable';
       throw new TestbedError(
-        `packing ${source.path} failed: ${why ?? `tar ended with status ${status}`}; make room, or what it names readable`,
+        `packing ${source.path} failed: ${why ?? `tar ended with status ${status}`}; ${remedy}`,
       );
     }
     return ending;

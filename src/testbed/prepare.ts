@@ -13,6 +13,7 @@ import { type CacheFolder, openCache } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
 import { scriptText } from '../scripts.ts';
+import { closedRoot } from './closed-root.ts';
 import { bindMount, kernelMounts, type Mount } from './mounts.ts';
 import { checkScratchFolder, scratchFolderOf, sweepScratch } from './scratch.ts';
 import type { TestbedOptions } from './types.ts';
@@ -71,7 +72,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   const { options, idMaps, log, signal } = preparation;
   const cache = openCache(process.env);
   const scratchFolder = prepareScratchFolder(options, cache.path);
-  if (!idMaps.single) checkScratchFolder(scratchFolder);
+  checkScratchFolder(scratchFolder, idMaps.single);
   const connector = await connectorFor(options, log);
   const source = await sourceOf(chooseRoot(options.root, process.env), cache, log, signal);
   const sources = [
@@ -99,7 +100,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       sweepScratch(scratchFolder, holder, log),
     ]);
     const baseInside = holder.inside(base.path);
-    const filled = fillSkeleton(preparation, holder, baseInside, connector);
+    const filled = fillSkeleton(preparation, holder, base.path, connector);
     // Whoever waits for it hears of it.
     filled.catch(() => {});
     const mountPoints = options.binds.length > 0 ? (await filled).mountPoints : [];
@@ -154,13 +155,13 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder, mountPoints:
 async function fillSkeleton(
   { options, idMaps, hostname, scratchDirectory, log }: Preparation,
   holder: Holder,
-  base: string,
+  root: string,
   connector: Connector,
 ): Promise<Skeleton> {
   const text = await mustRunHost(
     holder.enter([
       ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
-      ...[base, SKELETON, scratchDirectory, hostname],
+      ...[holder.inside(root), SKELETON, scratchDirectory, hostname],
       ...[connector.hosts ?? `127.0.1.1 ${hostname}`, connector.resolvConf],
       ...[idMaps.single ? '' : NORMAL_USER, hostLinks()],
       ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
@@ -168,6 +169,8 @@ async function fillSkeleton(
     log,
     'preparing the skeleton of the testbeds',
   );
+  const [, closed] = /^closed (.*)\n/.exec(text) ?? [];
+  if (closed !== undefined) throw closedRoot(root, closed);
   const [user = '', ...mountPoints] = text.trimEnd().split('\n');
   return { normalUser: user.slice('user '.length) || undefined, mountPoints };
 }

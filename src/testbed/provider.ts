@@ -135,7 +135,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         this.#scratch = { kind: 'directory', path: prepared.scratchFolder };
       }
     }
-    const upper = diskUpper(this.#scratch.path, prepared.holder, this.log);
+    const upper = await diskUpper(this.#scratch.path, prepared.holder, this.log);
     try {
       return { instance: await this.#start(prepared, upper), upper };
     } catch (error) {

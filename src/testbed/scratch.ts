@@ -1,11 +1,12 @@
 /** Where the upper layers lie: in memory, or in a folder of its own for each testbed. */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { codeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
 import { runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
+import { insideUser } from '../namespaces/idmap.ts';
 import { isAlive, ownIdentity } from '../rootfs/users.ts';
 import type { Scratch } from './types.ts';
 
@@ -34,14 +35,21 @@ export function scratchFolderOf(cacheFolder: string): string {
 }
 
 /**
- * Looks whether a testbed can reach what lies in a folder for upper layers.
+ * Looks whether a testbed can reach what lies in a folder for upper layers, and nobody else can replace it.
+ * @param single whether root of a testbed is the caller
  * @throws TestbedError with the remedy
  */
-export function checkScratchFolder(path: string): void {
+export function checkScratchFolder(path: string, single: boolean): void {
+  const { mode } = statSync(path);
   // In the holder its owner is nobody to root, who is one of the others.
-  if ((statSync(path).mode & 0o001) === 0) {
+  if (!single && (mode & 0o001) === 0) {
     throw new TestbedError(
       `the scratch ${path} is closed to others, as root of a testbed is one; chmod o+x it`,
+    );
+  }
+  if ((mode & 0o1002) === 0o002) {
+    throw new TestbedError(
+      `every user may replace what lies in the scratch ${path}; chmod o-w it, or chmod +t`,
     );
   }
 }
@@ -76,14 +84,23 @@ function hasLargePages(): boolean {
 const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
 let made = 0;
 
-/** A fresh folder below `parent`, named after this process so that the next start can tell who left it. */
-export function diskUpper(parent: string, holder: Holder, log: Log): Upper {
+/**
+ * A fresh folder below `parent`, named after this process so that the next start can tell who left it. Only root of the
+ * holder may enter it: whoever writes in it chooses what set-up mounts.
+ */
+export async function diskUpper(parent: string, holder: Holder, log: Log): Promise<Upper> {
   made += 1;
   const { pid, started, namespace, boot } = ownIdentity();
   const path = join(parent, `scratch-${pid}-${started}-${namespace}-${boot}-${made}`);
-  mkdirSync(path);
-  // The holder's root makes upper and work in it, and is nobody to us.
-  chmodSync(path, 0o777);
+  mkdirSync(path, { mode: 0o700 });
+  try {
+    // Nor has it the set-group-ID bit that its parent may have.
+    chmodSync(path, 0o700);
+    await holder.giveToRoot(path, log);
+  } catch (error) {
+    rmdirSync(path);
+    throw error;
+  }
   const remove = () => removeScratch(path, holder, log);
   return { where: holder.inside(path), onDisk: true, largePages: false, remove };
 }
@@ -98,6 +115,8 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
     rmdirSync(path);
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return;
+    // It is not ours: in a folder with the sticky bit, as /tmp is, only root of the stage may remove it.
+    if (codeOf(cause) === 'EPERM' && (await holder.removeFolder(path, log))) return;
     throw new TestbedError(
       `cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}; remove it by hand`,
       {
@@ -110,7 +129,7 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
 /** Removes what servers left below `parent` that were killed. What cannot be removed is told, and costs no testbed. */
 export async function sweepScratch(parent: string, holder: Holder, log: Log): Promise<void> {
   for (const name of readdirSync(parent)) {
-    if (!isAbandoned(parent, name)) continue;
+    if (!isAbandoned(parent, name) || !isOurs(join(parent, name), holder)) continue;
     log.debug(`removing the scratch ${name} of a server that was killed`);
     try {
       await removeScratch(join(parent, name), holder, log);
@@ -125,4 +144,11 @@ export function isAbandoned(parent: string, name: string): boolean {
   const [, pid, started = '', namespace = '', boot = ''] = NAME.exec(name) ?? [];
   if (pid === undefined) return false;
   return !isAlive({ pid: Number(pid), started, namespace, boot }, join(parent, name));
+}
+
+/** Whether a folder is that of root of the holder, or ours, as it is before it is given away. */
+function isOurs(path: string, holder: Holder): boolean {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there?.isDirectory() !== true) return false;
+  return there.uid === process.geteuid?.() || insideUser(holder.idMap, there.uid) === 0;
 }

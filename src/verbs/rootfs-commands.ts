@@ -33,15 +33,21 @@ export interface RootfsOptions {
   readonly json?: boolean | undefined;
 }
 
-/** Each gives the exit status. @throws UsageError, TestbedError */
-export const ROOTFS_COMMANDS: Readonly<Record<string, (call: RootfsCall) => Promise<number>>> = {
-  list,
-  build,
-  update,
-  import: importOne,
-  remove,
-  prune: pruneBases,
-  verify,
+interface RootfsCommand {
+  /** Those that it takes; others are a mistake. */
+  readonly options: readonly string[];
+  /** Gives the exit status. @throws UsageError, TestbedError */
+  carryOut(call: RootfsCall): Promise<number>;
+}
+
+export const ROOTFS_COMMANDS: Readonly<Record<string, RootfsCommand>> = {
+  list: { options: ['json'], carryOut: list },
+  build: { options: ['arch', 'mirror', 'bootstrapcmd'], carryOut: build },
+  update: { options: ['mirror', 'bootstrapcmd'], carryOut: update },
+  import: { options: ['arch'], carryOut: importOne },
+  remove: { options: [], carryOut: remove },
+  prune: { options: ['max-age', 'max-size'], carryOut: pruneBases },
+  verify: { options: [], carryOut: verify },
 };
 
 async function list({ names, values, cache }: RootfsCall): Promise<number> {
@@ -130,6 +136,11 @@ async function importOne({ names, values, cache, log, signal }: RootfsCall): Pro
   const name = given.endsWith(`-${arch}`) ? given : `${given}-${arch}`;
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(name)) {
     throw new UsageError(`${name} cannot be an image's name; give one like unstable or unstable-amd64`);
+  }
+  if (listImages(cache).some((image) => image.name === name && image.order !== undefined)) {
+    throw new UsageError(
+      `the image ${name} was built; 'rootfs remove ${name}' first, or import by another name`,
+    );
   }
   say(`${await importImage(cache, path, name, log, signal)}\n`);
   return 0;

@@ -14,7 +14,7 @@ were unpacked to).
   list [--json]            show images and bases, with size, last use and the processes that use them now
   build [RELEASE]          build the image of a release (default: the host's own)
   update [NAME...]         build images anew that were built before (default: all of them)
-  import PATH NAME         make an image of a tarball or directory
+  import PATH NAME         make an image of a tarball or directory, also in place of one that was imported
   remove NAME|KEY...       remove images or bases
   prune                    remove bases that were not used for long, and what crashes or rm -r left
   verify [KEY...]          compare bases with the tarballs that they came from (default: all)
@@ -52,9 +52,16 @@ export const rootfs: RunVerb = async (argv, signal) => {
     const given = command === undefined ? 'rootfs needs a command' : `rootfs knows no command ${command}`;
     throw new UsageError(`${given}; give one of ${Object.keys(known).join(', ')}, or --help`);
   }
+  const strange = Object.keys(values).find((name) => !COMMON.includes(name) && !run.options.includes(name));
+  if (strange !== undefined) {
+    throw new UsageError(`--${strange} does not go with rootfs ${command}; see rootfs --help`);
+  }
   const log = createLog({ debug: values.debug ?? false });
-  return run({ names, values, cache: openCache(process.env), log, signal });
+  return run.carryOut({ names, values, cache: openCache(process.env), log, signal });
 };
+
+/** Options of every command. */
+const COMMON: readonly string[] = ['debug', 'help'];
 
 function parse(argv: readonly string[]) {
   return parseVerb('rootfs', {

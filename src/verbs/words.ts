@@ -85,6 +85,8 @@ export function parseVerb<const T extends ParseArgsConfig>(
 function sentenceOf(words: string): string {
   const [, unknown] = /^Unknown option '(-[^']*)'/.exec(words) ?? [];
   if (unknown !== undefined) return `unknown option ${unknown}`;
+  const [, hungry] = /^Option '[^']*?(--[\w-]+)[^']*' argument is ambiguous/.exec(words) ?? [];
+  if (hungry !== undefined) return `${hungry} needs a value, and what follows it begins with a dash`;
   const [, option, missing] = /^Option '[^']*?(--[\w-]+)[^']*' (argument)?/.exec(words) ?? [];
   if (option !== undefined) return `${option} ${missing === undefined ? 'takes no value' : 'needs a value'}`;
   const [, word] = /^Unexpected argument '([^']*)'/.exec(words) ?? [];

@@ -129,6 +129,22 @@ describe('networks', function () {
       assert.equal(await askFromHost(port), undefined);
     });
 
+    it('says that a port is in use', async () => {
+      const listener = createServer();
+      listener.listen(0, '127.0.0.1');
+      await once(listener, 'listening');
+      const address = listener.address();
+      const port = typeof address === 'object' ? address?.port : undefined;
+      try {
+        await assert.rejects(
+          open({ network: 'private', publish: [`${port}:80`] }),
+          /choose another port for --publish/,
+        );
+      } finally {
+        listener.close();
+      }
+    });
+
     it('leaves no process when close resolves', async () => {
       const testbed = await open({ network: 'private' });
       left.add(testbed.pid);

@@ -251,6 +251,9 @@ describe('the server', function () {
       [['-b', '/does/not/exist', '/mnt'], /\/does\/not\/exist/],
       [['--scratch', '/does/not/exist'], /\/does\/not\/exist/],
       [['--scratch', '/etc/passwd'], /\/etc\/passwd/],
+      [['--report-leaks=text:/does/not/exist'], /--report-leaks: \/does\/not does not exist/],
+      [['--report-leaks=json:/etc'], /--report-leaks: \/etc is a directory/],
+      [['--report-leaks=text:/etc/passwd/x'], /--report-leaks: \/etc\/passwd is no directory/],
       [['frobnicate'], /frobnicate/],
     ] as const) {
       it(`${options.join(' ')} before the first ok, with 2 and one sentence`, async () => {

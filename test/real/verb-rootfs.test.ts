@@ -68,6 +68,15 @@ describe('virt-ts-unshare rootfs', function () {
     await refused(/there is no image or base none; rootfs list/, 'remove', 'none');
     await refused(/unexpected word all; rootfs list takes none/, 'list', 'all');
     await refused(/--max-age needs a value; see rootfs --help/, 'prune', '--max-age');
+    await refused(
+      /--max-age needs a value, and what follows it begins with a dash/,
+      'prune',
+      '--max-age',
+      '-1',
+    );
+    await refused(/--max-age -1 is no number of days/, 'prune', '--max-age=-1');
+    await refused(/--mirror does not go with rootfs list/, 'list', '--mirror', 'x');
+    await refused(/--arch does not go with rootfs update/, 'update', '-a', 'amd64');
     await refused(/--max-size much is no size/, 'prune', '--max-size', 'much');
     await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
     await refused(/cannot be an image's name/, 'import', testTarball(), '../x');
@@ -106,6 +115,19 @@ describe('virt-ts-unshare rootfs', function () {
     await lines('remove', known[0].key.slice(0, 12), images[0].name);
     assert(!existsSync(known[0].path));
     assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
+  });
+
+  it('imports in place of an image that was imported, not of one that was built', async () => {
+    const tree = join(folder, 'again');
+    mkdirSync(join(tree, 'bin'), { recursive: true });
+    execFileSync('cp', ['-L', '/bin/sh', join(tree, 'bin')]);
+    const [path = ''] = await lines('import', tree, 'again');
+    await lines('import', tree, 'again');
+    const order = path.replace(/\.tar.*/, '.json');
+    writeFileSync(order, '{"kind":"build","release":"again","arch":"amd64"}');
+    await refused(/the image again-\S+ was built; 'rootfs remove again-\S+' first/, 'import', tree, 'again');
+    await lines('remove', 'again');
+    assert(!existsSync(path) && !existsSync(order));
   });
 
   it('prunes what rm -r has left of a base', async () => {

@@ -56,7 +56,7 @@ describe('mistakes in the words of a verb', () => {
     [['-x'], 'unknown option -x; see v --help'],
     [['word'], 'unexpected word word; see v --help'],
     [['--age'], '--age needs a value; see v --help'],
-    [['--age', '--json'], '--age needs a value; see v --help'],
+    [['--age', '--json'], '--age needs a value, and what follows it begins with a dash; see v --help'],
     [['--json=1'], '--json takes no value; see v --help'],
     [['--debug=1'], '--debug takes no value; see v --help'],
   ] as const) {
