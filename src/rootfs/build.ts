@@ -101,7 +101,7 @@ export function bootstrapArgv(
   lines: readonly string[],
   asRoot: boolean,
 ): Argv {
-  const own = ownCommand(asRoot, lines);
+  const own = ownCommand(order, lines, asRoot);
   const [file, ...args] = order.bootstrapCommand === undefined ? own : splitWords(order.bootstrapCommand);
   if (file === undefined) throw new UsageError(EMPTY_COMMAND);
   const mirrors = order.mirror === undefined ? lines : [order.mirror];
@@ -109,15 +109,16 @@ export function bootstrapArgv(
   return [file, ...args, ...arch, order.release, target, ...mirrors];
 }
 
-/** apt and its package lists are what a driver needs; the sources are for tests of a package by name. */
-function ownCommand(asRoot: boolean, lines: readonly string[]): string[] {
+/** apt, its package lists and `PACKAGES` are what a driver needs; the sources are for tests of a package by name. */
+function ownCommand({ packages }: RootOrder, lines: readonly string[], asRoot: boolean): string[] {
+  const certificates = lines.some((line) => line.includes('https://')) ? ['ca-certificates'] : [];
   const command = [
     'mmdebstrap',
     `--mode=${asRoot ? 'root' : 'unshare'}`,
     '--variant=apt',
+    ...[...packages, ...certificates].map((name) => `--include=${name}`),
     '--skip=output/mknod,cleanup/apt/lists',
   ];
-  if (lines.some((line) => line.includes('https://'))) command.push('--include=ca-certificates');
   if (lines.length === 0) {
     // Without lines of ours there are none for the sources yet.
     command.push(
