@@ -136,10 +136,17 @@ async function runBuild(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const last: string[] = [];
-  const progress = startProgress(`building ${name}`, { note: () => last.at(-1) });
+  const progress = startProgress(`building ${name}`, {
+    note: () => last.at(-1),
+    unseen: () => log.warn(`building the root filesystem ${name} with ${argv[0]}; it is kept`),
+  });
   try {
     const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe', lock] });
-    const stop = () => child.kill('SIGTERM');
+    const stop = () => {
+      child.kill('SIGTERM');
+      // Whom it has left behind may hold its stderr open.
+      child.exited.then(() => child.child.stderr?.destroy());
+    };
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
     const heard = hear(child.child.stderr, (line) => {
@@ -147,8 +154,7 @@ async function runBuild(
       last.push(line);
       if (last.length > LAST_LINES) last.shift();
     });
-    const { status } = await child.exited;
-    await heard;
+    const [{ status }] = await Promise.all([child.exited, heard.catch(() => {})]);
     signal?.removeEventListener('abort', stop);
     signal?.throwIfAborted();
     if (status !== 0) {
