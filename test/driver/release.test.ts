@@ -24,6 +24,10 @@ describeWithUsers('--release trixie', function () {
     const args = [fileIn(folder, '.deb'), tree];
     const run = await autopkgtest({ args, serverArgs: ['--release', 'trixie'], env });
     assert.deepEqual([run.status, run.summary], [0, { command1: 'PASS' }], run.log);
+    assert.match(
+      run.log,
+      /^virt-ts-unshare: building the root filesystem trixie-\w+ with mmdebstrap; it is kept$/m,
+    );
   });
 
   it('has what autopkgtest and sbuild call to make accounts and to use them', async () => {
