@@ -102,7 +102,8 @@ async function untilSignal(
   try {
     process.exitCode = await work(ending.signal, interrupts);
   } catch (error) {
-    process.exitCode = tellFailure(error);
+    // That a signal ended the work is told by the death alone.
+    if (received === undefined || error !== ending.signal.reason) process.exitCode = tellFailure(error);
   }
   for (const signal of ENDING_SIGNALS) process.removeListener(signal, onSignal);
   if (received !== undefined) process.kill(process.pid, received);

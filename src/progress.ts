@@ -1,6 +1,6 @@
 /**
- * A line on stderr for what lasts over a second, only when stderr is a terminal. It is taken away when the work is done,
- * so that what stays on the screen is what the log says.
+ * A line on stderr for what lasts over a second, when stderr is a terminal. It is taken away when the work is done, so that
+ * what stays on the screen is what the log says. Elsewhere the log can say once what is waited for.
  */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
@@ -19,6 +19,8 @@ export interface ProgressOptions {
   fraction?: () => number | undefined;
   /** What is being done just now. */
   note?: () => string | undefined;
+  /** Called after the first second where the line is never shown. */
+  unseen?: () => void;
   /** Writes to the terminal; default: stderr, if that is a terminal, else the line is never shown. */
   write?: ((text: string) => void) | undefined;
 }
@@ -26,7 +28,10 @@ export interface ProgressOptions {
 /** Shows `WHAT ... 42 % (3 s)` from the first second on until `done` is called. */
 export function startProgress(what: string, options: ProgressOptions = {}): Progress {
   const write = options.write ?? (isatty(2) ? writeToStderr : undefined);
-  if (write === undefined) return { done: () => {} };
+  if (write === undefined) {
+    const waiting = options.unseen === undefined ? undefined : setTimeout(options.unseen, DELAY).unref();
+    return { done: () => clearTimeout(waiting) };
+  }
   const started = Date.now();
   let shown = false;
   const timer = setInterval(() => {

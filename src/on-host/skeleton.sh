@@ -69,8 +69,12 @@ copy_accounts() {
 	[ $# = 0 ] || cp -p -- "$@" etc
 }
 [ -L "$base/etc" ] || copy_accounts
-[ -f etc/passwd ] || echo root:x:0:0:root:/root:/bin/sh >etc/passwd
-[ -f etc/group ] || echo root:x:0: >etc/group
+# "x" says that the password is in the other file: PAM refuses whoever has no line there, su from root too. "*" says that
+# nobody logs in by password.
+if [ -f etc/shadow ]; then password=x; else password='*'; fi
+if [ -f etc/gshadow ]; then group_password=x; else group_password='*'; fi
+[ -f etc/passwd ] || echo "root:$password:0:0:root:/root:/bin/sh" >etc/passwd
+[ -f etc/group ] || echo "root:$group_password:0:" >etc/group
 
 user=''
 while [ -n "$normal" ] && IFS=: read -r name _ uid _; do
@@ -83,9 +87,8 @@ if [ -z "$user" ] && [ -n "$normal" ]; then
 	user=$normal
 	shell=/bin/sh
 	[ ! -x "$base/bin/bash" ] || shell=/bin/bash
-	printf '%s:x:1000:1000::/home/%s:%s\n' "$user" "$user" "$shell" >>etc/passwd
-	printf '%s:x:1000:\n' "$user" >>etc/group
-	# A password field of "*": nobody logs in by password, su from root works.
+	printf '%s:%s:1000:1000::/home/%s:%s\n' "$user" "$password" "$user" "$shell" >>etc/passwd
+	printf '%s:%s:1000:\n' "$user" "$group_password" >>etc/group
 	[ ! -f etc/shadow ] || printf '%s:*:19000:0:99999:7:::\n' "$user" >>etc/shadow
 	[ ! -f etc/gshadow ] || printf '%s:!::\n' "$user" >>etc/gshadow
 	if [ -d "$base/etc/skel" ] && [ ! -L "$base/etc" ] && [ ! -L "$base/etc/skel" ]; then

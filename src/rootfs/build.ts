@@ -101,7 +101,7 @@ export function bootstrapArgv(
   lines: readonly string[],
   asRoot: boolean,
 ): Argv {
-  const own = ownCommand(asRoot, lines);
+  const own = ownCommand(order, lines, asRoot);
   const [file, ...args] = order.bootstrapCommand === undefined ? own : splitWords(order.bootstrapCommand);
   if (file === undefined) throw new UsageError(EMPTY_COMMAND);
   const mirrors = order.mirror === undefined ? lines : [order.mirror];
@@ -109,15 +109,16 @@ export function bootstrapArgv(
   return [file, ...args, ...arch, order.release, target, ...mirrors];
 }
 
-/** apt and its package lists are what a driver needs; the sources are for tests of a package by name. */
-function ownCommand(asRoot: boolean, lines: readonly string[]): string[] {
+/** apt, its package lists and `PACKAGES` are what a driver needs; the sources are for tests of a package by name. */
+function ownCommand({ packages }: RootOrder, lines: readonly string[], asRoot: boolean): string[] {
+  const certificates = lines.some((line) => line.includes('https://')) ? ['ca-certificates'] : [];
   const command = [
     'mmdebstrap',
     `--mode=${asRoot ? 'root' : 'unshare'}`,
     '--variant=apt',
+    ...[...packages, ...certificates].map((name) => `--include=${name}`),
     '--skip=output/mknod,cleanup/apt/lists',
   ];
-  if (lines.some((line) => line.includes('https://'))) command.push('--include=ca-certificates');
   if (lines.length === 0) {
     // Without lines of ours there are none for the sources yet.
     command.push(
@@ -135,10 +136,17 @@ async function runBuild(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const last: string[] = [];
-  const progress = startProgress(`building ${name}`, { note: () => last.at(-1) });
+  const progress = startProgress(`building ${name}`, {
+    note: () => last.at(-1),
+    unseen: () => log.warn(`building the root filesystem ${name} with ${argv[0]}; it is kept`),
+  });
   try {
     const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe', lock] });
-    const stop = () => child.kill('SIGTERM');
+    const stop = () => {
+      child.kill('SIGTERM');
+      // Whom it has left behind may hold its stderr open.
+      child.exited.then(() => child.child.stderr?.destroy());
+    };
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
     const heard = hear(child.child.stderr, (line) => {
@@ -146,8 +154,7 @@ async function runBuild(
       last.push(line);
       if (last.length > LAST_LINES) last.shift();
     });
-    const { status } = await child.exited;
-    await heard;
+    const [{ status }] = await Promise.all([child.exited, heard.catch(() => {})]);
     signal?.removeEventListener('abort', stop);
     signal?.throwIfAborted();
     if (status !== 0) {

@@ -86,7 +86,8 @@ async function lockImage(
   log: Log,
   signal: AbortSignal | undefined,
 ): Promise<Lock> {
-  const progress = startProgress(`waiting for another process that makes ${name}`);
+  const what = `waiting for another process that makes ${name}`;
+  const progress = startProgress(what, { unseen: () => log.warn(what) });
   const lock = await waitLock(join(cache.locks, `image-${name}`), log, signal).finally(progress.done);
   signal?.throwIfAborted();
   if (lock === undefined) throw new TestbedError(`waiting for the lock of ${name} failed; try again`);

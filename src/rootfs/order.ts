@@ -13,7 +13,12 @@ export interface RootOrder {
   readonly mirror: string | undefined;
   /** See `bootstrapArgv` in build.ts; undefined: mmdebstrap, with the machine's own apt sources. */
   readonly bootstrapCommand: string | undefined;
+  /** What mmdebstrap puts in beside apt; nothing of it is told to the user's own command. */
+  readonly packages: readonly string[];
 }
+
+/** Drivers call su, useradd and groupadd; apt itself has not needed them since trixie. Every release has the package. */
+export const PACKAGES: readonly string[] = ['passwd'];
 
 /** The name of the image that an order makes. */
 export function imageName({ release, arch }: Pick<RootOrder, 'release' | 'arch'>): string {
@@ -38,7 +43,9 @@ export function readOrder(images: string, name: string): RootOrder | undefined {
     if (release === undefined || arch === undefined) return undefined;
     const archGiven = Reflect.get(value, 'archGiven') !== false;
     const [mirror, bootstrapCommand] = [text('mirror'), text('bootstrapCommand')];
-    return { kind: 'build', release, arch, archGiven, mirror, bootstrapCommand };
+    const kept: unknown = Reflect.get(value, 'packages');
+    const packages = Array.isArray(kept) ? kept.map(String) : [];
+    return { kind: 'build', release, arch, archGiven, mirror, bootstrapCommand, packages };
   } catch {
     return undefined;
   }
@@ -46,7 +53,8 @@ export function readOrder(images: string, name: string): RootOrder | undefined {
 
 /**
  * Whether an image serves who names a mirror or a command: one that was built by others does not, one that the user has
- * imported does. Who names neither takes what is there.
+ * imported does. Who names neither takes what is there. One that mmdebstrap made for us without a package that we put in
+ * today serves nobody.
  * @param kept the order that the image was built by
  */
 export function serves(
@@ -54,6 +62,9 @@ export function serves(
   wanted: Pick<RootOrder, 'mirror' | 'bootstrapCommand'>,
 ): boolean {
   if (kept === undefined) return true;
+  if (kept.bootstrapCommand === undefined && !PACKAGES.every((name) => kept.packages.includes(name))) {
+    return false;
+  }
   const same = (one: string | undefined, other: string | undefined) => other === undefined || one === other;
   return same(kept.mirror, wanted.mirror) && same(kept.bootstrapCommand, wanted.bootstrapCommand);
 }

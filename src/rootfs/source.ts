@@ -8,7 +8,7 @@ import { reasonOf, UsageError } from '../errors.ts';
 import { findProgram } from '../namespaces/caller.ts';
 import { cacheHome, type Environment } from './cache.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
-import { imageName, type RootOrder, readOrder, serves } from './order.ts';
+import { imageName, PACKAGES, type RootOrder, readOrder, serves } from './order.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
 import { whyNoRoot } from './tree.ts';
 import { EMPTY_COMMAND, splitWords } from './words.ts';
@@ -94,7 +94,8 @@ export function orderRoot(release: string, givenArch: string | undefined, option
     }
   }
   const archGiven = givenArch !== undefined;
-  return { kind: 'build', release, arch, archGiven, mirror, bootstrapCommand: bootstrapcmd };
+  const packages = bootstrapcmd === undefined ? PACKAGES : [];
+  return { kind: 'build', release, arch, archGiven, mirror, bootstrapCommand: bootstrapcmd, packages };
 }
 
 /** Both become parts of a file's name and arguments of a program. */

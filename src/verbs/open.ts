@@ -3,26 +3,31 @@ import { UsageError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { parseOptions } from '../options.ts';
 import { preflight } from '../preflight.ts';
+import { once, unlessStopped } from '../protocol/stop.ts';
 import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
 
 /**
  * Opens what the server's options in `words` describe. `close` ends the testbed and all that was made for it.
+ * @param signal gives up the opening, the building of a root filesystem too; its reason is thrown then
  * @throws UsageError, TestbedError
  */
 export async function openFor(
   words: readonly string[],
+  signal: AbortSignal,
 ): Promise<{ testbed: OpenTestbed; log: Log; close: () => Promise<void> }> {
   const parsed = parseOptions(words, process.env);
   if (parsed.action !== 'serve') throw new UsageError(`--${parsed.action} stands alone; see --help`);
   const { testbed: options, debug } = parsed;
   await preflight(options, process.env);
   const log = createLog({ debug });
+  signal.throwIfAborted();
   const provider = new Provider(options, log);
+  const close = once(() => provider.dispose());
   try {
-    return { testbed: await provider.open(), log, close: () => provider.dispose() };
+    return { testbed: await unlessStopped(provider.open(), signal, close), log, close };
   } catch (error) {
-    await provider.dispose().catch(() => {});
+    await close().catch(() => {});
     throw error;
   }
 }

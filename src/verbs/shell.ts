@@ -50,7 +50,7 @@ export const shell: RunVerb = async (argv, signal, interrupts) => {
       return await runIsolated([process.env.SHELL ?? '/bin/sh', '-i'], options, { log, signal, interrupts });
     }
     if (words.has('root')) throw new UsageError('--root goes with --host only; leave it out');
-    const { testbed, close } = await openFor(words.rest);
+    const { testbed, close } = await openFor(words.rest, signal);
     const end = () => void close();
     signal.addEventListener('abort', end, { once: true });
     // The terminal's SIGINT is for the shell and what runs in it.

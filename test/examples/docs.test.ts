@@ -51,7 +51,7 @@ describeWithUsers('the examples of the documentation', function () {
           );
           await works(MOCHA, TSX, '--require', `./${file}`, 'hooked.ts');
         } else if (/^(it|describe)\(/m.test(text)) {
-          await works(MOCHA, TSX, '--timeout=100000', file);
+          await works(MOCHA, TSX, file);
         } else {
           await works(TSX, file);
         }

@@ -1,5 +1,6 @@
-/** Opens that fail because what lies over the base of all testbeds cannot be made: see on-host/skeleton.sh. */
+/** What lies over the base of all testbeds, and opens that fail because it cannot be made: see on-host/skeleton.sh. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -18,8 +19,10 @@ import { namespaceOf } from '../../src/namespaces/processes.ts';
 import type { TestbedOptions } from '../../src/testbed/types.ts';
 import { Marker } from '../support/left.ts';
 import { processTree } from '../support/processes.ts';
-import { itWithUsers } from '../support/skip.ts';
-import { testProvider } from '../support/testbed.ts';
+import { virt } from '../support/program.ts';
+import { testTarball } from '../support/rootfs.ts';
+import { describeWithUsers, itWithUsers } from '../support/skip.ts';
+import { script, testProvider, useTestbed } from '../support/testbed.ts';
 
 describe('an open whose skeleton cannot be filled', function () {
   this.timeout(60_000);
@@ -83,5 +86,44 @@ describe('an open whose skeleton cannot be filled', function () {
         binds: [{ outside: '/usr', inside: '/loop/here' }],
       },
     );
+  });
+});
+
+describeWithUsers('the account of the normal user', function () {
+  this.timeout(60_000);
+  const bed = useTestbed();
+  const accounts =
+    "su user -c 'id -un' && stat -c '%a %U:%G' /etc/shadow && grep -h ^user: /etc/passwd /etc/group /etc/*shadow";
+
+  it('has its lines in all four files, whose modes and owners stay', async () => {
+    const { stdout, stderr } = await script(bed.testbed, accounts);
+    const lines = ['user', '640 root:shadow', 'user:x:1000:1000::/home/user:/bin/bash', 'user:x:1000:'];
+    assert.deepEqual(
+      [stdout, stderr],
+      [[...lines, 'user:!::', 'user:*:19000:0:99999:7:::', ''].join('\n'), ''],
+    );
+  });
+
+  it('is accepted by su, and by passwd(1) later, where there is no shadow file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-skeleton-'));
+    const env = { XDG_CACHE_HOME: folder };
+    const tarball = join(folder, 'without.tar');
+    try {
+      cpSync(testTarball(), tarball);
+      // As mmdebstrap's variant `apt` makes trixie without the package passwd.
+      execFileSync('tar', ['--delete', '-f', tarball, './etc/shadow', './etc/gshadow']);
+      const text = `ls /etc/*shadow 2>/dev/null
+su user -c 'id -un' && grep -h ^user: /etc/passwd /etc/group && pwconv && grpconv && ${accounts}`;
+      const { stdout, stderr } = await virt(['run', '--tarball', tarball, '--', 'sh', '-c', text], { env });
+      const before = ['user', 'user:*:1000:1000::/home/user:/bin/bash', 'user:*:1000:'];
+      assert.deepEqual([stdout.split('\n').slice(0, 3), stderr], [before, '']);
+      assert.match(
+        stdout.split('\n').slice(3).join(' '),
+        /^user .* user:x:1000:1000:.* user:x:1000: .*user:\*:/,
+      );
+    } finally {
+      await virt(['rootfs', 'prune', '--max-age', '0'], { env });
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -13,7 +13,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { PROGRAM, virt } from '../support/program.ts';
+import { processTree, stillThere, untilGone, untilRuns } from '../support/processes.ts';
+import { ended, PROGRAM, Terminal, virt } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
 
 describe('virt-ts-unshare rootfs', function () {
@@ -158,7 +159,7 @@ describe('virt-ts-unshare rootfs', function () {
 
   it('builds, and builds anew, by a command of the user', async () => {
     const strap = join(folder, 'strap');
-    writeFileSync(strap, `#!/bin/sh\necho "$@" >>'${folder}/calls'\ncp '${testTarball()}' "$3"\n`, {
+    writeFileSync(strap, `#!/bin/sh\necho "$@" >>'${folder}/calls'\nln -s '${testTarball()}' "$3"\n`, {
       mode: 0o755,
     });
     const [path = ''] = await lines('build', 'trixie-backports', '-a', 'arm64', '--bootstrapcmd', strap);
@@ -172,10 +173,78 @@ describe('virt-ts-unshare rootfs', function () {
 
   it('knows an image of this architecture by its release alone', async () => {
     const strap = join(folder, 'native-strap');
-    writeFileSync(strap, `#!/bin/sh\ncp '${testTarball()}' "$2"\n`, { mode: 0o755 });
+    writeFileSync(strap, `#!/bin/sh\nln -s '${testTarball()}' "$2"\n`, { mode: 0o755 });
     const [path = ''] = await lines('build', 'sid', '--bootstrapcmd', strap);
     assert.deepEqual(await lines('update', 'sid'), [path]);
     await lines('remove', 'sid');
     assert(!existsSync(path));
+  });
+
+  describe('a first build that lasts', () => {
+    /** A command that takes that many seconds. */
+    function slowly(seconds: number): string {
+      const strap = join(folder, 'slow-strap');
+      const script = `#!/bin/sh\necho begun >&2\nsleep ${seconds}\nln -s '${testTarball()}' "$2"\n`;
+      writeFileSync(strap, script, { mode: 0o755 });
+      return strap;
+    }
+    const words = (strap: string) => [
+      'run',
+      '--release',
+      'sid',
+      '--bootstrapcmd',
+      strap,
+      '--',
+      'echo',
+      'ran',
+    ];
+    afterEach(() => rootfs('remove', 'sid'));
+
+    it('is told in one line without a terminal, to who waits for it too', async () => {
+      const strap = slowly(3);
+      const both = await Promise.all([1, 2].map(() => virt(words(strap), { env })));
+      assert.deepEqual(
+        both.map(({ status, stdout }) => [status, stdout]),
+        [0, 0].map((status) => [status, 'ran\n']),
+      );
+      const [building = '', waiting = ''] = both.map(({ stderr }) => stderr).sort();
+      assert.match(
+        building,
+        /^virt-ts-unshare: building the root filesystem sid-\w+ with \S+strap; it is kept\n$/,
+      );
+      assert.match(waiting, /^virt-ts-unshare: waiting for another process that makes sid-\w+\n$/);
+    });
+
+    it('is shown on a terminal, and ended by Ctrl-C without a word', async () => {
+      const terminal = new Terminal([PROGRAM, ...words(slowly(1000))], env);
+      await terminal.shows('... (1 s) begun');
+      terminal.type('\x03');
+      const said = await terminal.shows('status=130');
+      assert.doesNotMatch(said, /virt-ts-unshare:|root filesystem/);
+      await terminal.close();
+      assert.deepEqual(readdirSync(join(folder, 'virt-ts-unshare/images')), []);
+    });
+
+    for (const verb of ['run', 'rootfs'] as const) {
+      it(`is ended by a signal to ${verb} alone, without a word`, async () => {
+        const strap = slowly(1000);
+        const argv = verb === 'run' ? words(strap) : ['rootfs', 'build', 'sid', '--bootstrapcmd', strap];
+        const child = spawn(process.execPath, [PROGRAM, ...argv], { env: { ...process.env, ...env } });
+        const end = ended(child);
+        assert.ok(child.pid !== undefined);
+        await untilRuns('sleep 1000', child.pid);
+        const processes = processTree(child.pid);
+        child.kill('SIGTERM');
+        const { status, stdout, stderr } = await end;
+        assert.deepEqual([status, stdout], [143, '']);
+        assert.doesNotMatch(stderr, /ended|ending|abort/);
+        // The command's own shell dies of the signal and leaves its sleep behind.
+        for (const { pid, command } of stillThere(processes)) {
+          assert.equal(command, 'sleep 1000');
+          process.kill(pid);
+        }
+        await untilGone(processes);
+      });
+    }
   });
 });

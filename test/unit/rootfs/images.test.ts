@@ -43,7 +43,8 @@ describe('images', () => {
     const path = join(folder, 'strap');
     writeFileSync(path, `#!/bin/sh\nset -e\n${script}\n`, { mode: 0o755 });
     const bootstrapCommand = `${path} 'a word'`;
-    return { kind: 'build', release: 'sid', arch: 'amd64', archGiven: true, mirror, bootstrapCommand };
+    const names = { release: 'sid', arch: 'amd64', archGiven: true };
+    return { kind: 'build', ...names, mirror, bootstrapCommand, packages: [] };
   }
   const works = 'cd "$(dirname "$0")"; echo "$@" >>calls; tar -cf "$4" -C tree .';
   const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trimEnd().split('\n');
@@ -92,6 +93,36 @@ describe('images', () => {
     assert.equal(listImages(cache).length, 1);
     await importImage(cache, tree, 'sid-amd64', silentLog);
     assert.equal(choose({ mirror: 'http://one.example' }).kind, 'tarball', 'an imported one serves all');
+  });
+
+  it('that mmdebstrap made without a package that it puts in today are made again', async () => {
+    // What mmdebstrap would be, found on PATH; its target is behind the release and before the mirror.
+    const script =
+      'cd "$(dirname "$0")"; echo "$@" >>calls; for word; do case $word in *.tar*) tar -cf "$word" -C tree .; esac; done';
+    writeFileSync(join(folder, 'mmdebstrap'), `#!/bin/sh\nset -e\n${script}\n`, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env.PATH = `${folder}:${PATH}`;
+    try {
+      const choose = () =>
+        chooseRoot(
+          { release: 'sid', arch: 'amd64', mirror: 'http://mirror.example' },
+          { ...process.env, XDG_CACHE_HOME: folder },
+        );
+      const first = choose();
+      assert.ok(first.kind === 'build');
+      assert.deepEqual(first.packages, ['passwd']);
+      const { path } = await provideRoot(first, cache, silentLog);
+      assert.match(calls()[0] ?? '', / --include=passwd /);
+      assert.deepEqual(choose(), { kind: 'tarball', path });
+      // As it was written down before there were any.
+      const { packages: _, ...without } = first;
+      writeFileSync(join(cache.images, 'sid-amd64.json'), JSON.stringify(without));
+      assert.deepEqual(choose(), first);
+      await provideRoot(first, cache, silentLog);
+      assert.deepEqual([choose(), calls().length], [{ kind: 'tarball', path }, 2]);
+    } finally {
+      process.env.PATH = PATH;
+    }
   });
 
   it('are not there after a build that failed, and the old one stays', async () => {

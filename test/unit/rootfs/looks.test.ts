@@ -177,6 +177,7 @@ describe('looks at files', () => {
         archGiven: true,
         mirror: 'http://m',
         bootstrapCommand: 'sh -x',
+        packages: [],
       });
       const own = putImage('virt-ts-unshare/images/unstable-arm64.tar.zst');
       assert.deepEqual(chooseRoot(options, env()), { kind: 'tarball', path: own });

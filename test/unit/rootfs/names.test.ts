@@ -102,13 +102,17 @@ describe('the command that builds a root filesystem', () => {
     archGiven: true,
     mirror: undefined,
     bootstrapCommand: undefined,
+    packages: ['passwd'],
   };
 
   it('is mmdebstrap with the lines given, in the mode that fits the caller', () => {
     const argv = bootstrapArgv(order, '/t.tar', ['deb https://a b main'], false);
     assert.equal(argv[0], 'mmdebstrap');
     assert(argv.includes('--mode=unshare'));
-    assert(argv.includes('--include=ca-certificates'));
+    assert.deepEqual(
+      argv.filter((word) => word.startsWith('--include=')),
+      ['--include=passwd', '--include=ca-certificates'],
+    );
     assert.deepEqual(argv.slice(-4), ['--arch=arm64', 'trixie', '/t.tar', 'deb https://a b main']);
     assert(bootstrapArgv(order, '/t.tar', [], true).includes('--mode=root'));
   });

@@ -1,0 +1,39 @@
+/** The root filesystem that is built for `--release`, of another release than the host's, under the real autopkgtest. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { autopkgtest, removeScratch, scratchDir } from '../support/autopkgtest.ts';
+import { virt } from '../support/program.ts';
+import { describeWithUsers } from '../support/skip.ts';
+import { buildOnHost, fileIn } from '../support/source-package.ts';
+
+describeWithUsers('--release trixie', function () {
+  this.timeout('5m');
+  let env: Record<string, string>;
+  before(() => {
+    env = { XDG_CACHE_HOME: scratchDir() };
+  });
+  after(async () => {
+    await virt(['rootfs', 'prune', '--max-age', '0'], { env });
+    removeScratch();
+  });
+
+  it('builds an image in which a package is tested as the ordinary user', async () => {
+    const { folder, tree } = buildOnHost('hello', 'full');
+    // Whoever is no root in the test came there by su.
+    writeFileSync(`${tree}/debian/tests/control`, 'Test-Command: id -un | grep -x user\n');
+    const args = [fileIn(folder, '.deb'), tree];
+    const run = await autopkgtest({ args, serverArgs: ['--release', 'trixie'], env });
+    assert.deepEqual([run.status, run.summary], [0, { command1: 'PASS' }], run.log);
+    assert.match(
+      run.log,
+      /^virt-ts-unshare: building the root filesystem trixie-\w+ with mmdebstrap; it is kept$/m,
+    );
+  });
+
+  it('has what autopkgtest and sbuild call to make accounts and to use them', async () => {
+    const text =
+      '. /etc/os-release; groupadd builders && useradd -m -g builders tester && su tester -c "id -gn"; su user -c "id -un"; echo "$VERSION_CODENAME"';
+    const { stdout } = await virt(['run', '--release', 'trixie', '--', 'sh', '-c', text], { env });
+    assert.equal(stdout, 'builders\nuser\ntrixie\n');
+  });
+});
