@@ -188,12 +188,13 @@ function identity(pid, number,    file, line, field) {
 	return identities[pid, number]
 }
 
-function parent(pid,    line) {
+function parent(pid,    file, line, last) {
 	if (!(pid in parents)) {
-		line = first_line("/proc/" pid "/stat")
-		# The name of the program may hold anything, but ends with the last parenthesis.
-		sub(/^.*\) . /, "", line)
-		parents[pid] = line + 0
+		# The name of the program may hold anything, newlines too, but ends with the last parenthesis.
+		file = "/proc/" pid "/stat"
+		while ((getline line < file) > 0) last = line
+		close(file)
+		parents[pid] = sub(/^.*\) . /, "", last) ? last + 0 : 0
 	}
 	return parents[pid]
 }

@@ -103,11 +103,19 @@ stop_group_of() {
 
 # Gives in $group the process group of the process with folder $1.
 read_group() {
-	read -r stat <"$1/stat" || return
-	# The name of the program may hold anything, but ends with the last parenthesis; field 3 follows.
+	read_stat "$1" || return
 	# shellcheck disable=SC2086
-	set -- ${stat##*) }
+	set -- $stat
 	group=$3
+}
+
+# Gives in $stat what follows the name of the program, from field 3 on. The name may hold anything, newlines too, but ends with
+# the last parenthesis.
+read_stat() {
+	stat=''
+	while read -r line; do stat=$line; done <"$1/stat"
+	stat=${stat##*) }
+	[ -n "$stat" ]
 }
 
 continue_groups() {
@@ -158,8 +166,8 @@ end() {
 # Whether a process does something now, or would if it had a processor.
 runs() {
 	for pid; do
-		if read -r stat <"/proc/$pid/stat"; then
-			case ${stat##*) } in R* | D*) return ;; esac
+		if read_stat "/proc/$pid"; then
+			case $stat in R* | D*) return ;; esac
 		fi
 	done
 	return 1

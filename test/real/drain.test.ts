@@ -39,6 +39,19 @@ describe('what holds the output of a command that has ended', function () {
     }
   });
 
+  it('is ended whatever its name, which may span lines', async () => {
+    const provider = testProvider();
+    try {
+      const testbed = await provider.open();
+      const leak = `perl -e '$0 = "a\\n) R 1 1"; sleep 1000' & until grep -q '^a' /proc/$!/comm; do :; done; echo $!`;
+      const outcome = await script(testbed, leak, { timeout: 15 });
+      const after = await script(testbed, `kill -0 ${outcome.stdout.trim()} 2>&1`);
+      assert.equal(after.status, 1, 'its process is still there');
+    } finally {
+      await provider.dispose();
+    }
+  });
+
   it('is no leak while it is only about to redirect its output', async () => {
     const provider = testProvider();
     try {
