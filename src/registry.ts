@@ -2,7 +2,7 @@
  * The testbeds of this user that are open now, for `ps` and `exec`: one small file each, in a folder that is private to the
  * user. A file whose testbed has died is void; it is removed by the next who looks.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   isAlive,
@@ -11,7 +11,9 @@ import {
   isRecord,
   type ProcessName,
   registryFolder,
+  thisProcess,
 } from './network/registry.ts';
+import { randomBytes } from './random.ts';
 
 export interface Registered extends ProcessName {
   /** What it is called: its host name. Several may have the same. */
@@ -25,6 +27,8 @@ export interface Registered extends ProcessName {
   readonly ownNetwork: boolean;
   /** The process that has it open. */
   readonly owner: number;
+  /** See Target in testbed/execute.ts; where that process asks for leaks. */
+  readonly leakLog?: string;
 }
 
 const FOLDER = 'testbeds';
@@ -34,11 +38,28 @@ const FOLDER = 'testbeds';
  * @throws UsageError when the folder cannot be private, and errors of the file system
  */
 export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>): () => void {
-  const folder = join(registryFolder(env), FOLDER);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const path = join(folder, `${testbed.pid}-${testbed.startTime}.json`);
+  const path = join(makeFolder(env), `${testbed.pid}-${testbed.startTime}.json`);
   writeFileSync(path, JSON.stringify(testbed), { mode: 0o600 });
   return () => rmSync(path, { force: true });
+}
+
+/**
+ * Opens a file without a name for reading and appending, private to the user; it is gone with its descriptor. Should we be
+ * killed before its name is gone, that is void like the file of a testbed that has died.
+ * @throws as register
+ */
+export function unnamedFile(env: Readonly<NodeJS.ProcessEnv>): number {
+  const { pid, startTime } = thisProcess();
+  const path = join(makeFolder(env), `${pid}-${startTime}-${randomBytes(4).toString('hex')}`);
+  const descriptor = openSync(path, 'ax+', 0o600);
+  unlinkSync(path);
+  return descriptor;
+}
+
+function makeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
+  const folder = join(registryFolder(env), FOLDER);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
 }
 
 /** Those that are open, oldest first. */
@@ -90,6 +111,7 @@ function isRegistered(value: unknown): value is Registered {
     isRecord(value) &&
     ['name', 'root', 'scratch'].every((key) => typeof value[key] === 'string') &&
     ['since', 'owner'].every((key) => typeof value[key] === 'number') &&
-    typeof value.ownNetwork === 'boolean'
+    typeof value.ownNetwork === 'boolean' &&
+    ['string', 'undefined'].includes(typeof value.leakLog)
   );
 }

@@ -16,6 +16,8 @@ import { chooseIdMaps } from '../namespaces/idmap.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
 import { commandLine, processState, signalProcess, treeOf } from '../namespaces/processes.ts';
 import { scriptPath, scriptText } from '../scripts.ts';
+import type { ProcessLeak } from '../testbed/leak.ts';
+import { parseEnded } from '../testbed/leak-text.ts';
 import { within } from '../wait.ts';
 
 export interface IsolationOptions {
@@ -126,9 +128,9 @@ export class Isolation {
 
   /**
    * Resolves when all that the command and its helpers had to write is written: helpers that still carry output are waited
-   * for, others that hold it open are ended. Gives a line for each of those: pid and command line.
+   * for, others that hold it open are ended. Gives those.
    */
-  async drain(log: Log): Promise<string[]> {
+  async drain(log: Log): Promise<ProcessLeak[]> {
     if (!this.#hasMore()) return [];
     const [stdin, stdout, stderr] = this.#stdio;
     const tag = 10_000 + (this.pid % 40_000);
@@ -139,8 +141,7 @@ export class Isolation {
       stdio: [stdin, stdout, ...none, stderr, 'pipe'],
     });
     const told = draining.child.stdio.at(9);
-    const lines = await textOf(told instanceof Readable ? told : null);
-    return lines.split('\n').filter((line) => line !== '');
+    return parseEnded(await textOf(told instanceof Readable ? told : null));
   }
 
   /** Whether there is anybody but pid 1. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type Argv, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { FileLeak, IpcLeak, Leak, ProcessLeak } from '../testbed/leak.ts';
-import { newLeaks, newMounts, parseTable, printable } from '../testbed/leak-text.ts';
+import { commandText, newLeaks, newMounts, parseTable, printable } from '../testbed/leak-text.ts';
 import type { Isolation } from './isolation.ts';
 
 const FOLDERS = ['/tmp', '/dev/shm', '/dev/mqueue'] as const;
@@ -111,10 +111,7 @@ function processesIn(descriptor: number): ProcessLeak[] {
     if (state === undefined || state === 'Z' || state === 'X') return [];
     const [, name = ''] = /^Name:\t(.*)$/m.exec(status) ?? [];
     const uid = Number(/^Uid:\s*(\d+)/m.exec(status)?.[1]);
-    const words = textOrNothing(join(here, entry, 'cmdline'))
-      .replace(/\0+$/, '')
-      .replaceAll('\0', ' ');
-    const command = printable(Buffer.from(words === '' ? `[${name}]` : words, 'latin1'));
+    const command = commandText(textOrNothing(join(here, entry, 'cmdline'))) || commandText(`[${name}]`);
     return [{ kind: 'process', pid: Number(entry), uid, command }];
   });
 }

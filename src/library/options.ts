@@ -82,6 +82,7 @@ export function testbedOptions(options: OpenOptions): TestbedOptions {
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
+    askedForLeaks: true,
   };
 }
 

@@ -129,7 +129,8 @@ export class Testbed {
 
   /**
    * What is there and was not at `open` or the last `revert`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
-   * processes, IPC objects, network interfaces. Seen from outside, so nothing inside can hide.
+   * processes, IPC objects, network interfaces. Seen from outside, so nothing inside can hide. And the processes that were
+   * ended since for holding a command's output open: those have `ended`.
    * @throws TestbedError
    */
   leaks(): Promise<Leak[]> {

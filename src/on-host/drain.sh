@@ -8,8 +8,8 @@
 #   TAG      timer slack (nanoseconds) of the command's processes
 #   SECONDS  that a helper without progress is waited for
 #   PROGRAM  text of drain.awk
-# descriptors: 0, 1 and 8 the command's stdin, stdout and stderr; 9 gets a line for each process that is ended: pid and
-#   command line
+# descriptors: 0, 1 and 8 the command's stdin, stdout and stderr; 9 gets a line for each process that is ended, pid and user
+#   inside and the bytes of its command line in hexadecimal; or is /dev/null where nobody wants to know
 pid1=$1 tag=$2 seconds=$3 program=$4
 
 # What descriptor $1 is, as drain.awk names it. What everybody holds says nothing.
@@ -35,9 +35,30 @@ look() {
 		awk -v pid1="$pid1" -v self=$$ -v tag="$tag" -v input="$input" -v out="$out" -v err="$err" "$program"
 }
 
-# One line, no control characters: what a testbed's process calls itself is not to be trusted.
-command_line() {
-	tr '\0' ' ' <"/proc/$1/cmdline" | tr -c ' -~' '?' | cut -c 1-200
+# Tells of a process, by as much as anybody wants to read: a testbed may have any number, and call them what it likes. One
+# without arguments has its name in brackets. Nobody needs to know of one that has just ended by itself.
+tell() {
+	[ "$room" -gt 0 ] || return
+	room=$((room - 1)) name='' user='' inside=''
+	while read -r field value; do
+		case $field in
+		Name:) name=$value ;;
+		Uid:) user=${value%%[!0-9]*} ;;
+		# As the host counts, then as each pid namespace below does.
+		NSpid:) inside=${value#*[!0-9]} inside=${inside%%[!0-9]*} ;;
+		esac
+	done <"/proc/$1/status"
+	command=$(od -A n -t x1 -v -N 200 "/proc/$1/cmdline")
+	case $command in *[!0[:space:]]*) ;; *) command=$(printf '[%s]' "$name" | od -A n -t x1 -v) ;; esac
+	# shellcheck disable=SC2086
+	[ -z "$inside" ] || echo "$inside $user" $command >&9
+}
+
+# How many processes may still be told of: a thousand for one command, until the file has a mebibyte.
+measure_room() {
+	room=0
+	[ ! -c "/proc/$$/fd/9" ] || return
+	[ "$(stat -L -c %s "/proc/$$/fd/9")" -ge 1048576 ] || room=1000
 }
 
 # Gives in $found the processes of the command, all of them, whatever they hold. Starts no program.
@@ -154,11 +175,12 @@ END
 
 # Ends processes, whatever their state, and tells each once.
 end() {
+	[ -n "$room" ] || measure_room
 	for pid; do
 		case $told in *" $pid "*) continue ;; esac
 		told="$told$pid "
 		quiet_since=$(now)
-		echo "$pid $(command_line "$pid")" >&9
+		tell "$pid"
 	done
 	kill -s KILL "$@"
 }
@@ -196,7 +218,7 @@ if read_group "/proc/$PPID"; then
 	if [ -O "/proc/$PPID" ]; then spared="$spared$group "; else first=$group; fi
 fi
 
-told=' ' before=' ' quiet_since=$(now) pause=0.01 doubts=0 blind=0 patience=30
+told=' ' room='' before=' ' quiet_since=$(now) pause=0.01 doubts=0 blind=0 patience=30
 # What SIGKILL does not end for so long sleeps in the kernel, and may do so for ever.
 while [ $(($(now) - quiet_since)) -le $((seconds + 5)) ]; do
 	scan

@@ -12,7 +12,7 @@
 #   -c -u  working directory and user inside; default / and root
 #   -e     one more variable of the command's environment
 #   -d     seconds that a helper without progress is waited for; default 10
-#   -l     file that gets one line for each leaked process that was ended: pid and command line
+#   -l     file that gets one line for each leaked process that was ended, see drain.sh; one that cannot be written to gets none
 #   -T     the command gets our TERM
 #   -3     the command gets our descriptor 3 too, and may do with it what it likes
 # status: the command's 0…253, its 254 and 255 as 253, 128 + n for death by signal n, 255 when it could not be run
@@ -66,7 +66,7 @@ quote() {
 	quoted="'$quoted$rest'"
 }
 
-directory=/ user='' own_network='' drain=10 log=/dev/null extra='' third=''
+directory=/ user='' own_network='' drain=10 log='' extra='' third=''
 while getopts p:m:nc:u:e:d:l:T3 option; do
 	case $option in
 	p) pid=$OPTARG ;;
@@ -203,8 +203,10 @@ somebody_left() {
 }
 if somebody_left; then
 	echo 50000 >/proc/self/timerslack_ns
+	# Whoever opened the testbed may be another user than we are, or be gone, and then there is none.
+	{ [ -f "$log" ] && command exec 9>>"$log"; } || exec 9>/dev/null
 	# shellcheck disable=SC2086
 	(exec ${enter:+env -i PATH=$PATH} setsid nsenter --user=ns/user ${groups:+--preserve-credentials} -- \
-		sh -c "$(cat "$here/drain.sh")" drain "$pid" "$tag" "$drain" "$(cat "$here/drain.awk")" 9>>"$log")
+		sh -c "$(cat "$here/drain.sh")" drain "$pid" "$tag" "$drain" "$(cat "$here/drain.awk")")
 fi
 exit "$status"

@@ -16,7 +16,7 @@ export interface Target {
   readonly ownNetwork: boolean;
   /** Seconds that a stuck drainer is waited for. */
   readonly drainTimeout: number;
-  /** Host file for one line per ended leak, if wanted. */
+  /** Host file for one line per ended leak, if wanted; see DrainLog. */
   readonly leakLog?: string;
 }
 

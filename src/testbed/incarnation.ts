@@ -2,6 +2,7 @@
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
 import type { Baseline } from './baseline.ts';
+import type { DrainLog } from './drain-log.ts';
 import type { Upper } from './scratch.ts';
 
 /** A running set of namespaces with its upper layer and its network: all that one open or revert makes. */
@@ -9,6 +10,8 @@ export class Incarnation {
   readonly instance: Instance;
   readonly connection: Connection | undefined;
   readonly baseline: Baseline;
+  /** Where somebody asks for leaks. */
+  readonly drainLog: DrainLog | undefined;
   /** Resolves when `end` has done what it could. */
   readonly ended: Promise<void>;
   readonly #upper: Upper;
@@ -22,9 +25,11 @@ export class Incarnation {
     upper: Upper,
     connection: Connection | undefined,
     baseline: Baseline,
+    drainLog: DrainLog | undefined,
     strike: () => void,
   ) {
     this.baseline = baseline;
+    this.drainLog = drainLog;
     this.#strike = strike;
     this.ended = new Promise((resolve) => {
       this.#tellEnded = resolve;
@@ -50,6 +55,8 @@ export class Incarnation {
       async () => this.connection?.end(),
       async () => this.#strike(),
       () => this.instance.stop(),
+      // Not before: until then an execute program may open what has the descriptor's number.
+      async () => this.drainLog?.close(),
       // Even when somebody still has a file of it open: then at least the disk is free again.
       () => this.#upper.remove(),
     ];

@@ -1,5 +1,5 @@
 /** Leaks as text: what the host's tools list, and what a report says. Pure. */
-import type { FileLeak, InterfaceLeak, IpcLeak, Leak, MountLeak } from './leak.ts';
+import type { FileLeak, InterfaceLeak, IpcLeak, Leak, MountLeak, ProcessLeak } from './leak.ts';
 
 /** As leaks.sh lists it; the path has a prefix, and its characters are bytes. */
 export interface FileEntry {
@@ -68,6 +68,22 @@ export function parseTable(text: string, type: IpcLeak['type'], id: string, size
     uid: Number(cell(row, 'uid')),
     size: Number(cell(row, size)),
   }));
+}
+
+/** Reads the lines of drain.sh. */
+export function parseEnded(text: string): ProcessLeak[] {
+  return text.split('\n').flatMap((line): ProcessLeak[] => {
+    const [, pid, uid, digits = ''] = /^(\d+) (\d+) ([\da-f ]+)$/.exec(line) ?? [];
+    if (pid === undefined) return [];
+    const command = commandText(Buffer.from(digits.replaceAll(' ', ''), 'hex').toString('latin1'));
+    return [{ kind: 'process', pid: Number(pid), uid: Number(uid), command, ended: true }];
+  });
+}
+
+/** Of /proc/PID/cmdline, its bytes as characters; empty where there are no arguments. */
+export function commandText(text: string): string {
+  const words = text.replace(/\0+$/, '').replaceAll('\0', ' ');
+  return printable(Buffer.from(words, 'latin1'));
 }
 
 /** The mounts of the second /proc/PID/mountinfo that the first does not have. */

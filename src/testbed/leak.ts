@@ -27,6 +27,11 @@ export interface ProcessLeak {
   readonly uid: number;
   /** Its arguments, separated by spaces; for want of any its name in brackets. */
   readonly command: string;
+  /**
+   * It held the output of a command open that had ended, and was ended for it: of its command line the first 200 bytes are
+   * told. Missing when it is still there.
+   */
+  readonly ended?: true;
 }
 /** An object of System V, or a POSIX message queue. */
 export interface IpcLeak {

@@ -11,7 +11,14 @@ import { allPids, namespaceOf, processState } from '../namespaces/processes.ts';
 import { scriptText } from '../scripts.ts';
 import type { Baseline } from './baseline.ts';
 import type { Leak } from './leak.ts';
-import { type FileEntry, newInterfaces, newMounts, parseListing, printable } from './leak-text.ts';
+import {
+  commandText,
+  type FileEntry,
+  newInterfaces,
+  newMounts,
+  parseListing,
+  printable,
+} from './leak-text.ts';
 
 export type { Leak } from './leak.ts';
 
@@ -115,15 +122,8 @@ function describeProcess(pid: number, idMap: IdMaps): Leak[] {
     // As the host counts, then as each pid namespace below does.
     const inside = Number(/^NSpid:\s*\d+\s+(\d+)/m.exec(status)?.[1]);
     const name = /^Name:\t(.*)$/m.exec(status)?.[1] ?? '';
-    const argv = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replace(/\0+$/, '').replaceAll('\0', ' ');
-    return [
-      {
-        kind: 'process',
-        pid: inside,
-        uid: insideUser(idMap, uid),
-        command: printable(Buffer.from(argv === '' ? `[${name}]` : argv, 'latin1')),
-      },
-    ];
+    const command = commandText(readFileSync(`/proc/${pid}/cmdline`, 'latin1')) || commandText(`[${name}]`);
+    return [{ kind: 'process', pid: inside, uid: insideUser(idMap, uid), command }];
   } catch {
     // It has just ended.
     return [];

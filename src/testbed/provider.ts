@@ -9,6 +9,7 @@ import { randomBytes } from '../random.ts';
 import { register } from '../registry.ts';
 import { within } from '../wait.ts';
 import { readBaseline } from './baseline.ts';
+import { DrainLog } from './drain-log.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Leak } from './leaks.ts';
 import { copyRoot, fstab, overlayRoot } from './mounts.ts';
@@ -92,7 +93,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
     try {
       const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
-      return new Incarnation(instance, upper, connection, baseline, this.#register(prepared, instance));
+      const { reportLeaks, askedForLeaks = reportLeaks !== undefined } = this.options;
+      const drainLog = askedForLeaks ? DrainLog.open(this.log) : undefined;
+      const strike = this.#register(prepared, instance, drainLog);
+      return new Incarnation(instance, upper, connection, baseline, drainLog, strike);
     } catch (error) {
       await instance.stop().finally(() => upper.remove());
       throw error;
@@ -100,11 +104,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   /** For `ps` and `exec`. That they cannot see it is no reason not to open it. */
-  #register({ root }: Prepared, { pid, startTime }: Instance): () => void {
+  #register({ root }: Prepared, { pid, startTime }: Instance, drainLog: DrainLog | undefined): () => void {
     const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
     const entry = {
       ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
+      ...(drainLog === undefined ? {} : { leakLog: drainLog.path }),
     };
     try {
       return register(entry, process.env);
@@ -114,12 +119,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  /** What is there in an incarnation that was not when it was made. */
-  async leaks({ instance, baseline }: Incarnation): Promise<Leak[]> {
+  async leaks({ instance, baseline, drainLog }: Incarnation): Promise<Leak[]> {
     const { findLeaks } = await import('./leaks.ts');
     const { holder, layers } = await this.#prepare();
     const { scratchDirectory } = this;
-    return findLeaks({ holder, pid: instance.pid, layers, scratchDirectory, baseline }, this.log);
+    const inspection = { holder, pid: instance.pid, layers, scratchDirectory, baseline };
+    return [...(await findLeaks(inspection, this.log)), ...(drainLog?.read() ?? [])];
   }
 
   async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {

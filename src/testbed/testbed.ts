@@ -32,7 +32,7 @@ export interface TestbedMaker {
   holder(): Promise<Holder>;
   /** Makes fresh namespaces over a fresh upper layer, and connects them. */
   incarnate(): Promise<Incarnation>;
-  /** What is there in an incarnation that was not when it was made. */
+  /** See OpenTestbed. */
   leaks(incarnation: Incarnation): Promise<Leak[]>;
 }
 
@@ -202,13 +202,14 @@ export class Testbed implements OpenTestbed {
   }
 
   #target(): Target {
-    const { instance } = this.#opened();
+    const { instance, drainLog } = this.#opened();
     const { options } = this.#maker;
     return {
       pid: instance.pid,
       mark: instance.mark,
       ownNetwork: options.network !== 'host',
       drainTimeout: options.drainTimeout,
+      ...(drainLog === undefined ? {} : { leakLog: drainLog.path }),
     };
   }
 }

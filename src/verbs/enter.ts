@@ -27,15 +27,16 @@ export interface Caller {
  * @param command default: a shell, with job control where our stdin is a terminal
  */
 export async function enterTestbed(
-  testbed: ProcessName & Pick<Target, 'ownNetwork'>,
+  testbed: ProcessName & Pick<Target, 'ownNetwork' | 'leakLog'>,
   place: CommandPlace,
   command: Argv | undefined,
   { log, signal, interrupts }: Caller,
 ): Promise<number> {
   const interactive = isatty(0);
-  const { pid, ownNetwork } = testbed;
+  const { pid, ownNetwork, leakLog } = testbed;
+  const leaks = leakLog === undefined ? {} : { leakLog };
   const execute = executeCommand(
-    { pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT },
+    { pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT, ...leaks },
     { ...place, keepTerm: interactive },
   );
   const foreground = interactive ? ['/bin/sh', scriptPath('on-host', 'foreground.sh')] : [];

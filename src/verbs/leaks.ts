@@ -7,7 +7,10 @@ const MOST = 100;
 
 /** Says each on stderr; nothing when there is none. */
 export function tellLeaks(leaks: readonly Leak[], log: Log): void {
-  for (const leak of leaks.slice(0, MOST)) log.warn(`left behind: ${describeLeak(leak)}`);
+  for (const leak of leaks.slice(0, MOST)) {
+    const ended = leak.kind === 'process' && leak.ended === true;
+    log.warn(`left behind${ended ? ', and ended for holding the output open' : ''}: ${describeLeak(leak)}`);
+  }
   if (leaks.length > MOST) log.warn(`left behind: ${leaks.length - MOST} things more`);
 }
 

@@ -50,10 +50,9 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
     const status = await isolation.run(log);
     if (signal.aborted) return status;
     const ended = await isolation.drain(log);
-    for (const line of ended) log.warn(`left behind, and ended for holding the output open: process ${line}`);
-    const remains = await watch.remains();
-    tellLeaks(remains, log);
-    return status === 0 && options.failOnLeak && remains.length + ended.length > 0 ? 1 : status;
+    const leaks = [...ended, ...(await watch.remains())];
+    tellLeaks(leaks, log);
+    return status === 0 && options.failOnLeak && leaks.length > 0 ? 1 : status;
   } finally {
     watch.close();
     await isolation.stop(log);

@@ -30,7 +30,7 @@ export async function runInTestbed(
   if (command === undefined && isatty(0)) {
     throw new UsageError('run needs a command; for a shell on the terminal use virt-ts-unshare shell');
   }
-  const { testbed, log, close } = await openFor(options.testbed, signal);
+  const { testbed, log, close } = await openFor(options.testbed, signal, { askedForLeaks: true });
   openPipes();
   try {
     const { status } = await testbed.run(command ?? ['/bin/sh'], {

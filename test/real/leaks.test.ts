@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Leak } from '../../src/testbed/leak.ts';
 import type { TestbedOptions } from '../../src/testbed/types.ts';
 import { TMPFS } from '../support/inside.ts';
+import { call, virt } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
+import { Server } from '../support/server.ts';
 import { itWithUsers } from '../support/skip.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
@@ -135,6 +137,125 @@ describe('leaks of a testbed', function () {
     );
     const names = leaks.map((leak) => (leak.kind === 'interface' ? leak.name : JSON.stringify(leak)));
     assert.deepEqual(names.sort(), ['left0', 'left1', 'left2']);
+  });
+
+  describe('that held the output of a command open', () => {
+    const endedIn = (leaks: readonly Leak[]) => leaks.filter((leak) => leak.kind === 'process' && leak.ended);
+
+    it('are told though they were ended, whoever ran the command, until the revert', async () => {
+      const provider = testProvider({ askedForLeaks: true });
+      try {
+        const testbed = await provider.open();
+        await script(testbed, 'sleep 1001 & exit 7');
+        const [shell = '', ...words] = testbed.executeCommand;
+        await call([shell, ...words, 'sh', '-c', 'sleep 1002 & sleep 1003 &']);
+        const ended = endedIn(await testbed.leaks());
+        assert.deepEqual(
+          ended.flatMap((leak) => (leak.kind === 'process' ? [leak.command, leak.uid] : [])).sort(),
+          [0, 0, 0, 'sleep 1001', 'sleep 1002', 'sleep 1003'],
+        );
+        await testbed.revert();
+        assert.deepEqual(await testbed.leaks(), []);
+      } finally {
+        await provider.dispose();
+      }
+    });
+
+    it('are written into a file without a name that only the caller can open, and only where somebody asks', async () => {
+      const asked = testProvider({ askedForLeaks: true });
+      const other = testProvider();
+      try {
+        const testbed = await asked.open();
+        const path = testbed.executeCommand[testbed.executeCommand.indexOf('-l') + 1] ?? '';
+        const { nlink, mode, uid } = statSync(path);
+        assert.deepEqual([nlink, mode & 0o7777, uid], [0, 0o600, process.getuid?.()]);
+        const { stdout } = await script(testbed, 'ls /proc/self/fd');
+        assert.equal(stdout, '0\n1\n2\n3\n');
+        await testbed.close();
+        assert.equal(existsSync(path), false);
+        const silent = await other.open();
+        assert.equal(silent.executeCommand.includes('-l'), false);
+        await script(silent, 'sleep 1001 &');
+        assert.deepEqual(await silent.leaks(), []);
+      } finally {
+        await asked.dispose();
+        await other.dispose();
+      }
+    });
+
+    it('fail no command when they cannot be told', async () => {
+      const provider = testProvider({ askedForLeaks: true });
+      try {
+        const testbed = await provider.open();
+        const [shell = '', ...words] = testbed.executeCommand;
+        words[words.indexOf('-l') + 1] = '/proc/self/fd/1000';
+        const { status, stdout, stderr } = await call([
+          shell,
+          ...words,
+          'sh',
+          '-c',
+          'sleep 1001 & echo out; exit 3',
+        ]);
+        assert.deepEqual([status, stdout, stderr], [3, 'out\n', '']);
+        assert.deepEqual(await testbed.leaks(), []);
+      } finally {
+        await provider.dispose();
+      }
+    });
+
+    it('have what they call themselves cut, and shown without what could steer a terminal', async () => {
+      const leaks = await leaksOf(
+        `perl -e '$0 = "a\\n\\033[31m" x 1000; sleep 1000' &
+        until grep -q '^a' /proc/$!/comm; do :; done`,
+        { askedForLeaks: true },
+      );
+      const [leak] = endedIn(leaks);
+      assert.match(leak?.kind === 'process' ? leak.command : '', /^(a%0A%1B\[31m){10,}[a0-9A-B%[]*$/);
+      assert.ok(JSON.stringify(leak).length < 700);
+    });
+
+    it('are told by a server, for commands of the driver and of exec too, and leave nothing when it is killed', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-leaks-'));
+      const hostname = `leaks-${process.pid}`;
+      const argv = [
+        '--tarball',
+        testTarball(),
+        '--hostname',
+        hostname,
+        `--report-leaks=json:${folder}/report`,
+      ];
+      const env = { XDG_RUNTIME_DIR: folder };
+      const server = Server.start({ argv, env });
+      try {
+        await server.reply();
+        await server.ask('open');
+        await server.ask('command sh,-c,sleep%201001%20%26');
+        const [words = ''] = await server.ask('print-execute-command');
+        const [shell = '', ...others] = words.split(',').map(decodeURIComponent);
+        await call([shell, ...others, 'sh', '-c', 'sleep 1002 &']);
+        await virt(['exec', hostname, '--', 'sh', '-c', 'sleep 1003 &'], { env });
+        await server.ask('revert');
+        const lines = readFileSync(join(folder, 'report'), 'utf8').trimEnd().split('\n');
+        const told = lines
+          .map((line) => JSON.parse(line))
+          .map(({ at, command, ended }) => [at, command, ended]);
+        assert.deepEqual(told, [
+          ['command', 'sleep 1001', true],
+          ...['1001', '1002', '1003'].map((time) => ['revert', `sleep ${time}`, true]),
+        ]);
+        await server.kill('SIGKILL');
+        assert.deepEqual(await server.leftAfter(5000), []);
+        const names = readdirSync(join(folder, 'virt-ts-unshare/testbeds'));
+        assert.deepEqual(
+          names.filter((name) => !name.endsWith('.json')),
+          [],
+        );
+      } finally {
+        server.endOfFile();
+        await server.reaped;
+        rmSync(folder, { recursive: true });
+      }
+    });
   });
 
   it('are told once for a command, and again at revert and close, in a file', async () => {

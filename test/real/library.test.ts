@@ -194,6 +194,12 @@ describe('the library', function () {
     assert.deepEqual(kinds, ['file', 'process']);
     await fresh.revert();
     assert.deepEqual(await fresh.leaks(), []);
+    await fresh.run('sleep 1000 &');
+    const [held, ...others] = await fresh.leaks();
+    assert.ok(held?.kind === 'process' && held.ended === true && held.pid > 1, JSON.stringify(held));
+    assert.deepEqual([held.uid, held.command, others], [0, 'sleep 1000', []]);
+    await fresh.revert();
+    assert.deepEqual(await fresh.leaks(), []);
     await fresh.close();
   });
 

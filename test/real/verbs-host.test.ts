@@ -86,7 +86,10 @@ describe('run --host', function () {
     assert.deepEqual([run.stderr, run.status], ['', 0]);
     const held = await host('sleep 1234 & echo done', '--fail-on-leak');
     assert.equal(held.stdout, 'done\n');
-    assert.match(held.stderr, /ended for holding the output open: process \d+ sleep 1234 ?\n/);
+    assert.match(
+      held.stderr,
+      /^virt-ts-unshare: left behind, and ended for holding the output open: process [1-9]\d? \(uid \d+\): sleep 1234\n$/,
+    );
     assert.equal(held.status, 1);
   });
 

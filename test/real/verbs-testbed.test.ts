@@ -63,6 +63,18 @@ describe('run in a testbed', function () {
     assert.deepEqual([tidy.stderr, tidy.status], ['', 0]);
   });
 
+  it('names what was ended for holding the output open, and fails for it when asked to', async () => {
+    const run = await virt(['run', ...root, '--fail-on-leak', '--', 'sh', '-c', 'sleep 1234 & echo done']);
+    assert.equal(run.stdout, 'done\n');
+    const told =
+      /^virt-ts-unshare: left behind, and ended for holding the output open: process \d+ \(uid 0\): sleep 1234\n$/;
+    assert.match(run.stderr, told);
+    assert.equal(run.status, 1);
+    const not = await virt(['run', ...root, '--', 'sh', '-c', 'sleep 1234 & exit 7']);
+    assert.match(not.stderr, told);
+    assert.equal(not.status, 7);
+  });
+
   it('says in one sentence what the testbed does not have', async () => {
     for (const [words, sentence, wanted] of [
       [['--cwd', '/nowhere', '--', 'true'], /^virt-ts-unshare: .* it has no directory \/nowhere$/, 255],

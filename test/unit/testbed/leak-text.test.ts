@@ -5,6 +5,7 @@ import {
   newInterfaces,
   newLeaks,
   newMounts,
+  parseEnded,
   parseListing,
   printable,
 } from '../../../src/testbed/leak-text.ts';
@@ -48,6 +49,24 @@ describe('the text of leaks', () => {
     });
   });
 
+  it('reads what drain.sh writes, with any byte in a command line, and nothing else', () => {
+    const hex = (text: string) =>
+      [...Buffer.from(text)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const lines = [
+      `8 0 ${hex('sleep\x001\0')}`,
+      `9 33 ${hex('a\n\x1bü%')}`,
+      '7 0',
+      `x 0 ${hex('a')}`,
+      '10 0 6',
+    ];
+    const ended = { kind: 'process', ended: true };
+    assert.deepEqual(parseEnded(lines.join('\n')), [
+      { ...ended, pid: 8, uid: 0, command: 'sleep 1' },
+      { ...ended, pid: 9, uid: 33, command: 'a%0A%1Bü%25' },
+      { ...ended, pid: 10, uid: 0, command: '' },
+    ]);
+  });
+
   it('drops the last entry of a listing that was cut short', () => {
     const text = ['/a', 'f', '0', '0', '1', '1.0', '/b', 'f', '0', '--', '', 'shm', '', 'sem', '', 'msg', ''];
     assert.deepEqual(
@@ -69,6 +88,16 @@ describe('the text of leaks', () => {
     const text = (...names: string[]) =>
       `Inter-| Receive\n face |bytes\n${names.map((n) => `${n.padStart(6)}: 0 0\n`).join('')}`;
     assert.deepEqual(newInterfaces(text('lo'), text('lo', 'veth0')), [{ kind: 'interface', name: 'veth0' }]);
+  });
+
+  it('tells a process that was ended from one that is there', () => {
+    const there: Leak = { kind: 'process', pid: 8, uid: 0, command: 'sleep 1' };
+    const ended: Leak = { ...there, ended: true };
+    assert.deepEqual(newLeaks([there], [there, ended]), [ended]);
+    assert.equal(
+      leakLine(ended, 'command', 'text'),
+      'left at command: process pid=8 uid=0 command=sleep%201 ended=true',
+    );
   });
 
   it('does not take a file that has grown for a new one', () => {
