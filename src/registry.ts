@@ -3,6 +3,7 @@
  * user. A file whose testbed has died is void; it is removed by the next who looks.
  */
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   isAlive,
@@ -45,12 +46,19 @@ export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>):
 
 /**
  * Opens a file without a name for reading and appending, private to the user; it is gone with its descriptor. Should we be
- * killed before its name is gone, that is void like the file of a testbed that has died.
- * @throws as register
+ * killed before its name is gone, that is void like the file of a testbed that has died. Where the folder is not ours, as for
+ * who is root of a user namespace alone, the one for temporary files serves.
+ * @throws errors of the file system
  */
 export function unnamedFile(env: Readonly<NodeJS.ProcessEnv>): number {
   const { pid, startTime } = thisProcess();
-  const path = join(makeFolder(env), `${pid}-${startTime}-${randomBytes(4).toString('hex')}`);
+  const name = `${pid}-${startTime}-${randomBytes(4).toString('hex')}`;
+  let path: string;
+  try {
+    path = join(makeFolder(env), name);
+  } catch {
+    path = join(tmpdir(), `virt-ts-unshare-${name}`);
+  }
   const descriptor = openSync(path, 'ax+', 0o600);
   unlinkSync(path);
   return descriptor;

@@ -68,7 +68,7 @@ export class Testbed {
 
   /**
    * Runs a command to its end, and resolves when all its output has arrived. Background processes that hold the output
-   * open are ended; those that closed it live on.
+   * open are ended, and told by `leaks`; those that closed it live on.
    *
    * A status other than 0 is a result like any other, unless `check` is set.
    * @throws CommandFailedError with `check`, when the status is not 0

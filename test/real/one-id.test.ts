@@ -52,6 +52,12 @@ for (const [who, [first = '', ...more]] of Object.entries(CALLERS)) {
         [left.status, left.stderr],
         [1, 'virt-ts-unshare: left behind: file /tmp/file (uid 0, 1 bytes)\n'],
       );
+      const held = await run(['--fail-on-leak'], 'sleep 1234 & echo done');
+      assert.match(
+        held.stderr,
+        /^[^\n]* ended for holding the output open: process \d+ \(uid 0\): sleep 1234\n$/,
+      );
+      assert.deepEqual([held.status, held.stdout], [1, 'done\n']);
     });
 
     it('may name root, and no other user', async () => {
