@@ -20,7 +20,7 @@ const OPTIONS = {
   bind: {
     short: 'b',
     values: ['OUTSIDE', 'INSIDE'],
-    help: 'show a file or directory of the host in the testbed; may be given again',
+    help: 'show a file or directory of the host, with what it allows others; may be given again',
   },
   prefix: {
     short: 'p',
