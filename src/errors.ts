@@ -6,49 +6,80 @@
 /** Exit status of a verb whose testbed could not be made or is broken; a command's own never is that. */
 export const EXIT_TESTBED = 255;
 
-/** Base of every error this program raises on purpose. */
+/** What an error carries beside its sentence. */
+export interface ErrorFacts {
+  /** A word that a program can compare, such as `NO_SUBORDINATE_IDS`; it stays when the wording changes. Default: that of the class. */
+  readonly code?: string | undefined;
+  /** What to do about it; it is put behind the sentence, after a semicolon. */
+  readonly remedy?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** Base of every error that this program raises on purpose. */
 export class VirtError extends Error {
   override name = 'VirtError';
+  readonly code: string;
+  /** What to do about it, where there is something to do. The message ends with it. */
+  readonly remedy: string | undefined;
 
-  /** What to do about it, where there is something to do: the part of the message behind its last semicolon. */
-  get remedy(): string | undefined {
-    const at = this.message.lastIndexOf('; ');
-    return at < 0 ? undefined : this.message.slice(at + 2);
+  constructor(what: string, { code = 'FAILED', remedy, cause }: ErrorFacts = {}) {
+    super(remedy === undefined ? what : `${what}; ${remedy}`, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.remedy = remedy;
   }
 }
 
 /** A wrong option, a missing file or host tool, found before the first `ok`: exit status 2. */
 export class UsageError extends VirtError {
   override name = 'UsageError';
+
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'USAGE', ...facts });
+  }
 }
 
 /** The driver broke the protocol (unknown command, wrong state, bad percent code): ends the session, exit status 12. */
 export class MisuseError extends VirtError {
   override name = 'MisuseError';
+
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'PROTOCOL_MISUSE', ...facts });
+  }
 }
 
 /** The testbed could not be made, died or cannot be removed: ends the session, exit status 12. */
 export class TestbedError extends VirtError {
   override name = 'TestbedError';
+
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'TESTBED_FAILED', ...facts });
+  }
 }
 
 /** A copy failed; the testbed is as good as before. Reply `copy-failed`. */
 export class CopyError extends VirtError {
   override name = 'CopyError';
+
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'COPY_FAILED', ...facts });
+  }
 }
 
 /** A copy took longer than its limit and both ends are dead. Reply `timeout`. */
 export class CopyTimeoutError extends CopyError {
   override name = 'CopyTimeoutError';
+
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'COPY_TIMEOUT', ...facts });
+  }
 }
 
 /** A command in the testbed took longer than its limit and its whole process tree is dead. Reply `timeout`. */
 export class CommandTimeoutError extends VirtError {
   override name = 'CommandTimeoutError';
 
-  // The command's own words may hold semicolons.
-  override get remedy(): undefined {
-    return undefined;
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'COMMAND_TIMEOUT', ...facts });
   }
 }
 
@@ -61,16 +92,11 @@ export class CommandFailedError extends VirtError {
   readonly stdout: string | undefined;
   readonly stderr: string | undefined;
 
-  // The command's own words may hold semicolons.
-  override get remedy(): undefined {
-    return undefined;
-  }
-
   constructor(
-    message: string,
+    what: string,
     { status, stdout, stderr }: { status: number; stdout?: string | undefined; stderr?: string | undefined },
   ) {
-    super(message);
+    super(what, { code: 'COMMAND_FAILED' });
     this.status = status;
     this.stdout = stdout;
     this.stderr = stderr;
@@ -80,6 +106,10 @@ export class CommandFailedError extends VirtError {
 /** A command wrote more than its caller wanted to capture, and its processes were ended; the testbed is good. */
 export class OutputLimitError extends VirtError {
   override name = 'OutputLimitError';
+
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'OUTPUT_LIMIT', ...facts });
+  }
 }
 
 /** The sentence of an unknown value that was thrown. */
@@ -90,11 +120,11 @@ export function messageOf(error: unknown): string {
 /** The same without the call and the path that Node puts behind it, for a sentence that names the path itself. */
 export function reasonOf(error: unknown): string {
   const message = messageOf(error);
-  return codeOf(error) === undefined ? message : message.replace(/, \w+( '.*)?$/s, '');
+  return systemCodeOf(error) === undefined ? message : message.replace(/, \w+( '.*)?$/s, '');
 }
 
 /** The `code` of a Node system error (`ENOENT`, …), if it is one. */
-export function codeOf(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return undefined;
+export function systemCodeOf(error: unknown): string | undefined {
+  if (error instanceof VirtError || !(error instanceof Error)) return undefined;
+  return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

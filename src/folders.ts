@@ -1,7 +1,7 @@
 /** Making folders. */
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { codeOf } from './errors.ts';
+import { systemCodeOf } from './errors.ts';
 
 /**
  * Makes a folder that is not there, with its parents, all with `mode` (default 777, less the umask). One by one: Node's own
@@ -15,6 +15,6 @@ export function makeFolders(path: string, mode = 0o777): void {
     mkdirSync(path, { mode });
   } catch (error) {
     // Somebody else may have made it meanwhile.
-    if (codeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
   }
 }

@@ -17,7 +17,7 @@ import {
   rmdirSync,
   unlinkSync,
 } from 'node:fs';
-import { CopyError, codeOf, reasonOf } from '../errors.ts';
+import { CopyError, systemCodeOf, reasonOf } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { type ByteString, fromBytes, shown } from './bytes.ts';
@@ -185,7 +185,7 @@ function openDestination(path: Buffer): { directory: number; name: Buffer | unde
     try {
       return { directory: openDirectory(bare.length === 0 ? Buffer.from('/') : bare), name: undefined };
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT' || lstatOrNothing(bare) !== undefined) throw error;
+      if (systemCodeOf(error) !== 'ENOENT' || lstatOrNothing(bare) !== undefined) throw error;
     }
     const { parent, name } = splitPath(bare);
     return { directory: openDirectory(parent), name };

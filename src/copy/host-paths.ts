@@ -1,6 +1,6 @@
 /** Paths on the host that hang on an open directory, so that nobody can put another tree in their way. */
 import { type BigIntStats, constants, lstatSync, openSync } from 'node:fs';
-import { codeOf } from '../errors.ts';
+import { systemCodeOf } from '../errors.ts';
 
 /** Opens a directory itself; a symbolic link in its place is an error (ELOOP or ENOTDIR). */
 export const DIRECTORY_ITSELF = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -33,7 +33,7 @@ export function lstatOrNothing(path: Buffer): BigIntStats | undefined {
   try {
     return lstatSync(path, { bigint: true });
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** The library's testbed: the same one that the server opens, with paths and outputs as a program wants them. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { CopyError, codeOf, UsageError } from '../errors.ts';
+import { CopyError, systemCodeOf, UsageError } from '../errors.ts';
 import type { Leak } from '../testbed/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
@@ -102,9 +102,9 @@ export class Testbed {
     try {
       slash = statSync(from).isDirectory() ? '/' : '';
     } catch (cause) {
-      if (codeOf(cause) === undefined) throw cause;
+      if (systemCodeOf(cause) === undefined) throw cause;
       throw new CopyError(
-        `cannot copy ${hostPath} into the testbed: ${codeOf(cause)}; name what can be read`,
+        `cannot copy ${hostPath} into the testbed: ${systemCodeOf(cause)}; name what can be read`,
         { cause },
       );
     }

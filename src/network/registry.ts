@@ -15,7 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf, TestbedError, UsageError } from '../errors.ts';
+import { systemCodeOf, TestbedError, UsageError } from '../errors.ts';
 import { processState } from '../namespaces/processes.ts';
 
 /** A process of the host, and no later one with its number. */
@@ -72,7 +72,7 @@ export function registryFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
   }
   if (!isOurs(path, uid)) {
     throw new UsageError(
@@ -117,7 +117,7 @@ export class Registry {
         }
         return true;
       } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error;
+        if (systemCodeOf(error) !== 'EEXIST') throw error;
       }
       if (this.read(name) !== undefined) return false;
       this.remove(name);

@@ -104,6 +104,9 @@ export async function serve(options: ServeOptions): Promise<number> {
 
 /** Dying by a signal is told by the exit status alone. */
 class StoppedBySignal extends VirtError {
+  constructor() {
+    super('stopped by a signal');
+  }
   override name = 'StoppedBySignal';
 }
 

@@ -1,7 +1,7 @@
 /** Unpacks a tarball into a base, under a name of its own until a rename puts it in place: a base is whole or not there. */
 import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { codeOf, reasonOf, TestbedError } from '../errors.ts';
+import { systemCodeOf, reasonOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { startProgress } from '../progress.ts';
 import type { CacheFolder } from './cache.ts';
@@ -182,7 +182,7 @@ async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked
   try {
     renameSync(fresh, folder);
   } catch (error) {
-    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'ENOTEMPTY' && systemCodeOf(error) !== 'EEXIST') throw error;
     await removeLeftovers(cache, holder, log, job.name);
   }
   const base = inUse(cache, key);

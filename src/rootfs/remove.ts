@@ -1,7 +1,7 @@
 /** Removing trees from the cache: what crashes left, and bases that nobody uses. */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf } from '../errors.ts';
+import { systemCodeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
 import { oldName, readEntry } from './keys.ts';
@@ -65,7 +65,7 @@ export async function removeBase(
     // Out of the way first: who wants to use it from now on sees that it is gone, and who did before has left a mark.
     renameSync(folder, old);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return true;
+    if (systemCodeOf(error) === 'ENOENT') return true;
     throw error;
   }
   if (livingUsers(old).length > 0) {
@@ -81,7 +81,7 @@ function putBack(old: string, folder: string): void {
     renameSync(old, folder);
   } catch (error) {
     // Somebody has unpacked the same again in that moment; the old one goes when its users have gone.
-    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'ENOTEMPTY' && systemCodeOf(error) !== 'EEXIST') throw error;
   }
 }
 

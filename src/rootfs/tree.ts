@@ -1,6 +1,6 @@
 /** Looking into the tree of a root filesystem from outside, without ever following a link out of it. */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
-import { codeOf } from '../errors.ts';
+import { systemCodeOf } from '../errors.ts';
 
 /** As many links in a row as the kernel follows (path_resolution(7)). */
 const MAX_LINKS = 40;
@@ -45,7 +45,7 @@ function look(path: string): Found {
   try {
     return { kind: 'found', path, stats: lstatSync(path) };
   } catch (error) {
-    return codeOf(error) === 'EACCES' ? { kind: 'hidden' } : { kind: 'missing' };
+    return systemCodeOf(error) === 'EACCES' ? { kind: 'hidden' } : { kind: 'missing' };
   }
 }
 

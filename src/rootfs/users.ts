@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf } from '../errors.ts';
+import { systemCodeOf } from '../errors.ts';
 
 /** A process, told apart from a later one with the same pid, from one of another pid namespace and of another boot. */
 export interface ProcessIdentity {
@@ -55,7 +55,7 @@ export function addUser(folder: string): string | undefined {
     writeFileSync(path, '', { flag: 'wx', mode: 0o600 });
     return path;
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -71,7 +71,7 @@ export function livingUsers(folder: string): number[] {
   try {
     names = readdirSync(users);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return [];
+    if (systemCodeOf(error) === 'ENOENT') return [];
     throw error;
   }
   return names.flatMap((name) => {

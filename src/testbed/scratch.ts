@@ -2,7 +2,7 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
-import { codeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
+import { systemCodeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
 import { runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
@@ -114,9 +114,9 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
   try {
     rmdirSync(path);
   } catch (cause) {
-    if (codeOf(cause) === 'ENOENT') return;
+    if (systemCodeOf(cause) === 'ENOENT') return;
     // It is not ours: in a folder with the sticky bit, as /tmp is, only root of the stage may remove it.
-    if (codeOf(cause) === 'EPERM' && (await holder.removeFolder(path, log))) return;
+    if (systemCodeOf(cause) === 'EPERM' && (await holder.removeFolder(path, log))) return;
     throw new TestbedError(
       `cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}; remove it by hand`,
       {
