@@ -2,7 +2,7 @@
 // split off and loaded when needed. Few files, because each one that is imported costs the start half a millisecond; and
 // CommonJS for the program, because Node's loader of ES modules takes 5 ms to start.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { rolldown } from 'rolldown';
 
 /** @param groups of modules that become one file each, with all that they import; the first one that fits wins */
@@ -47,11 +47,26 @@ function compile(name, saving) {
   );
 }
 
+/** The one native program: static, since loading libraries takes longer than most of what it does. */
+function compileHelper() {
+  const sources = readdirSync('helper')
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => `helper/${name}`);
+  const options = ['-std=c17', '-O2', '-static', '-pthread', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion'];
+  const words = [...options, '-o', `dist/helper-${process.arch}`, ...sources];
+  const { status, error, stderr } = spawnSync(process.env.CC ?? 'cc', words, { encoding: 'utf8' });
+  if (stderr) console.error(stderr.trim());
+  if (status === 0) return;
+  const why = error === undefined ? `the compiler ended with status ${status}` : error.message;
+  throw new Error(`cannot compile helper/*.c: ${why}; install gcc and libc6-dev`, { cause: error });
+}
+
 rmSync('dist', { recursive: true, force: true });
 const serve = ['serve', /\/src\/(testbed\/provider|protocol\/server)\.ts$/];
 await bundle('cli', 'cjs', 'cjs', [['start', /\/src\/cli\.ts$/], serve]);
 await bundle('index', 'esm', 'js', [serve]);
 
+compileHelper();
 for (const [name, saving] of Object.entries(PROGRAMS)) compile(name, saving);
 
 // The library's types, of all that src/index.ts exports.

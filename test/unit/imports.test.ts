@@ -11,7 +11,7 @@ const source = fileURLToPath(new URL('../../src', import.meta.url));
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'log.ts'],
-  ['folders.ts', 'host.ts', 'progress.ts', 'random.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
+  ['folders.ts', 'helper.ts', 'host.ts', 'progress.ts', 'random.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
   ['namespaces'],
   ['rootfs', 'copy', 'network', 'registry.ts'],
   ['testbed', 'isolation'],

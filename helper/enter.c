@@ -1,0 +1,42 @@
+/*
+ * Executes a program of the host in the namespaces of a process: in those of the holder, or, beyond them, in some of a testbed's.
+ *
+ * argv: enter [-k KEYRING] [-n NAMESPACES] PID PROGRAM [ARGUMENT]...
+ *   -k  name of a session keyring for it; default: the caller's own
+ *   -n  letters of the namespaces: u user, m mount, i ipc, n network, p pid (for its children); default: um
+ * working directory of the program: /
+ * status: the program's; 127 and an event on stderr when it cannot be executed, 255 and an event when PID cannot be entered
+ */
+#include "helper.h"
+
+static int failed(const char *what, const char *on) {
+	report_failure(2, "CANNOT_ENTER", what, on, errno);
+	return NOT_RUN;
+}
+
+int enter_main(int argc, char **argv) {
+	const char *keyring = NULL, *letters = "um";
+	for (int option; (option = getopt(argc, argv, "+k:n:")) != -1;) {
+		if (option == 'k') keyring = optarg;
+		else if (option == 'n') letters = optarg;
+		else return NOT_RUN;
+	}
+	if (argc - optind < 2) return NOT_RUN;
+	const struct { char letter; unsigned bit; } kinds[] = {
+	    {'u', USER_NS}, {'m', MNT_NS}, {'i', IPC_NS}, {'n', NET_NS}, {'p', PID_NS}};
+	unsigned namespaces = 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strchr(letters, kinds[i].letter) != NULL) namespaces |= kinds[i].bit;
+	char **program = argv + optind + 1;
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int process = open_process(proc, (pid_t)strtol(argv[optind], NULL, 10));
+	if (process < 0) return failed("looking for the process to enter", argv[optind]);
+	const char *missing = enter_namespaces(process, namespaces);
+	if (missing != NULL) return failed("entering a namespace", missing);
+	if ((namespaces & USER_NS) != 0 && !become_root()) return failed("becoming root of the user namespace", NULL);
+	if (keyring != NULL && !join_session_keyring(keyring)) return failed("making a session keyring", keyring);
+	if (chdir("/") != 0) return failed("changing to the directory", "/");
+	execvp(program[0], program);
+	report_failure(2, "NO_PROGRAM", "executing a program", program[0], errno);
+	return NO_PROGRAM;
+}

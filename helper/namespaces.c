@@ -1,0 +1,75 @@
+/* What the sub-commands share that enter namespaces. */
+#include "helper.h"
+
+#include <grp.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+#include <linux/keyctl.h>
+
+static const struct {
+	unsigned bit;
+	const char *file;
+} KINDS[] = {
+    {USER_NS, "ns/user"}, {CGROUP_NS, "ns/cgroup"}, {IPC_NS, "ns/ipc"}, {UTS_NS, "ns/uts"},
+    {PID_NS, "ns/pid"},   {NET_NS, "ns/net"},       {MNT_NS, "ns/mnt"},
+};
+enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
+
+const char *enter_namespaces(int process, unsigned namespaces) {
+	int files[KIND_COUNT];
+	for (size_t i = 0; i < KIND_COUNT; i++) {
+		if ((namespaces & KINDS[i].bit) == 0) continue;
+		files[i] = openat(process, KINDS[i].file, O_RDONLY | O_CLOEXEC);
+		if (files[i] < 0) return KINDS[i].file;
+	}
+	for (size_t i = 0; i < KIND_COUNT; i++) {
+		if ((namespaces & KINDS[i].bit) == 0) continue;
+		if (setns(files[i], 0) != 0) return KINDS[i].file;
+		close(files[i]);
+	}
+	return NULL;
+}
+
+bool become_root(void) {
+	/* A user namespace of one id, written without help, forbids to set the groups. */
+	if (setgroups(0, NULL) != 0 && errno != EPERM) return false;
+	return setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0;
+}
+
+bool join_session_keyring(const char *name) {
+	/* All for who has it. Others with the same user id may search for its name, which is not so by default, but not link it:
+	   they are root of the user's other testbeds. */
+	const unsigned long permissions = 0x3f080000;
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0) return errno == ENOSYS || errno == EPERM;
+	/* Fails when root of the testbed does not want to share it any more, which hurts nobody else. */
+	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, permissions);
+	return true;
+}
+
+int open_process(int proc, pid_t pid) {
+	char name[32];
+	snprintf(name, sizeof name, "%ld", (long)pid);
+	return openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+ssize_t read_at(int directory, const char *path, char *buffer, size_t size) {
+	int file = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (file < 0) return -1;
+	size_t length = 0;
+	ssize_t got = 0;
+	while (length < size - 1 && (got = read(file, buffer + length, size - 1 - length)) > 0) length += (size_t)got;
+	int error = errno;
+	close(file);
+	errno = error;
+	buffer[length] = '\0';
+	return got < 0 ? -1 : (ssize_t)length;
+}
+
+long read_number_at(int directory, const char *path) {
+	char text[32];
+	if (read_at(directory, path, text, sizeof text) <= 0) return -1;
+	char *end;
+	long number = strtol(text, &end, 10);
+	return end == text ? -1 : number;
+}
