@@ -52,7 +52,16 @@ function compileHelper() {
   const sources = readdirSync('helper')
     .filter((name) => name.endsWith('.c'))
     .map((name) => `helper/${name}`);
-  const options = ['-std=c17', '-O2', '-static', '-pthread', '-Wall', '-Wextra', '-Wpedantic', '-Wconversion'];
+  const options = [
+    '-std=c17',
+    '-O2',
+    '-static',
+    '-pthread',
+    '-Wall',
+    '-Wextra',
+    '-Wpedantic',
+    '-Wconversion',
+  ];
   const words = [...options, '-o', `dist/helper-${process.arch}`, ...sources];
   const { status, error, stderr } = spawnSync(process.env.CC ?? 'cc', words, { encoding: 'utf8' });
   if (stderr) console.error(stderr.trim());

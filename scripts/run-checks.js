@@ -60,7 +60,11 @@ const checks = [
   { name: 'lint', argv: ['node_modules/.bin/biome', 'check', '.'], minutes: 5 },
   {
     name: 'compiler',
-    argv: ['gcc', ...C_OPTIONS, ...[...filesBelow('src'), ...filesBelow('helper')].filter((file) => file.endsWith('.c'))],
+    argv: [
+      'gcc',
+      ...C_OPTIONS,
+      ...[...filesBelow('src'), ...filesBelow('helper')].filter((file) => file.endsWith('.c')),
+    ],
     minutes: 5,
   },
   { name: 'shellcheck', argv: ['shellcheck', '--shell=dash', '-x', ...shellScripts()], minutes: 5 },

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import { systemCodeOf, messageOf, TestbedError } from './errors.ts';
+import { messageOf, systemCodeOf, TestbedError } from './errors.ts';
 import { briefLine, type Log, shellLine } from './log.ts';
 
 /** A program and its arguments. */
@@ -79,7 +79,8 @@ export async function spawnHost(
 }
 
 function cannotStart(file: string, cause: unknown): TestbedError {
-  const remedy = systemCodeOf(cause) === 'E2BIG' ? 'give it fewer or shorter arguments' : 'install it or mend PATH';
+  const remedy =
+    systemCodeOf(cause) === 'E2BIG' ? 'give it fewer or shorter arguments' : 'install it or mend PATH';
   return new TestbedError(`cannot start ${file}: ${messageOf(cause)}; ${remedy}`, { cause });
 }
 

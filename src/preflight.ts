@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { systemCodeOf, reasonOf, UsageError } from './errors.ts';
+import { reasonOf, systemCodeOf, UsageError } from './errors.ts';
 import { findProgram } from './namespaces/caller.ts';
 import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
@@ -50,7 +50,8 @@ function look(what: string, path: string): Stats {
   try {
     return statSync(path);
   } catch (cause) {
-    const problem = systemCodeOf(cause) === 'ENOENT' ? 'does not exist' : `cannot be reached: ${reasonOf(cause)}`;
+    const problem =
+      systemCodeOf(cause) === 'ENOENT' ? 'does not exist' : `cannot be reached: ${reasonOf(cause)}`;
     throw new UsageError(`${what} ${path} ${problem}; name one that this user can reach`, { cause });
   }
 }

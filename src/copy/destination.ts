@@ -17,7 +17,7 @@ import {
   rmdirSync,
   unlinkSync,
 } from 'node:fs';
-import { CopyError, systemCodeOf, reasonOf } from '../errors.ts';
+import { CopyError, reasonOf, systemCodeOf } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { type ByteString, fromBytes, shown } from './bytes.ts';

@@ -1,7 +1,7 @@
 /** Unpacks a tarball into a base, under a name of its own until a rename puts it in place: a base is whole or not there. */
 import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { systemCodeOf, reasonOf, TestbedError } from '../errors.ts';
+import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { startProgress } from '../progress.ts';
 import type { CacheFolder } from './cache.ts';

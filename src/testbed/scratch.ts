@@ -2,7 +2,7 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
-import { systemCodeOf, messageOf, reasonOf, TestbedError } from '../errors.ts';
+import { messageOf, reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import { runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
