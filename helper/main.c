@@ -5,6 +5,7 @@ static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } COMMANDS[] = {
+    {"copy", copy_main},
     {"enter", enter_main},
 };
 

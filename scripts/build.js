@@ -32,7 +32,6 @@ async function bundle(name, format, extension, groups) {
 const PROGRAMS = {
   enter: '2 ms a command',
   'into-holder': '2 ms an open',
-  'move-file': '5 ms a copied file',
   'take-root': '4 ms an open or revert',
 };
 

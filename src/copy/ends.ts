@@ -18,7 +18,7 @@ export interface End {
 }
 
 /** How shells begin what they say of a script of ours: with its name and a line in it, which help nobody. */
-const SHELL_PREFIX = /^(?:copy-(?:in|out)-(?:file|tree)|move-file)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
+const SHELL_PREFIX = /^copy-(?:in|out)-(?:file|tree)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
 
 /** Keeps every process of one copy and kills all of them when it fails or takes too long. */
 export class Ends {

@@ -1,34 +1,43 @@
 /**
- * The content of one file, between the host and a testbed. The testbed's own shell opens the file there, and waits. A program
- * of the host that has no more rights than the testbed's root opens what that shell has open, and copies: so nothing in the
- * testbed ever holds a file of the host, and no byte passes through us or through a pipe.
+ * The content of one file, between the host and a testbed. The testbed's shell opens the file there and waits. The helper,
+ * which has no more rights than the testbed's root, opens what that shell has open, and copies. So no process in the testbed
+ * holds a file of the host, and no byte passes through this process or a pipe.
  */
 import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { CopyError, messageOf } from '../errors.ts';
+import { CopyError } from '../errors.ts';
+import { failureText, type HelperFailure, isFailure, parseEvent } from '../helper.ts';
 import type { StdioList } from '../host.ts';
 import { within } from '../wait.ts';
 import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
 import type { OpenFile } from './open-file.ts';
-import type { CopyTestbed } from './types.ts';
+import type { CopyTestbed, MoverWay } from './types.ts';
 
-/** For what opens the file in the testbed: descriptor 3 is its socket. */
+/** For the script that opens the file in the testbed: descriptor 3 is its socket. */
 export const OPENER_STDIO = ['ignore', 'ignore', 'pipe', 'pipe'] as const;
 
 export interface Move {
-  /** Opens the file in the testbed: copy-in-file.sh or copy-out-file.sh. To be started first, for it takes some time. */
+  /** Opens the file in the testbed: copy-in-file.sh or copy-out-file.sh. It is started first, because it takes some time. */
   readonly opener: End;
-  /** Arguments of on-host/move-file.c and move-file.sh. */
-  readonly way: readonly ['in'] | readonly ['out', string];
+  readonly way: MoverWay;
   /** The file on the host: read on the way in, written on the way out. */
   readonly file: OpenFile;
-  /** Is given the byte that the script has said, before anything is copied out. */
-  readonly opened?: (said: number) => void;
+  /** Gets the byte that the script has sent, before anything is copied out. */
+  readonly opened?: (sent: number) => void;
 }
 
-/** Milliseconds for a testbed to say that it is broken, once a copy has failed. */
+/** Milliseconds for a testbed to report that it is broken, once a copy has failed. */
 const LAST_WORDS = 500;
 const OPENING = 'opening the file in the testbed';
+
+/** Sentences for codes of helper/copy.c; the sentence of any other is made of its members. */
+const CLOSED = 'the testbed closed the file before it was copied';
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['SAME_FILE', 'they are the same file'],
+  ['NOT_A_FILE', 'it is not a regular file'],
+  ['SHORTER', 'it became shorter while it was copied'],
+  ['NO_FILE', CLOSED],
+]);
 
 /**
  * Copies, and gives the number of bytes.
@@ -37,79 +46,83 @@ const OPENING = 'opening the file in the testbed';
  */
 export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Promise<number> {
   const { opener, way, file } = move;
+  const again = file.again ?? 'ignore';
   const stdio: StdioList =
     way[0] === 'in'
-      ? [file.file, 'ignore', 'pipe', 'pipe', file.again ?? 'ignore']
-      : ['ignore', file.file, 'pipe', 'pipe', file.again ?? 'ignore'];
+      ? [file.file, 'ignore', 'pipe', 'pipe', again]
+      : ['ignore', file.file, 'pipe', 'pipe', again];
   const mover = ends.add(await testbed.startMover(way, stdio), 'host');
   const talk = socketOf(opener);
-  const said = await Promise.race([firstByte(talk), opener.process.exited.then(() => undefined)]);
-  const pid = said === undefined ? undefined : testbed.pidInside(opener.process);
-  if (said === undefined || pid === undefined) {
+  const sent = await Promise.race([firstByte(talk), opener.process.exited.then(() => undefined)]);
+  const pid = sent === undefined ? undefined : testbed.pidInside(opener.process);
+  if (sent === undefined || pid === undefined) {
     talk.destroy();
     await mustEnd(opener, OPENING);
-    throw new CopyError('the testbed did not open the file');
+    throw new CopyError('the testbed did not open the file', { code: 'NO_FILE' });
   }
-  const order = socketOf(mover);
-  const allTold = new Promise((resolve) => order.once('close', resolve));
-  const cannotBegin = new Promise<never>((_, reject) => {
-    const lines = createInterface({ input: order });
-    // It tells the errors of its input anew: who was killed tells more by its status.
-    lines.on('error', () => {});
-    lines.on('line', (line) => {
-      if (line !== 'opened') {
-        file.halved(Number(line));
-        return;
-      }
-      try {
-        move.opened?.(said);
-        order.end('\n');
-      } catch (error) {
-        reject(error);
-      }
-    });
+  const outcome = listen(socketOf(mover), {
+    begin: `${pid} ${testbed.pid}\n`,
+    opened: () => move.opened?.(sent),
+    halved: (at) => file.halved(at),
   });
-  order.write(`${pid} ${testbed.pid}\n`);
-  const bytes = await Promise.race([moved(mover, opener, talk, way[0]), cannotBegin]);
-  await allTold;
-  // Nobody can say what the bytes between are now.
-  if (file.isTorn) throw new CopyError('it became shorter while it was copied');
+  const closed = opener.process.exited.then(async () => {
+    await mustEnd(opener, OPENING);
+    throw new CopyError(CLOSED, { code: 'NO_FILE' });
+  });
+  const told = await Promise.race([outcome, closed]);
+  if (typeof told !== 'number') {
+    talk.destroy();
+    // That the testbed is broken explains more than what followed from it.
+    if (await within(opener.process.exited, LAST_WORDS)) await mustHaveRun(opener);
+    if (told !== undefined) throw failureOf(told);
+  }
+  await mustEnd(mover, 'copying');
+  if (typeof told !== 'number') throw new CopyError('the copying process ended without a result');
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);
-  return file.isHalved ? file.copied : bytes;
+  return told;
 }
 
-/** Waits for the program that copies. */
-async function moved(mover: End, opener: End, talk: Socket, way: 'in' | 'out'): Promise<number> {
-  const isClosed = await Promise.race([
-    mover.process.exited.then(() => false),
-    opener.process.exited.then(() => true),
-  ]);
-  if (isClosed) {
-    await mustEnd(opener, OPENING);
-    throw new CopyError('the testbed closed the file before it was copied');
-  }
-  try {
-    const words = await mustEnd(mover, 'copying');
-    const parts = [...words.matchAll(/(?:^|; )(\d+) bytes? /g)];
-    if (parts.length === 0) throw new CopyError(`nobody said how much was copied: ${words}`);
-    return parts.reduce((sum, [, bytes]) => sum + Number(bytes), 0);
-  } catch (error) {
-    // Worth more than what followed from it.
-    talk.destroy();
-    if (await within(opener.process.exited, LAST_WORDS)) await mustHaveRun(opener);
-    throw new CopyError(reasonOfMover(messageOf(error), way), { cause: error });
-  }
+interface Listener {
+  /** The line with which the helper begins. */
+  readonly begin: string;
+  readonly opened: () => void;
+  readonly halved: (at: number) => void;
 }
 
-/** What move-file.c or dd complained of, in terms of who has the file. Of two, one may have fallen into the other's word. */
-function reasonOfMover(words: string, way: 'in' | 'out'): string {
-  const [, act, reason] = /error (reading|writing).*?: ([^;]+)/.exec(words) ?? [];
-  if (act === undefined || reason === undefined) {
-    const complaints = words.split('; ').filter((line) => !/^\d+(\+\d+ records| bytes?) /.test(line));
-    return complaints.join('; ') || 'it was broken off';
-  }
-  return `${act} ${(act === 'reading') === (way === 'in') ? 'on the host' : 'in the testbed'} failed: ${reason}`;
+/** Talks with the helper until it closes its socket, and gives the number of bytes, its failure, or nothing. */
+function listen(
+  orders: Socket,
+  { begin, opened, halved }: Listener,
+): Promise<number | HelperFailure | undefined> {
+  return new Promise((resolve, reject) => {
+    let outcome: number | HelperFailure | undefined;
+    const lines = createInterface({ input: orders });
+    // It repeats the errors of its input. A helper that was killed has a status.
+    lines.on('error', () => {});
+    lines.on('line', (line) => {
+      const event = parseEvent(line);
+      if (event === undefined) return;
+      if (event.event === 'half') halved(Number(event.at));
+      else if (event.event === 'copied') outcome ??= Number(event.bytes);
+      else if (isFailure(event)) outcome ??= event;
+      else if (event.event === 'opened') {
+        try {
+          opened();
+          orders.end('\n');
+        } catch (error) {
+          reject(error);
+        }
+      }
+    });
+    orders.once('close', () => resolve(outcome));
+    orders.write(begin);
+  });
+}
+
+function failureOf(failure: HelperFailure): CopyError {
+  const { code } = failure;
+  return new CopyError(REASONS.get(code) ?? failureText(failure), { code });
 }
 
 /** Descriptor 3. */
@@ -119,7 +132,7 @@ function socketOf(end: End): Socket {
   return socket;
 }
 
-/** What somebody says; no more is read than the first of it. Undefined when it is nothing. */
+/** The first byte that arrives; the rest is not read. Undefined when there is none. */
 function firstByte(socket: Socket): Promise<number | undefined> {
   return new Promise((resolve) => {
     socket.once('data', (chunk: Buffer) => {

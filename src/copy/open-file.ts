@@ -33,18 +33,9 @@ export class OpenFile {
     this.#half = at;
   }
 
-  get isHalved(): boolean {
-    return this.#half !== undefined;
-  }
-
   /** The number of bytes copied so far, by whoever shares the file: processes beside a testbed too. */
   get copied(): number {
     return positionOf(this.file) + this.#copiedOfSecondHalf;
-  }
-
-  /** Whether some of the second half was copied, but not all of the first. */
-  get isTorn(): boolean {
-    return this.#copiedOfSecondHalf > 0 && positionOf(this.file) !== this.#half;
   }
 
   get #copiedOfSecondHalf(): number {

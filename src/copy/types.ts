@@ -2,6 +2,9 @@
 import type { HostProcess, StdioList } from '../host.ts';
 import type { Log } from '../log.ts';
 
+/** The arguments of helper/copy.c: which way; out with the most bytes. */
+export type MoverWay = readonly ['in'] | readonly ['out', string];
+
 /** How the copying reaches a testbed. */
 export interface CopyTestbed {
   /** Host pid of its pid 1. */
@@ -9,11 +12,10 @@ export interface CopyTestbed {
   /** Starts argv inside as root; stdio are our descriptors or 'pipe'. */
   start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
   /**
-   * Starts on-host/move-file.c, or move-file.sh where that was not compiled, with the rights that root inside has, and no
-   * others, where nobody inside sees it: in the testbed's user namespace alone.
-   * @param way its arguments
+   * Starts helper/copy.c in the testbed's user namespace alone: it has the rights that root inside has, and no process inside
+   * sees it.
    */
-  startMover(way: readonly string[], stdio: StdioList): Promise<HostProcess>;
+  startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess>;
   /** Host pid of the command itself that was started inside; undefined when it is gone. */
   pidInside(started: HostProcess): number | undefined;
 }

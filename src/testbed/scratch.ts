@@ -64,7 +64,7 @@ export function memoryUpper(size: string | undefined): Upper {
   const largePages = hasLargePages();
   const where = [
     'mode=755',
-    // Only for a program that asks for them, which is on-host/move-file.c.
+    // Only for a program that asks for them, which is helper/copy.c.
     ...(largePages ? ['huge=advise'] : []),
     ...(size === undefined ? [] : [`size=${size}`]),
   ].join(',');

@@ -1,12 +1,13 @@
 /** The open testbed: the order of the steps of open, run, copy, revert and close. */
 import { isatty } from 'node:tty';
-import type { CopyOptions } from '../copy/types.ts';
+import type { CopyOptions, MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
+import { helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { startProgress } from '../progress.ts';
-import { compiledProgram, scriptPath, scriptText } from '../scripts.ts';
+import { scriptPath } from '../scripts.ts';
 import {
   type CommandPlace,
   executeCommand,
@@ -96,19 +97,13 @@ export class Testbed implements OpenTestbed {
     return wholeTree(await startCommand(this.#target(), argv, stdio, log, place), log);
   }
 
-  /** See CopyTestbed: as root of the testbed's user namespace, outside of its other namespaces. */
-  async startMover(way: readonly string[], stdio: StdioList): Promise<HostProcess> {
+  /** See CopyTestbed. */
+  async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
     const { instance, largePages } = this.#opened();
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
-    const program = compiledProgram('move-file');
-    const script = ['sh', '-c', scriptText('on-host', 'move-file.sh'), 'move-file', ...way] as const;
-    const keepsIds = holder.idMap.single ? ['-k'] : [];
-    const [words, cwd]: [Argv, string] =
-      program === undefined
-        ? [holder.enter(script), '/']
-        : [[program, '-u', ...keepsIds, ...(largePages ? ['-m'] : []), ...way], `/proc/${holder.pid}`];
-    const started = await spawnHost(words, log, { stdio, detached: true, cwd });
+    const words = helperWords('copy', '-u', String(holder.pid), ...(largePages ? ['-m'] : []), ...way);
+    const started = await spawnHost(words, log, { stdio, detached: true });
     return killable(started, () => (instance.alive ? instance.pid : undefined), log);
   }
 

@@ -73,7 +73,7 @@ describe('a FUSE file system of the testbed', function () {
     assert.equal(status, 0, stderr);
     const copy = own.copyOut(inside('file'), host('new'));
     const failed = assert.rejects(copy, { name: /^(Copy|Testbed)Error$/ });
-    const reads = () => processTree(process.pid).some(({ command }) => /^dd |\/move-file-/.test(command));
+    const reads = () => processTree(process.pid).some(({ command }) => /\/helper-\w+ copy /.test(command));
     assert.ok(await waitUntil(reads, patience(10_000)));
     const begin = performance.now();
     await own.close();

@@ -1,24 +1,15 @@
 /** A "testbed" that is the host itself: the copying sees nothing else of one. Its PATH may hold another tar. */
-import assert from 'node:assert/strict';
+import type { MoverWay } from '../../../src/copy/types.ts';
+import { helperWords } from '../../../src/helper.ts';
 import { type HostProcess, type StdioList, spawnHost } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
-import { compiledProgram, scriptPath } from '../../../src/scripts.ts';
 import { killable } from '../../../src/testbed/killing.ts';
 
 type Argv = readonly [string, ...string[]];
 
-/**
- * What copies the content of a file: on-host/move-file.c, the same for a root file system in memory, or the script that serves
- * where that was not compiled.
- */
-export const movers = ['move-file.c', 'move-file.c -m', 'move-file.sh'] as const;
+/** Arguments of helper/copy.c: those for a root file system on a disk, and those for one in memory. */
+export const movers = ['copy', 'copy -m'] as const;
 export type Mover = (typeof movers)[number];
-
-function wordsOf(mover: Mover): Argv {
-  if (mover === 'move-file.sh') return ['sh', scriptPath('on-host', mover)];
-  const program = compiledProgram('move-file') ?? assert.fail('it is not compiled; run: npm run build');
-  return mover === 'move-file.c' ? [program] : [program, '-m'];
-}
 
 export interface HostTestbedOptions {
   readonly path?: string | undefined;
@@ -37,7 +28,7 @@ export class HostTestbed {
   /** What was given to the processes inside. */
   readonly given: StdioList[] = [];
 
-  constructor({ path, shell = '/bin/sh', mover = 'move-file.c' }: HostTestbedOptions = {}) {
+  constructor({ path, shell = '/bin/sh', mover = 'copy' }: HostTestbedOptions = {}) {
     this.#path = path;
     this.#shell = shell;
     this.#mover = mover;
@@ -60,8 +51,9 @@ export class HostTestbed {
     return { ...started, kill };
   }
 
-  async startMover(way: readonly string[], stdio: StdioList): Promise<HostProcess> {
-    const started = await spawnHost([...wordsOf(this.#mover), ...way], silentLog, { stdio, detached: true });
+  async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
+    const words = helperWords('copy', ...(this.#mover === 'copy -m' ? ['-m'] : []), ...way);
+    const started = await spawnHost(words, silentLog, { stdio, detached: true });
     this.started.push(started);
     return killable(started, () => undefined, silentLog);
   }

@@ -1,0 +1,271 @@
+/*
+ * Copies the content of one file between the host and a testbed. It has the rights of the testbed's root and no others, and no
+ * process in the testbed sees it: it is in the testbed's user namespace, but in none of its other namespaces.
+ *
+ * argv: copy [-u PID] [-m] in          from descriptor 0 to the testbed's file
+ *       copy [-u PID] [-m] out BYTES   from the testbed's file to descriptor 1, at most so many bytes
+ *   -u  enter the user namespace of this process
+ *   -m  the testbed's root file system is in memory and has large pages for a process that asks for them
+ * descriptor 3: a socket. It gives a line of two pids: that of a process which has the testbed's file open as descriptor 4, and
+ *   that of the testbed's pid 1. It gets the events:
+ *     opened  (out only) then it gives another line, when the file of the host is ready to be written
+ *     half    both halves are now copied at once, the second from the byte `at`
+ *     copied  `bytes`: all of it
+ *     failed  code READ_FAILED or WRITE_FAILED (on the host, or in the testbed), SAME_FILE, NOT_A_FILE, SHORTER, NO_FILE
+ * descriptor 4: the file of the host, opened again (for reading too if it is written), if its halves may be copied at once;
+ *   else /dev/null
+ * status: 0, or 1 after the event "failed"
+ */
+#include "helper.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
+
+enum { BLOCK = 512 * 1024, ORDERS = 3, AGAIN = 4 };
+enum act { READ, WRITE };
+/* The size of a large page. A file that is not longer is copied by one thread and without a mapping, which is faster. */
+#define LARGE ((int64_t)2 * 1024 * 1024)
+
+struct part {
+	int from, to;
+	/* Where it begins, the most bytes that it has, and how many were copied. */
+	int64_t begin, limit, copied;
+	/* The first `windows` bytes are read into a mapping of the file `mapped`. */
+	int64_t windows;
+	int mapped;
+	char *block;
+};
+
+static bool into_testbed;
+/* The part that begins a file which already has its final length. */
+static struct part *preallocated;
+
+static _Noreturn void fail(const char *code, const char *what, const char *on, int error) {
+	report_failure(ORDERS, code, what, on, error);
+	/* A failed copy must not look complete. */
+	if (preallocated != NULL && ftruncate(preallocated->to, preallocated->copied) != 0) _exit(1);
+	_exit(1);
+}
+
+static _Noreturn void cannot(enum act act) {
+	const char *place = (act == READ) == into_testbed ? "on the host" : "in the testbed";
+	fail(act == READ ? "READ_FAILED" : "WRITE_FAILED", act == READ ? "reading" : "writing", place, errno);
+}
+
+/*
+ * A tmpfs fills large pages three times as fast as small ones, but with huge=advise only a process that maps the file gets
+ * them. With small pages, a process that fills a mapping does not wait for the lock that write(2) takes. This stops early where
+ * something fails (a full file system, a file that is truncated meanwhile): then write(2) does the rest, and reports why.
+ */
+static void copy_mapped(struct part *part) {
+	/* Twice the size, so that a multiple of it lies within. */
+	char *space = mmap(NULL, 2 * LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (space == MAP_FAILED) return;
+	space += LARGE - (int64_t)((uintptr_t)space % LARGE);
+	bool whole = true;
+	while (whole && part->copied < part->windows) {
+		off_t begin = part->begin + part->copied;
+		if (mmap(space, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, part->mapped, begin) == MAP_FAILED) break;
+		madvise(space, LARGE, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+		/* Faster than a fault for each page, where they are small. */
+		madvise(space, LARGE, MADV_POPULATE_WRITE);
+#endif
+		int64_t done = 0;
+		ssize_t got = 1;
+		while (done < LARGE && (got = read(part->from, space + done, (size_t)(LARGE - done))) > 0) done += got;
+		if (got < 0 && errno != EFAULT) cannot(READ);
+		part->copied += done;
+		whole = done == LARGE;
+		/* The position tells the progress. */
+		if (lseek(part->to, begin + done, SEEK_SET) < 0) cannot(WRITE);
+	}
+	munmap(space, LARGE);
+}
+
+/* Copies until the limit or the end of the file. A failure of one part ends the process, and so the other part. */
+static void *copy(void *argument) {
+	struct part *part = argument;
+	if (part->copied < part->windows) copy_mapped(part);
+	while (part->copied < part->limit) {
+		int64_t wanted = part->limit - part->copied;
+		ssize_t got = read(part->from, part->block, wanted < BLOCK ? (size_t)wanted : BLOCK);
+		if (got < 0) cannot(READ);
+		if (got == 0) break;
+		for (ssize_t done = 0; done < got;) {
+			ssize_t written = write(part->to, part->block + done, (size_t)(got - done));
+			if (written < 0) cannot(WRITE);
+			done += written;
+		}
+		part->copied += got;
+	}
+	return NULL;
+}
+
+static bool same_file(const struct stat *one, const struct stat *other) {
+	return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
+}
+
+/* The same file seen through an overlay has another device. */
+static bool looks_same(const struct stat *one, const struct stat *other) {
+	return same_file(one, other) ||
+	       (one->st_ino == other->st_ino && one->st_size == other->st_size && one->st_ctim.tv_sec == other->st_ctim.tv_sec &&
+		one->st_ctim.tv_nsec == other->st_ctim.tv_nsec);
+}
+
+/* The size of a regular file; 0 of anything else. */
+static int64_t size_of(int file) {
+	struct stat status;
+	return fstat(file, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
+}
+
+static bool is_on(int64_t type, int file) {
+	struct statfs system;
+	return fstatfs(file, &system) == 0 && system.f_type == type;
+}
+
+/* The process that has the file open. Its pid may belong to another process by now, which has to be in the same testbed. */
+static int find_opener(FILE *orders) {
+	long pid, init;
+	if (fscanf(orders, "%ld %ld%*1[\n]", &pid, &init) != 2) _exit(1);
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int opener = open_process(proc, (pid_t)pid), first = open_process(proc, (pid_t)init);
+	struct stat one, other;
+	if (opener < 0 || first < 0 || fstatat(opener, "ns/pid", &one, 0) != 0 || fstatat(first, "ns/pid", &other, 0) != 0 ||
+	    !same_file(&one, &other))
+		fail("NO_FILE", "looking for the process that has the file open", NULL, 0);
+	return opener;
+}
+
+static int open_file(int opener) {
+	int file = openat(opener, "fd/4", (into_testbed ? O_WRONLY : O_RDONLY) | O_NOCTTY | O_CLOEXEC);
+	if (file < 0) cannot(into_testbed ? WRITE : READ);
+	return file;
+}
+
+/*
+ * Truncates the destination, or lets the caller do so, after it has been compared with the source: a file that is bound into a
+ * testbed, or one of its root file system, can be copied onto itself.
+ */
+static void prepare(int inside, FILE *orders) {
+	struct stat testbed, host;
+	if (fstat(inside, &testbed) != 0 || fstat(into_testbed ? 0 : 1, &host) != 0) cannot(READ);
+	bool regular = S_ISREG(testbed.st_mode);
+	if (regular && looks_same(&testbed, &host)) fail("SAME_FILE", "comparing source and destination", NULL, 0);
+	if (into_testbed) {
+		if (regular && testbed.st_size > 0 && ftruncate(inside, 0) != 0) cannot(WRITE);
+		return;
+	}
+	if (!regular) fail("NOT_A_FILE", "opening the file", NULL, 0);
+	struct event event;
+	event_begin(&event, "opened");
+	event_send(&event, ORDERS);
+	while (getc(orders) != '\n')
+		if (ferror(orders) || feof(orders)) _exit(1);
+}
+
+static void send_number(const char *name, const char *key, int64_t number) {
+	struct event event;
+	event_begin(&event, name);
+	event_number(&event, key, number);
+	event_send(&event, ORDERS);
+}
+
+/* What follows the first bytes of a longer file: in halves and by mappings, where these make it faster. Gives all bytes. */
+static int64_t copy_rest(struct part *first, int opener, int64_t limit, bool large_pages) {
+	static char second_block[BLOCK];
+	struct part second = {.to = -1, .block = second_block};
+	/* How much comes in all. A file that is not regular, or that has no position (some of FUSE), is read to its end. */
+	int64_t all = lseek(first->from, 0, SEEK_CUR) == LARGE && size_of(first->to) > 0 ? size_of(first->from) : 0;
+	if (all > limit) all = limit;
+	bool mapped = false;
+	/* A file on a disk of the host, below a bind, is on neither. */
+	if (large_pages && all >= 2 * LARGE && (is_on(TMPFS_MAGIC, first->to) || is_on(OVERLAYFS_SUPER_MAGIC, first->to))) {
+		/* A mapping has to be readable, and the testbed's root may have no right to read the file. */
+		first->mapped = second.mapped = openat(opener, "fd/4", O_RDWR | O_CLOEXEC);
+		mapped = first->mapped >= 0 && ftruncate(first->to, all) == 0;
+	}
+	first->limit = limit;
+	if (mapped) first->windows = all / LARGE * LARGE;
+	struct stat host, again;
+	bool twice = fstat(AGAIN, &again) == 0 && fstat(into_testbed ? 0 : 1, &host) == 0 && same_file(&host, &again);
+	if (all > LARGE && twice) {
+		bool fills = !into_testbed && is_on(TMPFS_MAGIC, AGAIN) && ftruncate(AGAIN, all) == 0;
+		/* Filling a mapping takes five thirds of the time of writing. Large pages are not halved. */
+		int64_t half = LARGE + (all - LARGE) / 8 * (fills ? 5 : 4) / LARGE * LARGE;
+		int other = open_file(opener);
+		second.from = into_testbed ? AGAIN : other;
+		second.to = into_testbed ? other : AGAIN;
+		second.begin = first->limit = half;
+		second.limit = limit - half;
+		if (lseek(second.from, half, SEEK_SET) < 0) cannot(READ);
+		if (lseek(second.to, half, SEEK_SET) < 0) cannot(WRITE);
+		if (mapped) first->windows = half;
+		if (fills) second.mapped = AGAIN;
+		mapped |= fills;
+		if (mapped) second.windows = (all - half) / LARGE * LARGE;
+	}
+	if (mapped) preallocated = first;
+	if (second.to >= 0) {
+		send_number("half", "at", second.begin);
+		pthread_t thread;
+		int error = pthread_create(&thread, NULL, copy, &second);
+		if (error != 0) fail("WRITE_FAILED", "starting a thread", NULL, error);
+		copy(first);
+		pthread_join(thread, NULL);
+	} else {
+		copy(first);
+	}
+	/* A hole between the halves. */
+	if (second.copied > 0 && first->copied < second.begin) fail("SHORTER", "copying the first half", NULL, 0);
+	int64_t copied = first->copied + second.copied;
+	/* The size of a file need not be that of its content, on some file systems. */
+	if (mapped && copied < all && ftruncate(first->to, copied) != 0) cannot(WRITE);
+	if (second.to >= 0 && close(second.to) != 0) cannot(WRITE);
+	return copied;
+}
+
+int copy_main(int argc, char **argv) {
+	/* write(2) reports when the caller's limit for the size of files is reached. */
+	signal(SIGXFSZ, SIG_IGN);
+	const char *user_namespace = NULL;
+	bool large_pages = false;
+	for (int option; (option = getopt(argc, argv, "+u:m")) != -1;) {
+		if (option == 'u') user_namespace = optarg;
+		else if (option == 'm') large_pages = true;
+		else return 1;
+	}
+	if (optind >= argc) return 1;
+	into_testbed = strcmp(argv[optind], "in") == 0;
+	int64_t limit = INT64_MAX;
+	if (!into_testbed) limit = optind + 1 < argc ? strtoll(argv[optind + 1], NULL, 10) : 0;
+	if (user_namespace != NULL) {
+		int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int holder = open_process(proc, (pid_t)strtol(user_namespace, NULL, 10));
+		if (enter_namespaces(holder, USER_NS) != NULL || !become_root())
+			fail("CANNOT_ENTER", "entering the user namespace of the testbed", NULL, errno);
+		/* The server looks at the open files of a process that it has to end. */
+		prctl(PR_SET_DUMPABLE, 1);
+	}
+	FILE *orders = fdopen(ORDERS, "r");
+	if (orders == NULL) return 1;
+	int opener = find_opener(orders);
+	int inside = open_file(opener);
+	static char block[BLOCK];
+	struct part first = {.from = into_testbed ? 0 : inside, .to = into_testbed ? inside : 1, .block = block};
+	int64_t before = size_of(first.from);
+	prepare(inside, orders);
+	first.limit = limit < LARGE ? limit : LARGE;
+	copy(&first);
+	int64_t copied = first.copied == LARGE ? copy_rest(&first, opener, limit, into_testbed && large_pages) : first.copied;
+	if (size_of(first.from) < before) fail("SHORTER", "copying", NULL, 0);
+	if (close(first.to) != 0) cannot(WRITE);
+	send_number("copied", "bytes", copied);
+	return 0;
+}
