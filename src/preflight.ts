@@ -5,7 +5,7 @@
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError } from './errors.ts';
-import { findProgram } from './namespaces/caller.ts';
+import { findProgram } from './processes/find.ts';
 import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 

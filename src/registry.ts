@@ -5,15 +5,8 @@
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  isAlive,
-  isOurs,
-  isProcessName,
-  isRecord,
-  type ProcessName,
-  registryFolder,
-  thisProcess,
-} from './network/registry.ts';
+import { isOurs, isRecord, registryFolder } from './network/registry.ts';
+import { isAlive, isProcessName, type ProcessName, thisProcess } from './processes/identity.ts';
 import { randomBytes } from './random.ts';
 
 export interface Registered extends ProcessName {
@@ -115,11 +108,11 @@ function readEntry(path: string): Registered | undefined {
 
 function isRegistered(value: unknown): value is Registered {
   return (
-    isProcessName(value) &&
     isRecord(value) &&
     ['name', 'root', 'scratch'].every((key) => typeof value[key] === 'string') &&
     ['since', 'owner'].every((key) => typeof value[key] === 'number') &&
     typeof value.ownNetwork === 'boolean' &&
-    ['string', 'undefined'].includes(typeof value.leakLog)
+    ['string', 'undefined'].includes(typeof value.leakLog) &&
+    isProcessName(value)
   );
 }

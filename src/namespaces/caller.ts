@@ -1,7 +1,7 @@
 /** Who calls: the facts from which the id maps are chosen. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { findProgram } from '../processes/find.ts';
 import { type Caller, largestRange, parseMap } from './idmap.ts';
 
 function textOrNothing(path: string): string {
@@ -10,32 +10,6 @@ function textOrNothing(path: string): string {
   } catch {
     return '';
   }
-}
-
-/** Our PATH with the system folders behind: ip and tc lie where an ordinary user's PATH does not lead. */
-export function systemPath(): string {
-  return `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
-}
-
-/** The full path of a program, searched as execvp(3) would, with the system folders behind what PATH has. */
-export function findProgram(name: string): string | undefined {
-  const folders = [
-    ...(process.env.PATH ?? '').split(delimiter),
-    '/usr/local/sbin',
-    '/usr/sbin',
-    '/sbin',
-    '/usr/bin',
-    '/bin',
-  ];
-  for (const folder of folders) {
-    if (folder === '') continue;
-    const path = join(folder, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {}
-  }
-  return undefined;
 }
 
 function userName(uid: number): string[] {

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
+import { systemPath } from '../processes/find.ts';
 import { scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
-import { systemPath } from './caller.ts';
 
 /** Milliseconds for what takes a few; a mount below another one that hangs would take for ever. */
 const LIMIT = 2_000;

@@ -7,11 +7,11 @@ import type { Duplex } from 'node:stream';
 import { messageOf, reasonOf, TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, mustRunHost, runHost, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
+import { commandLine, treeOf } from '../processes/list.ts';
 import { compiledProgram, scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
 import { type IdMaps, mapArguments, mapText } from './idmap.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
-import { commandLine, treeOf } from './processes.ts';
 
 /** Milliseconds for the end of stage and holder; stage.sh itself gives up on what cannot be killed after 2 s. */
 const END_LIMIT = 5_000;

@@ -4,14 +4,16 @@ import type { Duplex } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
+import { systemPath } from '../processes/find.ts';
+import { isAlive } from '../processes/identity.ts';
+import { commandLine, signalProcess } from '../processes/list.ts';
+import type { ProcessState } from '../processes/stat.ts';
 import { compiledProgram, scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
-import { systemPath } from './caller.ts';
 import { abortFuse } from './fuse.ts';
 import type { Holder } from './holder.ts';
 import { firstLine, lifelineOf } from './lifeline.ts';
 import { keyringOf, makeMark } from './mark.ts';
-import { commandLine, type ProcessState, runs, signalProcess } from './processes.ts';
 import { Traces } from './traces.ts';
 
 export interface InstanceOptions {
@@ -125,7 +127,7 @@ export class Instance {
 
   /** False once pid 1 has ended, for whatever reason. */
   get alive(): boolean {
-    return runs(this);
+    return isAlive(this);
   }
 
   /**
@@ -160,7 +162,7 @@ export class Instance {
     for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {
       const holders = this.#holders();
       const now = performance.now();
-      if (holders.length > 0 || runs(this)) mountsEnd = Number.POSITIVE_INFINITY;
+      if (holders.length > 0 || isAlive(this)) mountsEnd = Number.POSITIVE_INFINITY;
       else if (mountsEnd === Number.POSITIVE_INFINITY) mountsEnd = now + MOUNT_LIMIT;
       if (now > Math.min(end, mountsEnd)) throw this.#left(holders);
       for (const { pid } of holders) {
@@ -180,7 +182,7 @@ export class Instance {
   }
 
   #holders(): ProcessState[] {
-    return this.#traces.holders().filter(runs);
+    return this.#traces.holders().filter(isAlive);
   }
 
   #left(holders: readonly ProcessState[]): TestbedError {

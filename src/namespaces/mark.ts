@@ -4,8 +4,9 @@
  * it, so whoever has the pid later cannot have it.
  */
 import { readFileSync } from 'node:fs';
+import { isAlive } from '../processes/identity.ts';
+import type { ProcessState } from '../processes/stat.ts';
 import { randomInt } from '../random.ts';
-import { type ProcessState, runs } from './processes.ts';
 
 /** Above the kernel's default of 50000 and the tags of commands below that (on-host/execute.sh); below one second. */
 export function makeMark(): string {
@@ -21,7 +22,7 @@ export function keyringOf(mark: string): string {
 export function readMark(pid1: Pick<ProcessState, 'pid' | 'startTime'>): string {
   try {
     const mark = readFileSync(`/proc/${pid1.pid}/timerslack_ns`, 'latin1').trim();
-    return runs(pid1) ? mark : '';
+    return isAlive(pid1) ? mark : '';
   } catch {
     return '';
   }

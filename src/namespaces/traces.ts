@@ -9,7 +9,8 @@ import {
   statSync,
   watch,
 } from 'node:fs';
-import { allPids, namespaceOf, type ProcessState, processState } from './processes.ts';
+import { allPids, namespaceOf } from '../processes/list.ts';
+import { type ProcessState, processState } from '../processes/stat.ts';
 
 export class Traces {
   /** Resolves when the kernel has freed the mounts; at once where it has no watch left to tell us. */

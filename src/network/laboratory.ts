@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
+import { type ProcessName, thisProcess } from '../processes/identity.ts';
 import { randomBytes } from '../random.ts';
 import { cutNetwork, healNetwork, type Link, linkOf } from './cables.ts';
 import type { Connector } from './connector.ts';
@@ -13,7 +14,6 @@ import type { LinkQuality } from './link.ts';
 import type { Member, MemberOptions } from './membership.ts';
 import { outsideConnector } from './outside.ts';
 import { plugIn } from './plug.ts';
-import { type ProcessName, thisProcess } from './registry.ts';
 import { memberResolver } from './resolver.ts';
 import { formatSubnet, parseSubnet } from './subnet.ts';
 import { newBridge, OwnSwitch, Switch } from './switch.ts';

@@ -5,18 +5,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
+import { isAlive, isProcessName, type ProcessName, thisProcess } from '../processes/identity.ts';
 import { hostLines } from './hosts.ts';
 import { bare, type InterfaceOptions, isMember, type Member, type Port } from './membership.ts';
-import {
-  type Claim,
-  isAlive,
-  isProcessName,
-  isRecord,
-  type ProcessName,
-  Registry,
-  registryFolder,
-  thisProcess,
-} from './registry.ts';
+import { type Claim, isRecord, Registry, registryFolder } from './registry.ts';
 import { formatSubnet, freeAddress, isHostAddress, normalAddress, parseSubnet } from './subnet.ts';
 
 /** A laboratory as the registry has it; the owner is its switch. */

@@ -1,7 +1,8 @@
 /** A host of a laboratory as data: what it asks for, and what the registry knows of it. */
 import { createHash } from 'node:crypto';
+import { isProcessName, type ProcessName } from '../processes/identity.ts';
 import type { LinkQuality } from './link.ts';
-import { type Claim, isProcessName, isRecord, type ProcessName } from './registry.ts';
+import { type Claim, isRecord } from './registry.ts';
 
 /** A plug in a host, to be put into a network. */
 export interface InterfaceOptions {

@@ -1,11 +1,11 @@
 /** How an open host of a laboratory is plugged in: its cables, addresses, routes and outside access, and their end. */
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
+import { nameOf } from '../processes/identity.ts';
 import type { Connection, Connector } from './connector.ts';
 import type { Ledger } from './ledger.ts';
 import { type LinkQuality, queueArguments } from './link.ts';
 import { hardwareAddress, type Member, type MemberOptions, type Port, portName } from './membership.ts';
-import { nameOf } from './registry.ts';
 import { normalAddress } from './subnet.ts';
 import type { Switch } from './switch.ts';
 import { tellHosts } from './tell-hosts.ts';

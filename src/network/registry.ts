@@ -15,38 +15,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { systemCodeOf, TestbedError, UsageError } from '../errors.ts';
-import { processState } from '../namespaces/processes.ts';
-
-/** A process of the host, and no later one with its number. */
-export interface ProcessName {
-  readonly pid: number;
-  /** Field 22 of /proc/PID/stat. */
-  readonly startTime: string;
-}
-
-export function thisProcess(): ProcessName {
-  return nameOf(process.pid);
-}
-
-/** @throws TestbedError when there is no such process */
-export function nameOf(pid: number): ProcessName {
-  const state = processState(pid);
-  if (state === undefined) throw new TestbedError(`the process ${pid} has ended`);
-  return { pid, startTime: state.startTime };
-}
-
-export function isAlive({ pid, startTime }: ProcessName): boolean {
-  const state = processState(pid);
-  return state !== undefined && state.startTime === startTime && state.state !== 'Z';
-}
+import { systemCodeOf, UsageError } from '../errors.ts';
+import { isAlive, isProcessName, type ProcessName } from '../processes/identity.ts';
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-export function isProcessName(value: unknown): value is ProcessName {
-  return isRecord(value) && typeof value.pid === 'number' && typeof value.startTime === 'string';
 }
 
 /** What every file of the registry says: who keeps it true. */

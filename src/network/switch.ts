@@ -6,11 +6,12 @@ import type { Duplex } from 'node:stream';
 import { messageOf, TestbedError, UsageError } from '../errors.ts';
 import { type Argv, type HostProcess, mustRunHost, quickHost, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { findProgram, readCaller, systemPath } from '../namespaces/caller.ts';
+import { readCaller } from '../namespaces/caller.ts';
 import { newStage, userOptions, writeMaps } from '../namespaces/holder.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
 import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
-import { isAlive, nameOf, type ProcessName } from './registry.ts';
+import { findProgram, systemPath } from '../processes/find.ts';
+import { isAlive, nameOf, type ProcessName } from '../processes/identity.ts';
 
 export interface SwitchPort {
   readonly name: string;

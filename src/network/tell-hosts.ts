@@ -2,11 +2,11 @@
 import { quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
+import { isAlive } from '../processes/identity.ts';
 import { scriptPath } from '../scripts.ts';
 import { hostsFile } from './hosts.ts';
 import type { Ledger } from './ledger.ts';
 import type { Member } from './membership.ts';
-import { isAlive } from './registry.ts';
 
 /** Brings /etc/hosts of all open hosts up to date, by a command inside: what is at that path is the testbed's matter. */
 export async function tellHosts(ledger: Ledger, log: Log): Promise<void> {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
-import { findProgram } from '../namespaces/caller.ts';
+import { findProgram } from '../processes/find.ts';
 
 /** What apt knows of one index of the machine's sources. */
 export interface AptIndex {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
-import { findProgram } from '../namespaces/caller.ts';
+import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress.ts';
 import { readAptIndexes, sourceLines } from './apt.ts';
 import type { CacheFolder } from './cache.ts';

@@ -1,7 +1,7 @@
 /**
  * How a tarball is compressed, told by its first bytes and never by its name, and the host program that undoes it.
  */
-import { findProgram } from '../namespaces/caller.ts';
+import { findProgram } from '../processes/find.ts';
 
 export type Compression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd' | 'lz4' | 'lzip';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { reasonOf, TestbedError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { findProgram } from '../namespaces/caller.ts';
+import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress.ts';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import type { Compression } from './compression.ts';

@@ -1,9 +1,10 @@
 /** The bases that are in the cache, found without a process and without a lock. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ownIdentity } from '../processes/identity.ts';
 import type { CacheFolder } from './cache.ts';
 import { readRecord } from './record.ts';
-import { addUser, livingUsers, ownIdentity, removeUser } from './users.ts';
+import { addUser, livingUsers, removeUser } from './users.ts';
 
 export interface Base {
   /** Host path of the tree; it is never changed. */

@@ -3,6 +3,7 @@ import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, write
 import { basename, join } from 'node:path';
 import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { ownIdentity } from '../processes/identity.ts';
 import { startProgress } from '../progress.ts';
 import type { CacheFolder } from './cache.ts';
 import {
@@ -22,7 +23,7 @@ import { type BaseRecord, readBases } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
 import { whyNoRoot } from './tree.ts';
 import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
-import { addUser, makeUsersFolder, ownIdentity, removeUser } from './users.ts';
+import { addUser, makeUsersFolder, removeUser } from './users.ts';
 
 /**
  * Makes the base of a tarball, or waits for another process that makes it now.

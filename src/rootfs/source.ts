@@ -5,7 +5,7 @@
 import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
-import { findProgram } from '../namespaces/caller.ts';
+import { findProgram } from '../processes/find.ts';
 import { cacheHome, type Environment } from './cache.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 import { imageName, PACKAGES, type RootOrder, readOrder, serves } from './order.ts';

@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
-import { childrenOf, isOurs, namespaceOf } from '../namespaces/processes.ts';
+import { childrenOf, hasOwnUser, namespaceOf } from '../processes/list.ts';
 import { compiledProgram, scriptPath } from '../scripts.ts';
 import { wholeTree } from './killing.ts';
 import type { RunOptions, RunResult } from './types.ts';
@@ -56,7 +56,7 @@ export class NotRunError extends TestbedError {
 /** The words to put before a command's own. */
 export function executeCommand(target: Target, place: CommandPlace = {}): [string, ...string[]] {
   // Root of a testbed that is the caller could open the program by /proc/self/exe, to write.
-  const enter = isOurs(target.pid) ? undefined : compiledProgram('enter');
+  const enter = hasOwnUser(target.pid) ? undefined : compiledProgram('enter');
   return [
     '/bin/sh',
     scriptPath('on-host', 'execute.sh'),

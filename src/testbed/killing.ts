@@ -2,7 +2,8 @@
 import type { HostProcess } from '../host.ts';
 import type { Log } from '../log.ts';
 import { abortFuse } from '../namespaces/fuse.ts';
-import { isStuck, namespaceOf, signalProcess, treeOf } from '../namespaces/processes.ts';
+import { namespaceOf, signalProcess, treeOf } from '../processes/list.ts';
+import { isStuck } from '../processes/stat.ts';
 
 /** The same process of a command, but a SIGKILL ends all that it started, and it counts as exited only then. */
 export function wholeTree(root: HostProcess, log: Log): HostProcess {

@@ -7,7 +7,7 @@ import { runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { insideUser } from '../namespaces/idmap.ts';
-import { isAlive, ownIdentity } from '../rootfs/users.ts';
+import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
 import type { Scratch } from './types.ts';
 
 /** A place for one upper layer. */
@@ -90,8 +90,8 @@ let made = 0;
  */
 export async function diskUpper(parent: string, holder: Holder, log: Log): Promise<Upper> {
   made += 1;
-  const { pid, started, namespace, boot } = ownIdentity();
-  const path = join(parent, `scratch-${pid}-${started}-${namespace}-${boot}-${made}`);
+  const { pid, startTime, namespace, boot } = ownIdentity();
+  const path = join(parent, `scratch-${pid}-${startTime}-${namespace}-${boot}-${made}`);
   mkdirSync(path, { mode: 0o700 });
   try {
     // Nor has it the set-group-ID bit that its parent may have.
@@ -141,9 +141,9 @@ export async function sweepScratch(parent: string, holder: Holder, log: Log): Pr
 
 /** Whether a name in the folder is that of a scratch whose server has ended. */
 export function isAbandoned(parent: string, name: string): boolean {
-  const [, pid, started = '', namespace = '', boot = ''] = NAME.exec(name) ?? [];
+  const [, pid, startTime = '', namespace = '', boot = ''] = NAME.exec(name) ?? [];
   if (pid === undefined) return false;
-  return !isAlive({ pid: Number(pid), started, namespace, boot }, join(parent, name));
+  return !isAliveAnywhere({ pid: Number(pid), startTime, namespace, boot }, join(parent, name));
 }
 
 /** Whether a folder is that of root of the holder, or ours, as it is before it is given away. */

@@ -3,7 +3,7 @@ import { isatty } from 'node:tty';
 import { type Argv, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
-import type { ProcessName } from '../network/registry.ts';
+import type { ProcessName } from '../processes/identity.ts';
 import { scriptPath } from '../scripts.ts';
 import { type CommandPlace, executeCommand, type Target } from '../testbed/execute.ts';
 import { wholeTree } from '../testbed/killing.ts';

@@ -1,6 +1,7 @@
 /** `ps`: the testbeds of this user that are open now. */
 import { statfsSync } from 'node:fs';
-import { commandLine, membersOf, namespaceOf, processState } from '../namespaces/processes.ts';
+import { commandLine, membersOf, namespaceOf } from '../processes/list.ts';
+import { processState } from '../processes/stat.ts';
 import { type Registered, registered } from '../registry.ts';
 import { showSize, showTable } from './figures.ts';
 import type { RunVerb } from './verb.ts';

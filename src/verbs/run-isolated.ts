@@ -5,7 +5,7 @@ import { type Argv, spawnHost } from '../host.ts';
 import { Isolation } from '../isolation/isolation.ts';
 import { Watch } from '../isolation/remains.ts';
 import type { Log } from '../log.ts';
-import { signalProcess, treeOf } from '../namespaces/processes.ts';
+import { signalProcess, treeOf } from '../processes/list.ts';
 import { tellLeaks } from './leaks.ts';
 import type { Interrupts } from './verb.ts';
 

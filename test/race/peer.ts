@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { VirtServer } from '../../bench/client.ts';
 import { messageOf } from '../../src/errors.ts';
-import { findProgram } from '../../src/namespaces/caller.ts';
-import { signalProcess } from '../../src/namespaces/processes.ts';
+import { findProgram } from '../../src/processes/find.ts';
+import { signalProcess } from '../../src/processes/list.ts';
 import type { Bed } from './runner.ts';
 
 export const PEER = 'autopkgtest-virt-unshare';

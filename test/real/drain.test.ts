@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findProgram } from '../../src/namespaces/caller.ts';
+import { findProgram } from '../../src/processes/find.ts';
 import { FUSE } from '../support/inside.ts';
 import { virt } from '../support/program.ts';
 import { projectDir } from '../support/rootfs.ts';

@@ -16,7 +16,7 @@ import {
   UsageError,
   VirtError,
 } from '../../src/index.ts';
-import { processState } from '../../src/namespaces/processes.ts';
+import { processState } from '../../src/processes/stat.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { itWithUsers } from '../support/skip.ts';
 

@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../src/errors.ts';
-import { findProgram } from '../../src/namespaces/caller.ts';
-import { namespaceOf } from '../../src/namespaces/processes.ts';
+import { findProgram } from '../../src/processes/find.ts';
+import { namespaceOf } from '../../src/processes/list.ts';
 import type { TestbedOptions } from '../../src/testbed/types.ts';
 import { Marker } from '../support/left.ts';
 import { processTree } from '../support/processes.ts';

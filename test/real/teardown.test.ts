@@ -14,13 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../src/errors.ts';
-import {
-  membersOf,
-  type NamespaceType,
-  namespaceOf,
-  processState,
-  runs,
-} from '../../src/namespaces/processes.ts';
+import { isAlive } from '../../src/processes/identity.ts';
+import { membersOf, type NamespaceType, namespaceOf } from '../../src/processes/list.ts';
+import { processState } from '../../src/processes/stat.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
@@ -89,7 +85,7 @@ describe('the end of a testbed', function () {
         await testbed.close();
         const left = before.filter(({ pid, startTime }) => processState(pid)?.startTime === startTime);
         // A zombie that lost its parent is for the host's pid 1 to reap.
-        assert.deepEqual(left.filter(runs), [], `round ${round}`);
+        assert.deepEqual(left.filter(isAlive), [], `round ${round}`);
         assert.deepEqual(readdirSync(folder), [], `round ${round}`);
         assert.deepEqual(mountsThere(), mounts);
         // Our own watch is served by the same loop, but perhaps in its next turn.
@@ -109,7 +105,7 @@ describe('the end of a testbed', function () {
     const before = inhabitants(testbed);
     assert.ok(before.length > 1000);
     await testbed.close();
-    assert.deepEqual(before.filter(runs), []);
+    assert.deepEqual(before.filter(isAlive), []);
   });
 
   /** A command of a driver, once it runs. */
@@ -135,7 +131,7 @@ describe('the end of a testbed', function () {
       const before = inhabitants(testbed);
       await testbed.close();
       // It is the host's: it has left the namespaces by now, and may still be ending.
-      assert.ok(await waitUntil(() => !before.some(runs), 5000));
+      assert.ok(await waitUntil(() => !before.some(isAlive), 5000));
       await ended;
     });
   }
@@ -196,7 +192,7 @@ describe('the end of a testbed', function () {
         const start = performance.now();
         await testbed.close();
         assert.ok(performance.now() - start < 10_000);
-        assert.deepEqual(before.filter(runs), []);
+        assert.deepEqual(before.filter(isAlive), []);
       } finally {
         await fuse.dispose();
       }
@@ -239,7 +235,7 @@ describe('the end of a testbed', function () {
         await new Promise((resolve) => setTimeout(resolve, wait));
         await one.dispose();
         await pending;
-        assert.deepEqual(before.filter(runs), []);
+        assert.deepEqual(before.filter(isAlive), []);
         assert.deepEqual(readdirSync(folder), []);
       }
     } finally {
@@ -254,7 +250,7 @@ describe('the end of a testbed', function () {
     const before = membersOf('user', user).flatMap((pid) => processState(pid) ?? []);
     assert.ok(before.length > 10);
     await provider.dispose();
-    assert.deepEqual(before.filter(runs), []);
+    assert.deepEqual(before.filter(isAlive), []);
   });
 });
 

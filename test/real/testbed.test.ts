@@ -4,8 +4,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CommandTimeoutError, TestbedError } from '../../src/errors.ts';
-import { findProgram } from '../../src/namespaces/caller.ts';
-import { namespaceOf, processState } from '../../src/namespaces/processes.ts';
+import { findProgram } from '../../src/processes/find.ts';
+import { namespaceOf } from '../../src/processes/list.ts';
+import { processState } from '../../src/processes/stat.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { call, PROGRAM } from '../support/program.ts';

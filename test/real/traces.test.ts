@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { childrenOf, runs } from '../../src/namespaces/processes.ts';
 import { Traces } from '../../src/namespaces/traces.ts';
+import { isAlive } from '../../src/processes/identity.ts';
+import { childrenOf } from '../../src/processes/list.ts';
 
 /** In namespaces of its own, in a file system of its own as the root, says "here" and waits. */
 const ROOT = `
@@ -51,7 +52,7 @@ describe('the traces of namespaces', () => {
       for (let tries = 0; rootMount(later) !== id && tries < 50; tries += 1)
         later = (await start('-Urm')).pid;
       assert.equal(rootMount(later), id, 'nobody got the same id');
-      assert.deepEqual(traces.holders().filter(runs), []);
+      assert.deepEqual(traces.holders().filter(isAlive), []);
     } finally {
       traces.release();
     }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findProgram } from '../../src/namespaces/caller.ts';
+import { findProgram } from '../../src/processes/find.ts';
 import { FUSE } from '../support/inside.ts';
 import { call, PROGRAM, Terminal, virt } from '../support/program.ts';
 import { itWithUsers } from '../support/skip.ts';

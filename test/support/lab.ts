@@ -11,8 +11,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commandLine, membersOf, namespaceOf } from '../../src/namespaces/processes.ts';
 import { isRecord } from '../../src/network/registry.ts';
+import { commandLine, membersOf, namespaceOf } from '../../src/processes/list.ts';
 import { call, type Ended, virt } from './program.ts';
 import { testTarball } from './rootfs.ts';
 

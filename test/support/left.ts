@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { allPids, commandLine } from '../../src/namespaces/processes.ts';
+import { allPids, commandLine } from '../../src/processes/list.ts';
 
 export class Marker {
   /** Bound into the testbeds, or the root of them. */

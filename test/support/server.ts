@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { Duplex } from 'node:stream';
-import { allPids, commandLine, processState } from '../../src/namespaces/processes.ts';
+import { allPids, commandLine } from '../../src/processes/list.ts';
+import { processState } from '../../src/processes/stat.ts';
 import { within } from '../../src/wait.ts';
 import { projectDir } from './rootfs.ts';
 

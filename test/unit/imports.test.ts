@@ -12,6 +12,7 @@ const source = fileURLToPath(new URL('../../src', import.meta.url));
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'log.ts'],
   ['folders.ts', 'helper.ts', 'host.ts', 'progress.ts', 'random.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
+  ['processes'],
   ['namespaces'],
   ['rootfs', 'copy', 'network', 'registry.ts'],
   ['testbed', 'isolation'],

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
-import { childrenOf } from '../../../src/namespaces/processes.ts';
+import { childrenOf } from '../../../src/processes/list.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
 import { HostTestbed } from './host-testbed.ts';
 

@@ -3,7 +3,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UsageError } from '../../../src/errors.ts';
-import { Registry, registryFolder, thisProcess } from '../../../src/network/registry.ts';
+import { Registry, registryFolder } from '../../../src/network/registry.ts';
+import { thisProcess } from '../../../src/processes/identity.ts';
 
 describe('the registry', () => {
   let folder: string;

@@ -22,13 +22,14 @@ import { createInterface } from 'node:readline';
 import { UsageError } from '../../../src/errors.ts';
 import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
+import { ownIdentity } from '../../../src/processes/identity.ts';
 import { useBase } from '../../../src/rootfs/base.ts';
 import { type CacheFolder, cacheHome, openCache } from '../../../src/rootfs/cache.ts';
 import type { Base } from '../../../src/rootfs/known-base.ts';
 import { tryLock, waitLock } from '../../../src/rootfs/lock.ts';
 import { type BaseInfo, choosePruned, listBases, prune } from '../../../src/rootfs/prune.ts';
 import { removeBase } from '../../../src/rootfs/remove.ts';
-import { livingUsers, ownIdentity } from '../../../src/rootfs/users.ts';
+import { livingUsers } from '../../../src/rootfs/users.ts';
 import { fakeHolder } from '../../support/fake-holder.ts';
 import { projectDir } from '../../support/rootfs.ts';
 
@@ -335,11 +336,11 @@ describe('the cache of bases', () => {
     const base = await use();
     const bases = join(base.path, '../..');
     await base.release();
-    const { pid, started, namespace, boot } = ownIdentity();
+    const { pid, startTime, namespace, boot } = ownIdentity();
     for (const [name, users] of [
-      [`${pid}.${started}.${namespace}.00000000.1`, []],
+      [`${pid}.${startTime}.${namespace}.00000000.1`, []],
       [`${pid}.1.${namespace}.${boot}.1`, []],
-      [`${pid}.${started}.${namespace}.${boot}.9`, [pid]],
+      [`${pid}.${startTime}.${namespace}.${boot}.9`, [pid]],
       // Of another pid namespace: nobody can look, so it is believed for a day.
       [`77.1.1.${boot}.1`, [77]],
     ] as const) {

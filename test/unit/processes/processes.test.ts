@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { commandLine, parseStat, processState, treeOf } from '../../../src/namespaces/processes.ts';
+import { commandLine, treeOf } from '../../../src/processes/list.ts';
+import { parseStat, processState } from '../../../src/processes/stat.ts';
 import { waitUntil } from '../../../src/wait.ts';
 
 describe('processes', () => {

@@ -1,0 +1,37 @@
+/** The state of a process, read from /proc/PID/stat. The only parser of that file. */
+import { readFileSync } from 'node:fs';
+
+export interface ProcessState {
+  readonly pid: number;
+  /** One letter as in proc(5), `Z` for a zombie. */
+  readonly state: string;
+  readonly parent: number;
+  readonly session: number;
+  /** Field 22, in clock ticks after boot: together with the pid it identifies one process until the next boot. */
+  readonly startTime: string;
+}
+
+/** Reads the text of /proc/PID/stat. The command name may contain any byte, but the last parenthesis ends it. */
+export function parseStat(text: string): ProcessState | undefined {
+  const name = text.lastIndexOf(')');
+  const [pid] = text.split(' ', 1);
+  const fields = text.slice(name + 2).split(' ');
+  const [state, parent, , session] = fields;
+  const startTime = fields[19];
+  if (name < 0 || pid === undefined || state === undefined || startTime === undefined) return undefined;
+  return { pid: Number(pid), state, parent: Number(parent), session: Number(session), startTime };
+}
+
+/** One process; undefined when it does not exist. */
+export function processState(pid: number): ProcessState | undefined {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether it waits in a state that no signal ends, or only SIGKILL. */
+export function isStuck(pid: number): boolean {
+  return processState(pid)?.state === 'D';
+}
