@@ -20,7 +20,11 @@ const OPTIONS = {
   bind: {
     short: 'b',
     values: ['OUTSIDE', 'INSIDE'],
-    help: 'show a file or directory of the host, with what it allows others; may be given again',
+    help: 'show a file or directory of the host, where root of the testbed may do what you may; repeatable',
+  },
+  'bind-ro': {
+    values: ['OUTSIDE', 'INSIDE'],
+    help: 'the same, read-only and with the permissions of others; repeatable',
   },
   prefix: {
     short: 'p',

@@ -50,7 +50,10 @@ export function parseOptions(argv: readonly string[], env: Readonly<NodeJS.Proce
         mirror: one('mirror'),
         bootstrapcmd: one('bootstrapcmd'),
       }),
-      binds: Object.freeze(all('bind').map(([outside, inside]) => bind(outside, inside))),
+      binds: Object.freeze([
+        ...all('bind').map(([outside, inside]) => bind('--bind', outside, inside)),
+        ...all('bind-ro').map(([outside, inside]) => bind('--bind-ro', outside, inside)),
+      ]),
       scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
       mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
       hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
@@ -100,13 +103,21 @@ function anyAsNone(value: string | undefined): string | undefined {
   return value === '*' ? undefined : value;
 }
 
-function bind(outside: string, inside: string): TestbedOptions['binds'][number] {
+function bind(
+  option: '--bind' | '--bind-ro',
+  outside: string,
+  inside: string,
+): TestbedOptions['binds'][number] {
   if (outside === '')
-    throw new UsageError('--bind has an empty OUTSIDE; name a file or directory of the host');
+    throw new UsageError(`${option} has an empty OUTSIDE; name a file or directory of the host`);
   if (!inside.startsWith('/')) {
-    throw new UsageError(`--bind ${outside} ${inside}: INSIDE must be an absolute path, such as /mnt`);
+    throw new UsageError(`${option} ${outside} ${inside}: INSIDE must be an absolute path, such as /mnt`);
   }
-  return Object.freeze({ outside: resolve(outside), inside });
+  return Object.freeze({
+    outside: resolve(outside),
+    inside,
+    ...(option === '--bind-ro' ? { readOnly: true } : {}),
+  });
 }
 
 /** Relative paths are made absolute: the stage has a working directory of its own. */

@@ -23,7 +23,7 @@ const TOOLS: Readonly<Record<string, string>> = {
 export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
   const { root, binds, scratch, network, leakFile } = options;
   chooseRoot(root, env);
-  for (const { outside } of binds) look('--bind', outside);
+  for (const { outside, readOnly } of binds) look(readOnly === true ? '--bind-ro' : '--bind', outside);
   if (scratch.kind === 'directory') {
     const path = scratch.create === true ? existingPart(scratch.path) : scratch.path;
     if (!look('the scratch', path).isDirectory())

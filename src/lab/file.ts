@@ -17,7 +17,11 @@ export interface LabNetwork {
 export interface LabHost {
   readonly member: MemberOptions;
   readonly root: RootOptions;
-  readonly binds: readonly { readonly outside: string; readonly inside: string }[];
+  readonly binds: readonly {
+    readonly outside: string;
+    readonly inside: string;
+    readonly readOnly: boolean;
+  }[];
   /** Shell commands, run one after the other; one that fails ends the laboratory. */
   readonly commands: readonly string[];
   /** Shell commands that are started after them and left to run. */
@@ -87,7 +91,7 @@ function networkOf(name: string, value: unknown): LabNetwork {
 
 const HOST_KEYS = [
   ...['root', 'address', 'networks', 'dns', 'search', 'routes', 'gateway', 'forward', 'outside', 'publish'],
-  ...['link', 'binds', 'commands', 'daemons'],
+  ...['link', 'binds', 'binds-ro', 'commands', 'daemons'],
 ];
 
 function hostOf(
@@ -119,10 +123,13 @@ function hostOf(
       publish,
     },
     root: rootOf(host.root ?? lab.root, `${where}.root`, folder),
-    binds: Object.entries(fields(host.binds ?? {}, `${where}.binds`)).map(([outside, inside]) => ({
-      outside: resolve(folder, outside),
-      inside: word(inside, `${where}.binds`),
-    })),
+    binds: (['binds', 'binds-ro'] as const).flatMap((key) =>
+      Object.entries(fields(host[key] ?? {}, `${where}.${key}`)).map(([outside, inside]) => ({
+        outside: resolve(folder, outside),
+        inside: word(inside, `${where}.${key}`),
+        readOnly: key === 'binds-ro',
+      })),
+    ),
     commands: words(host.commands ?? [], `${where}.commands`),
     daemons: words(host.daemons ?? [], `${where}.daemons`),
   };

@@ -41,8 +41,15 @@ export interface OpenOptions {
   readonly outside?: boolean;
   /** Ports that the host can reach in a private network, such as `8080:80` or `127.0.0.1:5353:53/udp`. */
   readonly publish?: readonly string[];
-  /** Files and folders of the host that are seen in the testbed; `outside` may be relative, `inside` is absolute. */
-  readonly bind?: readonly { readonly outside: string; readonly inside: string }[];
+  /**
+   * Files and directories of the host that are seen in the testbed; `outside` may be relative, `inside` is absolute. Root of
+   * the testbed may write there what the caller may write, except with `readOnly`.
+   */
+  readonly bind?: readonly {
+    readonly outside: string;
+    readonly inside: string;
+    readonly readOnly?: boolean;
+  }[];
   /** Default: made up. */
   readonly hostname?: string;
   /** Seconds that a command is held back for a stuck reader of its output. Default: 10. */
@@ -71,9 +78,9 @@ export function testbedOptions(options: OpenOptions): TestbedOptions {
       ...(rootfs === undefined ? {} : rootChoice(rootfs)),
       ...{ release, arch, mirror },
     },
-    binds: (options.bind ?? []).map(({ outside, inside }) => {
+    binds: (options.bind ?? []).map(({ outside, inside, readOnly = false }) => {
       if (!inside.startsWith('/')) throw new UsageError(`bind: inside is ${inside}; give an absolute path`);
-      return { outside: resolve(outside), inside };
+      return { outside: resolve(outside), inside, readOnly };
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
     mode: choice('mode', options.mode ?? 'overlay', ['overlay', 'copy']),

@@ -69,8 +69,23 @@ function rootMap(own: readonly Extent[]): Extent[] {
   return identity(own);
 }
 
-/** The maps for a caller. Never fails: somebody without any range gets the one id that everybody has. */
-export function chooseIdMaps(caller: Caller): IdMaps {
+/**
+ * The caller's id in a testbed that may act as the caller. It lies behind the ids of the ranges and is no id of a Debian
+ * package or of useradd's default range, so it is neither root's nor a normal user's.
+ */
+export const CALLER_INSIDE = 65536;
+
+export interface IdMapOptions {
+  /**
+   * Map the caller's own user and group too, at CALLER_INSIDE: root of the holder then has its capabilities over the caller's
+   * files as well. Never for real root, whose files are the host's. `key` is the same with it: it names the owners of a base,
+   * and no file of a base has this id.
+   */
+  readonly withCaller?: boolean;
+}
+
+/** The maps for a caller. Never fails: a caller without any range gets the one id that everybody has. */
+export function chooseIdMaps(caller: Caller, { withCaller = false }: IdMapOptions = {}): IdMaps {
   if (caller.uid === 0) {
     const users = rootMap(caller.ownUsers);
     const groups = rootMap(caller.ownGroups);
@@ -99,13 +114,16 @@ export function chooseIdMaps(caller: Caller): IdMaps {
     };
   }
   const sub = (range: IdRange): Extent => ({ inside: 1, outside: range.start, count: range.count });
-  const inner = (range: IdRange): Extent => ({ inside: 0, outside: 1, count: Math.min(range.count, FULL) });
+  const inner = (range: IdRange): Extent[] => [
+    { inside: 0, outside: 1, count: Math.min(range.count, FULL) },
+    ...(withCaller ? [{ inside: CALLER_INSIDE, outside: 0, count: 1 }] : []),
+  ];
   return {
     stage: 'ranges',
     stageUsers: [self(caller.uid), sub(subUsers)],
     stageGroups: [self(caller.gid), sub(subGroups)],
-    users: [inner(subUsers)],
-    groups: [inner(subGroups)],
+    users: inner(subUsers),
+    groups: inner(subGroups),
     single: false,
     key: keyOf([sub(subUsers)], [sub(subGroups)]),
   };

@@ -10,13 +10,14 @@
  *     bases/KEY/tree/root/    the base itself, owned by the ids of a map
  *     bases/.new-…            being unpacked, or left by a crash
  *     bases/.old-…            being removed, or left by a crash
+ *     scratch/                upper layers on disk, see testbed/scratch.ts
  *
- * Only the caller may enter the folder. Root of a holder is nobody here, so it gets `bases` alone, by a bind mount of the
+ * Only the caller may enter the folder. Root of a holder has another id, so it gets `bases` alone, by a bind mount of the
  * stage, may look up names in it, and creates and deletes in `tree` (mode 777).
  */
-import { chmodSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
 
@@ -44,22 +45,72 @@ export function cacheHome(env: Environment): string {
   return join(homeOf(env), '.cache');
 }
 
-/** $HOME; what the system says where that is no absolute path. @throws UsageError when neither is */
+/** $HOME; the home directory of passwd(5) where that is no absolute path. @throws UsageError when neither is */
 function homeOf(env: Environment): string {
   if (env.HOME !== undefined && isAbsolute(env.HOME)) return env.HOME;
+  const home = accountHome();
+  if (home === undefined) {
+    throw new UsageError('this user has no home directory', {
+      code: 'NO_HOME',
+      remedy: 'set HOME or XDG_CACHE_HOME',
+    });
+  }
+  return home;
+}
+
+/** The home directory of the account in passwd(5); undefined when the user id has no entry there. */
+function accountHome(): string | undefined {
   try {
     return userInfo().homedir;
-  } catch (cause) {
-    throw new UsageError('this user has no home folder; set HOME or XDG_CACHE_HOME', { cause });
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The path of this program's cache: in `cacheHome`, except where that lies below a $HOME that is not the account's own home
+ * directory. Such a home is made for one run and deleted by `rm -rf` after it, which cannot delete the bases, because they
+ * belong to ids of a map. The cache is then in the account's own home, and the next such run finds the same bases.
+ */
+export function cachePath(env: Environment, own: string | undefined = accountHome()): string {
+  const given = join(cacheHome(env), 'virt-ts-unshare');
+  const { HOME } = env;
+  if (HOME === undefined || !isAbsolute(HOME) || own === undefined) return given;
+  if (!isBelow(given, HOME) || isBelow(given, own) || isSame(HOME, own)) return given;
+  const path = join(own, '.cache', 'virt-ts-unshare');
+  return mayWrite(path) ? path : given;
+}
+
+function isBelow(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return !isAbsolute(way) && way.split('/', 1)[0] !== '..';
+}
+
+/** Whether two paths name the same directory. */
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** Whether this user may write a directory or make it. */
+function mayWrite(path: string): boolean {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return path !== '/' && mayWrite(dirname(path));
+    if (!found.isDirectory() || found.uid !== process.geteuid?.()) return false;
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
 /**
  * The cache folder, made if it is not there.
- * @throws UsageError when it cannot be made or belongs to somebody else, who could lay anything there for us to trust
+ * @throws UsageError when it cannot be made or belongs to another user, who could put anything there
  */
 export function openCache(env: Environment): CacheFolder {
-  const path = join(cacheHome(env), 'virt-ts-unshare');
+  const path = cachePath(env);
   const cache: CacheFolder = {
     path,
     images: join(path, 'images'),
@@ -72,20 +123,22 @@ export function openCache(env: Environment): CacheFolder {
     if (there === undefined) {
       makeFolders(path, 0o700);
     } else if (there.uid !== process.geteuid?.()) {
-      throw new UsageError(
-        `the cache ${path} belongs to another user; set XDG_CACHE_HOME to a directory of yours`,
-      );
+      throw new UsageError(`the cache ${path} belongs to another user`, {
+        code: 'CACHE_FOREIGN',
+        remedy: 'set XDG_CACHE_HOME to a directory of this user',
+      });
     } else if ((there.mode & 0o077) !== 0) {
       chmodSync(path, 0o700);
     }
     for (const folder of [cache.images, cache.tarballs, cache.locks, cache.bases]) makeFolder(folder);
     makeTag(join(path, 'CACHEDIR.TAG'));
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(
-      `cannot make the cache ${path}: ${reasonOf(error)}; set XDG_CACHE_HOME to a directory that you can write`,
-      { cause: error },
-    );
+  } catch (cause) {
+    if (cause instanceof UsageError) throw cause;
+    throw new UsageError(`cannot make the cache ${path}: ${reasonOf(cause)}`, {
+      code: 'CACHE_UNUSABLE',
+      remedy: 'set XDG_CACHE_HOME to a directory that this user can write',
+      cause,
+    });
   }
   return cache;
 }
@@ -101,9 +154,14 @@ function makeTag(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) writeFileSync(path, TAG);
 }
 
-/** Writes a file so that a reader sees the old text or the new one, never a part. */
+/** Writes a file so that a reader sees the old text or the new one, never a part. On failure nothing is left. */
 export function writeWhole(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, text, { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
 }

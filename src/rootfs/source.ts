@@ -6,7 +6,7 @@ import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from
 import { join, resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
 import { findProgram } from '../processes/find.ts';
-import { cacheHome, type Environment } from './cache.ts';
+import { cacheHome, cachePath, type Environment } from './cache.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 import { imageName, PACKAGES, type RootOrder, readOrder, serves } from './order.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
@@ -46,7 +46,7 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   const arch = options.arch ?? hostArchitecture();
   const release = options.release === undefined ? hostRelease() : resolveRelease(options.release);
   const sbuild = join(cacheHome(env), 'sbuild');
-  const images = join(cacheHome(env), 'virt-ts-unshare', 'images');
+  const images = join(cachePath(env), 'images');
   const found =
     (release === undefined ? undefined : newestTarball(sbuild, `${release}-${arch}`)) ??
     (options.release === undefined ? newestTarball(sbuild, undefined, arch) : undefined) ??

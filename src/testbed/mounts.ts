@@ -101,6 +101,6 @@ export function kernelMounts({
   ];
 }
 
-export function bindMount(source: string, target: string): Mount {
-  return { source, target, type: 'none', options: 'rbind' };
+export function bindMount(source: string, target: string, readOnly = false): Mount {
+  return { source, target, type: 'none', options: readOnly ? 'rbind,ro' : 'rbind' };
 }

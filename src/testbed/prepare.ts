@@ -146,7 +146,7 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder, mountPoints:
       ptsGroup: idMaps.single ? undefined : 5,
     }),
     ...options.binds.map((bind, index) =>
-      bindMount(holder.inside(bind.outside), mountPoints[index] ?? bind.inside),
+      bindMount(holder.inside(bind.outside), mountPoints[index] ?? bind.inside, bind.readOnly),
     ),
   ];
 }

@@ -37,7 +37,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.options = options;
     this.log = log;
     this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
-    this.#idMaps = chooseIdMaps(readCaller());
+    const writableBind = options.binds.some(({ readOnly }) => readOnly !== true);
+    this.#idMaps = chooseIdMaps(readCaller(), { withCaller: writableBind });
   }
 
   /** Starts what an open needs; a failure is told by the open. */

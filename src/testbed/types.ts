@@ -19,6 +19,8 @@ export interface BindMount {
   readonly outside: string;
   /** Absolute path in the testbed. */
   readonly inside: string;
+  /** Mounted read-only, and with the permissions that it gives to others. Default: root of the testbed may do what the caller may. */
+  readonly readOnly?: boolean;
 }
 
 export interface TestbedOptions {

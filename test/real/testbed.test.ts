@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { CommandTimeoutError, TestbedError } from '../../src/errors.ts';
@@ -254,6 +263,47 @@ describe('bind mounts', function () {
         'cat "/srv/new place/data/in" /usr/bin/some-file; echo back >"/srv/new place/data/out"; ls -d /bin/sh';
       assert.equal((await script(testbed, text)).stdout, 'from the hosta file/bin/sh\n');
       assert.equal(readFileSync(join(data, 'out'), 'utf8'), 'back\n');
+    } finally {
+      await provider.dispose();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('let root of the testbed act as an ordinary caller there, and others no more than before', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bind-'));
+    const provider = testProvider({ binds: [{ outside: folder, inside: '/mnt' }] });
+    const asRoot = process.geteuid?.() === 0;
+    try {
+      const testbed = await provider.open();
+      writeFileSync(join(folder, 'private'), 'private', { mode: 0o600 });
+      const { stdout } = await script(testbed, 'cat /mnt/private; echo back >/mnt/out; stat -c %u /mnt');
+      // Real root is never given to a testbed: there, a bind has the permissions of others, as for files of other users.
+      if (asRoot) assert.equal(stdout, '65534\n');
+      else if (ONLY_ROOT) assert.equal(stdout, 'private0\n');
+      else assert.equal(stdout, 'private65536\n');
+      if (!asRoot) assert.equal(readFileSync(join(folder, 'out'), 'utf8'), 'back\n');
+      if (!ONLY_ROOT) {
+        const other = await script(testbed, 'cat /mnt/private; touch /mnt/other', { user: 'nobody' });
+        assert.equal(other.stdout, '');
+        assert.equal(existsSync(join(folder, 'other')), false);
+      }
+    } finally {
+      await provider.dispose();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('are read-only where that is asked for', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bind-'));
+    chmodSync(folder, 0o777);
+    writeFileSync(join(folder, 'in'), 'from the host');
+    const provider = testProvider({ binds: [{ outside: folder, inside: '/mnt', readOnly: true }] });
+    try {
+      const testbed = await provider.open();
+      const { stdout, stderr } = await script(testbed, 'cat /mnt/in; echo back >/mnt/out');
+      assert.equal(stdout, 'from the host');
+      assert.match(stderr, /Read-only file system/);
+      assert.deepEqual(readdirSync(folder), ['in']);
     } finally {
       await provider.dispose();
       rmSync(folder, { recursive: true });

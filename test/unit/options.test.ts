@@ -80,6 +80,10 @@ describe('options', () => {
       { outside: '/a', inside: '/b' },
       { outside: '/c', inside: '/d' },
     ]);
+    assert.deepEqual(testbed('--bind-ro', '/a', '/b', '--bin', '/c', '/d').binds, [
+      { outside: '/c', inside: '/d' },
+      { outside: '/a', inside: '/b', readOnly: true },
+    ]);
     for (const [start, value, option] of [
       ['--m', 'M', 'mirror'],
       ['--re', 'sid', 'release'],
@@ -137,7 +141,7 @@ describe('options', () => {
     [['--frob'], /--frob/],
     [['-x'], /-x/],
     [['-dx'], /-x/],
-    [['--b', 'x'], /--bind, --bootstrapcmd/],
+    [['--b', 'x'], /--bind, --bind-ro, --bootstrapcmd/],
     [['--'], /--/],
     [['-'], /-/],
     [['-t', 'a', 'word'], /word/],

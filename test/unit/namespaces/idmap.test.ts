@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   type Caller,
   chooseIdMaps,
+  insideUser,
   largestRange,
   mapArguments,
   mapText,
@@ -36,6 +37,22 @@ describe('id maps', () => {
   it('use no more than 65536 ids of a larger range', () => {
     const range = { start: 200000, count: 1_000_000 };
     assert.equal(mapText(chooseIdMaps(caller({ subUsers: range, subGroups: range })).users), '0 1 65536');
+  });
+
+  it('have the caller too where a bind asks for it, but never as root, a normal user or a base’s owner', () => {
+    const range = { start: 100000, count: 65536 };
+    const who = caller({ subUsers: range, subGroups: range });
+    const maps = chooseIdMaps(who, { withCaller: true });
+    assert.equal(mapText(maps.users), '0 1 65536\n65536 0 1');
+    assert.equal(mapText(maps.groups), '0 1 65536\n65536 0 1');
+    assert.equal(insideUser(maps, 1000), 65536);
+    assert.equal(maps.key, chooseIdMaps(who).key);
+  });
+
+  it('never have real root, nor more than the one id of a user without ranges', () => {
+    for (const who of [caller({ uid: 0, gid: 0 }), caller({})]) {
+      assert.deepEqual(chooseIdMaps(who, { withCaller: true }), chooseIdMaps(who));
+    }
   });
 
   it('give a user without ranges the one id there is', () => {

@@ -13,6 +13,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -24,7 +25,7 @@ import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 import { ownIdentity } from '../../../src/processes/identity.ts';
 import { useBase } from '../../../src/rootfs/base.ts';
-import { type CacheFolder, cacheHome, openCache } from '../../../src/rootfs/cache.ts';
+import { type CacheFolder, cacheHome, cachePath, openCache } from '../../../src/rootfs/cache.ts';
 import type { Base } from '../../../src/rootfs/known-base.ts';
 import { tryLock, waitLock } from '../../../src/rootfs/lock.ts';
 import { type BaseInfo, choosePruned, listBases, prune } from '../../../src/rootfs/prune.ts';
@@ -85,6 +86,22 @@ describe('the cache of bases', () => {
       assert.equal(cacheHome({ HOME }), join(userInfo().homedir, '.cache'));
     }
     assert.equal(cacheHome({ HOME: '/x', XDG_CACHE_HOME: 'relative' }), '/x/.cache');
+  });
+
+  it('lies in the home of the account when HOME is another directory', () => {
+    const [home, own] = [join(folder, 'home'), join(folder, 'own')];
+    for (const path of [home, own]) mkdirSync(path);
+    const inOwn = join(own, '.cache', 'virt-ts-unshare');
+    assert.equal(cachePath({ HOME: home }, own), inOwn);
+    assert.equal(cachePath({ HOME: home, XDG_CACHE_HOME: join(home, 'cache') }, own), inOwn);
+    assert.equal(cachePath({ HOME: own }, own), inOwn);
+    // A place that is not in HOME was chosen by the user.
+    assert.equal(cachePath({ HOME: home, XDG_CACHE_HOME: folder }, own), join(folder, 'virt-ts-unshare'));
+    symlinkSync(own, join(folder, 'link'));
+    assert.equal(cachePath({ HOME: join(folder, 'link') }, own), join(folder, 'link/.cache/virt-ts-unshare'));
+    const inHome = join(home, '.cache', 'virt-ts-unshare');
+    writeFileSync(join(folder, 'file'), '');
+    assert.equal(cachePath({ HOME: home }, join(folder, 'file')), inHome);
   });
 
   it('is refused where it cannot be', () => {
