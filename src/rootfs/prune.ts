@@ -20,6 +20,9 @@ const DAY = 24 * 60 * 60 * 1000;
 
 export const DEFAULT_LIMITS: Limits = { maxAge: 30 * DAY, maxSize: 20 * 2 ** 30 };
 
+/** With them every base goes that is not in use. */
+export const NO_LIMITS: Limits = { maxAge: -1, maxSize: 0 };
+
 export interface BaseInfo extends KnownBase {
   /** Milliseconds since 1970: when a use last began or ended. */
   readonly lastUsed: number;

@@ -8,11 +8,12 @@ import { rebuildRoot } from '../rootfs/build.ts';
 import type { CacheFolder } from '../rootfs/cache.ts';
 import { type Image, importImage, listImages, removeImage } from '../rootfs/images.ts';
 import { imageName } from '../rootfs/order.ts';
-import { type BaseInfo, DEFAULT_LIMITS, type Limits, listBases, prune } from '../rootfs/prune.ts';
+import { type BaseInfo, DEFAULT_LIMITS, type Limits, listBases, NO_LIMITS, prune } from '../rootfs/prune.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from '../rootfs/release.ts';
 import { removeBase } from '../rootfs/remove.ts';
 import { orderRoot, type RootOptions } from '../rootfs/source.ts';
 import { verifyBase } from '../rootfs/verify.ts';
+import { scratchFolderOf, sweepScratch } from '../testbed/scratch.ts';
 import { parseDays, parseSize, showSize, showTable, showTime } from './figures.ts';
 
 export interface RootfsCall {
@@ -31,6 +32,7 @@ export interface RootfsOptions {
   readonly 'max-age'?: string | undefined;
   readonly 'max-size'?: string | undefined;
   readonly json?: boolean | undefined;
+  readonly all?: boolean | undefined;
 }
 
 interface RootfsCommand {
@@ -46,7 +48,7 @@ export const ROOTFS_COMMANDS: Readonly<Record<string, RootfsCommand>> = {
   update: { options: ['mirror', 'bootstrapcmd'], carryOut: update },
   import: { options: ['arch'], carryOut: importOne },
   remove: { options: [], carryOut: remove },
-  prune: { options: ['max-age', 'max-size'], carryOut: pruneBases },
+  prune: { options: ['all', 'max-age', 'max-size'], carryOut: pruneBases },
   verify: { options: [], carryOut: verify },
 };
 
@@ -200,7 +202,10 @@ async function pruneBases({ names, values, cache, log }: RootfsCall): Promise<nu
     maxAge: parseDays('--max-age', values['max-age']) ?? DEFAULT_LIMITS.maxAge,
     maxSize: parseSize('--max-size', values['max-size']) ?? DEFAULT_LIMITS.maxSize,
   };
-  const removed = await withHolder(cache, log, (holder) => prune(cache, holder, log, limits));
+  const removed = await withHolder(cache, log, async (holder) => {
+    await sweepScratch(scratchFolderOf(cache.path), holder, log);
+    return prune(cache, holder, log, values.all === true ? NO_LIMITS : limits);
+  });
   for (const { key, record } of removed) say(`${key.slice(0, KEY_LENGTH)}  ${record.tarball}\n`);
   return 0;
 }
@@ -226,7 +231,8 @@ async function verify({ names, cache, log }: RootfsCall): Promise<number> {
 }
 
 async function withHolder<T>(cache: CacheFolder, log: Log, work: (holder: Holder) => Promise<T>): Promise<T> {
-  const holder = await Holder.start(chooseIdMaps(readCaller()), [cache.bases], log);
+  const sources = [cache.bases, scratchFolderOf(cache.path)];
+  const holder = await Holder.start(chooseIdMaps(readCaller()), sources, log);
   try {
     return await work(holder);
   } finally {

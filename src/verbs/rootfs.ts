@@ -25,6 +25,7 @@ Options:
   -a, --arch ARCH          build, import: Debian's name of the architecture (default: the host's own)
   -m, --mirror MIRROR      build, update: take packages from this mirror (default: the machine's own)
       --bootstrapcmd CMD   build, update: use this command instead of mmdebstrap
+      --all                prune: remove every base that is not in use, so that rm -rf can delete the cache
       --max-age DAYS       prune: keep bases that were used in that time (default: 30)
       --max-size SIZE      prune: bytes, or with K, M, G, that all bases may take together (default: 20G)
   -d, --debug              say on stderr what is done
@@ -74,6 +75,7 @@ function parse(argv: readonly string[]) {
       'max-age': { type: 'string' },
       'max-size': { type: 'string' },
       json: { type: 'boolean' },
+      all: { type: 'boolean' },
       debug: { type: 'boolean', short: 'd' },
       help: { type: 'boolean', short: 'h' },
     },

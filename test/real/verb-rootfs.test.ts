@@ -131,6 +131,17 @@ describe('virt-ts-unshare rootfs', function () {
     assert(!existsSync(path) && !existsSync(order));
   });
 
+  it('empties the cache, so that rm -rf can delete it', async () => {
+    await (await openServer(['-t', testTarball()]))();
+    const close = await openServer(['-t', testTarball()]);
+    await rootfs('prune', '--all');
+    assert.equal(JSON.parse((await lines('list', '--json')).join('\n')).bases.length, 1, 'one is in use');
+    await close();
+    assert.match((await lines('prune', '--all')).join('\n'), /^[0-9a-f]{12} {2}\/\S+$/);
+    execFileSync('rm', ['-rf', join(folder, 'virt-ts-unshare')]);
+    assert(!existsSync(join(folder, 'virt-ts-unshare')));
+  });
+
   it('prunes what rm -r has left of a base', async () => {
     await (await openServer(['-t', testTarball()]))();
     const bases = join(folder, 'virt-ts-unshare/bases');
