@@ -3,7 +3,7 @@
  *
  * argv: enter [-k KEYRING] [-n NAMESPACES] PID PROGRAM [ARGUMENT]...
  *   -k  name of a session keyring for it; default: the caller's own
- *   -n  letters of the namespaces: u user, m mount, i ipc, n network, p pid (for its children); default: um
+ *   -n  letters of the namespaces, see helper.h; default: um
  * working directory of the program: /
  * status: the program's; 127 and an event on stderr when it cannot be executed, 255 and an event when PID cannot be entered
  */
@@ -22,18 +22,13 @@ int enter_main(int argc, char **argv) {
 		else return NOT_RUN;
 	}
 	if (argc - optind < 2) return NOT_RUN;
-	const struct { char letter; unsigned bit; } kinds[] = {
-	    {'u', USER_NS}, {'m', MNT_NS}, {'i', IPC_NS}, {'n', NET_NS}, {'p', PID_NS}};
-	unsigned namespaces = 0;
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (strchr(letters, kinds[i].letter) != NULL) namespaces |= kinds[i].bit;
 	char **program = argv + optind + 1;
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int process = open_process(proc, (pid_t)strtol(argv[optind], NULL, 10));
 	if (process < 0) return failed("looking for the process to enter", argv[optind]);
-	const char *missing = enter_namespaces(process, namespaces);
+	const char *missing = enter_namespaces(process, namespaces_of(letters));
 	if (missing != NULL) return failed("entering a namespace", missing);
-	if ((namespaces & USER_NS) != 0 && !become_root()) return failed("becoming root of the user namespace", NULL);
+	if (strchr(letters, 'u') != NULL && !become_root()) return failed("becoming root of the user namespace", NULL);
 	if (keyring != NULL && !join_session_keyring(keyring)) return failed("making a session keyring", keyring);
 	if (chdir("/") != 0) return failed("changing to the directory", "/");
 	execvp(program[0], program);

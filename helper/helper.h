@@ -38,6 +38,7 @@ static inline bool is_tag(long slack) {
 }
 
 /* main.c: the sub-commands. Each gets its own argv (argv[0] is its name) and gives the exit status. */
+int abort_fuse_main(int argc, char **argv);
 int copy_main(int argc, char **argv);
 int drain_main(int argc, char **argv);
 int enter_main(int argc, char **argv);
@@ -45,6 +46,9 @@ int exec_main(int argc, char **argv);
 int hold_main(int argc, char **argv);
 int isolate_main(int argc, char **argv);
 int look_main(int argc, char **argv);
+
+/* What ps(1) shows in place of paths and maps; the texts of argv are gone then. */
+void set_title(const char *title);
 
 /* report.c */
 struct event {
@@ -71,6 +75,9 @@ enum namespace { USER_NS = 1, CGROUP_NS = 2, IPC_NS = 4, UTS_NS = 8, PID_NS = 16
  * right to enter the others. All are opened before the first is entered. NULL, or the name of the one that failed, with errno.
  */
 const char *enter_namespaces(int process, unsigned namespaces);
+/* The namespaces with these letters, for enter_namespaces() and clone(2): u user, m mount, i ipc, n network, p pid, t uts, c cgroup. */
+unsigned namespaces_of(const char *letters);
+unsigned long namespace_flags(const char *letters);
 /* Gives up the supplementary groups and becomes user and group 0. False and errno when that fails. */
 bool become_root(void);
 /*
@@ -84,6 +91,9 @@ int open_process(int proc, pid_t pid);
 ssize_t read_at(int directory, const char *path, char *buffer, size_t size);
 /* The number in a file below a directory, or -1. */
 long read_number_at(int directory, const char *path);
+
+/* fuse.c: aborts the FUSE connections that a process which SIGKILL does not end may wait for. */
+void abort_fuse(int process);
 
 /* drain.c */
 struct drain {

@@ -10,9 +10,12 @@
 static const struct {
 	unsigned bit;
 	const char *file;
+	char letter;
+	unsigned long flag;
 } KINDS[] = {
-    {USER_NS, "ns/user"}, {CGROUP_NS, "ns/cgroup"}, {IPC_NS, "ns/ipc"}, {UTS_NS, "ns/uts"},
-    {PID_NS, "ns/pid"},   {NET_NS, "ns/net"},       {MNT_NS, "ns/mnt"},
+    {USER_NS, "ns/user", 'u', CLONE_NEWUSER}, {CGROUP_NS, "ns/cgroup", 'c', CLONE_NEWCGROUP}, {IPC_NS, "ns/ipc", 'i', CLONE_NEWIPC},
+    {UTS_NS, "ns/uts", 't', CLONE_NEWUTS},    {PID_NS, "ns/pid", 'p', CLONE_NEWPID},          {NET_NS, "ns/net", 'n', CLONE_NEWNET},
+    {MNT_NS, "ns/mnt", 'm', CLONE_NEWNS},
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
@@ -29,6 +32,20 @@ const char *enter_namespaces(int process, unsigned namespaces) {
 		close(files[i]);
 	}
 	return NULL;
+}
+
+unsigned namespaces_of(const char *letters) {
+	unsigned bits = 0;
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		if (strchr(letters, KINDS[i].letter) != NULL) bits |= KINDS[i].bit;
+	return bits;
+}
+
+unsigned long namespace_flags(const char *letters) {
+	unsigned long flags = 0;
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		if (strchr(letters, KINDS[i].letter) != NULL) flags |= KINDS[i].flag;
+	return flags;
 }
 
 bool become_root(void) {

@@ -105,7 +105,7 @@ async function tryHolder(idMap: IdMaps, log: Log): Promise<Pick<Facts, 'holder' 
   let holder: Holder | undefined;
   try {
     const scratch = scratchFolderOf(openCache(process.env).path);
-    holder = await Holder.start(idMap, [scratch], log);
+    holder = await Holder.start({ idMap, sources: [scratch], log });
     const upper = await diskUpper(scratch, holder, log);
     try {
       const { stdout } = await runHost(

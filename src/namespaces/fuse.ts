@@ -1,23 +1,19 @@
 /** Processes that cannot be killed because they wait for a FUSE file system of their own. */
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
+import { helperWords } from '../helper.ts';
 import { quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
-import { systemPath } from '../processes/find.ts';
-import { scriptText } from '../scripts.ts';
 import { within } from '../wait.ts';
 
 /** Milliseconds for what takes a few; a mount below another one that hangs would take for ever. */
 const LIMIT = 2_000;
 
-/** Aborts the connections that processes which should have ended see and we do not; see on-host/abort-fuse.sh. */
+/** Aborts the connections that processes which should have ended see and we do not; see helper/fuse.c. */
 export async function abortFuse(pids: readonly number[], log: Log): Promise<void> {
   const waiting = pids.filter(seesFuse);
   if (waiting.length === 0) return;
-  const words = ['abort-fuse', ...waiting.map(String)];
-  const aborting = quickHost(['sh', '-c', scriptText('on-host', 'abort-fuse.sh'), ...words], log, {
-    env: { PATH: systemPath() },
-  });
+  const aborting = quickHost(helperWords('abort-fuse', ...waiting.map(String)), log);
   try {
     await within(aborting, LIMIT);
   } catch (error) {

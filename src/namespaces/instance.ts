@@ -1,37 +1,33 @@
 /** One set of namespaces with its pid 1: how it starts, and how it ends so that nothing of it is left. */
-import { closeSync, openSync } from 'node:fs';
-import type { Duplex } from 'node:stream';
 import { TestbedError } from '../errors.ts';
-import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { systemPath } from '../processes/find.ts';
 import { isAlive } from '../processes/identity.ts';
 import { commandLine, signalProcess } from '../processes/list.ts';
 import type { ProcessState } from '../processes/stat.ts';
-import { compiledProgram, scriptText } from '../scripts.ts';
+import { scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
 import { abortFuse } from './fuse.ts';
+import type { Run } from './hold.ts';
 import type { Holder } from './holder.ts';
-import { firstLine, lifelineOf } from './lifeline.ts';
 import { keyringOf, makeMark } from './mark.ts';
+import type { Step } from './steps.ts';
+import * as steps from './steps.ts';
 import { Traces } from './traces.ts';
 
+/** Where `steps` have put the root filesystem, a mount point of the holder's. */
+export const ROOT = '/mnt/root';
+
 export interface InstanceOptions {
+  /** What is made in the namespaces before pid 1 is started. */
+  readonly steps: readonly Step[];
   readonly hostname: string;
-  /** tmpfs options, or an absolute path in the holder: the folder for the upper layer. */
-  readonly upper: string;
-  /** Lines of fstab(5) over /mnt/root. */
-  readonly fstab: string;
   readonly ownNetwork: boolean;
-  /** Awaited before anything of fstab is mounted; its rejection is that of the start. */
-  readonly ready: Promise<unknown>;
-  /** Folders in the holder whose plain copy, one over the other, is the root; none: an overlay is. */
-  readonly copy: readonly string[];
+  /** A mount point inside with a file system that no other mount namespace has. */
+  readonly ownFileSystem: string;
+  readonly log: Log;
 }
 
-/** Milliseconds for the end of a set-up that has failed or has nothing to wait for any more. */
-const SETUP_LIMIT = 2_000;
-/** Milliseconds before somebody is looked for who keeps dead namespaces from going. */
+/** Milliseconds before the processes are looked for that keep dead namespaces from going. */
 const PATIENCE = 100;
 /** Milliseconds for the end of what is dead already; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
@@ -45,83 +41,47 @@ export class Instance {
   readonly startTime: string;
   /** What the execute program knows it by. */
   readonly mark: string;
-  readonly #unshare: HostProcess;
-  readonly #lifeline: Duplex;
+  readonly #holder: Holder;
+  readonly #run: Run;
   readonly #log: Log;
   readonly #traces: Traces;
 
   private constructor(
-    pid: number,
-    startTime: string,
+    process: { readonly pid: number; readonly startTime: string },
     mark: string,
-    unshare: HostProcess,
-    lifeline: Duplex,
-    traces: Traces,
-    log: Log,
+    ends: { readonly holder: Holder; readonly run: Run; readonly traces: Traces; readonly log: Log },
   ) {
-    this.pid = pid;
-    this.startTime = startTime;
+    this.pid = process.pid;
+    this.startTime = process.startTime;
     this.mark = mark;
-    this.#unshare = unshare;
-    this.#lifeline = lifeline;
-    this.#traces = traces;
-    this.#log = log;
+    this.#holder = ends.holder;
+    this.#run = ends.run;
+    this.#traces = ends.traces;
+    this.#log = ends.log;
   }
 
-  /** @throws TestbedError with the words of the tool that failed */
-  static async start(holder: Holder, options: InstanceOptions, log: Log): Promise<Instance> {
-    const root = openSync('/', 'r');
-    // By descriptor: root of the testbed may not be able to reach our files.
-    const program = compiledProgram('take-root');
-    const takeRoot = program === undefined ? undefined : openSync(program, 'r');
+  /** @throws TestbedError with the step that failed */
+  static async start(holder: Holder, options: InstanceOptions): Promise<Instance> {
+    const { hostname, ownNetwork, ownFileSystem, log } = options;
     const mark = makeMark();
+    const run = holder.run(ownNetwork ? 'mptcni' : 'mptci', [
+      steps.keyring(keyringOf(mark)),
+      ...options.steps,
+      ...(ownNetwork ? [steps.loopback()] : []),
+      steps.hostname(hostname),
+      steps.init(ROOT, mark, scriptText('in-testbed', 'pid1.sh')),
+    ]);
     try {
-      const words: Argv = [
-        'unshare',
-        ...['--mount', '--pid', '--fork', '--kill-child', '--ipc', '--uts', '--cgroup'],
-        ...(options.ownNetwork ? ['--net'] : []),
-        ...['--', 'sh', '-c', scriptText('on-host', 'setup.sh'), 'setup'],
-        ...[options.hostname, options.upper, options.fstab, options.ownNetwork ? 'own' : 'host'],
-        ...[scriptText('in-testbed', 'pid1.sh'), mark, options.copy.join('\n')],
-      ];
-      const unshare = await spawnHost(holder.enter(words, keyringOf(mark)), log, {
-        // Descriptors 8 and 9: see setup.sh.
-        stdio: [
-          ...(['pipe', 'pipe', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore'] as const),
-          ...([takeRoot ?? 'ignore', root] as const),
-        ],
-        env: { PATH: systemPath() },
-        cleanEnv: true,
-        detached: true,
+      const [process] = await Promise.all([run.started, run.ready]);
+      return new Instance(process, mark, {
+        holder,
+        run,
+        traces: new Traces(process.pid, ownFileSystem),
+        log,
       });
-      const lifeline = lifelineOf(unshare);
-      const complaints = textOf(unshare.child.stderr);
-      await tellReady(unshare, options.ready).catch((error: unknown) => {
-        lifeline.destroy();
-        throw error;
-      });
-      const line = await firstLine(unshare.child.stdout);
-      const ready = /^ready (\d+) (\d+)$/.exec(line);
-      if (ready?.[1] === undefined || ready[2] === undefined) {
-        lifeline.destroy();
-        // What has said something else than that it is ready may go on for ever.
-        if (!(await within(unshare.exited, SETUP_LIMIT))) unshare.kill('SIGKILL');
-        const { status } = await unshare.exited;
-        const words =
-          firstLines([line, await complaints].join(' ')) || `its set-up ended with status ${status}`;
-        throw new TestbedError(
-          `making a testbed failed: ${words}; virt-ts-unshare doctor says what this machine lacks`,
-        );
-      }
-      unshare.child.stderr?.destroy();
-      unshare.child.unref();
-      const pid = Number(ready[1]);
-      // A plain copy on a disk has no file system of its own as its root.
-      const ownFileSystem = options.copy.length > 0 && options.upper.startsWith('/') ? '/dev/pts' : '';
-      return new Instance(pid, ready[2], mark, unshare, lifeline, new Traces(pid, ownFileSystem), log);
-    } finally {
-      closeSync(root);
-      if (takeRoot !== undefined) closeSync(takeRoot);
+    } catch (error) {
+      await run.ended;
+      throw error;
     }
   }
 
@@ -137,11 +97,9 @@ export class Instance {
    * @throws TestbedError that names what is left when that takes longer than 30 s
    */
   async stop(): Promise<void> {
-    this.#unshare.child.ref();
-    if (this.alive) signalProcess(this.pid, 'SIGKILL');
-    this.#lifeline.destroy();
+    this.#holder.end(this.#run);
     try {
-      const gone = Promise.all([this.#unshare.exited, this.#traces.unmounted]);
+      const gone = Promise.all([this.#run.ended, this.#traces.unmounted]);
       if (!(await within(gone, PATIENCE))) await this.#hunt(gone);
       // Only after somebody has killed its parent can pid 1 be there still.
       if (!(await waitUntil(() => !this.alive, END_LIMIT))) throw this.#left([]);
@@ -168,10 +126,10 @@ export class Instance {
       for (const { pid } of holders) {
         this.#log.debug(`ending ${pid} (${commandLine(pid)}), which holds up the end of the testbed`);
         signalProcess(pid, 'SIGCONT');
-        // The parent of pid 1 has to reap it.
-        if (pause > 20 && pid !== this.#unshare.pid) signalProcess(pid, 'SIGKILL');
+        if (pause > 20) signalProcess(pid, 'SIGKILL');
       }
       if (pause > 20) {
+        this.#holder.wake();
         await abortFuse(
           holders.map(({ pid }) => pid),
           this.#log,
@@ -194,26 +152,4 @@ export class Instance {
         : `its mounts are held by who has a file of it open: ${names.join(', ') || 'not ours to see'}`;
     return new TestbedError(`a testbed does not end: ${what}; end them by hand`);
   }
-}
-
-/** Says when what will be mounted is there, or ends who waits for that. */
-async function tellReady({ child, exited, kill }: HostProcess, ready: Promise<unknown>): Promise<void> {
-  // Who has failed already listens no more, and says why on stderr.
-  child.stdin?.on('error', () => {});
-  try {
-    await ready;
-  } catch (error) {
-    // At the end of its input it ends, and unshare after it. Killed by an unshare that was killed, it might end later.
-    child.stdin?.destroy();
-    if (!(await within(exited, SETUP_LIMIT))) kill('SIGKILL');
-    await exited;
-    throw error;
-  }
-  child.stdin?.end('go\n');
-}
-
-/** A copy to a full disk complains about every file. */
-function firstLines(text: string): string {
-  const lines = text.trim().split('\n');
-  return lines.length > 5 ? `${lines.slice(0, 5).join('\n')}\n…` : lines.join('\n');
 }

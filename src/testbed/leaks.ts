@@ -5,8 +5,9 @@
 import { readFileSync } from 'node:fs';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
-import { type Holder, userOptions } from '../namespaces/holder.ts';
+import type { Holder } from '../namespaces/holder.ts';
 import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
+import { userOptions } from '../namespaces/keeper.ts';
 import { allPids, namespaceOf } from '../processes/list.ts';
 import { processState } from '../processes/stat.ts';
 import { scriptText } from '../scripts.ts';

@@ -1,35 +1,21 @@
 /** What all testbeds of one server share: the base, the holder, the skeleton, mounts and network. Made once, ahead of need. */
-import { existsSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { messageOf, TestbedError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
-import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
+import { bind, type Step } from '../namespaces/steps.ts';
 import type { Connector } from '../network/connector.ts';
 import { hostResolver } from '../network/resolver.ts';
 import { findBase, useBase } from '../rootfs/base.ts';
 import { type CacheFolder, openCache } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
-import { scriptText } from '../scripts.ts';
-import { closedRoot } from './closed-root.ts';
-import { bindMount, kernelMounts, type Mount } from './mounts.ts';
+import { kernelMounts } from './mounts.ts';
 import { checkScratchFolder, scratchFolderOf, sweepScratch } from './scratch.ts';
+import { DEVICES, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
-
-const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
-/** Account made in a base that has no user of its own with an id from 1000 on. */
-const NORMAL_USER = 'user';
-/** Symbolic links in /dev that a host mostly has too; on-host/skeleton.sh knows all of them. */
-const DEVICE_LINKS = new Map([
-  ['fd', '/proc/self/fd'],
-  ['stdin', '/proc/self/fd/0'],
-  ['stdout', '/proc/self/fd/1'],
-  ['stderr', '/proc/self/fd/2'],
-]);
-/** Where the stage has it, see on-host/stage.sh. */
-const SKELETON = '/mnt/skeleton';
 
 export interface Prepared {
   /** Path of the tarball or folder. */
@@ -39,17 +25,13 @@ export interface Prepared {
   /** Where upper layers on disk go. */
   readonly scratchFolder: string;
   readonly layers: readonly string[];
-  readonly mounts: readonly Mount[];
-  /** Resolves when the skeleton is filled: until then, no testbed may mount its root. Rejects with a TestbedError. */
-  readonly filled: Promise<Skeleton>;
+  readonly mounts: readonly Step[];
+  /**
+   * Resolves with the normal user when the skeleton is filled: until then, no testbed may mount its root. Rejects with a
+   * TestbedError.
+   */
+  readonly filled: Promise<string | undefined>;
   readonly connector: Connector;
-}
-
-/** What the skeleton knows of the base. */
-export interface Skeleton {
-  readonly normalUser: string | undefined;
-  /** Of the binds, links in them resolved. */
-  readonly mountPoints: readonly string[];
 }
 
 /** What to prepare, and what its owner has already chosen. */
@@ -69,7 +51,7 @@ export interface Preparation {
  * @throws TestbedError, and then nothing of it is left
  */
 export async function prepare(preparation: Preparation): Promise<Prepared> {
-  const { options, idMaps, log, signal } = preparation;
+  const { options, idMaps, hostname, scratchDirectory, log, signal } = preparation;
   const cache = openCache(process.env);
   const scratchFolder = prepareScratchFolder(options, cache.path);
   checkScratchFolder(scratchFolder, idMaps.single);
@@ -89,7 +71,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   };
   let holder: Holder;
   try {
-    holder = await Holder.start(idMaps, sources, log, connector.below, find);
+    holder = await Holder.start({ idMap: idMaps, sources, log, below: connector.below, meanwhile: find });
   } catch (error) {
     await finding?.then((base) => base?.release()).catch(() => {});
     throw error;
@@ -100,17 +82,20 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       sweepScratch(scratchFolder, holder, log),
     ]);
     const baseInside = holder.inside(base.path);
-    const filled = fillSkeleton(preparation, holder, base.path, connector);
-    // Whoever waits for it hears of it.
+    const filled = fillSkeleton({
+      ...{ holder, base: base.path, hostname, scratchDirectory },
+      ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
+      binds: options.binds,
+    });
+    // The open that waits for it rejects.
     filled.catch(() => {});
-    const mountPoints = options.binds.length > 0 ? (await filled).mountPoints : [];
     return {
       root: source.path,
       holder,
       base,
       scratchFolder,
       layers: [SKELETON, baseInside],
-      mounts: mountsOf(preparation, holder, mountPoints),
+      mounts: mountsOf(preparation, holder),
       filled,
       connector,
     };
@@ -137,54 +122,18 @@ function prepareScratchFolder({ scratch }: TestbedOptions, cache: string): strin
   return scratch.path;
 }
 
-/** Everything that is mounted into each testbed, in this order. @param mountPoints of the binds, links in them resolved */
-function mountsOf({ options, idMaps }: Preparation, holder: Holder, mountPoints: readonly string[]): Mount[] {
+/** What is mounted into each testbed after its root, in this order. */
+function mountsOf({ options, idMaps }: Preparation, holder: Holder): Step[] {
   return [
     ...kernelMounts({
       ownNetwork: options.network !== 'host',
       devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
       ptsGroup: idMaps.single ? undefined : 5,
     }),
-    ...options.binds.map((bind, index) =>
-      bindMount(holder.inside(bind.outside), mountPoints[index] ?? bind.inside, bind.readOnly),
+    ...options.binds.map(({ outside, inside, readOnly }) =>
+      bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
     ),
   ];
-}
-
-/** Fills the lower layer that lies over the base: accounts, names, mount points, the scratch directory. */
-async function fillSkeleton(
-  { options, idMaps, hostname, scratchDirectory, log }: Preparation,
-  holder: Holder,
-  root: string,
-  connector: Connector,
-): Promise<Skeleton> {
-  const text = await mustRunHost(
-    holder.enter([
-      ...(['sh', '-c', scriptText('on-host', 'skeleton.sh'), 'skeleton'] as const),
-      ...[holder.inside(root), SKELETON, scratchDirectory, hostname],
-      ...[connector.hosts ?? `127.0.1.1 ${hostname}`, connector.resolvConf],
-      ...[idMaps.single ? '' : NORMAL_USER, hostLinks()],
-      ...options.binds.flatMap((bind) => [bind.inside, kindOf(bind.outside)]),
-    ]),
-    log,
-    'preparing the skeleton of the testbeds',
-  );
-  const [, closed] = /^closed (.*)\n/.exec(text) ?? [];
-  if (closed !== undefined) throw closedRoot(root, closed);
-  const [user = '', ...mountPoints] = text.trimEnd().split('\n');
-  return { normalUser: user.slice('user '.length) || undefined, mountPoints };
-}
-
-/** Those that the host has with the same content, each behind a space. */
-function hostLinks(): string {
-  const same = [...DEVICE_LINKS].filter(([name, content]) => {
-    try {
-      return readlinkSync(`/dev/${name}`) === content;
-    } catch {
-      return false;
-    }
-  });
-  return same.map(([name]) => ` ${name}`).join('');
 }
 
 function makeScratch(path: string): void {
@@ -207,13 +156,5 @@ async function connectorFor({ network, publish }: TestbedOptions, log: Log): Pro
       const { outsideConnector } = await import('../network/outside.ts');
       return outsideConnector({ publish }, log);
     }
-  }
-}
-
-function kindOf(path: string): 'directory' | 'file' {
-  try {
-    return statSync(path).isDirectory() ? 'directory' : 'file';
-  } catch (cause) {
-    throw new TestbedError(`cannot bind ${path} into the testbed: it does not exist`, { cause });
   }
 }

@@ -5,6 +5,7 @@ import { readCaller } from '../namespaces/caller.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
+import { root } from '../namespaces/steps.ts';
 import { randomBytes } from '../random.ts';
 import { register } from '../registry.ts';
 import { within } from '../wait.ts';
@@ -12,7 +13,7 @@ import { readBaseline } from './baseline.ts';
 import { DrainLog } from './drain-log.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Leak } from './leaks.ts';
-import { copyRoot, fstab, overlayRoot } from './mounts.ts';
+import { copyRoot, overlayRoot, scratchSteps } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { chooseScratch, diskUpper, memoryUpper, type Upper } from './scratch.ts';
 import { Testbed, type TestbedMaker } from './testbed.ts';
@@ -48,7 +49,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async normalUser(): Promise<string | undefined> {
     const { filled } = await this.#prepare();
-    return (await filled).normalUser;
+    return filled;
   }
 
   async holder(): Promise<Holder> {
@@ -150,21 +151,22 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  #start(prepared: Prepared, upper: Upper): Promise<Instance> {
+  async #start(prepared: Prepared, upper: Upper): Promise<Instance> {
     const copying = this.options.mode === 'copy';
-    const root = copying ? copyRoot() : overlayRoot(prepared.layers, upper.onDisk);
-    return Instance.start(
-      prepared.holder,
-      {
-        hostname: this.hostname,
-        upper: upper.where,
-        fstab: fstab([root, ...prepared.mounts]),
-        ownNetwork: this.options.network !== 'host',
-        ready: prepared.filled,
-        copy: copying ? [...prepared.layers].reverse() : [],
-      },
-      this.log,
-    );
+    await prepared.filled;
+    return Instance.start(prepared.holder, {
+      hostname: this.hostname,
+      steps: [
+        root('/'),
+        ...scratchSteps(upper.where),
+        ...(copying ? copyRoot(prepared.layers) : overlayRoot(prepared.layers, upper.onDisk)),
+        ...prepared.mounts,
+      ],
+      ownNetwork: this.options.network !== 'host',
+      // A plain copy on a disk has no file system of its own as its root.
+      ownFileSystem: copying && upper.onDisk ? '/dev/pts' : '',
+      log: this.log,
+    });
   }
 
   #prepare(): Promise<Prepared> {

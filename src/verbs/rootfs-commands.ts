@@ -232,7 +232,7 @@ async function verify({ names, cache, log }: RootfsCall): Promise<number> {
 
 async function withHolder<T>(cache: CacheFolder, log: Log, work: (holder: Holder) => Promise<T>): Promise<T> {
   const sources = [cache.bases, scratchFolderOf(cache.path)];
-  const holder = await Holder.start(chooseIdMaps(readCaller()), sources, log);
+  const holder = await Holder.start({ idMap: chooseIdMaps(readCaller()), sources, log });
   try {
     return await work(holder);
   } finally {

@@ -1,0 +1,62 @@
+/*
+ * Aborts FUSE connections. A process that waits for an answer to a request that the daemon has read cannot be killed; when it has
+ * the daemon's descriptor too (a thread, a child), the end of the daemon does not close the connection, and it waits for ever.
+ */
+#include "helper.h"
+
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+/* Aborts from inside the namespaces of the process, for kernels that refuse it outside: an umount by force aborts too, busy or not. */
+static void abort_inside(int process, const char *connection, const char *point) {
+	pid_t child = fork();
+	if (child == 0) {
+		if (enter_namespaces(process, USER_NS) == NULL && become_root()) {
+			int file = open(connection, O_WRONLY | O_CLOEXEC);
+			if ((file < 0 || write(file, "1", 1) != 1) && enter_namespaces(process, MNT_NS) == NULL) umount2(point, MNT_FORCE);
+		}
+		_exit(0);
+	}
+	if (child > 0) waitpid(child, NULL, 0);
+}
+
+/* proc_pid_mountinfo(5): white space and backslash are octal escapes. */
+static void unescape(char *text) {
+	char *to = text;
+	for (; *text != '\0'; to++) {
+		unsigned byte;
+		if (*text == '\\' && sscanf(text + 1, "%3o", &byte) == 1) *to = (char)byte, text += 4;
+		else *to = *text++;
+	}
+	*to = '\0';
+}
+
+void abort_fuse(int process) {
+	static char ours[1 << 20], theirs[1 << 20];
+	if (read_at(AT_FDCWD, "/proc/self/mountinfo", ours, sizeof ours) < 0 || read_at(process, "mountinfo", theirs, sizeof theirs) < 0) return;
+	for (char *rest = theirs, *line; (line = strsep(&rest, "\n")) != NULL;) {
+		char device[32], point[4096], connection[64];
+		const char *type = strstr(line, " - fuse");
+		if (type == NULL || strchr(" .b", type[7]) == NULL) continue;
+		if (sscanf(line, "%*s %*s %31s %*s %4095s", device, point) != 2) continue;
+		char word[40];
+		snprintf(word, sizeof word, " %s ", device);
+		/* A mount that is there outside as well serves other processes. */
+		if (strstr(ours, word) != NULL) continue;
+		snprintf(connection, sizeof connection, "/sys/fs/fuse/connections/%s/abort", strchr(device, ':') + 1);
+		unescape(point);
+		int file = open(connection, O_WRONLY | O_CLOEXEC);
+		if (file < 0 || write(file, "1", 1) != 1) abort_inside(process, connection, point);
+		if (file >= 0) close(file);
+	}
+}
+
+/* argv: abort-fuse PID...   processes that SIGKILL does not end */
+int abort_fuse_main(int argc, char **argv) {
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 1; i < argc; i++) {
+		int process = open_process(proc, (pid_t)strtol(argv[i], NULL, 10));
+		if (process >= 0) abort_fuse(process), close(process);
+	}
+	return 0;
+}

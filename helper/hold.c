@@ -1,0 +1,372 @@
+/*
+ * Stage and holder: the two processes that keep a server's user namespaces, and in which its testbeds are made. See "Stage, holder,
+ * testbed" in docs/architecture.md.
+ *
+ * argv: hold STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
+ *   STAGE   the stage's user namespace: "none" (that of the caller, which is root), "ranges" (maps written by newuidmap and
+ *           newgidmap), "self" (a map of one id), or the pid of a process whose user namespace it is to share
+ *   maps    as in /proc/PID/uid_map: a line for each extent
+ *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder
+ * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
+ *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
+ *   end ID                      kills that process
+ * stdout: events: "held" with the holder's pid; for each run "started" with pid and start time, "failed", or "ready" when its steps
+ *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped
+ */
+#include "steps.h"
+
+#include <dirent.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+enum { REQUESTS = 0, EVENTS = 1, MAX_RUNS = 256, MAX_REQUEST = 1 << 20 };
+
+static _Noreturn void die(const char *what, const char *on) {
+	report_failure(EVENTS, "NO_NAMESPACES", what, on, errno);
+	_exit(1);
+}
+
+static void wait_for(int pipe_end) {
+	char word;
+	if (read(pipe_end, &word, 1) != 1) _exit(1);
+}
+
+/* --- The stage --- */
+
+/* Starts newuidmap or newgidmap, which has to be outside of the namespace that it writes the map of, and waits until there is one. */
+static pid_t start_mapper(const char *tool, char *map, const int go[2]) {
+	static char pid[32];
+	snprintf(pid, sizeof pid, "%ld", (long)getpid());
+	pid_t child = fork();
+	if (child != 0) return child;
+	char *words[128] = {(char *)(uintptr_t)tool, pid};
+	size_t count = 2;
+	for (char *word; count < 127 && (word = strsep(&map, " \n")) != NULL;)
+		if (*word != '\0') words[count++] = word;
+	close(go[1]);
+	wait_for(go[0]);
+	char said[512];
+	if (run_program(words, said, sizeof said)) _exit(0);
+	struct event event;
+	event_begin(&event, "failed");
+	event_text(&event, "code", "NO_ID_MAP");
+	event_text(&event, "what", "writing an id map");
+	event_text(&event, "reason", said);
+	event_send(&event, EVENTS);
+	_exit(1);
+}
+
+static void write_to(const char *directory, const char *file, const char *text) {
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%s/%s", directory, file);
+	/* The kernel takes a map by one write(2). */
+	int map = open(path, O_WRONLY | O_CLOEXEC);
+	if (map < 0 || write(map, text, strlen(text)) < 0) die("writing", path);
+	close(map);
+}
+
+static void make_user_namespace(const char *how, char *uids, char *gids) {
+	int go[2], status;
+	if (strcmp(how, "none") == 0) return;
+	if (*how >= '0' && *how <= '9') {
+		char path[64];
+		snprintf(path, sizeof path, "/proc/%s", how);
+		int other = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (other < 0 || enter_namespaces(other, USER_NS) != NULL || !become_root()) die("entering the user namespace of", path);
+	} else if (strcmp(how, "self") == 0) {
+		if (unshare(CLONE_NEWUSER) != 0) die("making a user namespace", NULL);
+		/* Without CAP_SETGID outside, a gid_map may only be written after setgroups(2) is given up. */
+		write_to("self", "setgroups", "deny");
+		write_to("self", "uid_map", uids);
+		write_to("self", "gid_map", gids);
+	} else {
+		if (pipe2(go, O_CLOEXEC) != 0) die("making a pipe", NULL);
+		pid_t mappers[] = {start_mapper("newuidmap", uids, go), start_mapper("newgidmap", gids, go)};
+		if (unshare(CLONE_NEWUSER) != 0) die("making a user namespace", NULL);
+		if (write(go[1], "go", 2) != 2) die("writing to a pipe", NULL);
+		bool good = true;
+		for (int i = 0; i < 2; i++) good &= waitpid(mappers[i], &status, 0) == mappers[i] && status == 0;
+		if (!good) _exit(1);
+		close(go[0]), close(go[1]);
+		if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) die("becoming root of the user namespace", NULL);
+	}
+	/* A change of ids has made this process one that the server may not look at. */
+	prctl(PR_SET_DUMPABLE, 1);
+}
+
+static void own_mounts(void) {
+	if (unshare(CLONE_NEWNS) != 0) die("making a mount namespace", NULL);
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
+}
+
+/* A small tmpfs with a mount point for each source. Sources are opened first, as one may lie below /mnt. */
+static void bind_sources(char **sources, size_t count) {
+	int trees[count + 1], mnt;
+	char words[256];
+	struct stat status[count + 1];
+	for (size_t i = 0; i < count; i++)
+		if (stat(sources[i], &status[i]) != 0 || (trees[i] = clone_mount(AT_FDCWD, sources[i], false)) < 0) die("binding", sources[i]);
+	int made = make_mount("tmpfs", "mode=755,size=16m", words, sizeof words);
+	if (made < 0 || !put_mount(made, AT_FDCWD, "/mnt") || (mnt = open("/mnt", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) die("mounting a tmpfs on", "/mnt");
+	umask(0);
+	/* Root of the holder fills these; for the stage, it is any other user. */
+	for (const char *const *name = (const char *const[]){"root", "scratch", "skeleton", NULL}; *name != NULL; name++)
+		if (mkdirat(mnt, *name, 0777) != 0) die("making a directory", *name);
+	for (size_t i = 0; i < count; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "%zu", i);
+		int file = S_ISDIR(status[i].st_mode) ? mkdirat(mnt, name, 0755) : openat(mnt, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		if (file < 0 || !put_mount(trees[i], mnt, name)) die("binding", sources[i]);
+		if (file > 0) close(file);
+		close(trees[i]);
+	}
+	close(mnt);
+}
+
+/* Continues and kills a process, if it still is the one whose directory in /proc is open. */
+static void kill_process(int process, pid_t pid) {
+	int handle = (int)syscall(SYS_pidfd_open, pid, 0);
+	/* The handle was opened after the directory: while that can be read, both are of one process. */
+	if (handle >= 0 && faccessat(process, "stat", F_OK, 0) == 0) {
+		syscall(SYS_pidfd_send_signal, handle, SIGCONT, NULL, 0);
+		syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0);
+	}
+	if (handle >= 0) close(handle);
+}
+
+static bool is_zombie(int process) {
+	char text[1024];
+	if (read_at(process, "stat", text, sizeof text) <= 0) return true;
+	/* The name of the program may hold anything, but ends with the last parenthesis. */
+	const char *state = strrchr(text, ')');
+	return state == NULL || state[2] == 'Z' || state[2] == 'X';
+}
+
+/* Kills the children of this process, which pid 1 of a testbed is after the end of the holder, and reaps those that have ended. */
+static bool end_children(int proc) {
+	char path[64], text[65536];
+	while (waitpid(-1, NULL, WNOHANG) > 0) continue;
+	snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+	if (read_at(AT_FDCWD, path, text, sizeof text) <= 0) return false;
+	for (char *rest = text, *word; (word = strsep(&rest, " ")) != NULL && *word != '\0';) {
+		int process = open_process(proc, (pid_t)atol(word));
+		if (process >= 0) kill_process(process, (pid_t)atol(word)), close(process);
+	}
+	return true;
+}
+
+/* Kills the processes of a user namespace, whatever put them there: a tar whose server was killed would continue to unpack. */
+static bool end_members(int proc, const struct stat *users, bool stuck) {
+	bool found = false;
+	DIR *list = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
+		pid_t pid = (pid_t)atol(entry->d_name);
+		struct stat status;
+		int process = pid <= 0 || pid == getpid() ? -1 : open_process(proc, pid);
+		if (process < 0) continue;
+		/* A zombie is in its namespace too, until its parent reaps it. */
+		if (fstatat(process, "ns/user", &status, 0) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev && !is_zombie(process)) {
+			found = true;
+			kill_process(process, pid);
+			/* One that SIGKILL does not end may wait for a FUSE file system of its own. */
+			if (stuck) abort_fuse(process);
+		}
+		close(process);
+	}
+	if (list != NULL) closedir(list);
+	return found;
+}
+
+/* Waits for the end of the holder, which is due when the server is gone, and ends all that it leaves. */
+static int stage(pid_t holder, const struct stat *users, int proc) {
+	int handle = (int)syscall(SYS_pidfd_open, holder, 0);
+	struct pollfd ends[] = {{.fd = handle, .events = POLLIN}, {.fd = REQUESTS}};
+	while (poll(ends, 2, -1) < 0 && errno == EINTR) continue;
+	if (ends[0].revents == 0 && poll(ends, 1, 2000) == 0) {
+		/* It was stopped. */
+		syscall(SYS_pidfd_send_signal, handle, SIGCONT, NULL, 0);
+		syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0);
+	}
+	waitpid(holder, NULL, 0);
+	/* What is left after 2 s cannot be killed. */
+	for (int round = 0; round < 200; round++) {
+		bool children = end_children(proc), members = end_members(proc, users, round >= 20 && round % 20 == 0);
+		if (!children && !members) break;
+		usleep(round < 5 ? 1000 : 10000);
+	}
+	return 0;
+}
+
+/* --- The holder --- */
+
+static struct run {
+	long id;
+	pid_t pid;
+	/* Of the process; gets the end of file when its steps are done; the lifeline that pid 1 of a testbed reads. */
+	int handle, started, lifeline;
+} runs[MAX_RUNS];
+static size_t run_count;
+
+static void send_run(const char *name, const struct run *run, const char *key, long long number) {
+	struct event event;
+	event_begin(&event, name);
+	event_number(&event, "id", run->id);
+	if (key != NULL) event_number(&event, key, number);
+	event_send(&event, EVENTS);
+}
+
+static void start_run(int proc, char **fields, size_t count) {
+	int started[2], lifeline[2], handle = -1;
+	struct run run = {.id = strtol(fields[1], NULL, 10)};
+	unsigned long flags = namespace_flags(fields[2]);
+	struct clone_args args = {.flags = flags | CLONE_PIDFD, .pidfd = (uintptr_t)&handle, .exit_signal = SIGCHLD};
+	bool good = run_count < MAX_RUNS && pipe2(started, O_CLOEXEC) == 0 && pipe2(lifeline, O_CLOEXEC) == 0;
+	run.pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
+	if (run.pid < 0) {
+		struct place failed = {.id = run.id, .report = EVENTS, .code = "NO_NAMESPACES"};
+		report_step(&failed, "making the namespaces of a testbed", good ? errno : EMFILE);
+		send_run("ended", &run, "status", NOT_RUN);
+		return;
+	}
+	if (run.pid == 0) {
+		set_title("virt-ts-unshare set-up");
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setsid();
+		umask(022);
+		struct place place = {.id = run.id, .root = -1, .report = EVENTS, .started = started[1], .lifeline = lifeline[0]};
+		_exit(run_steps(&place, fields + 3, count - 3) ? 0 : 1);
+	}
+	close(started[1]), close(lifeline[0]);
+	run.handle = handle, run.started = started[0], run.lifeline = lifeline[1];
+	runs[run_count++] = run;
+	char text[1024] = "";
+	int process = open_process(proc, run.pid);
+	if (process >= 0) read_at(process, "stat", text, sizeof text), close(process);
+	/* Field 22 of proc_pid_stat(5) is the start time; 3 follows the name. */
+	const char *field = strrchr(text, ')');
+	for (int number = 2; field != NULL && number < 22; number++) field = strchr(field + 1, ' ');
+	struct event event;
+	event_begin(&event, "started");
+	event_number(&event, "id", run.id);
+	event_number(&event, "pid", run.pid);
+	event_number(&event, "start", field == NULL ? 0 : strtoll(field, NULL, 10));
+	event_send(&event, EVENTS);
+}
+
+static void answer(int proc, char **fields, size_t count) {
+	if (count >= 3 && strcmp(fields[0], "run") == 0) start_run(proc, fields, count);
+	for (size_t i = 0; count == 2 && i < run_count; i++)
+		if (runs[i].id == strtol(fields[1], NULL, 10)) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
+}
+
+/* Reads requests; false at the end of file. A request is answered when all its fields are there. */
+static bool read_requests(int proc) {
+	static char *buffer;
+	static size_t length;
+	if (buffer == NULL) buffer = malloc(MAX_REQUEST);
+	ssize_t got = buffer == NULL || length == MAX_REQUEST ? -1 : read(REQUESTS, buffer + length, MAX_REQUEST - length);
+	if (got <= 0) return got < 0 && errno == EINTR;
+	length += (size_t)got;
+	for (;;) {
+		char *fields[4096], *end = memchr(buffer, '\0', length);
+		size_t count = end == NULL ? 0 : strtoul(buffer, NULL, 10), found = 0;
+		if (end == NULL) return true;
+		if (count > sizeof fields / sizeof *fields) return false;
+		for (char *at = end + 1; found < count; found++, at = end + 1) {
+			fields[found] = at;
+			if ((end = memchr(at, '\0', length - (size_t)(at - buffer))) == NULL) return true;
+		}
+		answer(proc, fields, count);
+		length -= (size_t)(end + 1 - buffer);
+		memmove(buffer, end + 1, length);
+	}
+}
+
+static void reap(struct run *run) {
+	siginfo_t how = {0};
+	if (waitid(P_PIDFD, (id_t)run->handle, &how, WEXITED) != 0) return;
+	send_run("ended", run, "status", how.si_code == CLD_EXITED ? how.si_status : 128 + how.si_status);
+	close(run->handle), close(run->lifeline);
+	if (run->started >= 0) close(run->started);
+	*run = runs[--run_count];
+}
+
+static _Noreturn void hold(int proc) {
+	for (;;) {
+		struct pollfd ends[1 + 2 * MAX_RUNS] = {{.fd = REQUESTS, .events = POLLIN}};
+		size_t count = run_count;
+		for (size_t i = 0; i < count; i++) {
+			ends[1 + 2 * i] = (struct pollfd){.fd = runs[i].started, .events = POLLIN};
+			ends[2 + 2 * i] = (struct pollfd){.fd = runs[i].handle, .events = POLLIN};
+		}
+		if (poll(ends, 1 + 2 * count, -1) < 0) continue;
+		/* The last first, since the end of one moves the last into its place. */
+		for (size_t i = count; i-- > 0;) {
+			siginfo_t how = {0};
+			if (ends[1 + 2 * i].revents != 0) {
+				close(runs[i].started);
+				runs[i].started = -1;
+				waitid(P_PIDFD, (id_t)runs[i].handle, &how, WEXITED | WNOHANG | WNOWAIT);
+				if (how.si_pid == 0) send_run("ready", &runs[i], NULL, 0);
+			}
+			if (ends[2 + 2 * i].revents != 0) reap(&runs[i]);
+		}
+		if (ends[0].revents != 0 && !read_requests(proc)) break;
+	}
+	for (size_t i = 0; i < run_count; i++) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
+	/* The stage reaps them, and ends what else is left. */
+	_exit(0);
+}
+
+int hold_main(int argc, char **argv) {
+	if (argc < 6) return NOT_RUN;
+	signal(SIGPIPE, SIG_IGN);
+	/* Descriptors of the caller: one of a directory would lead out of the testbed. */
+	close_range(3, ~0U, 0);
+	int made[2], mapped[2], proc;
+	make_user_namespace(argv[1], argv[2], argv[3]);
+	own_mounts();
+	/* The working directory may be one that only the caller can reach. */
+	if (chdir("/") != 0 || (proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) die("opening", "/proc");
+	bind_sources(argv + 6, (size_t)argc - 6);
+	/* After the end of the holder its children become those of the stage. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (pipe2(made, O_CLOEXEC) != 0 || pipe2(mapped, O_CLOEXEC) != 0) die("making a pipe", NULL);
+	pid_t holder = fork();
+	if (holder < 0) die("making a process", NULL);
+	if (holder == 0) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) die("making the user namespace of the testbeds", NULL);
+		if (write(made[1], "", 1) != 1) _exit(1);
+		wait_for(mapped[0]);
+		if (!become_root()) die("becoming root of the user namespace", NULL);
+		if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
+		/* Both are lost by the change of ids. */
+		prctl(PR_SET_DUMPABLE, 1);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		set_title("virt-ts-unshare holder");
+		struct run self = {.id = 0};
+		send_run("held", &self, "pid", getpid());
+		hold(proc);
+	}
+	close(made[1]);
+	wait_for(made[0]);
+	char number[32];
+	struct stat users;
+	snprintf(number, sizeof number, "%ld", (long)holder);
+	write_to(number, "uid_map", argv[4]);
+	write_to(number, "gid_map", argv[5]);
+	int process = open_process(proc, holder);
+	if (process < 0 || fstatat(process, "ns/user", &users, 0) != 0) die("looking at the user namespace of", number);
+	close(process);
+	if (write(mapped[1], "", 1) != 1) _exit(1);
+	close(mapped[1]);
+	set_title("virt-ts-unshare stage");
+	return stage(holder, &users, proc);
+}

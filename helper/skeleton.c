@@ -1,0 +1,181 @@
+/*
+ * Steps for the skeleton, the small layer between base and upper layer that all testbeds of a server have in common: accounts and
+ * mount points, for which it has to be known what the base has.
+ */
+#include "steps.h"
+
+#include <dirent.h>
+#include <linux/openat2.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static int open_plain(int root, const char *path, int flags) {
+	struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
+/* A directory that was unpacked by hand may be closed to the holder's root, which has no special right to other users' files. */
+static bool closed(struct place *place, const char *path) {
+	place->code = "ROOT_CLOSED";
+	snprintf(place->on, sizeof place->on, "%s", path);
+	return false;
+}
+
+static bool copy_contents(int from, int to, const struct stat *status, uid_t uid, gid_t gid) {
+	for (off_t left = status->st_size; left > 0;) {
+		ssize_t sent = sendfile(to, from, NULL, (size_t)left);
+		if (sent <= 0) return sent == 0;
+		left -= sent;
+	}
+	return fchown(to, uid, gid) == 0 && fchmod(to, status->st_mode & 07777) == 0;
+}
+
+/* What lies in a directory: directories, regular files and links; for a home, from /etc/skel. */
+static bool copy_tree(int from, int to, uid_t id) {
+	DIR *list = fdopendir(from);
+	if (list == NULL) return false;
+	bool good = true;
+	for (struct dirent *entry; good && (entry = readdir(list)) != NULL;) {
+		const char *name = entry->d_name;
+		struct stat status;
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+		if (S_ISLNK(status.st_mode)) {
+			char target[4096];
+			ssize_t length = readlinkat(from, name, target, sizeof target - 1);
+			target[length < 0 ? 0 : length] = '\0';
+			good = symlinkat(target, to, name) == 0 && fchownat(to, name, id, id, AT_SYMLINK_NOFOLLOW) == 0;
+		} else if (S_ISDIR(status.st_mode)) {
+			int below = open_plain(from, name, O_RDONLY | O_DIRECTORY);
+			good = mkdirat(to, name, 0700) == 0;
+			int copy = open_plain(to, name, O_RDONLY | O_DIRECTORY);
+			good = good && below >= 0 && copy >= 0 && copy_tree(below, copy, id) && fchown(copy, id, id) == 0 &&
+			       fchmod(copy, status.st_mode & 07777) == 0;
+			close(copy);
+		} else if (S_ISREG(status.st_mode)) {
+			int file = open_plain(from, name, O_RDONLY | O_NONBLOCK);
+			int copy = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+			good = file >= 0 && copy >= 0 && copy_contents(file, copy, &status, id, id);
+			close(file), close(copy);
+		}
+	}
+	closedir(list);
+	return good;
+}
+
+/* Name of the first account with an id of an ordinary user, as adduser(8) gives it: 1000 to 59999. */
+static bool find_user(int etc, char *name, size_t size) {
+	FILE *file = fdopen(openat(etc, "passwd", O_RDONLY | O_CLOEXEC), "r");
+	char line[1024];
+	bool found = false;
+	while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+		char *rest = line, *first = strsep(&rest, ":"), *end;
+		strsep(&rest, ":");
+		char *id = strsep(&rest, ":");
+		if (id == NULL || *id < '0' || *id > '9') continue;
+		unsigned long uid = strtoul(id, &end, 10);
+		found = *end == '\0' && uid >= 1000 && uid < 60000;
+		if (found) snprintf(name, size, "%s", first);
+	}
+	if (file != NULL) fclose(file);
+	return found;
+}
+
+/*
+ * accounts BASE: copies the base's accounts. Reports the event "accounts": those of FILES that it has, the name of its first ordinary
+ * user, and its bash, if any.
+ */
+bool step_accounts(struct place *place, char **a) {
+	static const char *const files[] = {"passwd", "group", "shadow", "gshadow"};
+	int base = open(a[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0) return errno == EACCES ? closed(place, "") : false;
+	/* A link in its place is not followed: it may lead out. */
+	int from = open_plain(base, "etc", O_RDONLY | O_DIRECTORY), to = open_plain(place->root, "etc", O_RDONLY | O_DIRECTORY);
+	if (from < 0 && errno == EACCES) return closed(place, "/etc");
+	char there[64] = "", user[256] = "";
+	for (size_t i = 0; from >= 0 && i < sizeof files / sizeof *files; i++) {
+		struct stat status;
+		char path[32];
+		int file = open_plain(from, files[i], O_RDONLY | O_NONBLOCK);
+		snprintf(path, sizeof path, "/etc/%s", files[i]);
+		if (file < 0 && errno == EACCES) return closed(place, path);
+		if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) continue;
+		int copy = openat(to, files[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (copy < 0 || !copy_contents(file, copy, &status, status.st_uid, status.st_gid)) return false;
+		close(file), close(copy);
+		strcat(strcat(there, there[0] == '\0' ? "" : " "), files[i]);
+	}
+	find_user(to, user, sizeof user);
+	struct event event;
+	event_begin(&event, "accounts");
+	event_number(&event, "id", place->id);
+	event_text(&event, "files", there);
+	event_text(&event, "user", user);
+	event_text(&event, "bash", faccessat(base, "bin/bash", X_OK, 0) == 0 ? "/bin/bash" : "");
+	event_send(&event, place->report);
+	close(base), close(from), close(to);
+	return true;
+}
+
+/* home BASE USER ID: the directory below /home, with what the base has in /etc/skel. */
+bool step_home(struct place *place, char **a) {
+	uid_t id = (uid_t)strtoul(a[2], NULL, 10);
+	int base = open(a[0], O_PATH | O_DIRECTORY | O_CLOEXEC), skel = open_plain(base, "etc/skel", O_RDONLY | O_DIRECTORY);
+	int homes = open_plain(place->root, "home", O_PATH | O_DIRECTORY);
+	if (mkdirat(homes, a[1], 0755) != 0) return false;
+	int home = openat(homes, a[1], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool good = home >= 0 && (skel < 0 || copy_tree(skel, home, id)) && fchown(home, id, id) == 0;
+	close(base), close(homes), close(home);
+	return good;
+}
+
+/* Makes one part of a path in the skeleton; a directory hides the one of the base below it, so it takes over owner and mode. */
+static bool make_part(int skeleton, int merged, const char *path, bool directory) {
+	struct stat status;
+	if (fstatat(skeleton, path, &status, AT_SYMLINK_NOFOLLOW) == 0) return true;
+	if (!directory) {
+		int file = openat(skeleton, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+		return file >= 0 && close(file) == 0;
+	}
+	if (mkdirat(skeleton, path, 0755) != 0) return false;
+	if (fstatat(merged, path, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) return true;
+	return fchownat(skeleton, path, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fchmodat(skeleton, path, status.st_mode & 07777, 0) == 0;
+}
+
+/*
+ * mountpoint PATH directory|file LAYERS: makes it in the skeleton, which is the root, unless the layers (lowerdir of an overlay; the
+ * skeleton is one of them) have it. Links on the way are resolved as in the testbed, so a later "bind" finds the same place.
+ */
+bool step_mountpoint(struct place *place, char **a) {
+	char options[4096], prefix[4096] = "", real[8192] = "";
+	snprintf(options, sizeof options, "lowerdir=%s,userxattr", a[2]);
+	int merged = make_mount("overlay", options, place->words, sizeof place->words);
+	if (merged < 0) return false;
+	bool is_there = true;
+	for (char *rest = a[0], *part; (part = strsep(&rest, "/")) != NULL;) {
+		if (*part == '\0') continue;
+		if (strlen(prefix) + strlen(part) + 2 > sizeof prefix) return errno = ENAMETOOLONG, false;
+		strcat(strcat(prefix, "/"), part);
+		int found = is_there ? open_below(merged, prefix, O_PATH) : -1;
+		if (found >= 0) {
+			char name[64];
+			snprintf(name, sizeof name, "/proc/self/fd/%d", found);
+			ssize_t length = readlink(name, real, sizeof prefix);
+			real[length > 1 ? length : 0] = '\0';
+			close(found);
+		} else {
+			if (is_there && errno != ENOENT) return false;
+			is_there = false;
+			if (strcmp(part, "..") == 0) return errno = ENOENT, false;
+			strcat(strcat(real, "/"), part);
+		}
+	}
+	for (char *slash = real; !is_there && slash != NULL;) {
+		slash = strchr(slash + 1, '/');
+		if (slash != NULL) *slash = '\0';
+		if (!make_part(place->root, merged, real + 1, slash != NULL || strcmp(a[1], "directory") == 0)) return false;
+		if (slash != NULL) *slash = '/';
+	}
+	return close(merged) == 0;
+}

@@ -1,0 +1,235 @@
+/** The connection with the process that keeps the namespaces of a server (helper/hold.c): requests to it, events from it. */
+import type { Writable } from 'node:stream';
+import { TestbedError } from '../errors.ts';
+import { failureText, type HelperEvent, type HelperFailure, isFailure, parseEvent } from '../helper.ts';
+import { type Argv, type HostProcess, spawnHost } from '../host.ts';
+import type { Log } from '../log.ts';
+import { systemPath } from '../processes/find.ts';
+import { signalProcess } from '../processes/list.ts';
+import { within } from '../wait.ts';
+import type { Step } from './steps.ts';
+
+const DOCTOR = 'virt-ts-unshare doctor says what this machine lacks';
+/** Milliseconds after which a process that does not answer is continued, in case it was stopped. */
+const PATIENCE = 1_000;
+
+/** A process that the holder has started for a request. */
+export class Run {
+  /** Its host pid and start time (field 22 of proc_pid_stat(5)). Rejects when there are no namespaces for it. */
+  readonly started: Promise<{ readonly pid: number; readonly startTime: string }>;
+  /** Resolves when its steps are done and it executes /bin/sh as pid 1. Rejects with the step that failed. */
+  readonly ready: Promise<void>;
+  /** Resolves with its status when it was reaped: for a pid 1, no other process of its namespace is left then. */
+  readonly ended: Promise<number>;
+  /** What its steps have reported. */
+  readonly events: HelperEvent[] = [];
+  #failure: HelperFailure | undefined;
+  #start: (process: { pid: number; startTime: string }) => void = () => {};
+  #getReady: () => void = () => {};
+  #end: (status: number) => void = () => {};
+  #fail: ((error: Error) => void)[] = [];
+
+  constructor() {
+    this.started = new Promise((resolve, reject) => {
+      this.#start = resolve;
+      this.#fail.push(reject);
+    });
+    this.ready = new Promise((resolve, reject) => {
+      this.#getReady = resolve;
+      this.#fail.push(reject);
+    });
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    // Each is awaited by some callers only.
+    this.started.catch(() => {});
+    this.ready.catch(() => {});
+  }
+
+  /** The step that failed, once it has ended. */
+  get failure(): HelperFailure | undefined {
+    return this.#failure;
+  }
+
+  /** Takes an event of the helper's; true for the last one. */
+  take(event: HelperEvent): boolean {
+    if (isFailure(event)) this.#failure = event;
+    else if (event.event === 'started')
+      this.#start({ pid: Number(event.pid), startTime: String(event.start) });
+    else if (event.event === 'ready') this.#getReady();
+    else if (event.event !== 'ended') this.events.push(event);
+    if (event.event !== 'ended') return false;
+    this.finish(Number(event.status));
+    return true;
+  }
+
+  finish(status: number): void {
+    const error = this.#failure === undefined ? endedEarly(status) : stepFailed(this.#failure);
+    for (const fail of this.#fail) fail(error);
+    this.#end(status);
+  }
+}
+
+/** Stage and holder, as the server sees them. */
+export class Hold {
+  /** Host pid of the holder. */
+  readonly pid: number;
+  readonly #stage: HostProcess;
+  readonly #runs = new Map<number, Run>();
+  #next = 1;
+
+  private constructor(stage: HostProcess, pid: number) {
+    this.#stage = stage;
+    this.pid = pid;
+  }
+
+  /** @throws TestbedError with what the kernel or a tool refused */
+  static async start(words: Argv, log: Log, meanwhile?: () => void): Promise<Hold> {
+    const stage = await spawnHost(words, log, {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: { PATH: systemPath() },
+      cleanEnv: true,
+      detached: true,
+    });
+    stage.child.stdin?.on('error', () => {});
+    const { stdout } = stage.child;
+    let hold: Hold | undefined;
+    let failure: HelperFailure | undefined;
+    let text = '';
+    const held = new Promise<Hold>((resolve, reject) => {
+      stdout?.on('data', (chunk: Buffer) => {
+        text += chunk.toString('latin1');
+        const lines = text.split('\n');
+        text = lines.pop() ?? '';
+        for (const event of lines.flatMap((line) => parseEvent(line) ?? [])) {
+          if (hold !== undefined) hold.#take(event);
+          else if (isFailure(event)) failure ??= event;
+          else if (event.event === 'held') {
+            hold = new Hold(stage, Number(event.pid));
+            resolve(hold);
+          }
+        }
+      });
+      stdout?.on('error', () => {});
+      stdout?.on('close', () => {
+        if (hold !== undefined) hold.#isGone();
+        reject(cannotHold(failure));
+      });
+    });
+    meanwhile?.();
+    const started = await held;
+    started.#rest();
+    return started;
+  }
+
+  get stage(): HostProcess {
+    return this.#stage;
+  }
+
+  /**
+   * Starts a process that runs the steps.
+   * @param namespaces letters of those that are made for it, as helper/helper.h has them
+   */
+  run(namespaces: string, steps: readonly Step[]): Run {
+    const id = this.#next;
+    this.#next += 1;
+    const run = new Run();
+    this.#runs.set(id, run);
+    this.#work();
+    this.#ask('run', String(id), namespaces, ...steps.flat());
+    if (this.#stage.child.stdout?.closed === true) this.#isGone();
+    void this.#watch(run);
+    return run;
+  }
+
+  /** Kills a process that was started for a request, by a handle that is never another's. */
+  end(run: Run): void {
+    for (const [id, each] of this.#runs) if (each === run) this.#ask('end', String(id));
+    this.#work();
+  }
+
+  /** Continues stage and holder, in case that they were stopped. */
+  wake(): void {
+    signalProcess(this.pid, 'SIGCONT');
+    this.#stage.kill('SIGCONT');
+  }
+
+  /** Closes the connection, at which the holder ends, and waits. False when they have not ended in that many milliseconds. */
+  async close(limit: number): Promise<boolean> {
+    this.#stage.child.ref();
+    this.#stage.child.stdin?.destroy();
+    if (await within(this.#stage.exited, Math.min(PATIENCE, limit))) return true;
+    this.wake();
+    return within(this.#stage.exited, limit);
+  }
+
+  #ask(...fields: readonly string[]): void {
+    const stdin: Writable | null = this.#stage.child.stdin;
+    // The holder reads bytes until a zero byte; no text of ours may hold one.
+    stdin?.write(`${[fields.length, ...fields.map((field) => field.replaceAll('\0', ''))].join('\0')}\0`);
+  }
+
+  #take(event: HelperEvent): void {
+    const run = this.#runs.get(Number(event.id));
+    if (run?.take(event) === true) {
+      this.#runs.delete(Number(event.id));
+      this.#rest();
+    } else if (event.event === 'ready') {
+      this.#rest();
+    }
+  }
+
+  #isGone(): void {
+    for (const run of this.#runs.values()) run.finish(137);
+    this.#runs.clear();
+  }
+
+  async #watch(run: Run): Promise<void> {
+    const known = run.started.then(
+      () => true,
+      () => true,
+    );
+    if (!(await within(known, PATIENCE))) this.wake();
+  }
+
+  /** Keeps the event loop until the answer is there. */
+  #work(): void {
+    this.#stage.child.ref();
+    setReference(this.#stage.child.stdout, 'ref');
+  }
+
+  #rest(): void {
+    this.#stage.child.unref();
+    setReference(this.#stage.child.stdout, 'unref');
+    setReference(this.#stage.child.stdin, 'unref');
+  }
+}
+
+function setReference(stream: unknown, act: 'ref' | 'unref'): void {
+  if (typeof stream !== 'object' || stream === null || !(act in stream)) return;
+  const method: unknown = Reflect.get(stream, act);
+  if (typeof method === 'function') Reflect.apply(method, stream, []);
+}
+
+function cannotHold(failure: HelperFailure | undefined): TestbedError {
+  const why = failure === undefined ? 'its helper was killed' : failureText(failure);
+  const code = failure?.code ?? 'NO_NAMESPACES';
+  return new TestbedError(`making the user namespaces of the testbeds failed: ${why}`, {
+    code,
+    remedy: DOCTOR,
+  });
+}
+
+function stepFailed(failure: HelperFailure): TestbedError {
+  return new TestbedError(`making a testbed failed: ${failureText(failure)}`, {
+    code: failure.code,
+    remedy: DOCTOR,
+  });
+}
+
+function endedEarly(status: number): TestbedError {
+  return new TestbedError(`making a testbed failed: its set-up ended with status ${status}`, {
+    code: 'SETUP_KILLED',
+    remedy: 'look whether a process on this machine has killed it, for want of memory for example',
+  });
+}

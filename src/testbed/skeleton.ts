@@ -1,0 +1,135 @@
+/**
+ * The skeleton: a small layer between base and upper layer with what every testbed of a server has in common, so that an open has
+ * nothing to create. Made by the holder, as steps.
+ */
+import { statSync } from 'node:fs';
+import { TestbedError, UsageError } from '../errors.ts';
+import type { HelperFailure } from '../helper.ts';
+import { failureText } from '../helper.ts';
+import type { Holder } from '../namespaces/holder.ts';
+import * as steps from '../namespaces/steps.ts';
+import { hostsFile } from '../network/hosts.ts';
+import { closedRoot } from './closed-root.ts';
+import type { BindMount } from './types.ts';
+
+/** Where stage and holder have it. */
+export const SKELETON = '/mnt/skeleton';
+/** The names below /dev that are taken from the host. */
+export const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
+/** Account made in a base that has no user of its own with an id from 1000 on. */
+const NORMAL_USER = 'user';
+const NORMAL_ID = 1000;
+const DEVICE_LINKS = [
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/proc/self/fd/1'],
+  ['stderr', '/proc/self/fd/2'],
+  ['ptmx', 'pts/ptmx'],
+] as const;
+
+export interface SkeletonOptions {
+  readonly holder: Holder;
+  /** The base: its path on the host. */
+  readonly base: string;
+  readonly hostname: string;
+  /** Lines for /etc/hosts behind that of localhost. */
+  readonly hosts: string;
+  readonly resolvConf: string;
+  /** A directory with mode 777, below /tmp. */
+  readonly scratchDirectory: string;
+  readonly binds: readonly BindMount[];
+}
+
+/**
+ * Fills the skeleton. Resolves with the name of the normal user, or undefined where the id map has no id for one.
+ * @throws TestbedError, UsageError
+ */
+export async function fillSkeleton(options: SkeletonOptions): Promise<string | undefined> {
+  const { holder, base } = options;
+  const events = await runSteps(options, [
+    steps.root(SKELETON),
+    ...['dev', 'dev/net', 'dev/pts', 'dev/shm', 'etc', 'home', 'proc', 'run', 'sys'].map((path) =>
+      steps.directory(path),
+    ),
+    steps.directory('tmp', '1777'),
+    // For why it is 777 see "open" in protocol.md.
+    steps.directory(options.scratchDirectory.slice(1), '0777'),
+    ...[...DEVICES, 'console'].map((name) => steps.file(`dev/${name}`)),
+    ...DEVICE_LINKS.map(([name, target]) => steps.link(`dev/${name}`, target)),
+    steps.file('etc/hostname', `${options.hostname}\n`),
+    steps.file('etc/hosts', hostsFile(options.hosts)),
+    steps.file('etc/resolv.conf', options.resolvConf),
+    steps.accounts(holder.inside(base)),
+  ]);
+  const accounts = events.find(({ event }) => event === 'accounts');
+  const found = Buffer.from(String(accounts?.user ?? ''), 'latin1').toString();
+  const user = holder.idMap.single ? undefined : found || NORMAL_USER;
+  const files = new Set(String(accounts?.files ?? '').split(' '));
+  const layers = [SKELETON, holder.inside(base)];
+  const more = [
+    ...rootAccounts(files),
+    ...(user === undefined || found !== '' ? [] : userAccount(holder.inside(base), files, accounts?.bash)),
+    ...options.binds.map(({ outside, inside }) => steps.mountPoint(inside, kindOf(outside), layers)),
+  ];
+  if (more.length > 0) await runSteps(options, [steps.root(SKELETON), ...more]);
+  return user;
+}
+
+async function runSteps(
+  { holder, base }: SkeletonOptions,
+  list: readonly steps.Step[],
+): Promise<readonly { readonly event: string; readonly [member: string]: string | number }[]> {
+  const run = holder.run('', list);
+  if ((await run.ended) === 0) return run.events;
+  const { failure } = run;
+  if (failure?.code === 'ROOT_CLOSED') throw closedRoot(base, String(failure.on ?? ''));
+  throw cannotFill(failure);
+}
+
+function cannotFill(failure: HelperFailure | undefined): TestbedError {
+  const why = failure === undefined ? 'its process was killed' : failureText(failure);
+  return new TestbedError(`preparing the skeleton of the testbeds failed: ${why}`, {
+    code: failure?.code ?? 'SETUP_KILLED',
+  });
+}
+
+/**
+ * "x" says that the password is in the other file: PAM refuses an account that has no line there, for su from root too. "*" says
+ * that no password is accepted.
+ */
+function passwords(files: ReadonlySet<string>): { user: string; group: string } {
+  return { user: files.has('shadow') ? 'x' : '*', group: files.has('gshadow') ? 'x' : '*' };
+}
+
+function rootAccounts(files: ReadonlySet<string>): steps.Step[] {
+  const { user, group } = passwords(files);
+  return [
+    ...(files.has('passwd') ? [] : [steps.append('etc/passwd', `root:${user}:0:0:root:/root:/bin/sh\n`)]),
+    ...(files.has('group') ? [] : [steps.append('etc/group', `root:${group}:0:\n`)]),
+  ];
+}
+
+function userAccount(base: string, files: ReadonlySet<string>, bash: unknown): steps.Step[] {
+  const { user, group } = passwords(files);
+  const shell = typeof bash === 'string' && bash !== '' ? bash : '/bin/sh';
+  const ids = `${NORMAL_ID}:${NORMAL_ID}`;
+  return [
+    steps.append('etc/passwd', `${NORMAL_USER}:${user}:${ids}::/home/${NORMAL_USER}:${shell}\n`),
+    steps.append('etc/group', `${NORMAL_USER}:${group}:${NORMAL_ID}:\n`),
+    ...(files.has('shadow') ? [steps.append('etc/shadow', `${NORMAL_USER}:*:19000:0:99999:7:::\n`)] : []),
+    ...(files.has('gshadow') ? [steps.append('etc/gshadow', `${NORMAL_USER}:!::\n`)] : []),
+    steps.home(base, NORMAL_USER, NORMAL_ID),
+  ];
+}
+
+function kindOf(path: string): 'directory' | 'file' {
+  try {
+    return statSync(path).isDirectory() ? 'directory' : 'file';
+  } catch (cause) {
+    throw new UsageError(`cannot bind ${path} into the testbed: it does not exist`, {
+      code: 'NO_SUCH_FILE',
+      remedy: 'name a file or directory of the host',
+      cause,
+    });
+  }
+}
