@@ -50,7 +50,7 @@ for (const { who, maps } of callers)
       // Private, as a home may be: nobody else's root can reach what is in it.
       folder = mkdtempSync(join(tmpdir(), 'vtu-rootfs-'));
       cache = openCache({ XDG_CACHE_HOME: folder });
-      holder = await Holder.start(maps, [cache.bases], silentLog);
+      holder = await Holder.start({ idMap: maps, sources: [cache.bases], log: silentLog });
     });
 
     after(async () => {

@@ -1,4 +1,4 @@
-/** What lies over the base of all testbeds, and opens that fail because it cannot be made: see on-host/skeleton.sh. */
+/** What lies over the base of all testbeds, and opens that fail because it cannot be made: see src/testbed/skeleton.ts. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -81,7 +81,7 @@ describe('an open whose skeleton cannot be filled', function () {
   it('says why when a place for a bind is a link to itself', async () => {
     symlinkSync('loop', join(root.folder, 'loop'));
     await failsCleanly(
-      /^preparing the skeleton of the testbeds failed: too many levels of symbolic links in the testbed's \/loop\/here/,
+      /^preparing the skeleton of the testbeds failed: making the mount point \/loop\/here failed: Too many levels of symbolic links/,
       {
         binds: [{ outside: '/usr', inside: '/loop/here' }],
       },
