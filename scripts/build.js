@@ -31,8 +31,6 @@ async function bundle(name, format, extension, groups) {
 /** What compiling each of on-host/*.c saves; without a C compiler, shell and the host's tools do the same. */
 const PROGRAMS = {
   enter: '2 ms a command',
-  'into-holder': '2 ms an open',
-  'take-root': '4 ms an open or revert',
 };
 
 /** Static, since loading libraries takes longer than all that they do. */

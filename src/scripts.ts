@@ -18,7 +18,7 @@ export function packageRoot(): string {
  * Where the build has put a program of on-host/*.c for this machine, or undefined when there was no C compiler or it may not
  * be executed there: a shell script does the same more slowly.
  */
-export function compiledProgram(name: 'enter' | 'into-holder' | 'take-root'): string | undefined {
+export function compiledProgram(name: 'enter'): string | undefined {
   const path = `${packageRoot()}/dist/${name}-${process.arch}`;
   try {
     accessSync(path, constants.X_OK);

@@ -42,7 +42,7 @@ export function diagnose(facts: Facts): Diagnosis {
   const checks = [
     ...system(facts),
     ...tools(facts),
-    wayIn(facts),
+    nativeProgram(facts),
     userNamespaces(facts),
     ...(facts.userNamespace === undefined ? [mountInside(facts)] : []),
     ids(facts),
@@ -88,12 +88,11 @@ function tools({ tools: found }: Facts): Check[] {
   return [needed, ...useful];
 }
 
-function wayIn({ package: { folder, enter } }: Facts): Check {
-  const name = 'way into a testbed';
-  if (enter !== undefined) return works(name, enter);
+function nativeProgram({ package: { folder, helper } }: Facts): Check {
+  const name = 'native program';
+  if (helper === undefined) return works(name, `below ${folder}/dist`);
   const remedy = `${install('gcc libc6-dev')}; then: npm --prefix ${folder} run build`;
-  const detail = 'nsenter, some 2 ms slower for each command: src/on-host/enter.c is not compiled';
-  return { name, state: 'limited', detail, remedy };
+  return { name, state: 'fails', detail: helper, remedy };
 }
 
 function userNamespaces({ userNamespace, sysctls, container }: Facts): Check {

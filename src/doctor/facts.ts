@@ -2,15 +2,19 @@
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { release, userInfo } from 'node:os';
 import { messageOf } from '../errors.ts';
+import { failureText, helperPath } from '../helper.ts';
 import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
+import type { Step } from '../namespaces/steps.ts';
+import * as steps from '../namespaces/steps.ts';
 import { findProgram } from '../processes/find.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { chooseRoot } from '../rootfs/source.ts';
-import { compiledProgram, packageRoot, scriptText } from '../scripts.ts';
+import { packageRoot } from '../scripts.ts';
+import { overlayRoot } from '../testbed/mounts.ts';
 import { diskUpper, scratchFolderOf } from '../testbed/scratch.ts';
 
 /** How one attempt went: `undefined` worked, else the words of the failure. */
@@ -30,13 +34,13 @@ export interface Facts {
   readonly userNamespace: Attempt;
   /** A mount in it, by uid 0 of it. */
   readonly mountInside: Attempt;
-  /** The package's folder, and the program in it that enters testbeds, if it was compiled. */
-  readonly package: { readonly folder: string; readonly enter: string | undefined };
+  /** The package's directory, and why its native program cannot be used, if that is so. */
+  readonly package: { readonly folder: string; readonly helper: Attempt };
   /** How many user ids a testbed has, and why it is only one. */
   readonly ids: number;
   /** Stage and holder as the server starts them. */
   readonly holder: Attempt;
-  /** What probe.sh tried there; undefined when there is no holder. */
+  /** What was tried there; undefined when there is no holder. */
   readonly probe: ReadonlyMap<string, Attempt> | undefined;
   readonly fuse: Attempt;
   readonly tun: Attempt;
@@ -82,7 +86,7 @@ export async function gatherFacts(log: Log): Promise<Facts> {
     tools,
     userNamespace,
     mountInside,
-    package: { folder: packageRoot(), enter: compiledProgram('enter') },
+    package: { folder: packageRoot(), helper: whyNoHelper() },
     ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
     ...(await tryHolder(idMap, log)),
     fuse: opens('/dev/fuse'),
@@ -101,6 +105,7 @@ async function attempt(argv: Argv, log: Log): Promise<Attempt> {
   }
 }
 
+/** Starts stage and holder as the server does, and tries in them what a testbed needs of the kernel. */
 async function tryHolder(idMap: IdMaps, log: Log): Promise<Pick<Facts, 'holder' | 'probe'>> {
   let holder: Holder | undefined;
   try {
@@ -108,24 +113,7 @@ async function tryHolder(idMap: IdMaps, log: Log): Promise<Pick<Facts, 'holder' 
     holder = await Holder.start({ idMap, sources: [scratch], log });
     const upper = await diskUpper(scratch, holder, log);
     try {
-      const { stdout } = await runHost(
-        holder.enter([
-          ...([
-            'unshare',
-            '--mount',
-            '--pid',
-            '--fork',
-            '--kill-child',
-            '--ipc',
-            '--uts',
-            '--cgroup',
-          ] as const),
-          ...['sh', '-c', scriptText('on-host', 'probe.sh'), 'probe', upper.where],
-        ]),
-        log,
-        { timeout: 20_000 },
-      );
-      return { holder: undefined, probe: parseProbe(stdout) };
+      return { holder: undefined, probe: await probe(holder, upper.where) };
     } finally {
       await upper.remove();
     }
@@ -136,9 +124,41 @@ async function tryHolder(idMap: IdMaps, log: Log): Promise<Pick<Facts, 'holder' 
   }
 }
 
-/** Reads what probe.sh says. */
-export function parseProbe(text: string): Map<string, Attempt> {
-  return new Map([...text.matchAll(/^(\S+) (?:ok|no (.*))$/gm)].map(([, name = '', words]) => [name, words]));
+/** @param disk a directory on the disk of the cache, as seen from the holder */
+async function probe(holder: Holder, disk: string): Promise<Map<string, Attempt>> {
+  const attempts: readonly [name: string, namespaces: string, attempt: readonly Step[]][] = [
+    ['tmpfs', 'm', TMPFS],
+    ['overlay-memory', 'm', overlayOver('/mnt/scratch')],
+    ['overlay-disk', 'm', overlayOver(disk)],
+    ['proc', 'mp', [steps.root('/'), steps.mount('proc', '/mnt/root', 'nosuid,nodev,noexec')]],
+    ['devpts', 'm', [steps.root('/'), steps.mount('devpts', '/mnt/root', 'newinstance,ptmxmode=0666')]],
+    ['sys', 'm', [steps.root('/'), steps.bind('/sys', '/mnt/root')]],
+    ['hostname', 't', [steps.hostname('probe')]],
+    ['network', 'n', [steps.loopback()]],
+  ];
+  const results = new Map<string, Attempt>();
+  for (const [name, namespaces, attempt] of attempts) {
+    const run = holder.run(namespaces, attempt);
+    const status = await run.ended;
+    const why =
+      run.failure === undefined ? `its process ended with status ${status}` : failureText(run.failure);
+    results.set(name, status === 0 ? undefined : why);
+  }
+  return results;
+}
+
+const TMPFS: readonly Step[] = [steps.root('/'), steps.mount('tmpfs', '/mnt/scratch', 'mode=755')];
+
+/** A file is written and a directory made through an overlay with its upper layer below a directory. */
+function overlayOver(place: string): readonly Step[] {
+  return [
+    ...TMPFS,
+    ...['/mnt/scratch/lower', `${place}/upper`, `${place}/work`].map((path) => steps.directory(path)),
+    steps.file('/mnt/scratch/lower/file', 'text\n'),
+    ...overlayRoot(['/mnt/scratch/lower'], { place }),
+    steps.append('/file', 'more\n'),
+    steps.directory('/made'),
+  ];
 }
 
 async function findTools(log: Log): Promise<Map<string, string>> {
@@ -180,6 +200,15 @@ function readSysctls(): Map<string, string> {
     }
   });
   return new Map(values);
+}
+
+function whyNoHelper(): Attempt {
+  try {
+    helperPath();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 function opens(path: string): Attempt {

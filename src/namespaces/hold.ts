@@ -76,6 +76,8 @@ export class Hold {
   readonly pid: number;
   readonly #stage: HostProcess;
   readonly #runs = new Map<number, Run>();
+  /** The runs whose next event is waited for. */
+  readonly #awaited = new Set<Run>();
   #next = 1;
 
   private constructor(stage: HostProcess, pid: number) {
@@ -135,7 +137,7 @@ export class Hold {
     this.#next += 1;
     const run = new Run();
     this.#runs.set(id, run);
-    this.#work();
+    this.#await(run);
     this.#ask('run', String(id), namespaces, ...steps.flat());
     if (this.#stage.child.stdout?.closed === true) this.#isGone();
     void this.#watch(run);
@@ -144,8 +146,11 @@ export class Hold {
 
   /** Kills a process that was started for a request, by a handle that is never another's. */
   end(run: Run): void {
-    for (const [id, each] of this.#runs) if (each === run) this.#ask('end', String(id));
-    this.#work();
+    for (const [id, each] of this.#runs) {
+      if (each !== run) continue;
+      this.#await(run);
+      this.#ask('end', String(id));
+    }
   }
 
   /** Continues stage and holder, in case that they were stopped. */
@@ -171,17 +176,17 @@ export class Hold {
 
   #take(event: HelperEvent): void {
     const run = this.#runs.get(Number(event.id));
-    if (run?.take(event) === true) {
-      this.#runs.delete(Number(event.id));
-      this.#rest();
-    } else if (event.event === 'ready') {
-      this.#rest();
-    }
+    if (run === undefined) return;
+    if (run.take(event)) this.#runs.delete(Number(event.id));
+    else if (event.event !== 'ready') return;
+    this.#awaited.delete(run);
+    if (this.#awaited.size === 0) this.#rest();
   }
 
   #isGone(): void {
     for (const run of this.#runs.values()) run.finish(137);
     this.#runs.clear();
+    this.#awaited.clear();
   }
 
   async #watch(run: Run): Promise<void> {
@@ -192,8 +197,9 @@ export class Hold {
     if (!(await within(known, PATIENCE))) this.wake();
   }
 
-  /** Keeps the event loop until the answer is there. */
-  #work(): void {
+  /** Keeps the event loop until it is ready, or has ended. */
+  #await(run: Run): void {
+    this.#awaited.add(run);
     this.#stage.child.ref();
     setReference(this.#stage.child.stdout, 'ref');
   }

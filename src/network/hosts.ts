@@ -15,7 +15,7 @@ export function hostLines(entries: readonly HostEntry[]): string {
   return entries.map(({ address, name }) => `${address} ${name}`).join('\n');
 }
 
-/** The whole file, as on-host/skeleton.sh writes it. */
+/** The whole file. */
 export function hostsFile(lines: string): string {
   return [
     '127.0.0.1 localhost',

@@ -13,14 +13,20 @@ export function scratchSteps(where: string): Step[] {
   ];
 }
 
-/** The root as an overlay, the lowest layer last. Paths are ours (/mnt/…), so no character needs an escape. */
-export function overlayRoot(layers: readonly string[], volatile: boolean): Step[] {
+/**
+ * The root as an overlay, the lowest layer last. No path has a character that needs an escape.
+ * @param place directory that `scratchSteps` has prepared
+ */
+export function overlayRoot(
+  layers: readonly string[],
+  { volatile = false, place = SCRATCH }: { readonly volatile?: boolean; readonly place?: string } = {},
+): Step[] {
   // userxattr: a user namespace may not write trusted.* (Linux 5.11). volatile: after a crash the scratch is not needed, so no
   // fsync(2) has to reach a disk (Linux 5.10).
   const options = [
     `lowerdir=${layers.join(':')}`,
-    `upperdir=${SCRATCH}/upper`,
-    `workdir=${SCRATCH}/work`,
+    `upperdir=${place}/upper`,
+    `workdir=${place}/work`,
     'userxattr',
     ...(volatile ? ['volatile'] : []),
   ];

@@ -159,7 +159,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       steps: [
         root('/'),
         ...scratchSteps(upper.where),
-        ...(copying ? copyRoot(prepared.layers) : overlayRoot(prepared.layers, upper.onDisk)),
+        ...(copying ? copyRoot(prepared.layers) : overlayRoot(prepared.layers, { volatile: upper.onDisk })),
         ...prepared.mounts,
       ],
       ownNetwork: this.options.network !== 'host',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Check, diagnose } from '../../../src/doctor/diagnosis.ts';
-import { type Facts, parseProbe, TOOLS } from '../../../src/doctor/facts.ts';
+import { type Facts, TOOLS } from '../../../src/doctor/facts.ts';
 
 const PROBES = ['tmpfs', 'overlay-memory', 'overlay-disk', 'proc', 'devpts', 'sys', 'hostname', 'network'];
 
@@ -13,7 +13,7 @@ const GOOD: Facts = {
   tools: new Map(TOOLS.map((tool) => [tool, `/usr/bin/${tool}`])),
   userNamespace: undefined,
   mountInside: undefined,
-  package: { folder: '/opt/virt-ts-unshare', enter: '/opt/virt-ts-unshare/dist/enter-x64' },
+  package: { folder: '/opt/virt-ts-unshare', helper: undefined },
   ids: 65536,
   holder: undefined,
   probe: new Map(PROBES.map((name) => [name, undefined])),
@@ -108,9 +108,9 @@ describe('the diagnosis', () => {
     assert.deepEqual(trouble(without(tools(['pasta'])).checks), [], 'slirp4netns serves as well');
   });
 
-  it('names what enter.c takes to be compiled', () => {
+  it('names what the native program takes to be compiled', () => {
     const folder = '/opt/virt-ts-unshare';
-    only({ package: { folder, enter: undefined } }, 'limited', /install gcc libc6-dev; .* run build$/);
+    only({ package: { folder, helper: 'it is missing' } }, 'fails', /install gcc libc6-dev; .* run build$/);
   });
 
   it('names the range of ids that a user lacks', () => {
@@ -121,18 +121,5 @@ describe('the diagnosis', () => {
     only({ fuse: 'EACCES' }, 'limited', /chmod 666 \/dev\/fuse/);
     only({ tun: 'ENOENT' }, 'limited', /modprobe tun/);
     only({ root: { failure: 'no Debian' } }, 'limited', /--tarball/);
-  });
-});
-
-describe('the lines of probe.sh', () => {
-  it('are read', () => {
-    const text = 'proc ok\noverlay-memory no mount: /mnt/root: wrong fs type.\n';
-    assert.deepEqual(
-      [...parseProbe(text)],
-      [
-        ['proc', undefined],
-        ['overlay-memory', 'mount: /mnt/root: wrong fs type.'],
-      ],
-    );
   });
 });

@@ -11,7 +11,7 @@ function mounts(steps: readonly Step[]): { readonly how: string; readonly on: st
 
 describe('mounts', () => {
   it('put an overlay over the layers, the topmost first, and continue below it', () => {
-    assert.deepEqual(overlayRoot(['/mnt/skeleton', '/mnt/0/base'], true), [
+    assert.deepEqual(overlayRoot(['/mnt/skeleton', '/mnt/0/base'], { volatile: true }), [
       [
         'mount',
         'mounting overlay on /mnt/root',
