@@ -197,9 +197,9 @@ describe('run --host', function () {
 
   it('says what is wrong with a call', async () => {
     for (const [words, sentence] of [
-      [['run', '--root', '--', 'true'], /--root goes with --host/],
-      [['run', '--host', 'true'], /unexpected word true; put -- before the command/],
-      [['run', '--env', 'A', '--', 'true'], /--env A is not understood/],
+      [['run', '--root', '--', 'true'], /--root cannot be used with run; it belongs to run --host/],
+      [['run', '--host', 'true'], /unexpected word true; put -- before a command/],
+      [['run', '--env', 'A', '--', 'true'], /--env A does not set a variable/],
       [['run', '--host=1'], /--host takes no value/],
     ] as const) {
       const { stderr, status } = await virt(words);

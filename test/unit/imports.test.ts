@@ -16,7 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['namespaces'],
   ['rootfs', 'copy', 'network', 'registry.ts'],
   ['testbed', 'isolation'],
-  ['protocol', 'lab', 'option-words.ts', 'options.ts'],
+  ['protocol', 'lab', 'command-line'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
@@ -126,7 +126,7 @@ describe('imports', () => {
       if (reached.has(file)) return;
       reached.add(file);
       const text = readFileSync(join(source, file), 'utf8');
-      for (const [, to = ''] of text.matchAll(/^(?:import|export)\b(?! type\b)[^'"`;]*?'(\.[^']+)'/gm)) {
+      for (const [, to = ''] of text.matchAll(/^(?:import|export)\b(?! type\b)[^'"`;(]*?'(\.[^']+)'/gm)) {
         visit(relative(source, join(source, dirname(file), to)));
       }
     };
