@@ -7,6 +7,7 @@ static const struct {
 } COMMANDS[] = {
     {"copy", copy_main},
     {"enter", enter_main},
+    {"look", look_main},
 };
 
 int main(int argc, char **argv) {
