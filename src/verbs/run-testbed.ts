@@ -2,8 +2,8 @@
 import { isatty } from 'node:tty';
 import type { Words } from '../command-line/words.ts';
 import { CommandTimeoutError, EXIT_TESTBED, UsageError } from '../errors.ts';
+import { warnOfLeaks } from '../leaks/report.ts';
 import { NotRunError } from '../testbed/execute.ts';
-import { tellLeaks } from './leaks.ts';
 import { openFor } from './open.ts';
 import { openPipes } from './open-pipes.ts';
 
@@ -36,7 +36,7 @@ export async function runInTestbed(
       ...(user === undefined ? {} : { user }),
     });
     const leaks = await testbed.leaks();
-    tellLeaks(leaks, log);
+    warnOfLeaks(leaks, log);
     return status === 0 && failOnLeak && leaks.length > 0 ? 1 : status;
   } catch (error) {
     // The sender of the signal needs no sentence about it.

@@ -70,6 +70,15 @@ describe('run --host', function () {
     assert.deepEqual([tidy.stderr, tidy.status], ['', 0]);
   });
 
+  it('finds what lies below a mount over /tmp, or where the directory was moved to', async () => {
+    const hidden = await host('echo x >/tmp/file; mount -t tmpfs mine /tmp');
+    const id = process.getuid?.();
+    assert.deepEqual(leaks(hidden.stderr), [
+      `file /tmp/file (uid ${id}, 2 bytes)`,
+      'mount of mine (tmpfs) on /tmp',
+    ]);
+  });
+
   it('loses no output that helpers carry, and waits for nobody who carries none', async () => {
     const tee = 'exec > >(tee /dev/null | (sleep 0.2; cat)); seq 1 20000; echo last';
     const run = await virt([

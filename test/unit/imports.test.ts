@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['processes'],
   ['namespaces'],
   ['rootfs', 'copy', 'network', 'registry.ts'],
+  ['leaks'],
   ['testbed', 'isolation'],
   ['protocol', 'lab', 'command-line'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
@@ -132,7 +133,7 @@ describe('imports', () => {
     };
     visit('cli.ts');
     assert.deepEqual(
-      [...reached].filter((file) => /^(protocol|testbed|copy|verbs)\/|^host\.ts/.test(file)),
+      [...reached].filter((file) => /^(protocol|testbed|copy|verbs|leaks)\/|^host\.ts/.test(file)),
       [],
     );
   });

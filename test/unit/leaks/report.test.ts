@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describeLeak } from '../../../src/verbs/leaks.ts';
+import { describeLeak } from '../../../src/leaks/report.ts';
 
 describe('a leak', () => {
   it('is one line for a person', () => {
