@@ -54,9 +54,9 @@ describe('run --host', function () {
     );
     assert.match(daemon, new RegExp(`^process \\d+ \\(uid ${id}\\): sleep 1234$`));
     assert.deepEqual(others, [
+      `file /dev/shm/segment (uid ${id}, 2 bytes)`,
       `file /tmp/file (uid ${id}, 2 bytes)`,
       `directory /tmp/folder (uid ${id})`,
-      `file /dev/shm/segment (uid ${id}, 2 bytes)`,
       'mount of mine (tmpfs) on /mnt',
       `shared memory segment 0 (uid ${id}, 4096 bytes)`,
       `semaphore set 0 (uid ${id})`,
