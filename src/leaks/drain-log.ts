@@ -5,7 +5,7 @@
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { unnamedFile } from '../registry.ts';
+import { unnamedFile } from '../processes/open-testbeds.ts';
 import { parseEnded } from './ended.ts';
 import type { ProcessLeak } from './leak.ts';
 

@@ -2,7 +2,7 @@
 import { variables } from '../command-line/words.ts';
 import { UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
-import { type Registered, registered } from '../registry.ts';
+import { type Registered, registered } from '../processes/open-testbeds.ts';
 import { enterTestbed } from './enter.ts';
 import type { RunVerb } from './verb.ts';
 

@@ -2,8 +2,8 @@
 import { statfsSync } from 'node:fs';
 import { readMark } from '../namespaces/mark.ts';
 import { commandLine, membersOf, namespaceOf } from '../processes/list.ts';
+import { type Registered, registered } from '../processes/open-testbeds.ts';
 import { processState } from '../processes/stat.ts';
-import { type Registered, registered } from '../registry.ts';
 import { showSize, showTable } from './figures.ts';
 import type { RunVerb } from './verb.ts';
 

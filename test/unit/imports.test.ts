@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['folders.ts', 'helper.ts', 'host.ts', 'progress.ts', 'random.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
   ['processes'],
   ['namespaces'],
-  ['rootfs', 'copy', 'network', 'registry.ts'],
+  ['rootfs', 'copy', 'network'],
   ['leaks'],
   ['testbed', 'isolation'],
   ['protocol', 'lab', 'command-line'],

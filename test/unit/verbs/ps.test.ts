@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Registered } from '../../../src/registry.ts';
+import type { Registered } from '../../../src/processes/open-testbeds.ts';
 import { choose } from '../../../src/verbs/exec.ts';
 import { age, table } from '../../../src/verbs/ps.ts';
 
