@@ -11,6 +11,7 @@ static const struct {
     {"copy", copy_main},
     {"enter", enter_main},
     {"hold", hold_main},
+    {"look", look_main},
 };
 
 static char *title;

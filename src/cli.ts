@@ -1,21 +1,24 @@
 /**
- * The program: argv → server, manual session or one of the other verbs. Sole owner of signals and of the exit status.
- * What the first `ok` needs is imported at once, all else when it is needed: the driver waits for that line.
+ * The program: argv → server, interactive session or a verb. Sole owner of signals and of the exit status. Imports at once only
+ * what the first `ok` needs, since the driver waits for that line; all else when it is needed.
  */
 import { readFileSync, writeSync } from 'node:fs';
-import { EXIT_TESTBED, messageOf, UsageError, VirtError } from './errors.ts';
+import { didYouMean } from './command-line/nearest.ts';
+import { parseWords } from './command-line/parse.ts';
+import { testbedFromWords } from './command-line/testbed.ts';
+import type { Owner } from './command-line/words.ts';
+import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
-import { usage } from './option-words.ts';
-import { parseOptions } from './options.ts';
 import { preflight } from './preflight.ts';
 import { packageRoot } from './scripts.ts';
-import { leaveSudo, takeStayRoot } from './sudo.ts';
+import { leaveSudo } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import type { Interrupts } from './verbs/verb.ts';
-import { VERBS } from './verbs.ts';
+import { isVerb, VERBS } from './verbs.ts';
 
-/** Exit status for a wrong call; what a session's end means is in protocol/server.ts. */
+/** Exit statuses beside those of a session (protocol/server.ts) and of a command. */
 const EXIT_USAGE = 2;
+const EXIT_OUTPUT = 1;
 const EXIT_INTERNAL = 16;
 
 type EndingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
@@ -32,29 +35,42 @@ const makeTestbeds: MakeProvider = async (options, log) => {
 };
 
 /**
- * Runs the program to its end and sets process.exitCode, or dies by the signal that ended it. `makeProvider` is what the
- * tests replace.
+ * Runs the program to its end and sets process.exitCode, or dies by the signal that ended it.
+ * @param makeProvider replaced by tests
  */
 export async function main(
   argv: readonly string[],
   makeProvider: MakeProvider = makeTestbeds,
 ): Promise<void> {
-  const [first] = argv;
-  if (first === 'help') return say(usage(VERBS));
-  if (first !== undefined && !first.startsWith('-')) return runVerb(first, argv.slice(1));
-  let parsed: ReturnType<typeof parseOptions>;
-  try {
-    parsed = parseOptions(argv, process.env);
-    if (parsed.action === 'serve') await preflight(parsed.testbed, process.env);
-  } catch (error) {
-    return failBeforeStart(error);
-  }
-  if (parsed.action === 'help') return say(usage(VERBS));
-  if (parsed.action === 'version') return say(`virt-ts-unshare ${version()}\n`);
-  const { testbed, debug } = parsed;
-  await untilSignal(async (signal, interrupts) => {
+  const [first = '', ...rest] = argv;
+  const isServer = first === '' || first.startsWith('-');
+  // Node ends with this status when nothing is left to wait for, though the work is not done.
+  process.exitCode = isServer ? EXIT_INTERNAL : EXIT_TESTBED;
+  let isDone = false;
+  process.once('exit', () => {
+    if (!isDone)
+      createLog().warn('internal error: the program ended before its work was done; please report it');
+  });
+  const status = await (isServer ? serveWith(argv, makeProvider) : callVerb(first, rest)).catch(
+    reportFailure,
+  );
+  isDone = true;
+  if (typeof status === 'number') process.exitCode = outputFailed && status === 0 ? EXIT_OUTPUT : status;
+  else process.kill(process.pid, status);
+}
+
+/** What ended the work: an exit status, or a signal. */
+type End = number | EndingSignal;
+
+async function serveWith(argv: readonly string[], makeProvider: MakeProvider): Promise<End> {
+  const words = parseWords('server', argv);
+  if (words.has('help')) return help('server');
+  if (words.has('version')) return say(`virt-ts-unshare ${version()}\n`);
+  const testbed = testbedFromWords(words, process.env);
+  await preflight(testbed, process.env);
+  return untilSignal(async (signal, interrupts) => {
     sayOk();
-    const log = createLog({ debug });
+    const log = createLog({ debug: words.has('debug') });
     const provider = await makeProvider(testbed, log);
     const ownNetwork = testbed.network !== 'host';
     const session = { input: process.stdin, output: process.stdout, provider, ownNetwork, log, signal };
@@ -68,28 +84,33 @@ export async function main(
   });
 }
 
-async function runVerb(name: string, argv: readonly string[]): Promise<void> {
-  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
-  if (verb === undefined) {
-    const known = Object.keys(VERBS).join(', ');
-    return failBeforeStart(new UsageError(`unknown verb ${name}; give one of ${known}, or --help`));
+async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
+  if (verb === 'help') return help('server');
+  if (!isVerb(verb)) {
+    const known = Object.keys(VERBS);
+    throw new UsageError(`unknown verb ${verb}${didYouMean(verb, known)}`, {
+      code: 'UNKNOWN_VERB',
+      remedy: `give one of ${known.join(', ')}, or --help`,
+    });
   }
-  await untilSignal(async (signal, interrupts) => {
-    // Before anything is read or made in the name of the wrong user.
-    const { words, stay } = takeStayRoot(argv);
-    if (!stay) leaveSudo(process.env);
-    const run = await verb.load();
+  const words = parseWords(verb, argv);
+  if (words.has('help')) return help(verb);
+  return untilSignal(async (signal, interrupts) => {
+    // Before anything is read or created as the wrong user.
+    if (!words.has('stay-root')) leaveSudo(process.env);
+    watchOutput();
+    const run = await VERBS[verb]();
     return run(words, signal, interrupts);
   });
 }
 
 /**
- * Runs `work` with an AbortSignal that the first ending signal aborts. Then the process dies by that signal once the
- * work is done, however many more arrive meanwhile; else the work's result becomes the exit status.
+ * Runs `work` with an AbortSignal that the first ending signal aborts. The end is that signal once the work is done, however
+ * many more arrive meanwhile; else it is the status that the work gives.
  */
 async function untilSignal(
   work: (signal: AbortSignal, interrupts: Interrupts) => Promise<number>,
-): Promise<void> {
+): Promise<End> {
   const ending = new AbortController();
   const interrupts: Interrupts = {};
   let received: EndingSignal | undefined;
@@ -100,32 +121,40 @@ async function untilSignal(
   };
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
   try {
-    process.exitCode = await work(ending.signal, interrupts);
+    const status = await work(ending.signal, interrupts);
+    return received ?? status;
   } catch (error) {
-    // That a signal ended the work is told by the death alone.
-    if (received === undefined || error !== ending.signal.reason) process.exitCode = tellFailure(error);
+    if (received === undefined) throw error;
+    // The death by the signal says enough.
+    if (error !== ending.signal.reason) reportFailure(error);
+    return received;
+  } finally {
+    for (const signal of ENDING_SIGNALS) process.removeListener(signal, onSignal);
   }
-  for (const signal of ENDING_SIGNALS) process.removeListener(signal, onSignal);
-  if (received !== undefined) process.kill(process.pid, received);
 }
 
-function failBeforeStart(error: unknown): void {
-  process.exitCode = tellFailure(error);
-}
-
-/** Says what went wrong, and gives the exit status for it. */
-function tellFailure(error: unknown): number {
+/** Reports what went wrong, and gives the exit status for it. */
+function reportFailure(error: unknown): number {
   const log = createLog();
-  if (error instanceof UsageError) {
-    log.warn(error.message);
-    return EXIT_USAGE;
-  }
   if (error instanceof VirtError) {
     log.warn(error.message);
-    return EXIT_TESTBED;
+    return error instanceof UsageError ? EXIT_USAGE : EXIT_TESTBED;
   }
   log.warn(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}`);
   return EXIT_INTERNAL;
+}
+
+let outputFailed = false;
+
+/** A reader of stdout that has gone away is no failure, as in `virt-ts-unshare ps | head -1`; a full disk is one. */
+function watchOutput(): void {
+  process.stdout.on('error', (error) => {
+    if (systemCodeOf(error) === 'EPIPE' || outputFailed) return;
+    outputFailed = true;
+    // Where the work is done already.
+    if (process.exitCode === 0) process.exitCode = EXIT_OUTPUT;
+    createLog().warn(`cannot write to stdout: ${reasonOf(error)}`);
+  });
 }
 
 /** The first line of the protocol, without loading Node's stream for stdout. */
@@ -133,12 +162,19 @@ function sayOk(): void {
   try {
     writeSync(1, 'ok\n');
   } catch {
-    // Who does not read gets no answer; end of file on stdin will end us.
+    // A driver that does not read stdout closes stdin too, which ends the session.
   }
 }
 
-function say(text: string): void {
+async function help(owner: Owner): Promise<number> {
+  const { helpText } = await import('./command-line/help.ts');
+  return say(helpText(owner));
+}
+
+function say(text: string): number {
+  watchOutput();
   process.stdout.write(text);
+  return 0;
 }
 
 function version(): string {

@@ -2,11 +2,11 @@
  * The one place where host processes are started: the only importer of execa. Every argv is logged so that it can be
  * pasted. A child's stdio is always said in full; nothing inherits stdout by default, because stdout is the protocol.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { messageOf, systemCodeOf, TestbedError } from './errors.ts';
-import { briefLine, type Log, shellLine } from './log.ts';
+import { briefLine, type Log, printable, shellLine } from './log.ts';
 
 /** A program and its arguments. */
 export type Argv = readonly [string, ...string[]];
@@ -78,10 +78,29 @@ export async function spawnHost(
   return { pid, child, exited, kill: (signal) => void child.kill(signal) };
 }
 
+/** What helps where the kernel could not start a program, by the errno word. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  E2BIG: 'give it fewer or shorter arguments',
+  EAGAIN: 'end other processes of this user, or raise its limit (ulimit -u)',
+  EMFILE: 'raise the limit of open files (ulimit -n)',
+  ENFILE: 'end programs that have many files open, or raise fs.file-max',
+  ENOMEM: 'free some memory',
+  EACCES: 'make it executable for this user',
+  ENOEXEC: 'install the package of this architecture',
+  ENOENT: 'install it, or correct PATH',
+};
+
 function cannotStart(file: string, cause: unknown): TestbedError {
-  const remedy =
-    systemCodeOf(cause) === 'E2BIG' ? 'give it fewer or shorter arguments' : 'install it or mend PATH';
-  return new TestbedError(`cannot start ${file}: ${messageOf(cause)}; ${remedy}`, { cause });
+  const reason = systemCodeOf(cause);
+  const missing = reason === 'ENOENT';
+  return new TestbedError(
+    `cannot start ${file}: ${missing ? 'there is no such program' : messageOf(cause)}`,
+    {
+      code: missing ? 'NO_PROGRAM' : 'CANNOT_START',
+      remedy: REMEDIES[reason ?? ''],
+      cause,
+    },
+  );
 }
 
 function signalNumber(signal: NodeJS.Signals | null): number {
@@ -125,8 +144,7 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
     stripFinalNewline: false,
   });
   if (result.exitCode === undefined && result.signal === undefined) {
-    const why = result.originalMessage ?? result.shortMessage;
-    throw new TestbedError(`cannot start ${file}: ${why}; install it or mend PATH`, { cause: result.cause });
+    throw cannotStart(file, result.cause ?? result);
   }
   const signal = result.signal === undefined ? 0 : constants.signals[result.signal];
   return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };
@@ -169,15 +187,37 @@ export async function mustRunHost(
   const { status, stdout, stderr } = await quickHost(argv, log, options);
   if (status !== 0) {
     const words = briefWords(stderr) || `exit status ${status}`;
-    throw new TestbedError(`${what} failed: ${words} (${briefLine(argv)})`);
+    throw new TestbedError(`${what} failed: ${words} (${briefLine(argv)})`, { code: 'TOOL_FAILED' });
   }
   return stdout;
 }
 
-/** What a tool has said, in one line: it may complain about every file. */
-function briefWords(text: string): string {
-  const lines = text.trim().split('\n');
+/**
+ * What a tool wrote to stderr, in one line for a sentence: at most three of its lines, as it may report each of many files, and
+ * without control characters. Empty when it wrote nothing.
+ */
+export function briefWords(text: string): string {
+  const lines = text
+    .split(/[\r\n]+/)
+    .map((line) => printable(line).trim())
+    .filter((line) => line !== '');
   return [...lines.slice(0, 3), ...(lines.length > 3 ? ['…'] : [])].join(' ');
+}
+
+/**
+ * Takes an exclusive flock(2) on an open file and waits for it. The lock belongs to the open file, so it ends when this process
+ * closes the descriptor or ends.
+ * @throws TestbedError when the file system has no locks
+ */
+export function lockSync(fd: number): void {
+  const { status, error, stderr } = spawnSync('flock', ['3'], {
+    stdio: ['ignore', 'ignore', 'pipe', fd],
+    encoding: 'utf8',
+  });
+  if (error !== undefined) throw cannotStart('flock', error);
+  if (status === 0) return;
+  const words = briefWords(stderr) || `flock ended with status ${status}`;
+  throw new TestbedError(`cannot lock a file: ${words}`, { code: 'CANNOT_LOCK' });
 }
 
 /** Everything a stream has to say until it ends or is destroyed, as text; an absent stream says nothing. */

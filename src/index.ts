@@ -10,6 +10,14 @@ export {
   VirtError,
 } from './errors.ts';
 export type {
+  FileLeak,
+  InterfaceLeak,
+  IpcLeak,
+  Leak,
+  MountLeak,
+  ProcessLeak,
+} from './leaks/leak.ts';
+export type {
   Captured,
   Command,
   CommandOptions,
@@ -31,11 +39,3 @@ export { Testbed } from './library/testbed.ts';
 export type { Link } from './network/cables.ts';
 export { Laboratory, Network, type NetworkOptions } from './network/laboratory.ts';
 export type { LinkQuality } from './network/link.ts';
-export type {
-  FileLeak,
-  InterfaceLeak,
-  IpcLeak,
-  Leak,
-  MountLeak,
-  ProcessLeak,
-} from './testbed/leak.ts';

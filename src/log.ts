@@ -15,10 +15,16 @@ export interface Log {
 
 const PROGRAM = 'virt-ts-unshare';
 
+/** A text that cannot steer a terminal: control characters other than newline and tab become `?`. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it is about
+  return text.replaceAll(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '?');
+}
+
 /** Writes the whole line at once and synchronously: lines of several writers stay whole, and none is lost at exit. */
 function tell(line: string): void {
   try {
-    writeSync(2, `${PROGRAM}: ${line}\n`);
+    writeSync(2, `${PROGRAM}: ${printable(line)}\n`);
   } catch {
     // A closed or full stderr must not end a testbed.
   }

@@ -1,4 +1,4 @@
-/** Started through sudo: back to the user who called it, since nothing here needs root. */
+/** Started by sudo: become the user who called it, since nothing here needs root. */
 import { lstatSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { messageOf, UsageError } from './errors.ts';
@@ -12,10 +12,7 @@ declare global {
   }
 }
 
-/** The word that keeps root. */
-export const STAY_ROOT = '--stay-root';
-
-/** Who called sudo, by the variables that it sets; undefined when nobody did, or root itself. */
+/** The user who called sudo, by the variables that sudo sets; undefined when it was root, or sudo was not used. */
 export function sudoCaller(
   env: Readonly<NodeJS.ProcessEnv>,
 ): { readonly uid: number; readonly gid: number; readonly name: string } | undefined {
@@ -25,8 +22,8 @@ export function sudoCaller(
 }
 
 /**
- * Becomes the caller of sudo, with the caller's groups, home and runtime directory. Does nothing for who is not root.
- * @throws UsageError when that cannot be done: going on as root is not what was asked for
+ * Becomes the caller of sudo, with the caller's groups, home and runtime directory. Does nothing for users other than root.
+ * @throws UsageError when that fails, since the caller did not ask to go on as root
  */
 export function leaveSudo(env: NodeJS.ProcessEnv): void {
   const caller = sudoCaller(env);
@@ -40,23 +37,14 @@ export function leaveSudo(env: NodeJS.ProcessEnv): void {
     const { username, homedir } = userInfo();
     Object.assign(env, { HOME: homedir, USER: username, LOGNAME: username });
   } catch (cause) {
-    throw new UsageError(
-      `cannot become user ${caller.uid}, who called sudo: ${messageOf(cause)}; use ${STAY_ROOT}`,
-      {
-        cause,
-      },
-    );
+    throw new UsageError(`cannot become the user ${caller.uid}, who called sudo: ${messageOf(cause)}`, {
+      code: 'CANNOT_LEAVE_SUDO',
+      remedy: 'use --stay-root',
+      cause,
+    });
   }
   const runtime = `/run/user/${caller.uid}`;
   if (lstatSync(runtime, { throwIfNoEntry: false })?.uid === caller.uid) env.XDG_RUNTIME_DIR = runtime;
   else delete env.XDG_RUNTIME_DIR;
   if (env.XDG_CACHE_HOME?.startsWith('/root/') === true) delete env.XDG_CACHE_HOME;
-}
-
-/** The words without --stay-root before a `--`, and whether it was there. */
-export function takeStayRoot(argv: readonly string[]): { words: string[]; stay: boolean } {
-  const end = argv.indexOf('--');
-  const at = argv.indexOf(STAY_ROOT);
-  const stay = at >= 0 && (end < 0 || at < end);
-  return { words: stay ? argv.toSpliced(at, 1) : [...argv], stay };
 }

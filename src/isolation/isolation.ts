@@ -8,17 +8,17 @@ import { createInterface } from 'node:readline';
 import { type Duplex, Readable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
+import { parseEnded } from '../leaks/ended.ts';
+import type { ProcessLeak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import { abortFuse } from '../namespaces/fuse.ts';
-import { chooseIdMaps } from '../namespaces/idmap.ts';
+import { chooseIdMaps, insideUser } from '../namespaces/idmap.ts';
 import { startKeeper, userOptions } from '../namespaces/keeper.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
 import { commandLine, signalProcess, treeOf } from '../processes/list.ts';
 import { processState } from '../processes/stat.ts';
 import { scriptPath, scriptText } from '../scripts.ts';
-import type { ProcessLeak } from '../testbed/leak.ts';
-import { parseEnded } from '../testbed/leak-text.ts';
 import { within } from '../wait.ts';
 
 export interface IsolationOptions {
@@ -55,6 +55,8 @@ export class Isolation {
   readonly startTime: string;
   /** Whether the namespaces belong to a user namespace of ours rather than to the one we are in. */
   readonly ownUsers: boolean;
+  /** The uid inside for a uid of the host. */
+  readonly insideUser: (uid: number) => number;
   readonly #unshare: HostProcess;
   readonly #lifeline: Duplex;
   readonly #reports: AsyncIterator<string>;
@@ -63,7 +65,7 @@ export class Isolation {
 
   private constructor(
     ready: RegExpExecArray,
-    ownUsers: boolean,
+    users: UserNamespace,
     unshare: HostProcess,
     lifeline: Duplex,
     reports: AsyncIterator<string>,
@@ -72,7 +74,8 @@ export class Isolation {
     this.#stdio = stdio;
     this.pid = Number(ready[1]);
     this.startTime = ready[2] ?? '';
-    this.ownUsers = ownUsers;
+    this.ownUsers = users.own;
+    this.insideUser = users.insideUser;
     this.#unshare = unshare;
     this.#lifeline = lifeline;
     this.#reports = reports;
@@ -111,7 +114,7 @@ export class Isolation {
         await unshare.exited;
         throw new TestbedError((await complaints).trim().split('\n').at(-1) ?? '');
       }
-      return new Isolation(ready, users.own, unshare, lifeline, reports, options.stdio);
+      return new Isolation(ready, users, unshare, lifeline, reports, options.stdio);
     } finally {
       users.release();
     }
@@ -191,24 +194,31 @@ interface UserNamespace {
   /** How unshare(1) gets into it or makes it. */
   readonly unshare: readonly string[];
   readonly capabilities: string;
+  readonly insideUser: (uid: number) => number;
   release(): void;
 }
 
 async function userNamespace(root: boolean, log: Log): Promise<UserNamespace> {
   const caller = readCaller();
   const nothing = () => {};
+  const same = (uid: number) => uid;
   if (caller.uid === 0 && maySysAdmin()) {
-    return { own: false, unshare: ['unshare'], capabilities: '', release: nothing };
+    return { own: false, unshare: ['unshare'], capabilities: '', insideUser: same, release: nothing };
   }
   if (!root || caller.uid === 0) {
     // --keep-caps: the capabilities of a new user namespace are lost at execve(2) by any uid but 0 unless they are ambient.
     const unshare = ['unshare', '--user', '--map-current-user', '--keep-caps'];
-    return { own: true, unshare, capabilities: caller.uid === 0 ? '' : GIVEN, release: nothing };
+    const capabilities = caller.uid === 0 ? '' : GIVEN;
+    return { own: true, unshare, capabilities, insideUser: same, release: nothing };
   }
   const idMap = chooseIdMaps(caller);
   const keeper = await startKeeper(idMap, log);
   const unshare = ['nsenter', '-t', String(keeper.pid), ...userOptions(idMap), '--', 'unshare'];
-  return { own: true, unshare, capabilities: '', release: () => keeper.kill('SIGKILL') };
+  const map = { stage: 'none', stageUsers: [], users: idMap.stageUsers } as const;
+  return {
+    ...{ own: true, unshare, capabilities: '', release: () => keeper.kill('SIGKILL') },
+    insideUser: (uid) => insideUser(map, uid),
+  };
 }
 
 function maySysAdmin(): boolean {

@@ -138,7 +138,7 @@ function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {
 const NOBODY = 65534;
 
 /** What a testbed calls the user with this id of ours. */
-export function insideUser(maps: IdMaps, uid: number): number {
+export function insideUser(maps: Pick<IdMaps, 'stage' | 'stageUsers' | 'users'>, uid: number): number {
   const [inStage] = maps.stage === 'none' ? [uid] : mapped(maps.stageUsers, uid);
   const [inside = NOBODY] = inStage === undefined ? [] : mapped(maps.users, inStage);
   return inside;

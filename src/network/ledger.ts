@@ -5,10 +5,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
+import { type Claim, Claims, isRecord } from '../processes/claims.ts';
 import { isAlive, isProcessName, type ProcessName, thisProcess } from '../processes/identity.ts';
+import { runtimeFolder } from '../processes/runtime-folder.ts';
 import { hostLines } from './hosts.ts';
 import { bare, type InterfaceOptions, isMember, type Member, type Port } from './membership.ts';
-import { type Claim, isRecord, Registry, registryFolder } from './registry.ts';
 import { formatSubnet, freeAddress, isHostAddress, normalAddress, parseSubnet } from './subnet.ts';
 
 /** A laboratory as the registry has it; the owner is its switch. */
@@ -31,6 +32,16 @@ export interface Declared {
   readonly release: () => void;
 }
 
+/** The laboratories of this user, in a directory of their own: any name is allowed. */
+function laboratories(): Claims {
+  return new Claims(join(runtimeFolder(process.env), 'laboratories'));
+}
+
+/** Where a laboratory has its own claims: under a name that no claim has, which ends with .json. */
+function folderOf(all: Claims, name: string): string {
+  return join(all.path, `${name}.lab`);
+}
+
 function isLaboratoryClaim(value: unknown): value is LaboratoryClaim {
   return isRecord(value) && isProcessName(value.owner) && isProcessName(value.keeper);
 }
@@ -49,49 +60,56 @@ export class Ledger {
   readonly name: string;
   readonly claim: LaboratoryClaim;
   readonly #folder: string;
-  readonly #networks: Registry;
-  readonly #members: Registry;
-  readonly #addresses: Registry;
+  readonly #networks: Claims;
+  readonly #members: Claims;
+  readonly #addresses: Claims;
 
   private constructor(name: string, claim: LaboratoryClaim, folder: string) {
     this.name = name;
     this.claim = claim;
     this.#folder = folder;
-    this.#networks = new Registry(join(folder, 'networks'));
-    this.#members = new Registry(join(folder, 'members'));
-    this.#addresses = new Registry(join(folder, 'addresses'));
+    this.#networks = new Claims(join(folder, 'networks'));
+    this.#members = new Claims(join(folder, 'members'));
+    this.#addresses = new Claims(join(folder, 'addresses'));
   }
 
-  /** Strikes out the laboratories that have ended. @throws UsageError when the registry's folder is not private */
+  /** Removes what laboratories left that have ended. @throws UsageError when the directory is not private */
   static sweep(): void {
-    const all = new Registry(registryFolder(process.env));
-    for (const stale of all.sweep()) rmSync(join(all.path, stale), { recursive: true, force: true });
+    const all = laboratories();
+    all.sweep((name) => rmSync(folderOf(all, name), { recursive: true, force: true }));
   }
 
-  /** Enters a new laboratory. @throws UsageError when the name is taken */
+  /** Claims a new laboratory. @throws UsageError when the name is taken */
   static enter(name: string, claim: LaboratoryClaim): Ledger {
-    const all = new Registry(registryFolder(process.env));
+    const all = laboratories();
     if (!all.claim(name, claim)) {
-      throw new UsageError(`the laboratory ${name} is up already; end it, or take another name`);
+      throw new UsageError(`a laboratory ${name} is up already`, {
+        code: 'NAME_TAKEN',
+        remedy: 'end it, or use another name',
+      });
     }
-    const folder = join(all.path, name);
+    const folder = folderOf(all, name);
     rmSync(folder, { recursive: true, force: true });
     return new Ledger(name, claim, folder);
   }
 
   /** That of a laboratory that is up. @throws UsageError when there is none of that name */
   static find(name: string): Ledger {
-    const all = new Registry(registryFolder(process.env));
+    const all = laboratories();
     const claim = all.read(name);
-    if (!isLaboratoryClaim(claim))
-      throw new UsageError(`the laboratory ${name} is not up; bring it up first`);
-    return new Ledger(name, claim, join(all.path, name));
+    if (!isLaboratoryClaim(claim)) {
+      throw new UsageError(`no laboratory ${name} is up`, {
+        code: 'NO_LABORATORY',
+        remedy: 'start it with lab up, or Laboratory.create',
+      });
+    }
+    return new Ledger(name, claim, folderOf(all, name));
   }
 
-  /** Strikes the laboratory out, with all that belongs to it. */
+  /** Removes the laboratory, with all that belongs to it. */
   remove(): void {
     rmSync(this.#folder, { recursive: true, force: true });
-    new Registry(registryFolder(process.env)).remove(this.name);
+    laboratories().remove(this.name);
   }
 
   /** @throws UsageError when the name is taken */
@@ -127,7 +145,11 @@ export class Ledger {
       );
     }
     const claimed: string[] = [];
+    let released = false;
     const release = () => {
+      // A second time they may be another process's.
+      if (released) return;
+      released = true;
       for (const key of claimed) this.#addresses.remove(key);
       this.#members.remove(hostname);
     };

@@ -1,8 +1,8 @@
 /** A host of a laboratory as data: what it asks for, and what the registry knows of it. */
 import { createHash } from 'node:crypto';
+import { type Claim, isRecord } from '../processes/claims.ts';
 import { isProcessName, type ProcessName } from '../processes/identity.ts';
 import type { LinkQuality } from './link.ts';
-import { type Claim, isRecord } from './registry.ts';
 
 /** A plug in a host, to be put into a network. */
 export interface InterfaceOptions {

@@ -2,7 +2,7 @@
  * What a tarball contains, told without reading it when it is the file that was read before: the hash of its content is
  * remembered beside what stat(2) says of the file, and made anew only when that changes.
  */
-import { type BigIntStats, createReadStream, readFileSync } from 'node:fs';
+import { type BigIntStats, createReadStream, fstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import { HASH_LENGTH } from './keys.ts';
@@ -38,6 +38,17 @@ export function sameState(a: FileState, b: FileState): boolean {
   return (
     a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtime === b.mtime && a.ctime === b.ctime
   );
+}
+
+/**
+ * The state of an open file from which every later change of it can be told. A file that was changed a moment ago is waited for;
+ * one whose time lies in the future cannot be.
+ */
+export async function settledState(fd: number): Promise<FileState> {
+  const state = stateOf(fstatSync(fd, { bigint: true }));
+  if (!isFresh(state, Date.now())) return state;
+  await new Promise((resolve) => setTimeout(resolve, Number(TICK / 1_000_000n)));
+  return stateOf(fstatSync(fd, { bigint: true }));
 }
 
 /** May a file in this state, first read at `now` (milliseconds since 1970), still change without a trace? */
@@ -80,7 +91,11 @@ export async function rememberHash(
   sha256: string,
 ): Promise<void> {
   const record: TarballRecord = { path, ...state, sha256 };
-  writeWhole(await recordPath(cache, path), `${JSON.stringify(record)}\n`);
+  try {
+    writeWhole(await recordPath(cache, path), `${JSON.stringify(record)}\n`);
+  } catch {
+    // The cache is full or gone: the tarball is read again next time.
+  }
 }
 
 /** The hash of a file's content, read by position, so that a process that shares the descriptor is not disturbed. */

@@ -21,9 +21,12 @@ export function newName(unpacking: string): string {
   return `${NEW}${unpacking}`;
 }
 
-/** The folder that a base has become that `pid` removes. */
-export function oldName(key: string, pid: number): string {
-  return `${OLD}${key}.${pid}`;
+let removed = 0;
+
+/** A new name for a base that this process removes. */
+export function oldName(key: string): string {
+  removed += 1;
+  return `${OLD}${key}.${process.pid}.${removed}`;
 }
 
 export type CacheEntry =
@@ -37,7 +40,7 @@ export function readEntry(name: string): CacheEntry {
     return { kind: 'new', idMap: unpacking.slice(0, -HASH_LENGTH - 1), unpacking };
   }
   if (name.startsWith(OLD)) {
-    return { kind: 'old', idMap: name.slice(OLD.length + HASH_LENGTH + 1).replace(/\.\d+$/, '') };
+    return { kind: 'old', idMap: name.slice(OLD.length + HASH_LENGTH + 1).replace(/(\.\d+)+$/, '') };
   }
   return { kind: 'base' };
 }

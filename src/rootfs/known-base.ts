@@ -42,10 +42,19 @@ const WRITTEN = 60_000;
  */
 export function isWhole(folder: string): boolean {
   const record = readRecord(folder);
-  if (record === undefined) return false;
+  // Without its marks of use an `rm -r` has begun to delete it.
+  if (record === undefined || !existsSync(join(folder, 'users'))) return false;
   const settled = join(folder, 'settled');
   if (existsSync(settled)) return true;
   if (record.boot !== ownIdentity().boot) return false;
-  if (Date.now() - Date.parse(record.unpacked) > WRITTEN) writeFileSync(settled, '');
+  if (Date.now() - Date.parse(record.unpacked) > WRITTEN) tryToWrite(settled);
   return true;
+}
+
+function tryToWrite(path: string): void {
+  try {
+    writeFileSync(path, '');
+  } catch {
+    // The disk is full, or the base is being deleted: a later use does it.
+  }
 }

@@ -13,6 +13,7 @@ import {
   rememberedHash,
   rememberHash,
   sameState,
+  settledState,
   shortHash,
   stateOf,
 } from './identity.ts';
@@ -20,9 +21,9 @@ import { baseKey, newName, unpackingName } from './keys.ts';
 import { type Base, inUse, isWhole } from './known-base.ts';
 import { type Lock, waitLock } from './lock.ts';
 import { type BaseRecord, readBases } from './record.ts';
-import { removeBase, removeLeftovers } from './remove.ts';
+import { removeLeftovers, setAside } from './remove.ts';
 import { whyNoRoot } from './tree.ts';
-import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
+import { cacheFullRemedy, decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
 import { addUser, makeUsersFolder, removeUser } from './users.ts';
 
 /**
@@ -47,9 +48,13 @@ export async function makeBase(
     const name = unpackingName(holder.idMap.key, await shortHash(`${dev} ${ino}`));
     lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
     signal?.throwIfAborted();
-    if (lock === undefined)
-      throw new TestbedError(`waiting for another unpacking of ${tarball} failed; try again`);
-    const state = stateOf(fstatSync(fd, { bigint: true }));
+    if (lock === undefined) {
+      throw new TestbedError(`waiting for another unpacking of ${tarball} failed`, {
+        code: 'CANNOT_LOCK',
+        remedy: 'try again',
+      });
+    }
+    const state = await settledState(fd);
     return (
       (await knownBase(tarball, fd, state, holder, cache, signal)) ??
       (await unpackBase({ tarball, fd, state, name, holder, cache, log, lock, signal }))
@@ -65,7 +70,9 @@ function openTarball(path: string): number {
   try {
     return openSync(path, 'r');
   } catch (error) {
-    throw new TestbedError(`cannot read the tarball ${path}: ${reasonOf(error)}; make it readable`, {
+    throw new TestbedError(`cannot read the tarball ${path}: ${reasonOf(error)}`, {
+      code: 'CANNOT_READ',
+      remedy: 'make it readable',
       cause: error,
     });
   }
@@ -99,13 +106,18 @@ async function readHash(
 ): Promise<string> {
   const fresh = isFresh(state, Date.now());
   const sha256 = await hashOf(fd, signal);
-  if (!sameState(state, stateOf(fstatSync(fd, { bigint: true })))) {
-    throw new TestbedError(
-      `the tarball ${tarball} was changed while it was read; try again when it is complete`,
-    );
-  }
+  checkUnchanged(tarball, fd, state);
   if (!fresh) await rememberHash(cache, tarball, state, sha256);
   return sha256;
+}
+
+/** @throws TestbedError when a file is no longer what it was in this state */
+function checkUnchanged(tarball: string, fd: number, state: FileState): void {
+  if (sameState(state, stateOf(fstatSync(fd, { bigint: true })))) return;
+  throw new TestbedError(`the tarball ${tarball} changed while it was read`, {
+    code: 'TARBALL_CHANGED',
+    remedy: 'try again when it is complete',
+  });
 }
 
 interface Job {
@@ -125,7 +137,11 @@ async function unpackBase(job: Job): Promise<Base> {
   const decompressor = decompressorOf(tarball, fd);
   const fresh = join(cache.bases, newName(job.name));
   await removeLeftovers(cache, holder, log, job.name);
-  makeShell(fresh);
+  try {
+    makeShell(fresh);
+  } catch (error) {
+    throw isFull(error) ? cacheFull(cache, error) : error;
+  }
   if (holder.idMap.single) {
     log.warn(
       'this user has no subordinate ids, so everything in the testbed belongs to root; virt-ts-unshare doctor names the remedy',
@@ -143,18 +159,35 @@ async function unpackBase(job: Job): Promise<Base> {
   try {
     if (unpacked.status === 'rejected') throw unpacked.reason;
     if (hashed.status === 'rejected') throw hashed.reason;
+    // tar may have read a part after the hash was complete.
+    checkUnchanged(tarball, fd, job.state);
     if (unpacked.value.skipped.length > 0) {
       log.debug(`device nodes left out of ${tarball}: ${unpacked.value.skipped.join(' ')}`);
     }
     const why = whyNoRoot(join(fresh, 'tree', 'root'));
     if (why !== undefined) {
-      throw new TestbedError(`${tarball} does not hold a root filesystem: ${why}; make one with mmdebstrap`);
+      throw new TestbedError(`${tarball} does not hold a root filesystem: ${why}`, {
+        code: 'NO_ROOT_FILESYSTEM',
+        remedy: 'make one with mmdebstrap',
+      });
     }
-    return place(job, fresh, hashed.value, unpacked.value);
+    return await place(job, fresh, hashed.value, unpacked.value);
   } catch (error) {
     await removeLeftovers(cache, holder, log, job.name);
-    throw error;
+    throw isFull(error) ? cacheFull(cache, error) : error;
   }
+}
+
+function isFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '');
+}
+
+function cacheFull(cache: CacheFolder, cause: unknown): TestbedError {
+  return new TestbedError(`writing to the cache ${cache.path} failed: ${reasonOf(cause)}`, {
+    code: 'CACHE_FULL',
+    remedy: cacheFullRemedy(cache.path),
+    cause,
+  });
 }
 
 /** The folders around a tree of the map's ids; whatever the umask. */
@@ -177,7 +210,7 @@ async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked
     ...{ size: unpacked.size, skipped: unpacked.skipped },
   };
   writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
-  if (!isWhole(folder)) await removeBase(cache, key, holder, log);
+  if (!isWhole(folder)) await setAside(cache, key, holder, log);
   // Marked before the rename, so that there is no moment in which it could be pruned.
   const mark = addUser(fresh);
   try {
@@ -188,6 +221,11 @@ async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked
   }
   const base = inUse(cache, key);
   if (mark !== undefined) removeUser(join(folder, 'users', basename(mark)));
-  if (base === undefined) throw new TestbedError(`the base of ${tarball} was removed at once; try again`);
+  if (base === undefined) {
+    throw new TestbedError(`the base of ${tarball} was removed as soon as it was made`, {
+      code: 'BASE_REMOVED',
+      remedy: 'try again',
+    });
+  }
   return base;
 }

@@ -1,5 +1,5 @@
 /** Keeping the cache of bases within bounds. */
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
@@ -80,7 +80,7 @@ function brokenBases(cache: CacheFolder, { idMap }: Inside): string[] {
     (name) =>
       readEntry(name).kind === 'base' &&
       name.endsWith(`-${idMap.key}`) &&
-      readRecord(join(cache.bases, name)) === undefined,
+      (readRecord(join(cache.bases, name)) === undefined || !existsSync(join(cache.bases, name, 'users'))),
   );
 }
 

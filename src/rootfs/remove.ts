@@ -60,7 +60,7 @@ export async function removeBase(
 ): Promise<boolean> {
   const folder = join(cache.bases, key);
   if (livingUsers(folder).length > 0) return false;
-  const old = join(cache.bases, oldName(key, process.pid));
+  const old = join(cache.bases, oldName(key));
   try {
     // Out of the way first: who wants to use it from now on sees that it is gone, and who did before has left a mark.
     renameSync(folder, old);
@@ -74,6 +74,21 @@ export async function removeBase(
   }
   await removeFolder(old, holder, log);
   return true;
+}
+
+/**
+ * Takes a base that is not whole out of the way of a new one. A process that still uses it keeps what it has; its files go with
+ * its last user.
+ */
+export async function setAside(cache: CacheFolder, key: string, holder: Inside, log: Log): Promise<void> {
+  const old = join(cache.bases, oldName(key));
+  try {
+    renameSync(join(cache.bases, key), old);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  if (livingUsers(old).length === 0) await removeFolder(old, holder, log);
 }
 
 function putBack(old: string, folder: string): void {

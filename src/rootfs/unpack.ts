@@ -4,8 +4,8 @@
  */
 import { readFileSync, readSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
-import { type Argv, spawnHost, textOf } from '../host.ts';
-import type { Log } from '../log.ts';
+import { type Argv, briefWords, spawnHost, textOf } from '../host.ts';
+import { type Log, printable } from '../log.ts';
 import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 
 /** What of the holder (see namespaces/holder.ts) unpacking and deleting need. */
@@ -56,17 +56,32 @@ export async function unpack(holder: Inside, log: Log, options: UnpackOptions): 
   const [{ status }, words] = await Promise.all([tar.exited, textOf(tar.child.stderr)]);
   signal?.removeEventListener('abort', stop);
   signal?.throwIfAborted();
-  const said = readComplaints(words);
+  const said = readComplaints(printable(words));
   // 2: something could not be done, but everything else was (tar's manual, "Possible exit codes").
   const onlyNodes = status === 2 && said.errors.length === 0 && said.skipped.length > 0;
-  if (status !== 0 && !onlyNodes) {
-    const why = said.errors[0] ?? `tar ended with status ${status}`;
-    const remedy = why.includes('No space left')
-      ? 'free some, or set XDG_CACHE_HOME'
-      : 'make the tarball anew';
-    throw new TestbedError(`unpacking ${tarball} failed: ${why}; ${remedy}`);
-  }
+  if (status !== 0 && !onlyNodes) throw unpackingFailed(tarball, tree, said.errors, status);
   return { skipped: said.skipped, size: said.size };
+}
+
+function unpackingFailed(
+  tarball: string,
+  tree: string,
+  errors: readonly string[],
+  status: number,
+): TestbedError {
+  // A full disk also ends what decompresses, whose complaint may come first.
+  const full = errors.find((line) => /No space left|Disk quota exceeded/.test(line));
+  const why = full ?? errors[0] ?? `tar ended with status ${status}`;
+  const facts =
+    full === undefined
+      ? { code: 'BAD_TARBALL', remedy: 'make the tarball again' }
+      : { code: 'CACHE_FULL', remedy: cacheFullRemedy(tree) };
+  return new TestbedError(`unpacking ${tarball} failed: ${why}`, facts);
+}
+
+/** @param path where there is no room */
+export function cacheFullRemedy(path: string): string {
+  return `free space on the file system of ${path}, or set XDG_CACHE_HOME to a directory on another one`;
 }
 
 /** The argv of tar for a tarball on stdin; `single`: there is only one id, so owners cannot be kept. */
@@ -128,13 +143,18 @@ export function readComplaints(words: string): { skipped: string[]; errors: stri
 export function decompressorOf(tarball: string, fd: number): string | undefined {
   const header = Buffer.alloc(HEADER_SIZE);
   const compression = compressionOf(header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0)));
-  if (compression === undefined)
-    throw new TestbedError(`${tarball} is not a tarball; make one with mmdebstrap`);
+  if (compression === undefined) {
+    throw new TestbedError(`${tarball} is not a tarball`, {
+      code: 'BAD_TARBALL',
+      remedy: 'make one with mmdebstrap',
+    });
+  }
   const choice = chooseDecompressor(compression);
   if (!choice.found) {
-    throw new TestbedError(
-      `${tarball} needs ${choice.program} to be unpacked; install the package ${choice.package}`,
-    );
+    throw new TestbedError(`unpacking ${tarball} needs ${choice.program}`, {
+      code: 'NO_PROGRAM',
+      remedy: `install the package ${choice.package}`,
+    });
   }
   return choice.command;
 }
@@ -149,7 +169,10 @@ export async function deleteTree(holder: Inside, log: Log, tree: string): Promis
 async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
   const [{ status }, words] = await Promise.all([child.exited, textOf(child.child.stderr)]);
-  if (status !== 0) throw new TestbedError(`${what} failed: ${words.trim() || `exit status ${status}`}`);
+  if (status === 0) return;
+  throw new TestbedError(`${what} failed: ${briefWords(words) || `exit status ${status}`}`, {
+    code: 'TOOL_FAILED',
+  });
 }
 
 /** How far, 0 to 1, whoever shares the descriptor has read a file of this size. */

@@ -1,8 +1,9 @@
 /** What one open or revert makes: namespaces, upper layer and network, and the order in which they end. */
+
+import type { Baseline } from '../leaks/baseline.ts';
+import type { DrainLog } from '../leaks/drain-log.ts';
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
-import type { Baseline } from './baseline.ts';
-import type { DrainLog } from './drain-log.ts';
 import type { Upper } from './scratch.ts';
 
 /** A running set of namespaces with its upper layer and its network: all that one open or revert makes. */

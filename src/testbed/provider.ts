@@ -1,18 +1,18 @@
 /** Opens testbeds: makes incarnations over what was prepared once, and ends all of them when it is disposed of. */
 import { messageOf, TestbedError } from '../errors.ts';
+import { readBaseline } from '../leaks/baseline.ts';
+import { DrainLog } from '../leaks/drain-log.ts';
+import type { Leak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
+import { chooseIdMaps, type IdMaps, insideUser } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
+import { register } from '../processes/open-testbeds.ts';
 import { randomBytes } from '../random.ts';
-import { register } from '../registry.ts';
 import { within } from '../wait.ts';
-import { readBaseline } from './baseline.ts';
-import { DrainLog } from './drain-log.ts';
 import { Incarnation } from './incarnation.ts';
-import type { Leak } from './leaks.ts';
 import { copyRoot, overlayRoot, scratchSteps } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { chooseScratch, diskUpper, memoryUpper, type Upper } from './scratch.ts';
@@ -122,11 +122,15 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async leaks({ instance, baseline, drainLog }: Incarnation): Promise<Leak[]> {
-    const { findLeaks } = await import('./leaks.ts');
+    const { collectLeaks } = await import('../leaks/collect.ts');
     const { holder, layers } = await this.#prepare();
-    const { scratchDirectory } = this;
-    const inspection = { holder, pid: instance.pid, layers, scratchDirectory, baseline };
-    return [...(await findLeaks(inspection, this.log)), ...(drainLog?.read() ?? [])];
+    const { scratchDirectory, log } = this;
+    const { pid, mark } = instance;
+    const place = {
+      ...{ pid, mark, layers, baseline, scratchDirectory, holder: holder.pid },
+      insideUser: (uid: number) => insideUser(holder.idMap, uid),
+    };
+    return [...(await collectLeaks(place, log)), ...(drainLog?.read() ?? [])];
   }
 
   async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {

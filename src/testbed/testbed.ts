@@ -4,6 +4,8 @@ import type { CopyOptions, MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
+import type { Leak } from '../leaks/leak.ts';
+import type { LeakMoment } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { startProgress } from '../progress.ts';
@@ -18,8 +20,6 @@ import {
 } from './execute.ts';
 import type { Incarnation } from './incarnation.ts';
 import { killable, wholeTree } from './killing.ts';
-import type { LeakMoment } from './leak-text.ts';
-import type { Leak } from './leaks.ts';
 import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
@@ -82,8 +82,10 @@ export class Testbed implements OpenTestbed {
     const { options, log } = this.#maker;
     if (options.reportLeaks === undefined) return;
     try {
-      const { newLeaks } = await import('./leak-text.ts');
-      const { reportLeaks } = await import('./leak-report.ts');
+      const [{ newLeaks }, { reportLeaks }] = await Promise.all([
+        import('../leaks/leak.ts'),
+        import('../leaks/report.ts'),
+      ]);
       const leaks = newLeaks(before, await this.leaks());
       reportLeaks(leaks, at, { format: options.reportLeaks, file: options.leakFile });
     } catch (error) {

@@ -1,8 +1,8 @@
 /** What the layers above see of a testbed: options, the provider that opens it, and the open testbed itself. */
 import type { Argv } from '../host.ts';
+import type { Leak } from '../leaks/leak.ts';
 import type { Connector } from '../network/connector.ts';
 import type { RootOptions } from '../rootfs/source.ts';
-import type { Leak } from './leaks.ts';
 
 /** Where the upper layer lies. `auto` probes: tmpfs where the kernel has user xattrs on it, else the cache folder. */
 export type Scratch =

@@ -1,4 +1,5 @@
-/** What `virt-ts-unshare lab` can do, by the names of its commands. */
+/** The commands of `virt-ts-unshare lab`, by their names. */
+import type { Words } from '../command-line/words.ts';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
 import type { LabFile } from '../lab/file.ts';
@@ -16,61 +17,49 @@ import { showTable } from './figures.ts';
 import type { Interrupts } from './verb.ts';
 
 export interface LabCall {
-  /** Of the file, as it was given. */
+  /** Path of the file, as it was given. */
   readonly path: string;
   readonly file: LabFile;
-  /** Behind the file. */
-  readonly words: readonly string[];
-  readonly values: LabOptions;
+  /** The words behind the file. */
+  readonly operands: readonly string[];
+  /** The options, and the command of exec. */
+  readonly words: Words;
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly interrupts: Interrupts;
 }
 
-/** See the usage text. */
-export interface LabOptions {
-  readonly foreground?: boolean | undefined;
-  readonly json?: boolean | undefined;
-  readonly dot?: boolean | undefined;
-  readonly debug?: boolean | undefined;
-  readonly network?: string | undefined;
-  readonly user?: string | undefined;
-  readonly name?: string | undefined;
-}
-
 /** Each gives the exit status. @throws UsageError, TestbedError */
-export const LAB_COMMANDS: Readonly<
-  Record<string, { readonly takesWords: boolean; readonly run: (call: LabCall) => Promise<number> }>
-> = {
-  up: { takesWords: false, run: up },
-  ps: { takesWords: false, run: ps },
-  exec: { takesWords: true, run: exec },
-  link: { takesWords: true, run: link },
-  cut: { takesWords: true, run: cut },
-  heal: { takesWords: false, run: heal },
-  down: { takesWords: false, run: down },
-  graph: { takesWords: false, run: graph },
-};
+export const LAB_COMMANDS = {
+  up,
+  ps,
+  exec,
+  link,
+  cut,
+  heal,
+  down,
+  graph,
+} as const satisfies Record<string, (call: LabCall) => Promise<number>>;
 
 /** Milliseconds for a laboratory to end. */
 const DOWN_LIMIT = 60_000;
 
-async function up({ path, file, values, log, signal }: LabCall): Promise<number> {
+async function up({ path, file, words, log, signal }: LabCall): Promise<number> {
   const ready = () => {
     process.stdout.write(`${file.name} is up\n`);
   };
-  if (values.foreground === true) {
+  if (words.has('foreground')) {
     await keepLab(file, log, signal, ready);
     return 0;
   }
-  // The keeper is this program once more, which stays; its stderr is ours until all stands.
+  // The keeper is this program again, which stays; its stderr is copied until all hosts are ready.
   const [program] = process.argv.slice(1);
   const argv: Argv = [
     process.execPath,
     ...process.execArgv,
     ...[program ?? '', 'lab', 'up', '--foreground', path],
-    ...(values.name === undefined ? [] : ['--name', values.name]),
-    ...(values.debug === true ? ['--debug'] : []),
+    ...words.all('name').flatMap((name) => ['--name', name]),
+    ...(words.has('debug') ? ['--debug'] : []),
   ];
   const keeper = await spawnHost(argv, log, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   keeper.child.stderr?.on('data', (chunk: Buffer) => process.stderr.write(chunk));
@@ -88,9 +77,9 @@ async function up({ path, file, values, log, signal }: LabCall): Promise<number>
   return 0;
 }
 
-async function ps({ file, values }: LabCall): Promise<number> {
+async function ps({ file, words }: LabCall): Promise<number> {
   process.stdout.write(
-    values.json === true ? `${JSON.stringify(hosts(file), undefined, 2)}\n` : showHosts(file),
+    words.has('json') ? `${JSON.stringify(hosts(file), undefined, 2)}\n` : showHosts(file),
   );
   return 0;
 }
@@ -124,19 +113,22 @@ function showHosts(file: LabFile): string {
   return showTable(['HOST', 'STATE', 'PID', 'ADDRESSES'], rows);
 }
 
-async function exec({ file, words, values, log, signal, interrupts }: LabCall): Promise<number> {
-  const [hostname, program, ...args] = words;
-  if (hostname === undefined) throw new UsageError('lab exec needs a host; see lab --help');
+async function exec({ file, operands, words, log, signal, interrupts }: LabCall): Promise<number> {
+  const [hostname] = operands;
+  if (hostname === undefined) throw missing('exec', 'a host');
   const testbed = { ...Laboratory.join(file.name, log).host(hostname), ownNetwork: true };
-  const place = values.user === undefined ? {} : { user: values.user };
-  const command: Argv | undefined = program === undefined ? undefined : [program, ...args];
-  return enterTestbed(testbed, place, command, { log, signal, interrupts });
+  const user = words.one('user');
+  return enterTestbed(testbed, user === undefined ? {} : { user }, words.command, {
+    log,
+    signal,
+    interrupts,
+  });
 }
 
-async function link({ file, words, values, log }: LabCall): Promise<number> {
-  const [hostname, ...rest] = words;
-  if (hostname === undefined) throw new UsageError('lab link needs a host; see lab --help');
-  const one = Laboratory.join(file.name, log).link(hostname, values.network);
+async function link({ file, operands, words, log }: LabCall): Promise<number> {
+  const [hostname, ...rest] = operands;
+  if (hostname === undefined) throw missing('link', 'a host');
+  const one = Laboratory.join(file.name, log).link(hostname, words.one('network'));
   const [state] = rest;
   if (state === 'up' || state === 'down') await one[state]();
   else await one.shape(qualityOf(rest));
@@ -147,30 +139,41 @@ function qualityOf(words: readonly string[]) {
   const pairs = words.map((word) => {
     const [, name, value] = /^(latency|loss|bandwidth)=(.+)$/.exec(word) ?? [];
     if (name === undefined) {
-      throw new UsageError(`a link is not ${word}; give up, down, latency=20ms, loss=1% or bandwidth=10mbit`);
+      throw new UsageError(`${word} is no state or quality of a link`, {
+        code: 'WRONG_VALUE',
+        remedy: 'give one of: up, down, latency=20ms, loss=1%, bandwidth=10mbit',
+      });
     }
     return [name, value] as const;
   });
   return parseQuality(Object.fromEntries(pairs));
 }
 
-async function cut({ file, words, values, log }: LabCall): Promise<number> {
-  if (words.length === 0) throw new UsageError('lab cut needs hosts; see lab --help');
-  await Laboratory.join(file.name, log).cut(networkOf(file, values), words);
+async function cut({ file, operands, words, log }: LabCall): Promise<number> {
+  if (operands.length === 0) throw missing('cut', 'hosts');
+  await Laboratory.join(file.name, log).cut(networkOf(file, words), operands);
   return 0;
 }
 
-async function heal({ file, values, log }: LabCall): Promise<number> {
-  await Laboratory.join(file.name, log).heal(networkOf(file, values));
+async function heal({ file, words, log }: LabCall): Promise<number> {
+  await Laboratory.join(file.name, log).heal(networkOf(file, words));
   return 0;
 }
 
-function networkOf(file: LabFile, values: LabOptions): string {
+function missing(command: string, what: string): UsageError {
+  return new UsageError(`lab ${command} needs ${what}`, { code: 'MISSING_WORD', remedy: 'see lab --help' });
+}
+
+function networkOf(file: LabFile, words: Words): string {
   const [only, second] = file.networks;
-  if (values.network !== undefined) return values.network;
+  const named = words.one('network');
+  if (named !== undefined) return named;
   if (only === undefined || second !== undefined) {
     const names = file.networks.map(({ name }) => name).join(', ');
-    throw new UsageError(`there are several networks; give --network with one of ${names}`);
+    throw new UsageError('the laboratory has several networks', {
+      code: 'MISSING_OPTION',
+      remedy: `give --network with one of ${names}`,
+    });
   }
   return only.name;
 }
@@ -181,14 +184,15 @@ async function down({ file, log }: LabCall): Promise<number> {
   signalProcess(laboratory.keeper.pid, 'SIGTERM');
   const gone = () => !isAlive(laboratory.keeper) && left.every((one) => !isAlive(one));
   if (!(await waitUntil(gone, DOWN_LIMIT))) {
-    throw new TestbedError(
-      `${file.name} does not end within ${DOWN_LIMIT / 1000} s; end the process ${laboratory.keeper.pid} by hand`,
-    );
+    throw new TestbedError(`the laboratory ${file.name} did not end within ${DOWN_LIMIT / 1000} s`, {
+      code: 'LAB_DOES_NOT_END',
+      remedy: `kill the process ${laboratory.keeper.pid}`,
+    });
   }
   return 0;
 }
 
-async function graph({ file, values }: LabCall): Promise<number> {
-  process.stdout.write(values.dot === true ? dotGraph(file) : svgGraph(file));
+async function graph({ file, words }: LabCall): Promise<number> {
+  process.stdout.write(words.has('dot') ? dotGraph(file) : svgGraph(file));
   return 0;
 }

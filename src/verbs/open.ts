@@ -1,28 +1,26 @@
 /** A testbed for the time of one verb. */
-import { UsageError } from '../errors.ts';
+import { testbedFromWords } from '../command-line/testbed.ts';
+import type { Words } from '../command-line/words.ts';
 import { createLog, type Log } from '../log.ts';
-import { parseOptions } from '../options.ts';
 import { preflight } from '../preflight.ts';
 import { once, unlessStopped } from '../protocol/stop.ts';
 import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../testbed/types.ts';
 
 /**
- * Opens what the server's options in `words` describe. `close` ends the testbed and all that was made for it.
- * @param signal gives up the opening, the building of a root filesystem too; its reason is thrown then
+ * Opens the testbed that `words` describe. `close` ends it and all that was made for it.
+ * @param signal aborted: opening stops, also the building of a root filesystem, and the reason is thrown
  * @param changes to what the words say
  * @throws UsageError, TestbedError
  */
 export async function openFor(
-  words: readonly string[],
+  words: Words,
   signal: AbortSignal,
   changes: Partial<TestbedOptions> = {},
 ): Promise<{ testbed: OpenTestbed; log: Log; close: () => Promise<void> }> {
-  const parsed = parseOptions(words, process.env);
-  if (parsed.action !== 'serve') throw new UsageError(`--${parsed.action} stands alone; see --help`);
-  const options = { ...parsed.testbed, ...changes };
+  const options = { ...testbedFromWords(words, process.env), ...changes };
   await preflight(options, process.env);
-  const log = createLog({ debug: parsed.debug });
+  const log = createLog({ debug: words.has('debug') });
   signal.throwIfAborted();
   const provider = new Provider(options, log);
   const close = once(() => provider.dispose());

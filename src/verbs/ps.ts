@@ -1,71 +1,46 @@
-/** `ps`: the testbeds of this user that are open now. */
+/** `ps`: the open testbeds of this user. */
 import { statfsSync } from 'node:fs';
+import { readMark } from '../namespaces/mark.ts';
 import { commandLine, membersOf, namespaceOf } from '../processes/list.ts';
+import { type Registered, registered } from '../processes/open-testbeds.ts';
 import { processState } from '../processes/stat.ts';
-import { type Registered, registered } from '../registry.ts';
 import { showSize, showTable } from './figures.ts';
 import type { RunVerb } from './verb.ts';
-import { parseVerb } from './words.ts';
-
-const HELP = `Usage: virt-ts-unshare ps [--json] [--processes]
-
-Lists the testbeds of this user that are open now, also those that a driver has opened.
-
-      --json        as a JSON array of objects { pid, startTime, name, since, root, scratch, used, ownNetwork, owner,
-                    processes: [{ pid, command }] }; since in milliseconds since 1970, used in bytes
-      --processes   show the processes of each
-      --stay-root   do not become the user who called sudo
-
-Example:
-  virt-ts-unshare ps --processes
-`;
 
 export interface Shown extends Registered {
-  /** Bytes of a scratch in memory; undefined for one on disk, which is not measured. */
+  /** Bytes of an upper layer in memory; undefined for one on disk, which is not measured. */
   readonly used: number | undefined;
-  /** But for pid 1 and what belongs to it. */
+  /** Without pid 1 and the process that belongs to it. */
   readonly processes: readonly { readonly pid: number; readonly command: string }[];
 }
 
-export const ps: RunVerb = async (argv) => {
-  const options = parse(argv);
-  if (options.help === true) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+export const ps: RunVerb = async (words) => {
   const testbeds = registered(process.env).map(look);
-  if (options.json === true) {
-    process.stdout.write(`${JSON.stringify(testbeds, null, 2)}\n`);
-  } else {
-    process.stdout.write(table(testbeds, Date.now(), options.processes ?? false));
-  }
+  process.stdout.write(
+    words.has('json')
+      ? `${JSON.stringify(testbeds, null, 2)}\n`
+      : table(testbeds, Date.now(), words.has('processes')),
+  );
   return 0;
 };
-
-function parse(argv: readonly string[]) {
-  return parseVerb('ps', {
-    args: [...argv],
-    options: {
-      json: { type: 'boolean' },
-      processes: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  }).values;
-}
 
 function look(testbed: Registered): Shown {
   const namespace = namespaceOf(testbed.pid, 'pid');
   const inside = namespace === undefined ? [] : membersOf('pid', namespace);
-  // What pid 1 keeps beside it reads its lifeline: a copy of itself, or a cat.
-  const own = [commandLine(testbed.pid), 'cat'];
+  // The process beside pid 1 that reads its lifeline has pid 1's mark, which no other process has.
+  const mark = readMark(testbed);
   const processes = inside
-    .filter((pid) => pid !== testbed.pid)
-    .map((pid) => ({ pid, command: commandLine(pid) }))
-    .filter(({ pid, command }) => processState(pid)?.parent !== testbed.pid || !own.includes(command));
+    .filter((pid) => pid !== testbed.pid && !isMarked(pid, mark))
+    .map((pid) => ({ pid, command: commandLine(pid) }));
   return { ...testbed, used: usedOf(testbed), processes };
 }
 
-/** An overlay tells the figures of its upper layer's file system. */
+function isMarked(pid: number, mark: string): boolean {
+  const state = processState(pid);
+  return state !== undefined && readMark(state) === mark;
+}
+
+/** statfs(2) of an overlay gives the figures of its upper layer. */
 function usedOf({ pid, scratch }: Registered): number | undefined {
   if (scratch !== '') return undefined;
   try {

@@ -1,4 +1,5 @@
 /** What `virt-ts-unshare rootfs` can do, by the names of its commands. */
+import type { Words } from '../command-line/words.ts';
 import { TestbedError, UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
@@ -18,47 +19,29 @@ import { parseDays, parseSize, showSize, showTable, showTime } from './figures.t
 
 export interface RootfsCall {
   readonly names: readonly string[];
-  readonly values: RootfsOptions;
+  /** Its options only. */
+  readonly words: Words;
   readonly cache: CacheFolder;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
 
-/** See the usage text. */
-export interface RootfsOptions {
-  readonly arch?: string | undefined;
-  readonly mirror?: string | undefined;
-  readonly bootstrapcmd?: string | undefined;
-  readonly 'max-age'?: string | undefined;
-  readonly 'max-size'?: string | undefined;
-  readonly json?: boolean | undefined;
-  readonly all?: boolean | undefined;
-}
+/** Each gives the exit status. @throws UsageError, TestbedError */
+export const ROOTFS_COMMANDS = {
+  list,
+  build,
+  update,
+  import: importOne,
+  remove,
+  prune: pruneBases,
+  verify,
+} as const satisfies Record<string, (call: RootfsCall) => Promise<number>>;
 
-interface RootfsCommand {
-  /** Those that it takes; others are a mistake. */
-  readonly options: readonly string[];
-  /** Gives the exit status. @throws UsageError, TestbedError */
-  carryOut(call: RootfsCall): Promise<number>;
-}
-
-export const ROOTFS_COMMANDS: Readonly<Record<string, RootfsCommand>> = {
-  list: { options: ['json'], carryOut: list },
-  build: { options: ['arch', 'mirror', 'bootstrapcmd'], carryOut: build },
-  update: { options: ['mirror', 'bootstrapcmd'], carryOut: update },
-  import: { options: ['arch'], carryOut: importOne },
-  remove: { options: [], carryOut: remove },
-  prune: { options: ['all', 'max-age', 'max-size'], carryOut: pruneBases },
-  verify: { options: [], carryOut: verify },
-};
-
-async function list({ names, values, cache }: RootfsCall): Promise<number> {
+async function list({ names, words, cache }: RootfsCall): Promise<number> {
   if (names.length > 0) throw new UsageError(`unexpected word ${names[0]}; rootfs list takes none`);
   const images = listImages(cache);
   const bases = listBases(cache);
-  say(
-    values.json === true ? `${JSON.stringify(asJson(images, bases), undefined, 2)}\n` : asText(images, bases),
-  );
+  say(words.has('json') ? `${JSON.stringify(asJson(images, bases), undefined, 2)}\n` : asText(images, bases));
   return 0;
 }
 
@@ -88,23 +71,22 @@ function asText(images: readonly Image[], bases: readonly BaseInfo[]): string {
   return `${images.length === 0 ? 'no images\n' : imageTable}\n${bases.length === 0 ? 'no bases\n' : baseTable}`;
 }
 
-/** The words of the command line that an order is made of. */
-function orderOptions({ mirror, bootstrapcmd }: RootfsOptions): RootOptions {
-  return { mirror, bootstrapcmd };
+function orderOptions(words: Words): RootOptions {
+  return { mirror: words.one('mirror'), bootstrapcmd: words.one('bootstrapcmd') };
 }
 
-async function build({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
+async function build({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   const [given, ...more] = names;
   if (more.length > 0) throw new UsageError(`unexpected word ${more[0]}; rootfs build takes one release`);
   const release = given === undefined ? hostRelease() : resolveRelease(given);
   if (release === undefined) throw new UsageError('this is no Debian system; give a release to build');
-  const order = orderRoot(release, values.arch, orderOptions(values));
+  const order = orderRoot(release, words.one('arch'), orderOptions(words));
   const { path } = await rebuildRoot(order, cache, log, signal);
   say(`${path}\n`);
   return 0;
 }
 
-async function update({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
+async function update({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   const images = listImages(cache);
   const chosen = names.map((name) => {
     const image = findImage(images, name);
@@ -118,7 +100,7 @@ async function update({ names, values, cache, log, signal }: RootfsCall): Promis
   }
   for (const { order } of names.length > 0 ? new Set(chosen) : images) {
     if (order === undefined) continue;
-    const { mirror = order.mirror, bootstrapcmd = order.bootstrapCommand } = orderOptions(values);
+    const { mirror = order.mirror, bootstrapcmd = order.bootstrapCommand } = orderOptions(words);
     const again = orderRoot(order.release, order.archGiven ? order.arch : undefined, {
       mirror,
       bootstrapcmd,
@@ -129,12 +111,12 @@ async function update({ names, values, cache, log, signal }: RootfsCall): Promis
   return 0;
 }
 
-async function importOne({ names, values, cache, log, signal }: RootfsCall): Promise<number> {
+async function importOne({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   const [path, given, ...more] = names;
   if (path === undefined || given === undefined || more.length > 0) {
     throw new UsageError('rootfs import takes a path and a name; give both, such as chroot.tar unstable');
   }
-  const arch = values.arch ?? hostArchitecture();
+  const arch = words.one('arch') ?? hostArchitecture();
   const name = given.endsWith(`-${arch}`) ? given : `${given}-${arch}`;
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(name)) {
     throw new UsageError(`${name} cannot be an image's name; give one like unstable or unstable-amd64`);
@@ -196,15 +178,15 @@ function chooseBase(bases: readonly BaseInfo[], start: string): BaseInfo {
   return base;
 }
 
-async function pruneBases({ names, values, cache, log }: RootfsCall): Promise<number> {
+async function pruneBases({ names, words, cache, log }: RootfsCall): Promise<number> {
   if (names.length > 0) throw new UsageError(`unexpected word ${names[0]}; rootfs remove takes names`);
   const limits: Limits = {
-    maxAge: parseDays('--max-age', values['max-age']) ?? DEFAULT_LIMITS.maxAge,
-    maxSize: parseSize('--max-size', values['max-size']) ?? DEFAULT_LIMITS.maxSize,
+    maxAge: parseDays('--max-age', words.one('max-age')) ?? DEFAULT_LIMITS.maxAge,
+    maxSize: parseSize('--max-size', words.one('max-size')) ?? DEFAULT_LIMITS.maxSize,
   };
   const removed = await withHolder(cache, log, async (holder) => {
     await sweepScratch(scratchFolderOf(cache.path), holder, log);
-    return prune(cache, holder, log, values.all === true ? NO_LIMITS : limits);
+    return prune(cache, holder, log, words.has('all') ? NO_LIMITS : limits);
   });
   for (const { key, record } of removed) say(`${key.slice(0, KEY_LENGTH)}  ${record.tarball}\n`);
   return 0;

@@ -4,9 +4,9 @@ import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
 import { Isolation } from '../isolation/isolation.ts';
 import { Watch } from '../isolation/remains.ts';
+import { warnOfLeaks } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import { signalProcess, treeOf } from '../processes/list.ts';
-import { tellLeaks } from './leaks.ts';
 import type { Interrupts } from './verb.ts';
 
 export interface IsolatedOptions {
@@ -51,7 +51,7 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
     if (signal.aborted) return status;
     const ended = await isolation.drain(log);
     const leaks = [...ended, ...(await watch.remains())];
-    tellLeaks(leaks, log);
+    warnOfLeaks(leaks, log);
     return status === 0 && options.failOnLeak && leaks.length > 0 ? 1 : status;
   } finally {
     watch.close();

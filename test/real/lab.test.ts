@@ -7,9 +7,10 @@ import { createInterface } from 'node:readline';
 import { UsageError } from '../../src/errors.ts';
 import { silentLog } from '../../src/log.ts';
 import { Network } from '../../src/network/laboratory.ts';
-import { isRecord, registryFolder } from '../../src/network/registry.ts';
 import { Switch } from '../../src/network/switch.ts';
+import { isRecord } from '../../src/processes/claims.ts';
 import { isProcessName, type ProcessName } from '../../src/processes/identity.ts';
+import { runtimeFolder } from '../../src/processes/runtime-folder.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
@@ -22,7 +23,7 @@ const PING = (host: string) => `ping -n -c 1 -W 2 ${host} >/dev/null`;
 
 /** The process that keeps the switch of a laboratory of this process's user. */
 function switchOf({ laboratory }: Network): ProcessName {
-  const path = join(registryFolder(process.env), `${laboratory.name}.json`);
+  const path = join(runtimeFolder(process.env), 'laboratories', `${laboratory.name}.json`);
   const claim: unknown = JSON.parse(readFileSync(path, 'utf8'));
   if (!isRecord(claim) || !isProcessName(claim.owner)) throw new Error(`${path} says nothing of a switch`);
   return claim.owner;
@@ -241,7 +242,7 @@ hosts:
       assert.deepEqual(two.namespaces.members(), []);
       assert.deepEqual(await two.namespaces.interfaces(), []);
       assert.deepEqual(two.registered(), []);
-      assert.match((await two.call('ps')).stderr, /the laboratory .* is not up; bring it up/);
+      assert.match((await two.call('ps')).stderr, /no laboratory \S+ is up; start it/);
     });
 
     it('are drawn without being up', async () => {
@@ -262,9 +263,7 @@ hosts:
       const killed = lab(ROUTED);
       await killed.up();
       const [name] = killed.registered().filter((one) => one.endsWith('.json'));
-      const claim: unknown = JSON.parse(
-        readFileSync(join(killed.folder, 'virt-ts-unshare', name ?? ''), 'utf8'),
-      );
+      const claim: unknown = JSON.parse(readFileSync(join(killed.claims, name ?? ''), 'utf8'));
       if (!isRecord(claim) || !isProcessName(claim.keeper)) throw new Error('the registry names no keeper');
       process.kill(claim.keeper.pid, 'SIGKILL');
       assert.ok(

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Leak } from '../../src/testbed/leak.ts';
+import type { Leak } from '../../src/leaks/leak.ts';
 import type { TestbedOptions } from '../../src/testbed/types.ts';
-import { TMPFS } from '../support/inside.ts';
+import { FUSE, TMPFS } from '../support/inside.ts';
 import { call, virt } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
@@ -79,6 +79,20 @@ describe('leaks of a testbed', function () {
       leaks.map((leak) => leak.kind === 'file' && [leak.path, leak.type]),
       [['/tmp', 'link']],
     );
+  });
+
+  it('are found in directories deeper than a process can hold open, and beside a mount that no daemon answers for', async () => {
+    const leaks = await leaksOf(
+      `cd /tmp
+      perl -e 'for (1 .. 1500) { mkdir "d" x 20 or die; chdir "d" x 20 or die }'
+      ${FUSE} fuse /tmp/hangs child
+      echo >/tmp/last`,
+      { binds: [{ outside: '/dev/fuse', inside: '/dev/fuse' }] },
+    );
+    const paths = leaks.flatMap((leak) => (leak.kind === 'file' ? [leak.path] : []));
+    assert.ok(paths.includes('/tmp/last'));
+    assert.ok(paths.includes(`/tmp${`/${'d'.repeat(20)}`.repeat(500)}`));
+    assert.ok(leaks.some((leak) => leak.kind === 'mount' && leak.path === '/tmp/hangs'));
   });
 
   itWithUsers('are processes with their user and command line, in a pid namespace below too', async () => {

@@ -64,20 +64,20 @@ describe('virt-ts-unshare rootfs', function () {
 
   it('says in one sentence what is wrong with a call', async () => {
     await refused(/needs a command; give one of list, build/);
-    await refused(/no command make; give one/, 'make');
+    await refused(/no command make; give one of list, build/, 'make');
     await refused(/unknown option --fast; see rootfs --help/, 'list', '--fast');
     await refused(/there is no image or base none; rootfs list/, 'remove', 'none');
     await refused(/unexpected word all; rootfs list takes none/, 'list', 'all');
-    await refused(/--max-age needs a value; see rootfs --help/, 'prune', '--max-age');
-    await refused(
-      /--max-age needs a value, and what follows it begins with a dash/,
-      'prune',
-      '--max-age',
-      '-1',
-    );
+    await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age');
+    await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age', '-1');
     await refused(/--max-age -1 is no number of days/, 'prune', '--max-age=-1');
-    await refused(/--mirror does not go with rootfs list/, 'list', '--mirror', 'x');
-    await refused(/--arch does not go with rootfs update/, 'update', '-a', 'amd64');
+    await refused(
+      /--mirror cannot be used with rootfs list; it belongs to rootfs build, rootfs update/,
+      'list',
+      '--mirror',
+      'x',
+    );
+    await refused(/--arch cannot be used with rootfs update/, 'update', '-a', 'amd64');
     await refused(/--max-size much is no size/, 'prune', '--max-size', 'much');
     await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
     await refused(/cannot be an image's name/, 'import', testTarball(), '../x');

@@ -54,9 +54,9 @@ describe('run --host', function () {
     );
     assert.match(daemon, new RegExp(`^process \\d+ \\(uid ${id}\\): sleep 1234$`));
     assert.deepEqual(others, [
+      `file /dev/shm/segment (uid ${id}, 2 bytes)`,
       `file /tmp/file (uid ${id}, 2 bytes)`,
       `directory /tmp/folder (uid ${id})`,
-      `file /dev/shm/segment (uid ${id}, 2 bytes)`,
       'mount of mine (tmpfs) on /mnt',
       `shared memory segment 0 (uid ${id}, 4096 bytes)`,
       `semaphore set 0 (uid ${id})`,
@@ -68,6 +68,15 @@ describe('run --host', function () {
       '--fail-on-leak',
     );
     assert.deepEqual([tidy.stderr, tidy.status], ['', 0]);
+  });
+
+  it('finds what lies below a mount over /tmp, or where the directory was moved to', async () => {
+    const hidden = await host('echo x >/tmp/file; mount -t tmpfs mine /tmp');
+    const id = process.getuid?.();
+    assert.deepEqual(leaks(hidden.stderr), [
+      `file /tmp/file (uid ${id}, 2 bytes)`,
+      'mount of mine (tmpfs) on /tmp',
+    ]);
   });
 
   it('loses no output that helpers carry, and waits for nobody who carries none', async () => {
@@ -197,9 +206,9 @@ describe('run --host', function () {
 
   it('says what is wrong with a call', async () => {
     for (const [words, sentence] of [
-      [['run', '--root', '--', 'true'], /--root goes with --host/],
-      [['run', '--host', 'true'], /unexpected word true; put -- before the command/],
-      [['run', '--env', 'A', '--', 'true'], /--env A is not understood/],
+      [['run', '--root', '--', 'true'], /--root cannot be used with run; it belongs to run --host/],
+      [['run', '--host', 'true'], /unexpected word true; put -- before a command/],
+      [['run', '--env', 'A', '--', 'true'], /--env A does not set a variable/],
       [['run', '--host=1'], /--host takes no value/],
     ] as const) {
       const { stderr, status } = await virt(words);

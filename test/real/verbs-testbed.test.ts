@@ -97,7 +97,7 @@ describe('run in a testbed', function () {
 
   it('wants a command where it would be a shell without job control', async () => {
     const terminal = new Terminal([PROGRAM, 'run', ...root]);
-    await terminal.shows('run needs a command; for a shell on the terminal use virt-ts-unshare shell');
+    await terminal.shows('run needs a command; use virt-ts-unshare shell');
     await terminal.shows('status=2');
     await terminal.close();
     const { stdout } = await virt(['run', ...root], { input: 'id -u\n' });
@@ -114,7 +114,7 @@ describe('run in a testbed', function () {
 describe('shell without a terminal', () => {
   it('says that it needs one', async () => {
     const { stderr, status } = await call(['setsid', '--wait', process.execPath, PROGRAM, 'shell', ...root]);
-    assert.match(stderr, /shell needs a terminal \(.*\); use run for a command/);
+    assert.match(stderr, /shell needs a terminal.*; use virt-ts-unshare run/);
     assert.equal(status, 2);
   });
 });
@@ -211,7 +211,7 @@ describe('ps and exec', function () {
 
   it('knows neither what was never there nor what is closed', async () => {
     const absent = await virt(['exec', 'absent', '--', 'true']);
-    assert.match(absent.stderr, /no testbed of this user is called absent; virt-ts-unshare ps lists/);
+    assert.match(absent.stderr, /no open testbed absent; virt-ts-unshare ps lists/);
     assert.equal(absent.status, 2);
     const old = testbed.pid;
     await testbed.revert();

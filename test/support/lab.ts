@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isRecord } from '../../src/network/registry.ts';
+import { isRecord } from '../../src/processes/claims.ts';
 import { commandLine, membersOf, namespaceOf } from '../../src/processes/list.ts';
 import { call, type Ended, virt } from './program.ts';
 import { testTarball } from './rootfs.ts';
@@ -128,10 +128,14 @@ export class TestLab {
     return this.call('exec', host, 'sh', '-c', text);
   }
 
-  /** The laboratories that the registry knows. */
+  /** Where the laboratories of its processes are claimed. */
+  get claims(): string {
+    return join(this.folder, 'virt-ts-unshare', 'laboratories');
+  }
+
+  /** What is claimed there now. */
   registered(): string[] {
-    // Beside them lies the register of open testbeds.
-    return readdirSync(join(this.folder, 'virt-ts-unshare')).filter((name) => name !== 'testbeds');
+    return readdirSync(this.claims).filter((name) => !name.startsWith('.'));
   }
 
   /** Ends it if it is up. */

@@ -14,9 +14,10 @@ const LAYERS: readonly (readonly string[])[] = [
   ['folders.ts', 'helper.ts', 'host.ts', 'progress.ts', 'random.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
   ['processes'],
   ['namespaces'],
-  ['rootfs', 'copy', 'network', 'registry.ts'],
+  ['rootfs', 'copy', 'network'],
+  ['leaks'],
   ['testbed', 'isolation'],
-  ['protocol', 'lab', 'option-words.ts', 'options.ts'],
+  ['protocol', 'lab', 'command-line'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
@@ -126,13 +127,13 @@ describe('imports', () => {
       if (reached.has(file)) return;
       reached.add(file);
       const text = readFileSync(join(source, file), 'utf8');
-      for (const [, to = ''] of text.matchAll(/^(?:import|export)\b(?! type\b)[^'"`;]*?'(\.[^']+)'/gm)) {
+      for (const [, to = ''] of text.matchAll(/^(?:import|export)\b(?! type\b)[^'"`;(]*?'(\.[^']+)'/gm)) {
         visit(relative(source, join(source, dirname(file), to)));
       }
     };
     visit('cli.ts');
     assert.deepEqual(
-      [...reached].filter((file) => /^(protocol|testbed|copy|verbs)\/|^host\.ts/.test(file)),
+      [...reached].filter((file) => /^(protocol|testbed|copy|verbs|leaks)\/|^host\.ts/.test(file)),
       [],
     );
   });

@@ -25,7 +25,7 @@ import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 import { ownIdentity } from '../../../src/processes/identity.ts';
 import { useBase } from '../../../src/rootfs/base.ts';
-import { type CacheFolder, cacheHome, cachePath, openCache } from '../../../src/rootfs/cache.ts';
+import { type CacheFolder, cacheHome, cachePath, openCache, writeWhole } from '../../../src/rootfs/cache.ts';
 import type { Base } from '../../../src/rootfs/known-base.ts';
 import { tryLock, waitLock } from '../../../src/rootfs/lock.ts';
 import { type BaseInfo, choosePruned, listBases, prune } from '../../../src/rootfs/prune.ts';
@@ -195,6 +195,58 @@ describe('the cache of bases', () => {
     await (await use()).release();
     writeFileSync(record, text.replace(ownIdentity().boot, '00000000'));
     assert.equal(textIn(await use()), 'kept');
+  });
+
+  it('is not trusted and made again where an rm -r has begun with it, in use or not', async () => {
+    for (const part of ['users', 'base.json']) {
+      const first = await use();
+      writeFileSync(join(first.path, 'text'), 'spoilt');
+      rmSync(join(first.path, '../..', part), { recursive: true });
+      const second = await use();
+      assert.equal(textIn(second), 'one', part);
+      assert.equal((await use()).path, second.path);
+      await first.release();
+    }
+  });
+
+  it('is not made of a tarball that changes between its hash and its unpacking', async () => {
+    utimesSync(tarball, 1, 1);
+    const other = readFileSync(makeTarball('b.tar', 'two'));
+    const change = join(folder, 'change');
+    const holder = {
+      ...fakeHolder,
+      enter: ([file, ...args]: Argv): Argv =>
+        file === 'tar'
+          ? ['sh', '-c', 'while ! [ -e "$0" ]; do sleep 0.01; done; exec "$@"', change, file, ...args]
+          : [file, ...args],
+    };
+    const using = useBase({ kind: 'tarball', path: tarball }, holder, cache, silentLog);
+    // Its hash is known as soon as it is remembered.
+    while (readdirSync(cache.tarballs).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    writeFileSync(tarball, other);
+    writeFileSync(change, '');
+    await assert.rejects(using, { code: 'TARBALL_CHANGED' });
+    assert.deepEqual(entries(), []);
+  });
+
+  it('that finds no room says so, whatever else tar says, and in plain text', async () => {
+    const complain = (words: string) => ({
+      ...fakeHolder,
+      enter: (argv: Argv): Argv =>
+        argv[0] === 'tar' ? ['sh', '-c', 'printf %b "$0" >&2; exit 2', words] : argv,
+    });
+    const use = (words: string) =>
+      useBase({ kind: 'tarball', path: tarball }, complain(words), cache, silentLog);
+    const full = 'zstd: error 70: broken\\ntar: ./a\\033[31m: Cannot write: No space left on device\\n';
+    await assert.rejects(use(full), { code: 'CACHE_FULL', message: /No space left\P{Cc}*XDG_CACHE_HOME/u });
+    await assert.rejects(use('tar: \\033[31mbad\\n'), { code: 'BAD_TARBALL', message: /^\P{Cc}*$/u });
+    assert.deepEqual(entries(), []);
+  });
+
+  it('leaves nothing of a record that cannot be written', () => {
+    mkdirSync(join(cache.tarballs, 'record'));
+    assert.throws(() => writeWhole(join(cache.tarballs, 'record'), 'text'));
+    assert.deepEqual(readdirSync(cache.tarballs), ['record']);
   });
 
   it('ends an unpacking when it is told to', async () => {

@@ -1,22 +1,23 @@
 /**
- * The testbeds of this user that are open now, for `ps` and `exec`: one small file each, in a folder that is private to the
- * user. A file whose testbed has died is void; it is removed by the next who looks.
+ * The testbeds of this user that are open now, for `ps` and `exec`: one small file each, in a directory that is private to the
+ * user. A file whose testbed has ended is void; the next process that reads the directory removes it.
  */
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isOurs, isRecord, registryFolder } from './network/registry.ts';
-import { isAlive, isProcessName, type ProcessName, thisProcess } from './processes/identity.ts';
-import { randomBytes } from './random.ts';
+import { randomBytes } from '../random.ts';
+import { isRecord } from './claims.ts';
+import { isAlive, isProcessName, type ProcessName, thisProcess } from './identity.ts';
+import { runtimeFolder, runtimeFolders } from './runtime-folder.ts';
 
 export interface Registered extends ProcessName {
-  /** What it is called: its host name. Several may have the same. */
+  /** Its host name. Several testbeds may have the same. */
   readonly name: string;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** Path of the root filesystem; empty for the machine's own. */
   readonly root: string;
-  /** Folder of the scratch on disk; empty for a scratch in memory. */
+  /** Directory of the scratch on disk; empty for a scratch in memory. */
   readonly scratch: string;
   readonly ownNetwork: boolean;
   /** The process that has it open. */
@@ -28,8 +29,8 @@ export interface Registered extends ProcessName {
 const FOLDER = 'testbeds';
 
 /**
- * Writes a testbed down. Gives the function that strikes it out.
- * @throws UsageError when the folder cannot be private, and errors of the file system
+ * Adds a testbed. Gives the function that removes it.
+ * @throws UsageError when the directory cannot be private, and errors of the file system
  */
 export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>): () => void {
   const path = join(makeFolder(env), `${testbed.pid}-${testbed.startTime}.json`);
@@ -38,9 +39,9 @@ export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>):
 }
 
 /**
- * Opens a file without a name for reading and appending, private to the user; it is gone with its descriptor. Should we be
- * killed before its name is gone, that is void like the file of a testbed that has died. Where the folder is not ours, as for
- * who is root of a user namespace alone, the one for temporary files serves.
+ * Opens a file without a name for reading and appending, private to the user; it is deleted when its descriptor is closed. If
+ * this process is killed before the name is removed, the file is void like that of a testbed that has ended. Root of a user
+ * namespace may not own the runtime directory; there the directory for temporary files is used.
  * @throws errors of the file system
  */
 export function unnamedFile(env: Readonly<NodeJS.ProcessEnv>): number {
@@ -58,25 +59,16 @@ export function unnamedFile(env: Readonly<NodeJS.ProcessEnv>): number {
 }
 
 function makeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
-  const folder = join(registryFolder(env), FOLDER);
+  const folder = join(runtimeFolder(env), FOLDER);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return folder;
 }
 
 /** Those that are open, oldest first. */
 export function registered(env: Readonly<NodeJS.ProcessEnv>): Registered[] {
-  return foldersToRead(env)
+  return runtimeFolders(env)
     .flatMap((folder) => readFolder(join(folder, FOLDER)))
     .sort((a, b) => a.since - b.since);
-}
-
-/** A driver may have been started with another environment than we were. */
-function foldersToRead(env: Readonly<NodeJS.ProcessEnv>): string[] {
-  const uid = process.geteuid?.() ?? 0;
-  const runtime = [env.XDG_RUNTIME_DIR, `/run/user/${uid}`].flatMap((path) =>
-    path === undefined || path === '' ? [] : [join(path, 'virt-ts-unshare')],
-  );
-  return [...new Set([...runtime, `/tmp/virt-ts-unshare-${uid}`])].filter((path) => isOurs(path, uid));
 }
 
 function readFolder(folder: string): Registered[] {
@@ -90,7 +82,7 @@ function readFolder(folder: string): Registered[] {
     const path = join(folder, name);
     const found = readEntry(path);
     if (found !== undefined && isAlive(found)) return [found];
-    // One that is being written has a living process in its name.
+    // A file that is being written has a living process in its name.
     const [pid, startTime = ''] = name.replace(/\.json$/, '').split('-');
     if (!isAlive({ pid: Number(pid), startTime })) rmSync(path, { force: true });
     return [];

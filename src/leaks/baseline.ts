@@ -1,17 +1,17 @@
-/** What is written down of a testbed right after it was made, so that what is there later can be compared with it. */
+/** What is read of a testbed right after it was made, so that its later state can be compared with it. */
 import { readFileSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 
 export interface Baseline {
-  /** The text of /proc/PID/mountinfo, its bytes as characters. */
+  /** Text of /proc/PID/mountinfo, read as Latin-1. */
   readonly mounts: string;
-  /** The text of /proc/PID/net/dev; undefined where the network is the host's. */
+  /** Text of /proc/PID/net/dev; undefined if the network is the host's. */
   readonly interfaces: string | undefined;
 }
 
 /**
  * @param pid pid 1 of the testbed
- * @throws TestbedError when it has died already
+ * @throws TestbedError when it has ended
  */
 export function readBaseline(pid: number, ownNetwork: boolean): Baseline {
   try {
@@ -20,9 +20,10 @@ export function readBaseline(pid: number, ownNetwork: boolean): Baseline {
       interfaces: ownNetwork ? readFileSync(`/proc/${pid}/net/dev`, 'latin1') : undefined,
     };
   } catch (cause) {
-    throw new TestbedError(
-      'the testbed died as soon as it was made; look whether /bin/sh of its root filesystem can run on this machine',
-      { cause },
-    );
+    throw new TestbedError('the testbed ended as soon as it was made', {
+      code: 'TESTBED_ENDED',
+      remedy: 'check that /bin/sh of its root filesystem can run on this machine',
+      cause,
+    });
   }
 }

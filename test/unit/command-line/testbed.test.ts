@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
-import { UsageError } from '../../src/errors.ts';
-import { usage } from '../../src/option-words.ts';
-import { parseOptions } from '../../src/options.ts';
+import { parseWords } from '../../../src/command-line/parse.ts';
+import { testbedFromWords } from '../../../src/command-line/testbed.ts';
+import { UsageError } from '../../../src/errors.ts';
 
 function testbed(...argv: string[]) {
-  const parsed = parseOptions(argv);
-  assert.equal(parsed.action, 'serve');
-  return parsed.action === 'serve' ? parsed.testbed : assert.fail();
+  return testbedFromWords(parseWords('server', argv), {});
 }
 
 describe('options', () => {
@@ -28,7 +26,7 @@ describe('options', () => {
   });
 
   it('are those of autopkgtest-virt-unshare', () => {
-    const short = parseOptions([
+    const short = testbed(
       '-t',
       'x.tar',
       '-r',
@@ -43,26 +41,22 @@ describe('options', () => {
       '-d',
       '-u',
       'U',
-    ]);
-    const long = parseOptions(
-      'tarball=x.tar release=sid arch=arm64 bind in /out mirror=M debug unpack-dir=U'
+    );
+    const long = testbed(
+      ...'tarball=x.tar release=sid arch=arm64 bind in /out mirror=M debug unpack-dir=U'
         .split(' ')
         .map((word) => (/^(in|\/out)$/.test(word) ? word : `--${word}`)),
     );
     assert.deepEqual(short, long);
     assert.deepEqual(JSON.parse(JSON.stringify(short)), {
-      action: 'serve',
-      debug: true,
-      testbed: {
-        root: { tarball: 'x.tar', release: 'sid', arch: 'arm64', mirror: 'M' },
-        binds: [{ outside: resolve('in'), inside: '/out' }],
-        scratch: { kind: 'directory', path: resolve('U'), create: true },
-        mode: 'overlay',
-        network: 'host',
-        publish: [],
-        drainTimeout: 10,
-        copyTimeout: 300,
-      },
+      root: { tarball: 'x.tar', release: 'sid', arch: 'arm64', mirror: 'M' },
+      binds: [{ outside: resolve('in'), inside: '/out' }],
+      scratch: { kind: 'directory', path: resolve('U'), create: true },
+      mode: 'overlay',
+      network: 'host',
+      publish: [],
+      drainTimeout: 10,
+      copyTimeout: 300,
     });
     assert.equal(
       testbed('--bootstrapcmd', 'mmdebstrap --variant=apt').root.bootstrapcmd,
@@ -91,8 +85,8 @@ describe('options', () => {
       assert.equal(testbed(start, value).root[option], value, "the peer's, though one of ours starts so too");
     }
     assert.equal(testbed('--max', '1k').maxCopyBytes, 1024);
-    const both = parseOptions(['-drsid']);
-    assert.ok(both.action === 'serve' && both.debug && both.testbed.root.release === 'sid');
+    const both = parseWords('server', ['-drsid']);
+    assert.ok(both.has('debug') && both.one('release') === 'sid');
   });
 
   for (const release of ['experimental', 'UNRELEASED', 'trixie-backports', 'bookworm-security', 'rc-buggy']) {
@@ -120,8 +114,8 @@ describe('options', () => {
     assert.equal(testbed('--max-copy=3k').maxCopyBytes, 3 * 1024);
     assert.equal(testbed('--max-copy=2G').maxCopyBytes, 2 * 1024 ** 3);
     assert.equal(testbed('--drain-timeout=0.5').drainTimeout, 0.5);
-    const parsed = parseOptions([], { AUTOPKGTEST_VIRT_COPY_TIMEOUT: '7' });
-    assert.ok(parsed.action === 'serve' && parsed.testbed.copyTimeout === 7);
+    const env = { AUTOPKGTEST_VIRT_COPY_TIMEOUT: '7' };
+    assert.equal(testbedFromWords(parseWords('server', []), env).copyTimeout, 7);
   });
 
   it('report leaks as text unless told otherwise', () => {
@@ -137,48 +131,54 @@ describe('options', () => {
     assert.deepEqual(testbed('--network=private', ...argv).publish, ports);
   });
 
-  for (const [argv, sentence] of [
-    [['--frob'], /--frob/],
-    [['-x'], /-x/],
-    [['-dx'], /-x/],
-    [['--b', 'x'], /--bind, --bind-ro, --bootstrapcmd/],
-    [['--'], /--/],
-    [['-'], /-/],
-    [['-t', 'a', 'word'], /word/],
-    [['-t'], /--tarball FILE/],
-    [['-t', '-d'], /--tarball FILE/],
-    [['-t', ''], /--tarball/],
-    [['--tarball='], /--tarball/],
-    [['--bind', '/a'], /OUTSIDE INSIDE/],
-    [['--bind=/a', '/b'], /OUTSIDE INSIDE/],
-    [['-b', '/a', 'b'], /absolute/],
-    [['-b', '', '/b'], /OUTSIDE/],
-    [['--debug=yes'], /--debug/],
-    [['--tarball=a', '--rootfs=b'], /one of them/],
-    [['--scratch=tmpfs', '-p', 'x'], /one of them/],
-    [['--scratch=tmpfs', '-u', 'x'], /one of them/],
-    [['--scratch=tmpfs:much'], /tmpfs:2g/],
-    [['--scratch=tmpfs:1,mode=777'], /tmpfs:2g/],
-    [['--mode=fast'], /overlay, copy/],
-    [['--network=mine'], /host, none, private/],
-    [['--publish=80'], /--network=private/],
-    [['--hostname=a_b'], /--hostname/],
-    [['--hostname=-a'], /--hostname/],
-    [[`--hostname=${'a'.repeat(64)}`], /--hostname/],
-    [['--release=../x'], /--release/],
-    [['--arch=x y'], /--arch/],
-    [['--drain-timeout=soon'], /seconds/],
-    [['--drain-timeout=0'], /seconds/],
-    [['--max-copy=0'], /--max-copy/],
-    [['--max-copy=1X'], /--max-copy/],
-    [['--report-leaks=xml'], /text, json/],
+  for (const [argv, code, word] of [
+    [['--frob'], 'UNKNOWN_OPTION', '--frob'],
+    [['--relaese=sid'], 'UNKNOWN_OPTION', 'did you mean --release'],
+    [['-x'], 'UNKNOWN_OPTION', '-x'],
+    [['-dx'], 'UNKNOWN_OPTION', '-x'],
+    [['--host'], 'MISSING_VALUE', '--hostname'],
+    [['--b', 'x'], 'AMBIGUOUS_OPTION', '--bootstrapcmd, --bind, --bind-ro'],
+    [['--'], 'UNEXPECTED_WORD', '--'],
+    [['-'], 'UNEXPECTED_WORD', '-'],
+    [['-t', 'a', 'word'], 'UNEXPECTED_WORD', 'word'],
+    [['-t'], 'MISSING_VALUE', '--tarball FILE'],
+    [['-t', '-d'], 'MISSING_VALUE', '--tarball FILE'],
+    [['--tarball', '--debug'], 'MISSING_VALUE', '--tarball FILE'],
+    [['-t', ''], 'WRONG_VALUE', '--tarball'],
+    [['--tarball='], 'WRONG_VALUE', '--tarball'],
+    [['--bind', '/a'], 'MISSING_VALUE', 'OUTSIDE INSIDE'],
+    [['--bind', '/a', '-d'], 'MISSING_VALUE', 'OUTSIDE INSIDE'],
+    [['--bind=/a', '/b'], 'WRONG_OPTION', 'OUTSIDE INSIDE'],
+    [['-b', '/a', 'b'], 'WRONG_VALUE', 'absolute'],
+    [['-b', '', '/b'], 'WRONG_VALUE', 'OUTSIDE'],
+    [['--debug=yes'], 'WRONG_OPTION', '--debug'],
+    [['--tarball=a', '--rootfs=b'], 'WRONG_OPTION', '--rootfs'],
+    [['--scratch=tmpfs', '-p', 'x'], 'WRONG_OPTION', '--prefix'],
+    [['--scratch=tmpfs', '-u', 'x'], 'WRONG_OPTION', '--unpack-dir'],
+    [['--scratch=tmpfs:much'], 'WRONG_VALUE', 'tmpfs:2g'],
+    [['--scratch=tmpfs:1,mode=777'], 'WRONG_VALUE', 'tmpfs:2g'],
+    [['--mode=fast'], 'WRONG_VALUE', 'overlay or copy'],
+    [['--network=mine'], 'WRONG_VALUE', 'give host, none or private'],
+    [['--publish=80'], 'WRONG_OPTION', '--network=private'],
+    [['--hostname=a_b'], 'WRONG_VALUE', '--hostname'],
+    [['--hostname=-a'], 'WRONG_VALUE', '--hostname'],
+    [[`--hostname=${'a'.repeat(64)}`], 'WRONG_VALUE', '--hostname'],
+    [['--release=../x'], 'WRONG_VALUE', '--release'],
+    [['--arch=x y'], 'WRONG_VALUE', '--arch'],
+    [['--drain-timeout=soon'], 'WRONG_VALUE', 'seconds'],
+    [['--drain-timeout=0'], 'WRONG_VALUE', 'seconds'],
+    [['--max-copy=0'], 'WRONG_VALUE', '--max-copy'],
+    [['--max-copy=1X'], 'WRONG_VALUE', '--max-copy'],
+    [['--report-leaks=xml'], 'WRONG_VALUE', 'text or json'],
   ] as const) {
     it(`are not ${argv.join(' ').slice(0, 60)}`, () => {
       assert.throws(
-        () => parseOptions(argv),
+        () => testbed(...argv),
         (error: Error) => {
           assert.ok(error instanceof UsageError, String(error));
-          assert.match(error.message, sentence);
+          assert.ok(error.message.includes(word), error.message);
+          assert.equal(error.code, code);
+          assert.ok(error.remedy);
           assert.doesNotMatch(error.message, /\n/);
           return true;
         },
@@ -187,22 +187,7 @@ describe('options', () => {
   }
 
   it('reject a copy time-out that is none', () => {
-    assert.throws(() => parseOptions([], { AUTOPKGTEST_VIRT_COPY_TIMEOUT: 'x' }), UsageError);
-  });
-
-  it('ask for help and version whatever else is given', () => {
-    assert.deepEqual(parseOptions(['-t', 'a', '-h']), { action: 'help' });
-    assert.deepEqual(parseOptions(['--version']), { action: 'version' });
-  });
-
-  it('are all in the usage text', () => {
-    const text = usage({ run: { usage: 'COMMAND', summary: 'run a command' } });
-    for (const word of '-t -r -a -b -p -u -m -d --bootstrapcmd --rootfs --report-leaks[=text|json] --version'.split(
-      ' ',
-    )) {
-      assert.ok(text.includes(` ${word}`), word);
-    }
-    assert.match(text, / run COMMAND\n +run a command\n/);
-    assert.ok(text.split('\n').every((line) => line.length <= 110));
+    const env = { AUTOPKGTEST_VIRT_COPY_TIMEOUT: 'x' };
+    assert.throws(() => testbedFromWords(parseWords('server', []), env), UsageError);
   });
 });

@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
-import type { Leak } from '../../../src/testbed/leak.ts';
-import {
-  leakLine,
-  newInterfaces,
-  newLeaks,
-  newMounts,
-  parseEnded,
-  parseListing,
-  printable,
-} from '../../../src/testbed/leak-text.ts';
+import { parseEnded } from '../../../src/leaks/ended.ts';
+import { type Leak, newLeaks } from '../../../src/leaks/leak.ts';
+import { newFiles } from '../../../src/leaks/look.ts';
+import { leakLine } from '../../../src/leaks/report.ts';
+import { newInterfaces, newMounts, printable } from '../../../src/leaks/text.ts';
 
 const file = (path: string, size = 1): Leak => ({ kind: 'file', path, type: 'file', uid: 0, gid: 0, size });
 
@@ -31,22 +26,43 @@ describe('the text of leaks', () => {
     });
   });
 
-  it('reads what leaks.sh lists, with any byte in a name', () => {
-    const fields = [
-      ...['/proc/7/root/tmp/a\n--', 's', '0', '1000', '12', '1.5'],
-      ...['--', '81', 'shm', '  key shmid perms size uid\n 1 32768 600 5000 33\n'],
-      ...['sem', '', 'msg', '', 'q\n', '5', 'QSIZE:129 NOTIFY:0\n', ''],
+  it('are files that no layer has, the topmost layer first', () => {
+    const listed = (at: number, path: string, size: number, type = 'file') => {
+      return { event: 'file', in: at, path, type, uid: 0, gid: 5, size, modified: '1.000000005' };
+    };
+    const found = newFiles([
+      ...[listed(1, '/tmp/kept', 1), listed(1, '/tmp/changed', 1), listed(1, '/tmp/twice', 9)],
+      ...[listed(2, '/tmp/twice', 8), listed(2, '/tmp/was-file', 0)],
+      ...[listed(0, '/tmp/kept', 1), listed(0, '/tmp/changed', 2), listed(0, '/tmp/twice', 9)],
+      ...[
+        listed(0, '/tmp/was-file', 0, 'directory'),
+        listed(0, '/tmp/\xc3\xbc\x1b', 0),
+        listed(0, '/tmp/x', 0, 'y'),
+      ],
+      ...[listed(0, '/run/lock', 4, 'link'), listed(0, '/run/lock', 4, 'link'), { event: 'other' }],
+    ]);
+    const leak = (path: string, size: number, type = 'file') => {
+      return { kind: 'file', path, type, uid: 0, gid: 5, size };
+    };
+    assert.deepEqual(found, [
+      leak('/run/lock', 4, 'link'),
+      leak('/tmp/changed', 2),
+      leak('/tmp/was-file', 0, 'directory'),
+      leak('/tmp/ü%1B', 0),
+    ]);
+  });
+
+  it('reads the events of processes that were ended, with any byte in a command line', () => {
+    const lines = [
+      '{"event":"ended","pid":8,"uid":33,"command":"sleep\\u00001\\u0000"}',
+      '{"event":"other","pid":9,"uid":33,"command":"x"}',
+      '{"event":"ended","pid":10,"uid":0,"command":"\\u00c3\\u00bc\\u001b%"}',
     ];
-    assert.deepEqual(parseListing(fields.join('\0')), {
-      files: [
-        { path: '/proc/7/root/tmp/a\n--', type: 'socket', uid: 0, gid: 1000, size: 12, modified: '1.5' },
-      ],
-      reader: 81,
-      ipc: [
-        { kind: 'ipc', type: 'shm', id: '32768', uid: 33, size: 5000 },
-        { kind: 'ipc', type: 'mqueue', id: '/q%0A', uid: 5, size: 129 },
-      ],
-    });
+    const ended = { kind: 'process', ended: true };
+    assert.deepEqual(parseEnded(lines.join('\n')), [
+      { ...ended, pid: 8, uid: 33, command: 'sleep 1' },
+      { ...ended, pid: 10, uid: 0, command: 'ü%1B%25' },
+    ]);
   });
 
   it('reads what drain.sh writes, with any byte in a command line, and nothing else', () => {
@@ -65,14 +81,6 @@ describe('the text of leaks', () => {
       { ...ended, pid: 9, uid: 33, command: 'a%0A%1Bü%25' },
       { ...ended, pid: 10, uid: 0, command: '' },
     ]);
-  });
-
-  it('drops the last entry of a listing that was cut short', () => {
-    const text = ['/a', 'f', '0', '0', '1', '1.0', '/b', 'f', '0', '--', '', 'shm', '', 'sem', '', 'msg', ''];
-    assert.deepEqual(
-      parseListing(text.join('\0')).files.map(({ path }) => path),
-      ['/a'],
-    );
   });
 
   it('finds new mounts, also one over another, and unescapes their names', () => {

@@ -1,9 +1,9 @@
-/** What a test can leave behind in a testbed, as data. */
+/** What a test can leave behind, as data. */
 
 /** Names are safe to print: control characters, `%` and bytes that are not UTF-8 are percent-encoded. */
 export type Leak = FileLeak | MountLeak | ProcessLeak | IpcLeak | InterfaceLeak;
 
-/** A file below /tmp, /var/tmp, /run or /dev/shm, where POSIX shared memory and semaphores are too. */
+/** A file below /tmp, /var/tmp, /run or /dev/shm, which also has POSIX shared memory and semaphores. */
 export interface FileLeak {
   readonly kind: 'file';
   readonly path: string;
@@ -16,20 +16,20 @@ export interface FileLeak {
 export interface MountLeak {
   readonly kind: 'mount';
   readonly path: string;
-  /** Of the file system, as in /proc/mounts. */
+  /** Type of the file system, as in /proc/mounts. */
   readonly type: string;
   readonly source: string;
 }
 export interface ProcessLeak {
   readonly kind: 'process';
-  /** As it is in the testbed. */
+  /** Its pid in the testbed. */
   readonly pid: number;
   readonly uid: number;
-  /** Its arguments, separated by spaces; for want of any its name in brackets. */
+  /** Its arguments, separated by spaces; if it has none, its name in brackets. */
   readonly command: string;
   /**
-   * It held the output of a command open that had ended, and was ended for it: of its command line the first 200 bytes are
-   * told. Missing when it is still there.
+   * It held the output of an ended command open, and was ended for that; `command` has the first 200 bytes. Missing when the
+   * process still runs.
    */
   readonly ended?: true;
 }
@@ -46,4 +46,11 @@ export interface IpcLeak {
 export interface InterfaceLeak {
   readonly kind: 'interface';
   readonly name: string;
+}
+
+/** The leaks of `now` that `before` does not have. A file that has only grown is not a new one. */
+export function newLeaks(before: readonly Leak[], now: readonly Leak[]): Leak[] {
+  const identity = (leak: Leak) => JSON.stringify({ ...leak, size: 0 });
+  const known = new Set(before.map(identity));
+  return now.filter((leak) => !known.has(identity(leak)));
 }

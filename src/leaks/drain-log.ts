@@ -1,14 +1,13 @@
 /**
- * The processes of one incarnation that were ended for holding a command's output open. Who ends them is the execute
- * program, which the driver may have started, and it writes them into a file without a name: only this user can open it, by
- * our descriptor, and however we end, nothing is left.
+ * The file in which execute programs report the processes that they ended. It has no name: a process of this user opens it by the
+ * descriptor of the server, and nothing is left when the server ends.
  */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { unnamedFile } from '../registry.ts';
+import { unnamedFile } from '../processes/open-testbeds.ts';
+import { parseEnded } from './ended.ts';
 import type { ProcessLeak } from './leak.ts';
-import { parseEnded } from './leak-text.ts';
 
 export class DrainLog {
   readonly #descriptor: number;
@@ -17,7 +16,7 @@ export class DrainLog {
     this.#descriptor = descriptor;
   }
 
-  /** That there can be none is told, and costs no testbed. */
+  /** Undefined, after a warning, when the file cannot be made: a testbed works without it. */
   static open(log: Log): DrainLog | undefined {
     try {
       return new DrainLog(unnamedFile(process.env));
@@ -29,12 +28,11 @@ export class DrainLog {
     }
   }
 
-  /** For another process of this user, as long as we live and have not closed it. */
+  /** Where another process of this user opens it, until it is closed. */
   get path(): string {
     return `/proc/${process.pid}/fd/${this.#descriptor}`;
   }
 
-  /** All until now. */
   read(): ProcessLeak[] {
     const bytes = Buffer.alloc(fstatSync(this.#descriptor).size);
     const length = readSync(this.#descriptor, bytes, 0, bytes.length, 0);

@@ -1,0 +1,129 @@
+/** What --help says of each call beside its options. Data; loaded only when it is asked for. */
+import type { Owner } from './words.ts';
+
+export interface Page {
+  /** What follows the program's name, one line for each way. */
+  readonly usage: readonly string[];
+  /** One line in the list of verbs. */
+  readonly summary: string;
+  readonly text: string;
+  /** Sub-commands: their words and what they do. */
+  readonly commands?: readonly (readonly [words: string, help: string])[];
+  /** Paragraphs behind the options. */
+  readonly notes?: readonly string[];
+  readonly examples: readonly string[];
+}
+
+const TESTBED_OPTIONS =
+  'A testbed also takes the options of the groups "Root filesystem" and "Testbed": see virt-ts-unshare --help.';
+
+export const PAGES: Readonly<Record<Owner, Page>> = {
+  server: {
+    usage: ['autopkgtest [...] -- ts-unshare [OPTION]...', 'virt-ts-unshare [OPTION]...'],
+    summary: 'the server',
+    text: 'A virtualisation server for autopkgtest, whose testbeds are made of Linux namespaces. It reads requests from stdin. On a terminal it is an interactive session; help lists its commands.',
+    examples: [
+      'autopkgtest hello -- ts-unshare --release trixie',
+      "printf '%s\\n' open 'command cat,/etc/debian_version' quit | virt-ts-unshare",
+    ],
+  },
+  run: {
+    usage: ['virt-ts-unshare run [OPTION]... [-- COMMAND [ARGUMENT]...]'],
+    summary: 'run a command in a fresh testbed, or isolated on this machine, and report what it left behind',
+    text: 'Runs COMMAND in a fresh testbed, and reports on stderr what it left behind. Without COMMAND a shell reads commands from stdin; for a shell on the terminal see virt-ts-unshare shell.',
+    notes: [
+      TESTBED_OPTIONS,
+      'Exit status: that of COMMAND, 128 + n if signal n ended it, 255 if the testbed failed, 2 for a wrong call.',
+    ],
+    examples: [
+      'virt-ts-unshare run --host --fail-on-leak -- make check',
+      "virt-ts-unshare run --release bookworm --network=none -- sh -c 'apt-get --version; id'",
+    ],
+  },
+  shell: {
+    usage: ['virt-ts-unshare shell [OPTION]...'],
+    summary: 'open an interactive shell in a fresh testbed, or isolated on this machine',
+    text: "Opens an interactive shell in a fresh testbed, which is removed when the shell ends. Exits with the shell's status.",
+    notes: [TESTBED_OPTIONS],
+    examples: [
+      'virt-ts-unshare shell --release trixie --bind "$PWD" /src --cwd /src',
+      'virt-ts-unshare shell --host',
+    ],
+  },
+  exec: {
+    usage: ['virt-ts-unshare exec NAME|PID [OPTION]... [-- COMMAND [ARGUMENT]...]'],
+    summary: 'run a command or a shell in an open testbed of this user',
+    text: "Runs COMMAND (default: a shell) in an open testbed of this user, also in one that a driver opened. NAME is the testbed's host name; PID is its pid 1 on the host, or the process that opened it. virt-ts-unshare ps lists them. Exits with the command's status.",
+    examples: ['virt-ts-unshare exec mine', 'virt-ts-unshare exec mine --cwd /etc -- cat hostname'],
+    notes: [
+      'The examples need a testbed that another terminal opened with virt-ts-unshare shell --hostname mine.',
+    ],
+  },
+  ps: {
+    usage: ['virt-ts-unshare ps [OPTION]...'],
+    summary: 'list the open testbeds of this user',
+    text: 'Lists the open testbeds of this user, also those that a driver opened.',
+    notes: [
+      'With --json: an array of objects { pid, startTime, name, since, root, scratch, used, ownNetwork, owner, processes: [{ pid, command }] }; since is in milliseconds since 1970, used in bytes.',
+    ],
+    examples: ['virt-ts-unshare ps --processes'],
+  },
+  doctor: {
+    usage: ['virt-ts-unshare doctor [OPTION]...'],
+    summary: 'check what testbeds need of this machine, and name the remedy for what is missing',
+    text: 'Checks on this machine what testbeds need, and prints what works, what does not work, and the remedy. Exits with 0 if the server will work, else with 1.',
+    notes: ['With --json: one object { works, checks: [{ name, state, detail, remedy }] }.'],
+    examples: ['virt-ts-unshare doctor'],
+  },
+  rootfs: {
+    usage: ['virt-ts-unshare rootfs COMMAND [OPTION]...'],
+    summary: 'list, build, update, import, remove, prune and verify root filesystems',
+    text: 'Manages the root filesystems that testbeds start from: images (tarballs that were built or imported) and bases (unpacked tarballs).',
+    commands: [
+      ['list', 'list images and bases with their size, their last use and the processes that use them'],
+      ['build [RELEASE]', "build the image of a release (default: the host's release)"],
+      ['update [NAME...]', 'build images again that were built before (default: all)'],
+      [
+        'import PATH NAME',
+        'make an image of a tarball or directory; replaces an imported image of that name',
+      ],
+      ['remove NAME|KEY...', 'remove images or bases'],
+      ['prune', 'remove bases that were not used for long, and what crashes or rm -r left'],
+      ['verify [KEY...]', 'compare bases with the tarballs that they came from (default: all)'],
+    ],
+    notes: [
+      "NAME is RELEASE-ARCH, or RELEASE for the host's architecture. KEY is the start of a base's key.",
+      'A base in use is never removed. The server uses an image that has the name of a release without further options.',
+    ],
+    examples: [
+      'virt-ts-unshare rootfs build trixie',
+      'virt-ts-unshare rootfs list',
+      'virt-ts-unshare rootfs prune --max-age 7',
+    ],
+  },
+  lab: {
+    usage: ['virt-ts-unshare lab COMMAND FILE [OPTION]...'],
+    summary: 'laboratories: several testbeds with real addresses on networks of their own',
+    text: 'Manages a laboratory: several testbeds with real addresses on networks of their own, as FILE describes them (see docs/networks.md).',
+    commands: [
+      ['up FILE', 'open all hosts and run their commands; returns when all of them are ready'],
+      ['ps FILE', 'list the hosts, their addresses and whether they are open'],
+      ['exec FILE HOST [COMMAND...]', "run a command or a shell on a host; exits with the command's status"],
+      ['link FILE HOST up|down', "plug a host's cable in or out"],
+      [
+        'link FILE HOST QUALITY...',
+        'set the quality of a link: latency=20ms loss=1% bandwidth=10mbit; without QUALITY remove all limits',
+      ],
+      ['cut FILE HOST...', 'split a network: these hosts reach each other, but no other host'],
+      ['heal FILE', 'join a split network again'],
+      ['down FILE', 'end the laboratory; returns when all of it is gone'],
+      ['graph FILE', 'draw the laboratory'],
+    ],
+    examples: [
+      "printf '%s\\n' 'networks: { lan: 10.1.0.0/24 }' 'hosts: { one: , two: }' >lab.yaml",
+      'virt-ts-unshare lab up lab.yaml',
+      'virt-ts-unshare lab exec lab.yaml one getent hosts two',
+      'virt-ts-unshare lab down lab.yaml',
+    ],
+  },
+};

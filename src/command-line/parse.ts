@@ -1,0 +1,137 @@
+/**
+ * The one parser of the command line. Node splits it to tokens; what they mean is decided here, as getopt_long(3) and Python's
+ * argparse do for the peer: names may be shortened, options may be given again, and one may have two values. Pure.
+ */
+import { parseArgs } from 'node:util';
+import { UsageError } from '../errors.ts';
+import type { Argv } from '../host.ts';
+import { didYouMean } from './nearest.ts';
+import { type Option, type OptionName, optionsOf } from './table.ts';
+import { isOptional, type Owner, Words, written } from './words.ts';
+
+type Known = Option & { readonly name: OptionName };
+
+/** Which words besides options are allowed. */
+interface Shape {
+  readonly operands: number;
+  /** A command may follow, behind `--`. */
+  readonly command: boolean;
+  /** Whether the next operand starts the command, without `--`. */
+  readonly commandNext?: (operands: readonly string[]) => boolean;
+}
+
+const SHAPES: Readonly<Record<Owner, Shape>> = {
+  server: { operands: 0, command: false },
+  run: { operands: 0, command: true },
+  shell: { operands: 0, command: true },
+  exec: { operands: 1, command: true },
+  ps: { operands: 0, command: false },
+  doctor: { operands: 0, command: false },
+  rootfs: { operands: Number.POSITIVE_INFINITY, command: false },
+  lab: {
+    operands: Number.POSITIVE_INFINITY,
+    command: true,
+    commandNext: (operands) => operands[0] === 'exec' && operands.length === 3,
+  },
+};
+
+/** Sorts the words behind the program's name, or behind the verb. @throws UsageError */
+export function parseWords(owner: Owner, argv: readonly string[]): Words {
+  const known = optionsOf(owner);
+  const shape = SHAPES[owner];
+  const given = new Map<OptionName, string[][]>();
+  const operands: string[] = [];
+  const tokens = tokenize(known, argv);
+  /** The values of an option that are words of their own. */
+  const following = (option: Known, shown: string, first: string | undefined): string[] =>
+    option.values.map((placeholder, index) => {
+      const isThere = index === 0 && first !== undefined;
+      const next = isThere ? undefined : tokens.shift();
+      const value = isThere ? first : next?.kind === 'positional' ? next.value : undefined;
+      // A word that looks like an option is one: the value was forgotten.
+      if (value === undefined || (value.startsWith('-') && value !== '-')) {
+        throw usageError(owner, `${shown} needs ${placeholder}`, 'MISSING_VALUE', `write ${written(option)}`);
+      }
+      return value;
+    });
+  let command: readonly string[] = [];
+  for (let token = tokens.shift(); token !== undefined; token = tokens.shift()) {
+    if (token.kind === 'option') {
+      const { rawName, inlineValue, value } = token;
+      const option = rawName.startsWith('--')
+        ? byName(owner, known, rawName.slice(2))
+        : byLetter(owner, known, rawName);
+      const attached = inlineValue === true && rawName.startsWith('--');
+      if (attached && option.values.length !== 1) {
+        const problem = `${rawName} takes no value by =`;
+        throw usageError(owner, problem, 'WRONG_OPTION', `write ${written(option)}`);
+      }
+      const values = attached
+        ? [value ?? '']
+        : isOptional(option.values[0])
+          ? ['']
+          : following(option, rawName, value);
+      given.set(option.name, [...(given.get(option.name) ?? []), values]);
+    } else if (token.kind === 'option-terminator' && shape.command) {
+      command = argv.slice(token.index + 1);
+      break;
+    } else if (token.kind === 'positional' && shape.commandNext?.(operands) === true) {
+      command = argv.slice(token.index);
+      break;
+    } else if (token.kind === 'positional' && operands.length < shape.operands) {
+      operands.push(token.value);
+    } else if (token.kind === 'positional' || shape.operands === 0) {
+      const word = token.kind === 'positional' ? token.value : '--';
+      const remedy = shape.command ? `put -- before a command, see ${owner} --help` : undefined;
+      throw usageError(owner, `unexpected word ${word}`, 'UNEXPECTED_WORD', remedy);
+    }
+  }
+  const [program, ...args] = command;
+  return new Words(given, operands, program === undefined ? undefined : ([program, ...args] satisfies Argv));
+}
+
+/** Node need not know more than which letters have a value, which may follow at once: -rbookworm. */
+function tokenize(known: readonly Known[], argv: readonly string[]) {
+  const options = Object.fromEntries(
+    known.flatMap(({ name, short, values }) =>
+      short === undefined
+        ? []
+        : [[name, { type: values.length > 0 ? ('string' as const) : ('boolean' as const), short }]],
+    ),
+  );
+  return parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true }).tokens;
+}
+
+/**
+ * An option by its name, or by a start of it that no other shares. Where one of autopkgtest-virt-unshare's options is the
+ * only one of its own with that start, it is meant, as it is there.
+ */
+function byName(owner: Owner, known: readonly Known[], text: string): Known {
+  const found = known.find(({ name }) => name === text);
+  if (found !== undefined) return found;
+  const all = text === '' ? [] : known.filter(({ name }) => name.startsWith(text));
+  const peers = all.filter(({ peer }) => peer);
+  const [first, ...others] = peers.length === 1 ? peers : all;
+  if (first === undefined) {
+    const names = known.map(({ name }) => `--${name}`);
+    throw usageError(owner, `unknown option --${text}${didYouMean(`--${text}`, names)}`, 'UNKNOWN_OPTION');
+  }
+  if (others.length > 0) {
+    const names = [first, ...others].map(({ name }) => `--${name}`).join(', ');
+    throw usageError(owner, `--${text} may mean ${names}`, 'AMBIGUOUS_OPTION', 'write the whole name');
+  }
+  return first;
+}
+
+function byLetter(owner: Owner, known: readonly Known[], rawName: string): Known {
+  const found = known.find(({ short }) => `-${short}` === rawName);
+  if (found === undefined) throw usageError(owner, `unknown option ${rawName}`, 'UNKNOWN_OPTION');
+  return found;
+}
+
+function usageError(owner: Owner, what: string, code: string, remedy?: string): UsageError {
+  return new UsageError(what, {
+    code,
+    remedy: remedy ?? `see ${owner === 'server' ? '' : `${owner} `}--help`,
+  });
+}

@@ -1,0 +1,173 @@
+/** From the server's words to the frozen options of a testbed: what they mean. Looks at no file: that is preflight.ts. */
+import { tmpdir } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { UsageError } from '../errors.ts';
+import { isHostname } from '../network/hosts.ts';
+import type { Scratch, TestbedOptions } from '../testbed/types.ts';
+import type { OptionName } from './table.ts';
+import type { Words } from './words.ts';
+
+/** Empty, they are as if they were not given, as for autopkgtest-virt-unshare: `-m "$MIRROR"`. */
+const MAY_BE_EMPTY: ReadonlySet<OptionName> = new Set(['prefix', 'unpack-dir', 'mirror'] as const);
+
+/**
+ * Reads the options that choose and shape a testbed. `env` gives AUTOPKGTEST_VIRT_COPY_TIMEOUT, as for the reference server.
+ * Throws UsageError.
+ */
+export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>): TestbedOptions {
+  const one = (name: OptionName): string | undefined => {
+    const value = words.one(name);
+    if (value === '' && MAY_BE_EMPTY.has(name)) return undefined;
+    if (value === '' && name !== 'report-leaks') {
+      throw new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
+    }
+    return value;
+  };
+  const network = choice('network', one('network') ?? 'host', ['host', 'none', 'private']);
+  const publish = words.all('publish');
+  if (publish.length > 0 && network !== 'private') {
+    throw new UsageError("--publish needs a network of the testbed's own", {
+      code: 'WRONG_OPTION',
+      remedy: 'add --network=private',
+    });
+  }
+  if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
+  return Object.freeze({
+    root: Object.freeze({
+      tarball: one('tarball'),
+      rootfs: one('rootfs'),
+      release: matching('release', anyAsNone(one('release')), (text) => RELEASE.test(text), 'bookworm'),
+      arch: matching('arch', anyAsNone(one('arch')), (text) => ARCH.test(text), 'arm64'),
+      mirror: one('mirror'),
+      bootstrapcmd: one('bootstrapcmd'),
+    }),
+    binds: Object.freeze([
+      ...words.pairs('bind').map(([outside, inside]) => bind('--bind', outside, inside)),
+      ...words.pairs('bind-ro').map(([outside, inside]) => bind('--bind-ro', outside, inside)),
+    ]),
+    scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
+    mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
+    hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
+    network,
+    publish: Object.freeze([...publish]),
+    drainTimeout: seconds('--drain-timeout', one('drain-timeout') ?? '10'),
+    copyTimeout: seconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
+    maxCopyBytes: bytes(one('max-copy')),
+    ...leakReport(one('report-leaks')),
+  });
+}
+
+const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
+const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
+const ARCH = /^[a-z0-9][a-z0-9-]*$/;
+
+function leakReport(value: string | undefined): Pick<TestbedOptions, 'reportLeaks' | 'leakFile'> {
+  if (value === undefined) return {};
+  const [format = '', ...file] = (value || 'text').split(':');
+  return {
+    reportLeaks: choice('report-leaks', format, ['text', 'json']),
+    ...(file.length === 0 ? {} : { leakFile: resolve(file.join(':')) }),
+  };
+}
+
+function choice<const T extends string>(name: OptionName, value: string, choices: readonly T[]): T {
+  const found = choices.find((each) => each === value);
+  if (found === undefined) {
+    const last = choices.at(-1);
+    const list = `${choices.slice(0, -1).join(', ')} or ${last}`;
+    throw wrongValue(`--${name} is ${value}`, `give ${list}`);
+  }
+  return found;
+}
+
+function matching<T extends string | undefined>(
+  name: OptionName,
+  value: T,
+  fits: (text: string) => boolean,
+  example: string,
+): T {
+  if (value !== undefined && !fits(value)) {
+    throw wrongValue(`--${name} is ${value}, which is not valid`, `write it like ${example}`);
+  }
+  return value;
+}
+
+function wrongValue(what: string, remedy: string): UsageError {
+  return new UsageError(what, { code: 'WRONG_VALUE', remedy });
+}
+
+function onlyOne(...names: readonly string[]): UsageError {
+  return new UsageError(`${names.join(' and ')} exclude each other`, {
+    code: 'WRONG_OPTION',
+    remedy: 'give one of them',
+  });
+}
+
+/** The peer's default for release and arch is `*`, any. */
+function anyAsNone(value: string | undefined): string | undefined {
+  return value === '*' ? undefined : value;
+}
+
+function bind(
+  option: '--bind' | '--bind-ro',
+  outside: string,
+  inside: string,
+): TestbedOptions['binds'][number] {
+  if (outside === '') {
+    throw wrongValue(`the OUTSIDE of ${option} is empty`, 'name a file or directory of the host');
+  }
+  if (!inside.startsWith('/')) {
+    throw wrongValue(
+      `the INSIDE of ${option} ${outside} ${inside} is no absolute path`,
+      'write it like /mnt',
+    );
+  }
+  return Object.freeze({
+    outside: resolve(outside),
+    inside,
+    ...(option === '--bind-ro' ? { readOnly: true } : {}),
+  });
+}
+
+/** Relative paths are made absolute, since the stage has another working directory. */
+function scratch(
+  value: string | undefined,
+  prefix: string | undefined,
+  unpackDirectory: string | undefined,
+): Scratch {
+  if (value !== undefined && (prefix ?? unpackDirectory) !== undefined) {
+    throw onlyOne('--scratch', prefix === undefined ? '--unpack-dir' : '--prefix');
+  }
+  // With both, autopkgtest-virt-unshare uses the directory.
+  if (unpackDirectory !== undefined)
+    return { kind: 'directory', path: resolve(unpackDirectory), create: true };
+  // As Python's mkdtemp does: a relative path starts in the directory for temporary files.
+  if (prefix !== undefined) {
+    return { kind: 'directory', path: resolve(tmpdir(), dirname(`${prefix}x`)) };
+  }
+  if (value === undefined || value === 'auto') return { kind: 'auto' };
+  const tmpfs = /^tmpfs(?::(.*))?$/s.exec(value);
+  if (tmpfs === null) return { kind: 'directory', path: resolve(value) };
+  const size = tmpfs[1];
+  if (size !== undefined && !/^[1-9]\d*[kKmMgG%]?$/.test(size)) {
+    throw wrongValue(`--scratch is ${value}, which has no valid size`, 'write it like tmpfs:2g or tmpfs:50%');
+  }
+  return { kind: 'tmpfs', size };
+}
+
+function seconds(what: string, text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  // The timers of Node take at most 2^31 milliseconds.
+  if (!(value > 0 && value <= 2_147_483)) {
+    throw wrongValue(`${what} is ${text}`, 'give seconds, more than 0 and at most 2147483');
+  }
+  return value;
+}
+
+function bytes(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit = ''] = /^([1-9]\d*)([kKmMgGtT]?)$/.exec(text) ?? [];
+  if (digits === undefined)
+    throw wrongValue(`--max-copy is ${text}, which is no size`, 'write it like 500M or 2G');
+  return Number(digits) * 1024 ** ['', 'k', 'm', 'g', 't'].indexOf(unit.toLowerCase());
+}

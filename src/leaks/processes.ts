@@ -1,0 +1,58 @@
+/** The processes of a pid namespace, as the host's /proc shows them. */
+import { readFileSync } from 'node:fs';
+import { allPids, childrenOf, namespaceOf } from '../processes/list.ts';
+import { processState } from '../processes/stat.ts';
+import type { ProcessLeak } from './leak.ts';
+import { commandText } from './text.ts';
+
+export interface ProcessPlace {
+  /** Host pid of pid 1. */
+  readonly pid: number;
+  /** The timer slack of pid 1 and of the process that reads its lifeline, if it has one. */
+  readonly mark?: string;
+  /** The uid inside for a uid of the host. */
+  readonly insideUser: (uid: number) => number;
+}
+
+/** The processes of a place, without its pid 1 and the process that reads the lifeline for it. */
+export function processesOf({ pid, mark, insideUser }: ProcessPlace): ProcessLeak[] {
+  const namespace = namespaceOf(pid, 'pid');
+  const states = allPids().flatMap((each) => processState(each) ?? []);
+  const tree = new Set<number>(
+    states
+      .filter((each) => each.pid === pid || namespaceOf(each.pid, 'pid') === namespace)
+      .map((each) => each.pid),
+  );
+  // Processes of a pid namespace below are children of children.
+  for (let size = 0; size !== tree.size; ) {
+    size = tree.size;
+    for (const each of states) if (tree.has(each.parent)) tree.add(each.pid);
+  }
+  const reader = mark === undefined ? undefined : childrenOf(pid).find((child) => slackOf(child) === mark);
+  return states
+    .filter((each) => each.pid !== pid && each.pid !== reader && tree.has(each.pid) && each.state !== 'Z')
+    .flatMap((each) => describeProcess(each.pid, insideUser));
+}
+
+function slackOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/timerslack_ns`, 'latin1').trim();
+  } catch {
+    return '';
+  }
+}
+
+function describeProcess(pid: number, insideUser: (uid: number) => number): ProcessLeak[] {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    const uid = Number(/^Uid:\s*(\d+)/m.exec(status)?.[1]);
+    // The pid on the host, then the one in each pid namespace below.
+    const inside = Number(/^NSpid:\s*\d+\s+(\d+)/m.exec(status)?.[1]);
+    const name = /^Name:\t(.*)$/m.exec(status)?.[1] ?? '';
+    const command = commandText(readFileSync(`/proc/${pid}/cmdline`, 'latin1')) || commandText(`[${name}]`);
+    return [{ kind: 'process', pid: inside, uid: insideUser(uid), command }];
+  } catch {
+    // It has just ended.
+    return [];
+  }
+}

@@ -1,0 +1,81 @@
+/** Leaks as lines: the report of `--report-leaks` for programs, and the warnings of `run` for a person. */
+import { appendFileSync, writeSync } from 'node:fs';
+import type { Log } from '../log.ts';
+import type { Leak } from './leak.ts';
+
+/** The most lines of one report; a test may leave any number of files. */
+const MOST = { report: 1000, warnings: 100 } as const;
+
+/** What had ended when it was left. */
+export type LeakMoment = 'command' | 'revert' | 'close';
+
+/** Writes one line for each leak to a file, or to stderr: there, lines of the format `text` begin with the program's name. */
+export function reportLeaks(
+  leaks: readonly Leak[],
+  at: LeakMoment,
+  { format, file }: { readonly format: 'text' | 'json'; readonly file: string | undefined },
+): void {
+  const lines = leaks.slice(0, MOST.report).map((leak) => leakLine(leak, at, format));
+  if (leaks.length > MOST.report) lines.push(moreLine(leaks.length - MOST.report, at, format));
+  const prefix = format === 'text' && file === undefined ? 'virt-ts-unshare: ' : '';
+  const text = lines.map((line) => `${prefix}${line}\n`).join('');
+  if (text === '') return;
+  if (file === undefined) writeSync(2, text);
+  else appendFileSync(file, text);
+}
+
+/**
+ * One leak as one line, without newline. `json`: an object with all members of the leak, and `at`. `text`:
+ * `left at AT: KIND NAME=VALUE ...`, values percent-encoded so that each is one word of ASCII.
+ */
+export function leakLine(leak: Leak, at: LeakMoment, format: 'text' | 'json'): string {
+  if (format === 'json') return JSON.stringify({ at, ...leak });
+  const { kind, ...rest } = leak;
+  const words = Object.entries(rest).map(([name, value]) => `${name}=${asWord(String(value))}`);
+  return [`left at ${at}: ${kind}`, ...words].join(' ');
+}
+
+/** The last line of a report that would be too long. */
+function moreLine(count: number, at: LeakMoment, format: 'text' | 'json'): string {
+  return format === 'json'
+    ? JSON.stringify({ at, kind: 'more', count })
+    : `left at ${at}: more count=${count}`;
+}
+
+function asWord(text: string): string {
+  return text.replace(/[^!-~]/gu, (char) => encodeURIComponent(char));
+}
+
+/** Warns of each leak; says nothing when there is none. */
+export function warnOfLeaks(leaks: readonly Leak[], log: Log): void {
+  for (const leak of leaks.slice(0, MOST.warnings)) {
+    const ended = leak.kind === 'process' && leak.ended === true;
+    log.warn(`left behind${ended ? ', and ended for holding the output open' : ''}: ${describeLeak(leak)}`);
+  }
+  if (leaks.length > MOST.warnings) log.warn(`left behind: ${leaks.length - MOST.warnings} more`);
+}
+
+const IPC = {
+  shm: 'shared memory segment',
+  sem: 'semaphore set',
+  msg: 'message queue',
+  mqueue: 'POSIX message queue',
+} as const;
+
+/** One leak as one phrase for a person; its names are safe to print. */
+export function describeLeak(leak: Leak): string {
+  switch (leak.kind) {
+    case 'file':
+      return leak.type === 'file'
+        ? `file ${leak.path} (uid ${leak.uid}, ${leak.size} bytes)`
+        : `${leak.type} ${leak.path} (uid ${leak.uid})`;
+    case 'mount':
+      return `mount of ${leak.source} (${leak.type}) on ${leak.path}`;
+    case 'process':
+      return `process ${leak.pid} (uid ${leak.uid}): ${leak.command}`;
+    case 'ipc':
+      return `${IPC[leak.type]} ${leak.id} (uid ${leak.uid}${leak.type === 'shm' ? `, ${leak.size} bytes` : ''})`;
+    case 'interface':
+      return `network interface ${leak.name}`;
+  }
+}

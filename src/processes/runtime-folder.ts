@@ -1,0 +1,43 @@
+/** The private directory in which the processes of one user find each other: what is open now, nothing that lasts. */
+import { lstatSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemCodeOf, UsageError } from '../errors.ts';
+
+/**
+ * $XDG_RUNTIME_DIR/virt-ts-unshare, or /tmp/virt-ts-unshare-UID; made if it does not exist.
+ * @throws UsageError when it belongs to another user or others may enter it
+ */
+export function runtimeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
+  const uid = process.geteuid?.() ?? 0;
+  const runtime = env.XDG_RUNTIME_DIR;
+  const path =
+    runtime !== undefined && isPrivate(runtime, uid)
+      ? join(runtime, 'virt-ts-unshare')
+      : `/tmp/virt-ts-unshare-${uid}`;
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+  }
+  if (!isPrivate(path, uid)) {
+    throw new UsageError(`${path} is no directory of this user with mode 700`, {
+      code: 'RUNTIME_FOLDER_OPEN',
+      remedy: 'remove it, or set XDG_RUNTIME_DIR',
+    });
+  }
+  return path;
+}
+
+/** All that exist: another process of this user may have been started with another environment. */
+export function runtimeFolders(env: Readonly<NodeJS.ProcessEnv>): string[] {
+  const uid = process.geteuid?.() ?? 0;
+  const runtime = [env.XDG_RUNTIME_DIR, `/run/user/${uid}`].flatMap((path) =>
+    path === undefined || path === '' ? [] : [join(path, 'virt-ts-unshare')],
+  );
+  return [...new Set([...runtime, `/tmp/virt-ts-unshare-${uid}`])].filter((path) => isPrivate(path, uid));
+}
+
+function isPrivate(path: string, uid: number): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  return stats?.isDirectory() === true && stats.uid === uid && (stats.mode & 0o077) === 0;
+}

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { nearestTo } from '../../../src/command-line/nearest.ts';
+import { VERBS } from '../../../src/verbs.ts';
+
+describe('the nearest word', () => {
+  const verbs = Object.keys(VERBS);
+
+  for (const [word, meant] of [
+    ['rnu', 'run'],
+    ['rn', 'run'],
+    ['runn', 'run'],
+    ['shel', 'shell'],
+    ['sehll', 'shell'],
+    ['docter', 'doctor'],
+    ['rootf', 'rootfs'],
+    ['esec', 'exec'],
+  ] as const) {
+    it(`to ${word} is ${meant}`, () => assert.equal(nearestTo(word, verbs), meant));
+  }
+
+  it('is none where all are far', () => {
+    for (const word of ['frobnicate', 'xyz', 'x']) assert.equal(nearestTo(word, verbs), undefined, word);
+  });
+});

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { parseWords } from '../../../src/command-line/parse.ts';
+import { OPTIONS, type Option } from '../../../src/command-line/table.ts';
+import { variables } from '../../../src/command-line/words.ts';
+import { UsageError } from '../../../src/errors.ts';
+
+describe('the words of a verb', () => {
+  it('are options, and the command behind --', () => {
+    const argv = ['--host', '--env', 'A=1', '-r', 'trixie', '--env=B=2', '--', 'ls', '--host'];
+    const words = parseWords('run', argv);
+    assert.ok(words.has('host') && !words.has('root'));
+    assert.deepEqual(words.all('env'), ['A=1', 'B=2']);
+    assert.deepEqual(
+      [words.one('env'), words.one('release'), words.one('cwd')],
+      ['B=2', 'trixie', undefined],
+    );
+    assert.deepEqual(words.command, ['ls', '--host']);
+  });
+
+  it('may lack a command', () => {
+    assert.equal(parseWords('run', ['--']).command, undefined);
+    assert.equal(parseWords('run', []).command, undefined);
+  });
+
+  it('know a whole name before the start of another', () => {
+    assert.deepEqual([...parseWords('run', ['--hostname', 'x']).all('hostname')], ['x']);
+    assert.equal(parseWords('run', ['--host']).has('hostname'), false);
+  });
+
+  it('are operands, also behind options and behind --', () => {
+    const { operands } = parseWords('rootfs', ['remove', '-d', 'one', '--', '-two']);
+    assert.deepEqual(operands, ['remove', 'one', '-two']);
+  });
+
+  it('are the command of a laboratory host from its first word on, with its own options', () => {
+    for (const argv of [
+      ['exec', 'file', 'host', 'ls', '-l', '--user', 'x'],
+      ['--name', 'other', 'exec', 'file', 'host', 'ls', '-l', '--user', 'x'],
+      ['exec', 'file', 'host', '--', 'ls', '-l', '--user', 'x'],
+    ]) {
+      const words = parseWords('lab', argv);
+      assert.deepEqual(words.operands, ['exec', 'file', 'host']);
+      assert.deepEqual(words.command, ['ls', '-l', '--user', 'x']);
+      assert.equal(words.has('user'), false);
+    }
+    assert.deepEqual(parseWords('lab', ['link', 'f', 'h', 'loss=1%']).operands, [
+      'link',
+      'f',
+      'h',
+      'loss=1%',
+    ]);
+  });
+
+  for (const [verb, argv, code] of [
+    ['ps', ['--frob'], 'UNKNOWN_OPTION'],
+    ['ps', ['--constructor'], 'UNKNOWN_OPTION'],
+    ['ps', ['--__proto__'], 'UNKNOWN_OPTION'],
+    ['ps', ['--release', 'x'], 'UNKNOWN_OPTION'],
+    ['ps', ['-x'], 'UNKNOWN_OPTION'],
+    ['ps', ['word'], 'UNEXPECTED_WORD'],
+    ['ps', ['--', 'word'], 'UNEXPECTED_WORD'],
+    ['run', ['ls'], 'UNEXPECTED_WORD'],
+    ['exec', ['one', 'ls'], 'UNEXPECTED_WORD'],
+    ['run', ['--env'], 'MISSING_VALUE'],
+    ['rootfs', ['prune', '--max-age', '--max-size=1G'], 'MISSING_VALUE'],
+    ['ps', ['--json=1'], 'WRONG_OPTION'],
+    ['run', ['--host=yes'], 'WRONG_OPTION'],
+  ] as const) {
+    it(`are not ${verb} ${argv.join(' ')}`, () => {
+      assert.throws(
+        () => parseWords(verb, argv),
+        (error) => error instanceof UsageError && error.code === code,
+      );
+    });
+  }
+
+  it('fit one kind of use only', () => {
+    const onHost = parseWords('run', ['--host', '--mode', 'copy']);
+    assert.throws(() => onHost.mustFit('run --host'), /--mode cannot be used with run --host/);
+    assert.throws(() => parseWords('run', ['--root']).mustFit('run'), { code: 'WRONG_OPTION' });
+    assert.throws(() => parseWords('rootfs', ['list', '--arch', 'x']).mustFit('rootfs list'), UsageError);
+    parseWords('run', ['--host', '--root', '-d', '--stay-root']).mustFit('run --host');
+  });
+
+  it('set variables', () => {
+    const set = (...values: string[]) =>
+      variables(
+        parseWords(
+          'run',
+          values.map((value) => `--env=${value}`),
+        ),
+      );
+    assert.deepEqual(set('A=b=c', 'B='), { A: 'b=c', B: '' });
+    for (const wrong of ['A', '=b', '1=2', 'A-B=c']) assert.throws(() => set(wrong), UsageError);
+  });
+});
+
+describe('the table of options', () => {
+  it('has no name or letter twice in one call', () => {
+    const options: readonly Option[] = OPTIONS;
+    const uses = options.flatMap(({ name, short, calls }) =>
+      calls.flatMap((call) => [`${call} --${name}`, ...(short === undefined ? [] : [`${call} -${short}`])]),
+    );
+    assert.deepEqual(uses, [...new Set(uses)]);
+  });
+});
