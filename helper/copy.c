@@ -8,13 +8,13 @@
  *   -m  the testbed's root file system is in memory and has large pages for a process that asks for them
  * descriptor 3: a socket. It gives a line of two pids: that of a process which has the testbed's file open as descriptor 4, and
  *   that of the testbed's pid 1. It gets the events:
- *     opened  (out only) then it gives another line, when the file of the host is ready to be written
+ *     opened  (out only) with its `size`; then it gives another line, when the file of the host is ready to be written
  *     half    both halves are now copied at once, the second from the byte `at`
  *     copied  `bytes`: all of it
- *     failed  code READ_FAILED or WRITE_FAILED (on the host, or in the testbed), SAME_FILE, NOT_A_FILE, SHORTER, NO_FILE
+ *     failed  code READ_FAILED or WRITE_FAILED (on the host, or in the testbed), SAME_FILE, NOT_A_FILE, SHORTER, FILE_CLOSED
  * descriptor 4: the file of the host, opened again (for reading too if it is written), if its halves may be copied at once;
  *   else /dev/null
- * status: 0, or 1 after the event "failed"
+ * status: 0 when it has copied
  */
 #include "helper.h"
 
@@ -46,11 +46,17 @@ static bool into_testbed;
 /* The part that begins a file which already has its final length. */
 static struct part *preallocated;
 
+static void send_number(const char *name, const char *key, int64_t number) {
+	struct event event;
+	event_begin(&event, name);
+	event_number(&event, key, number);
+	event_send(&event, ORDERS);
+}
+
 static _Noreturn void fail(const char *code, const char *what, const char *on, int error) {
 	report_failure(ORDERS, code, what, on, error);
-	/* A failed copy must not look complete. */
-	if (preallocated != NULL && ftruncate(preallocated->to, preallocated->copied) != 0) _exit(1);
-	_exit(1);
+	/* A failed copy must not look complete. If this fails too, the event has been sent. */
+	_exit(preallocated == NULL || ftruncate(preallocated->to, preallocated->copied) == 0 ? 1 : 2);
 }
 
 static _Noreturn void cannot(enum act act) {
@@ -112,13 +118,6 @@ static bool same_file(const struct stat *one, const struct stat *other) {
 	return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
 }
 
-/* The same file seen through an overlay has another device. */
-static bool looks_same(const struct stat *one, const struct stat *other) {
-	return same_file(one, other) ||
-	       (one->st_ino == other->st_ino && one->st_size == other->st_size && one->st_ctim.tv_sec == other->st_ctim.tv_sec &&
-		one->st_ctim.tv_nsec == other->st_ctim.tv_nsec);
-}
-
 /* The size of a regular file; 0 of anything else. */
 static int64_t size_of(int file) {
 	struct stat status;
@@ -137,9 +136,8 @@ static int find_opener(FILE *orders) {
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int opener = open_process(proc, (pid_t)pid), first = open_process(proc, (pid_t)init);
 	struct stat one, other;
-	if (opener < 0 || first < 0 || fstatat(opener, "ns/pid", &one, 0) != 0 || fstatat(first, "ns/pid", &other, 0) != 0 ||
-	    !same_file(&one, &other))
-		fail("NO_FILE", "looking for the process that has the file open", NULL, 0);
+	if (fstatat(opener, "ns/pid", &one, 0) != 0 || fstatat(first, "ns/pid", &other, 0) != 0 || !same_file(&one, &other))
+		fail("FILE_CLOSED", "finding the process that has the file open", NULL, 0);
 	return opener;
 }
 
@@ -157,24 +155,18 @@ static void prepare(int inside, FILE *orders) {
 	struct stat testbed, host;
 	if (fstat(inside, &testbed) != 0 || fstat(into_testbed ? 0 : 1, &host) != 0) cannot(READ);
 	bool regular = S_ISREG(testbed.st_mode);
-	if (regular && looks_same(&testbed, &host)) fail("SAME_FILE", "comparing source and destination", NULL, 0);
+	/* Seen through an overlay, the same file has another device. */
+	bool looks_same = testbed.st_ino == host.st_ino && testbed.st_size == host.st_size &&
+	                  memcmp(&testbed.st_ctim, &host.st_ctim, sizeof host.st_ctim) == 0;
+	if (regular && (looks_same || same_file(&testbed, &host))) fail("SAME_FILE", "comparing the files", NULL, 0);
 	if (into_testbed) {
 		if (regular && testbed.st_size > 0 && ftruncate(inside, 0) != 0) cannot(WRITE);
 		return;
 	}
 	if (!regular) fail("NOT_A_FILE", "opening the file", NULL, 0);
-	struct event event;
-	event_begin(&event, "opened");
-	event_send(&event, ORDERS);
+	send_number("opened", "size", testbed.st_size);
 	while (getc(orders) != '\n')
 		if (ferror(orders) || feof(orders)) _exit(1);
-}
-
-static void send_number(const char *name, const char *key, int64_t number) {
-	struct event event;
-	event_begin(&event, name);
-	event_number(&event, key, number);
-	event_send(&event, ORDERS);
 }
 
 /* What follows the first bytes of a longer file: in halves and by mappings, where these make it faster. Gives all bytes. */

@@ -46,6 +46,7 @@ int exec_main(int argc, char **argv);
 int hold_main(int argc, char **argv);
 int isolate_main(int argc, char **argv);
 int look_main(int argc, char **argv);
+int unstage_main(int argc, char **argv);
 
 /* What ps(1) shows in place of paths and maps; the texts of argv are gone then. */
 void set_title(const char *title);

@@ -12,6 +12,7 @@ static const struct {
     {"enter", enter_main},
     {"hold", hold_main},
     {"look", look_main},
+    {"unstage", unstage_main},
 };
 
 static char *title;

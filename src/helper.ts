@@ -4,7 +4,16 @@ import { TestbedError } from './errors.ts';
 import { packageRoot } from './scripts.ts';
 
 /** The sub-commands; the head of each file in helper/ has their arguments. */
-export type HelperCommand = 'abort-fuse' | 'copy' | 'drain' | 'enter' | 'exec' | 'hold' | 'isolate' | 'look';
+export type HelperCommand =
+  | 'abort-fuse'
+  | 'copy'
+  | 'drain'
+  | 'enter'
+  | 'exec'
+  | 'hold'
+  | 'isolate'
+  | 'look'
+  | 'unstage';
 
 /** The words that start a sub-command. */
 export function helperWords(command: HelperCommand, ...args: readonly string[]): [string, ...string[]] {

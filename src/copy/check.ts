@@ -1,30 +1,30 @@
 /**
- * What may come up from a testbed. Every entry is hostile until it passed here: see `EntryChecker`.
- * Two ideas make the rest simple: a path is taken apart and put together again, so that only plain names are left; and the
- * directory of an entry must itself have come before, as a directory, so that no entry is ever written through a link.
+ * What may come up from a testbed: see `EntryChecker`. Every entry is hostile until it has passed. Two rules make the rest
+ * simple: a path consists of plain names only; and the directory of an entry must have come before it, as a directory, so
+ * that no entry is written through a link.
  */
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
+import { tooManyBytes } from './failures.ts';
 import type { TarEntry, TarKind } from './tar-entry.ts';
 
-/** Longest path in bytes: with what is put in front of it, it stays below the kernel's PATH_MAX of 4096. */
+/** Longest path in bytes: with what is put before it, it stays below the kernel's PATH_MAX of 4096. */
 const LONGEST_PATH = 3900;
 const LONGEST_NAME = 255;
+/** Most bytes of all paths together. They are kept in memory until the copy ends. */
+const ALL_PATHS = 256 * 2 ** 20;
 const SETUID_SETGID = 0o6000;
 
 export interface Limits {
-  /** Most bytes of content, of all files together. Default 64 GiB. */
+  /** Most bytes of content, of all files together; holes count. Default 64 GiB. */
   readonly maxBytes?: number | undefined;
   /** Most files, directories and links together. Default one million. */
   readonly maxEntries?: number | undefined;
 }
 
 export const DEFAULT_MAX_BYTES = 64 * 2 ** 30;
-export const DEFAULT_MAX_ENTRIES = 1_000_000;
-
-export function tooManyBytes(maxBytes: number): CopyError {
-  return new CopyError(`more than ${maxBytes} bytes come from the testbed; --max-copy sets the limit`);
-}
+const DEFAULT_MAX_ENTRIES = 1_000_000;
+const PIECES = 'copy the directory in pieces';
 
 export class EntryChecker {
   readonly #maxBytes: number;
@@ -32,21 +32,14 @@ export class EntryChecker {
   readonly #kinds = new Map<ByteString, TarKind>();
   readonly #warn: (what: string) => void;
   #bytes = 0;
+  #pathBytes = 0;
   #warnedOfAccessLists = false;
 
-  /** @param warn is told what is left behind without failing the copy */
+  /** @param warn gets what is left out without failing the copy */
   constructor(limits: Limits, warn: (what: string) => void) {
     this.#maxBytes = limits.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#maxEntries = limits.maxEntries ?? DEFAULT_MAX_ENTRIES;
     this.#warn = warn;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  get entries(): number {
-    return this.#kinds.size;
   }
 
   /** Whether the top directory itself has come. */
@@ -66,7 +59,7 @@ export class EntryChecker {
         if ((entry.mode & SETUID_SETGID) !== 0) refuse(entry, 'it has a setuid or setgid bit');
         break;
       case 'directory':
-        // Setgid of a directory gives no right to anybody: what is made in it belongs to the group of its owner, the caller.
+        // Setgid of a directory gives no rights: files made in it get the group of its owner, the caller.
         break;
       case 'symbolic link':
         if (entry.link === '' || entry.link.length > 4095)
@@ -79,7 +72,7 @@ export class EntryChecker {
         refuse(entry, `it is ${entry.kind === 'unknown' ? 'of an unknown kind' : `a ${entry.kind}`}`);
     }
     if (entry.kind !== 'file' && entry.size > 0) refuse(entry, 'it claims to have content and is not a file');
-    this.#count(entry);
+    this.#count(path, entry);
     this.#kinds.set(path, entry.kind);
     const attributes = this.#attributes(entry);
     const link = entry.kind === 'hard link' ? cleanPath(entry.link, (why) => refuse(entry, why)) : entry.link;
@@ -89,7 +82,8 @@ export class EntryChecker {
   #checkPlace(path: ByteString, entry: TarEntry): void {
     if (this.#kinds.has(path)) refuse(entry, 'it comes twice');
     if (path === '.') {
-      if (entry.kind !== 'directory') refuse(entry, 'it stands for the top directory and is none');
+      if (entry.kind !== 'directory')
+        refuse(entry, 'it has the name of the top directory and is not a directory');
       return;
     }
     const slash = path.lastIndexOf('/');
@@ -109,17 +103,25 @@ export class EntryChecker {
     if (kind === 'directory') refuse(entry, `it is a hard link to the directory ${shown(target)}`);
   }
 
-  #count(entry: TarEntry): void {
+  #count(path: ByteString, entry: TarEntry): void {
     if (this.#kinds.size >= this.#maxEntries) {
       throw new CopyError(
-        `more than ${this.#maxEntries} files come from the testbed (${shown(entry.path)} is one too many)`,
+        `more than ${this.#maxEntries} files come from the testbed (${shown(path)} is the first too many)`,
+        { code: 'TOO_MANY_FILES', remedy: PIECES },
       );
     }
-    this.#bytes += entry.size;
+    this.#pathBytes += path.length;
+    if (this.#pathBytes > ALL_PATHS) {
+      throw new CopyError(
+        `the paths of the files from the testbed have more than ${ALL_PATHS} bytes together (${shown(path)} is the first too many)`,
+        { code: 'TOO_LONG_PATHS', remedy: PIECES },
+      );
+    }
+    this.#bytes += entry.sparse?.size ?? entry.size;
     if (this.#bytes > this.#maxBytes) throw tooManyBytes(this.#maxBytes);
   }
 
-  /** Of the attributes only those of the name space `user` mean the same on both sides. */
+  /** Only the attributes of the name space `user` mean the same on both sides. */
   #attributes(entry: TarEntry): TarEntry['attributes'] {
     if (entry.attributes.size === 0) return entry.attributes;
     const kept = new Map<ByteString, ByteString>();
@@ -139,7 +141,7 @@ export class EntryChecker {
     return kept;
   }
 
-  /** An access list names users of the testbed; like the owner it stays behind, but that is said. */
+  /** An access list names users of the testbed. It is not copied, as the owner is not, but this is reported. */
   #warnOfAccessList(entry: TarEntry): void {
     if (this.#warnedOfAccessLists) return;
     this.#warnedOfAccessLists = true;
@@ -150,13 +152,13 @@ export class EntryChecker {
 }
 
 function refuse(entry: TarEntry, why: string): never {
-  throw new CopyError(`${shown(entry.path)} from the testbed is refused: ${why}`);
+  throw new CopyError(`${shown(entry.path)} from the testbed is refused: ${why}`, { code: 'ENTRY_REFUSED' });
 }
 
 /** Without `.` and empty names; `.` for the top. */
 function cleanPath(path: ByteString, fail: (why: string) => never): ByteString {
   if (path.startsWith('/')) fail('its name is absolute');
-  // What honest tars write: a ./ in front, and then plain names only.
+  // The fast way for what honest tars write: ./ and plain names.
   const plain = path.startsWith('./') ? path.slice(2) : path;
   if (plain.length <= LONGEST_NAME && !/(^|\/)\.{0,2}(\/|$)/.test(plain)) return plain;
   const names = path.split('/').filter((name) => name !== '' && name !== '.');

@@ -1,8 +1,8 @@
 /**
- * Where a tree from a testbed arrives on the host. It is first unpacked in a fresh directory that only the caller can
- * enter (the staging directory), and moved to its place by rename(2) when it is whole: a copy that fails changes nothing,
- * and nothing that anybody else does to the destination meanwhile can lead a write elsewhere. Every directory is held
- * open, and no link below the destination is followed.
+ * Where a tree from a testbed arrives on the host. It is unpacked in a new directory that only the caller can enter (the
+ * staging directory), and gets its place by rename(2) when it is whole. So a copy that fails changes nothing, and another
+ * process that changes the destination meanwhile cannot lead a write elsewhere: every directory is held open, and no link
+ * below the destination is followed.
  */
 import {
   chmodSync,
@@ -13,7 +13,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  renameSync,
   rmdirSync,
   unlinkSync,
 } from 'node:fs';
@@ -21,6 +20,7 @@ import { CopyError, reasonOf, systemCodeOf } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { type ByteString, fromBytes, shown } from './bytes.ts';
+import { cannotWrite, factsOf, sentenceOf } from './failures.ts';
 import {
   below,
   DIRECTORY_ITSELF,
@@ -30,17 +30,17 @@ import {
   splitPath,
   withoutSlash,
 } from './host-paths.ts';
+import { move, OWNER_ALL, removeTree } from './host-trees.ts';
 import { Guard, stagingName } from './staging.ts';
 
 /** The name of the tree in the staging directory. */
 export const TREE = 't';
-const OWNER_ALL = 0o700;
 
 export class Destination {
   readonly #log: Log;
   /** The directory that is merged into, or the one in which it will be created. */
   readonly #directory: number;
-  /** The name it will have there; none if it exists. */
+  /** The name it gets there; undefined when the directory exists and is merged into. */
   readonly #name: Buffer | undefined;
   readonly #stagingName = stagingName();
   readonly #guard: Guard;
@@ -59,22 +59,11 @@ export class Destination {
     this.#name = name;
     this.#guard = new Guard(directory, this.#stagingName, log);
     try {
-      const staging = below(directory, this.#stagingName);
-      mkdirSync(staging, OWNER_ALL);
-      this.staging = openSync(staging, DIRECTORY_ITSELF);
+      this.staging = makeStaging(below(directory, this.#stagingName));
     } catch (error) {
       void this.#guard.end();
       closeSync(directory);
-      throw new CopyError(`cannot write to ${shown(path)} on the host: ${reasonOf(error)}`, { cause: error });
-    }
-    const { uid, mode } = fstatSync(this.staging);
-    if (
-      uid !== process.geteuid?.() ||
-      (mode & 0o777) !== OWNER_ALL ||
-      readdirSync(below(this.staging, '.')).length > 0
-    ) {
-      void this.#guard.end();
-      throw new CopyError(`somebody else exchanged a directory in ${shown(path)} on the host meanwhile`);
+      throw cannotWrite(path, error);
     }
   }
 
@@ -91,12 +80,16 @@ export class Destination {
       }
       const { mode, mtimeNs } = lstatSync(tree, { bigint: true });
       await this.#merge(tree, '.', this.#directory, attributed);
-      // Before the time is set: to take the staging directory out changes it.
+      // This changes the time of the directory, so it comes before.
       await this.#removeStaging();
       await this.#finish(this.#directory, Number(mode) & 0o7777, mtimeNs);
     } catch (error) {
-      const told = this.#name === undefined ? '; a part of the copy may be at its destination already' : '';
-      throw new CopyError(`${reasonOf(error)}${told}`, { cause: error });
+      const left = this.#name === undefined ? '; a part of the copy may be at its destination already' : '';
+      throw new CopyError(`${sentenceOf(error)}${left}`, {
+        code: 'CANNOT_WRITE',
+        ...factsOf(error),
+        cause: error,
+      });
     }
   }
 
@@ -128,7 +121,8 @@ export class Destination {
   ): Promise<void> {
     if (attributed.has(path)) {
       throw new CopyError(
-        `${shown(path)} has extended attributes, and the directory that is there cannot take them`,
+        `${shown(path)} has extended attributes, which cannot be given to a directory that exists`,
+        { code: 'CANNOT_MERGE', remedy: 'copy to a path that does not exist' },
       );
     }
     chmodSync(from, OWNER_ALL);
@@ -149,22 +143,22 @@ export class Destination {
         }
         continue;
       }
-      // As tar does: what is in the way goes, but never a directory with something in it.
+      // As tar does: what has the name is replaced, but not a directory that has something in it.
       if (there?.isDirectory() === true) rmdirSync(target);
       else if (there !== undefined && arriving.isDirectory()) unlinkSync(target);
       move(source, target);
     }
   }
 
-  /** Gives a directory that was merged into the mode and time of the one that arrived, if it is the caller's own. */
+  /** Gives a directory that was merged into the mode and time of the one that came, if it belongs to the caller. */
   async #finish(directory: number, mode: number, mtimeNs: bigint): Promise<void> {
     const user = process.geteuid?.();
     if (user !== 0 && fstatSync(directory).uid !== user) {
-      this.#log.debug('a directory of the destination belongs to somebody else: its mode and time stay');
+      this.#log.debug('a directory of the destination belongs to another user: its mode and time stay');
       return;
     }
     fchmodSync(directory, mode);
-    // Node's own futimes takes a double, which is exact to some 200 ns only.
+    // Node's futimes takes a double, which is exact to some 200 ns only.
     const touch = await spawnHost(
       ['touch', '-c', '-m', '-d', `@${decimalSeconds(mtimeNs)}`, '-'],
       this.#log,
@@ -175,7 +169,9 @@ export class Destination {
     const complaint = textOf(touch.child.stderr);
     const { status } = await touch.exited;
     if (status !== 0)
-      throw new CopyError(`setting the time of a directory failed: ${(await complaint).trim()}`);
+      throw new CopyError(`setting the time of a directory failed: ${(await complaint).trim()}`, {
+        code: 'CANNOT_WRITE',
+      });
   }
 }
 
@@ -190,39 +186,32 @@ function openDestination(path: Buffer): { directory: number; name: Buffer | unde
     const { parent, name } = splitPath(bare);
     return { directory: openDirectory(parent), name };
   } catch (error) {
-    throw new CopyError(`cannot write to ${shown(path)} on the host: ${reasonOf(error)}`, { cause: error });
+    throw cannotWrite(path, error);
   }
 }
 
-/** An exact rename, also of a directory that its owner may not write to (the kernel wants to change its `..`). */
-function move(source: Buffer, target: Buffer): void {
-  const { mode } = lstatSync(source);
-  const isLocked =
-    (mode & 0o170000) === 0o040000 && (mode & OWNER_ALL) !== OWNER_ALL && process.geteuid?.() !== 0;
-  if (!isLocked) {
-    renameSync(source, target);
-    return;
-  }
-  chmodSync(source, OWNER_ALL);
-  const directory = openSync(source, DIRECTORY_ITSELF);
+/** Makes the staging directory and opens it. @throws CopyError when another process has exchanged it in between */
+function makeStaging(path: Buffer): number {
+  mkdirSync(path, OWNER_ALL);
+  let staging: number | undefined;
   try {
-    renameSync(source, target);
-  } finally {
-    fchmodSync(directory, mode & 0o7777);
-    closeSync(directory);
+    staging = openSync(path, DIRECTORY_ITSELF);
+    const { uid, mode } = fstatSync(staging);
+    const isNew =
+      uid === process.geteuid?.() &&
+      (mode & 0o777) === OWNER_ALL &&
+      readdirSync(below(staging, '.')).length === 0;
+    if (isNew) return staging;
+    throw new CopyError('another process has exchanged a directory there meanwhile', { code: 'EXCHANGED' });
+  } catch (error) {
+    if (staging !== undefined) closeSync(staging);
+    try {
+      rmdirSync(path);
+    } catch {
+      // It is not the one that was made.
+    }
+    throw error;
   }
-}
-
-async function removeTree(path: Buffer): Promise<void> {
-  const there = lstatOrNothing(path);
-  if (there === undefined) return;
-  if (!there.isDirectory()) {
-    unlinkSync(path);
-    return;
-  }
-  chmodSync(path, OWNER_ALL);
-  for (const name of readdirSync(path, { encoding: 'buffer' })) await removeTree(joined(path, name));
-  rmdirSync(path);
 }
 
 function decimalSeconds(nanoseconds: bigint): string {

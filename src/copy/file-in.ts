@@ -1,8 +1,8 @@
 /** A single file from the host into the testbed. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { CopyError, messageOf } from '../errors.ts';
 import { shown } from './bytes.ts';
 import { withEnds } from './ends.ts';
+import { cannotRead, isDirectory, notRegular } from './failures.ts';
 import { moveFile, OPENER_STDIO } from './move-file.ts';
 import { OpenFile } from './open-file.ts';
 import { Progress } from './progress.ts';
@@ -34,14 +34,14 @@ export async function copyFileIn(
 function openSource(host: Buffer): { file: OpenFile; mode: number } {
   let file: number | undefined;
   try {
-    // A fifo must not block the whole server.
+    // A fifo must not block the server.
     file = openSync(host, constants.O_RDONLY | constants.O_NONBLOCK);
     const stat = fstatSync(file);
-    if (stat.isDirectory()) throw new CopyError('it is a directory; its name needs a slash at the end');
-    if (!stat.isFile()) throw new CopyError('it is not a regular file');
+    if (stat.isDirectory()) throw isDirectory();
+    if (!stat.isFile()) throw notRegular();
     return { file: new OpenFile(file, 'read'), mode: stat.mode };
   } catch (error) {
     if (file !== undefined) closeSync(file);
-    throw new CopyError(`cannot read it on the host: ${messageOf(error)}`, { cause: error });
+    throw cannotRead(error);
   }
 }

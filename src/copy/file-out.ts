@@ -1,14 +1,13 @@
 /** A single file from the testbed to the host. */
 import { shown } from './bytes.ts';
-import { DEFAULT_MAX_BYTES, tooManyBytes } from './check.ts';
+import { DEFAULT_MAX_BYTES } from './check.ts';
 import { withEnds } from './ends.ts';
-import { moveFile, OPENER_STDIO } from './move-file.ts';
+import { tooManyBytes } from './failures.ts';
+import { EXECUTABLE, moveFile, OPENER_STDIO } from './move-file.ts';
 import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
 import { TargetFile } from './target-file.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
-
-const EXECUTABLE = 'x'.charCodeAt(0);
 
 export async function copyFileOut(
   testbed: CopyTestbed,
@@ -25,10 +24,10 @@ export async function copyFileOut(
       try {
         const bytes = await moveFile(testbed, ends, {
           opener,
-          // One more than allowed tells that there are more.
+          // One byte more than allowed shows that there are too many.
           way: ['out', String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER - 1) + 1)],
           file: target.open,
-          opened: (said) => target.begin(said === EXECUTABLE),
+          opened: (sent) => target.begin(sent === EXECUTABLE),
         });
         if (bytes > maxBytes) throw tooManyBytes(maxBytes);
         progress.files = 1;

@@ -1,4 +1,4 @@
-/** Paths on the host that hang on an open directory, so that nobody can put another tree in their way. */
+/** Paths on the host below an open directory, so that no other process can put another tree in their place. */
 import { type BigIntStats, constants, lstatSync, openSync } from 'node:fs';
 import { systemCodeOf } from '../errors.ts';
 
@@ -28,7 +28,7 @@ export function splitPath(path: Buffer): { parent: Buffer; name: Buffer } {
   return { parent: slash === 0 ? Buffer.from('/') : path.subarray(0, slash), name: path.subarray(slash + 1) };
 }
 
-/** What is there, a link itself and not its target; nothing when nothing is. */
+/** The status of what has this path, a link itself and not its target; undefined when there is nothing. */
 export function lstatOrNothing(path: Buffer): BigIntStats | undefined {
   try {
     return lstatSync(path, { bigint: true });

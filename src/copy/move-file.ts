@@ -10,6 +10,7 @@ import { failureText, type HelperFailure, isFailure, parseEvent } from '../helpe
 import type { StdioList } from '../host.ts';
 import { within } from '../wait.ts';
 import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
+import { isDirectory, notRegular } from './failures.ts';
 import type { OpenFile } from './open-file.ts';
 import type { CopyTestbed, MoverWay } from './types.ts';
 
@@ -26,18 +27,18 @@ export interface Move {
   readonly opened?: (sent: number) => void;
 }
 
+/** What the script sends when it has opened the file, or why it has not. */
+export const EXECUTABLE = 'x'.charCodeAt(0);
+const DIRECTORY = 'd'.charCodeAt(0);
+const NOT_REGULAR = 'n'.charCodeAt(0);
+
 /** Milliseconds for a testbed to report that it is broken, once a copy has failed. */
 const LAST_WORDS = 500;
 const OPENING = 'opening the file in the testbed';
 
-/** Sentences for codes of helper/copy.c; the sentence of any other is made of its members. */
-const CLOSED = 'the testbed closed the file before it was copied';
-const REASONS: ReadonlyMap<string, string> = new Map([
-  ['SAME_FILE', 'they are the same file'],
-  ['NOT_A_FILE', 'it is not a regular file'],
-  ['SHORTER', 'it became shorter while it was copied'],
-  ['NO_FILE', CLOSED],
-]);
+function closed(): CopyError {
+  return new CopyError('the testbed closed the file before it was copied', { code: 'FILE_CLOSED' });
+}
 
 /**
  * Copies, and gives the number of bytes.
@@ -54,22 +55,24 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   const mover = ends.add(await testbed.startMover(way, stdio), 'host');
   const talk = socketOf(opener);
   const sent = await Promise.race([firstByte(talk), opener.process.exited.then(() => undefined)]);
+  if (sent === DIRECTORY) throw isDirectory();
+  if (sent === NOT_REGULAR) throw notRegular();
   const pid = sent === undefined ? undefined : testbed.pidInside(opener.process);
   if (sent === undefined || pid === undefined) {
     talk.destroy();
     await mustEnd(opener, OPENING);
-    throw new CopyError('the testbed did not open the file', { code: 'NO_FILE' });
+    throw new CopyError('the testbed did not open the file', { code: 'FILE_CLOSED' });
   }
   const outcome = listen(socketOf(mover), {
     begin: `${pid} ${testbed.pid}\n`,
     opened: () => move.opened?.(sent),
     halved: (at) => file.halved(at),
   });
-  const closed = opener.process.exited.then(async () => {
+  const gone = opener.process.exited.then(async () => {
     await mustEnd(opener, OPENING);
-    throw new CopyError(CLOSED, { code: 'NO_FILE' });
+    throw closed();
   });
-  const told = await Promise.race([outcome, closed]);
+  const told = await Promise.race([outcome, gone]);
   if (typeof told !== 'number') {
     talk.destroy();
     // That the testbed is broken explains more than what followed from it.
@@ -77,7 +80,7 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     if (told !== undefined) throw failureOf(told);
   }
   await mustEnd(mover, 'copying');
-  if (typeof told !== 'number') throw new CopyError('the copying process ended without a result');
+  if (typeof told !== 'number') throw new CopyError('the process that copies ended without a result');
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);
   return told;
@@ -122,13 +125,24 @@ function listen(
 
 function failureOf(failure: HelperFailure): CopyError {
   const { code } = failure;
-  return new CopyError(REASONS.get(code) ?? failureText(failure), { code });
+  switch (code) {
+    case 'FILE_CLOSED':
+      return closed();
+    case 'NOT_A_FILE':
+      return notRegular();
+    case 'SAME_FILE':
+      return new CopyError('source and destination are the same file', { code });
+    case 'SHORTER':
+      return new CopyError('it became shorter while it was copied', { code });
+    default:
+      return new CopyError(failureText(failure), { code });
+  }
 }
 
 /** Descriptor 3. */
 function socketOf(end: End): Socket {
   const [, , , socket] = end.process.child.stdio;
-  if (!(socket instanceof Socket)) throw new CopyError('a pipe is missing');
+  if (!(socket instanceof Socket)) throw new CopyError('a socket is missing', { code: 'INTERNAL' });
   return socket;
 }
 

@@ -1,21 +1,21 @@
-/** What arrives on the host has a name of ours until it is whole; a process waits to remove it should we be killed. */
+/** What arrives on the host has a name of its own until it is whole; a process removes it if the server is killed. */
+import { helperWords } from '../helper.ts';
 import { type HostProcess, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { randomBytes } from '../random.ts';
-import { scriptPath } from '../scripts.ts';
 
 /** A name that nothing else has, for a file or a directory. */
 export function stagingName(): string {
   return `.virt-ts-unshare-copy-${randomBytes(6).toString('hex')}`;
 }
 
-/** To be started before there is anything to remove. Without it a copy is as good, so that it never fails. */
+/** Starts helper/unstage.c, before there is something to remove. It never fails: the copy works without it. */
 export class Guard {
   readonly #process: Promise<HostProcess | undefined>;
 
-  /** @param directory the one that the name is in */
+  /** @param directory the one that has the name */
   constructor(directory: number, name: string, log: Log) {
-    const started = spawnHost(['/bin/sh', scriptPath('on-host', 'unstage.sh'), name], log, {
+    const started = spawnHost(helperWords('unstage', name), log, {
       stdio: ['pipe', 'ignore', 'ignore', directory],
       detached: true,
     });
@@ -28,7 +28,7 @@ export class Guard {
     );
   }
 
-  /** Resolves when it has gone without doing anything. */
+  /** Ends the process before it does anything. */
   async end(): Promise<void> {
     const guard = await this.#process;
     guard?.kill('SIGKILL');

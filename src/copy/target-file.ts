@@ -1,6 +1,6 @@
 /**
- * The file on the host that a single file from the testbed is written to. One that is there is written over as cp does; a
- * new one has another name until it is whole.
+ * The file on the host that a single file from the testbed is written to. One that exists is written over, as cp does; a new
+ * one has another name until it is whole.
  */
 import {
   closeSync,
@@ -8,13 +8,14 @@ import {
   fchmodSync,
   fstatSync,
   ftruncateSync,
+  linkSync,
   openSync,
   renameSync,
   unlinkSync,
 } from 'node:fs';
-import { CopyError, reasonOf } from '../errors.ts';
+import { CopyError, systemCodeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { shown } from './bytes.ts';
+import { cannotWrite, notRegular } from './failures.ts';
 import { below, lstatOrNothing, openDirectory, splitPath } from './host-paths.ts';
 import { OpenFile } from './open-file.ts';
 import { Guard, stagingName } from './staging.ts';
@@ -26,13 +27,12 @@ export class TargetFile {
   readonly open: OpenFile;
   readonly #directory: number;
   readonly #name: Buffer;
-  /** What it is called until it is whole, if it is new. */
+  /** A new file: its name until it is whole. */
   readonly #created: { readonly name: string; readonly guard: Guard } | undefined;
   #touched = false;
 
   /**
-   * A file that is there is written to through a symbolic link too, and keeps its mode; nothing of it is changed before
-   * `begin`.
+   * An existing file is written to through a symbolic link too, and keeps its mode. It is not changed before `begin`.
    * @throws CopyError when it cannot be written to
    */
   constructor(path: Buffer, log: Log) {
@@ -51,46 +51,41 @@ export class TargetFile {
       }
     } catch (error) {
       if (directory !== undefined) closeSync(directory);
-      throw new CopyError(`cannot write to ${shown(path)} on the host: ${reasonOf(error)}`, { cause: error });
+      throw cannotWrite(path, error);
     }
   }
 
-  /** Makes the file executable for whom it is readable, if it is to be, and empties it. */
+  /** Truncates the file. If it is to be executable, the users that may read it may execute it. */
   begin(executable: boolean): void {
     const { file } = this.open;
     const stat = fstatSync(file);
     if (!stat.isFile()) return;
     const mode = stat.mode & 0o7777;
     const wanted = executable ? mode | ((mode & 0o444) >> 2) : mode;
-    // First, because it may be forbidden: somebody else's file can be writable.
+    // First, because it may be forbidden: another user's file can be writable.
     if (wanted !== mode) fchmodSync(file, wanted);
     this.#touched = true;
-    // An ext4 writes to its disk at once what comes into a file that was cut, even from nothing to nothing.
+    // A file of ext4 that was truncated, even an empty one, is written to the disk at once when it is closed.
     if (stat.size > 0) ftruncateSync(file, 0);
   }
 
-  /** Lets it appear. @throws CopyError when somebody else has made one of its name meanwhile */
+  /** Gives a new file its name. @throws CopyError when that name exists by now */
   async accept(): Promise<void> {
-    if (this.#created !== undefined) {
-      const target = below(this.#directory, this.#name);
-      if (lstatOrNothing(target) !== undefined) {
-        throw new CopyError('somebody else made that file on the host meanwhile');
-      }
-      renameSync(below(this.#directory, this.#created.name), target);
-    }
+    if (this.#created !== undefined)
+      giveName(below(this.#directory, this.#created.name), below(this.#directory, this.#name));
     await this.#close();
   }
 
-  /** Takes back what was written, as far as that can be; says what stays behind. Nobody may write to it any more. */
-  async abandon(): Promise<string> {
+  /** Removes a new file, and gives what stays behind. The file may not be written to any more. */
+  async abandon(): Promise<string | undefined> {
     try {
       if (this.#created === undefined) {
-        return this.#touched ? '; the file on the host has only a part of it now' : '';
+        return this.#touched ? 'the file on the host has only a part of it now' : undefined;
       }
       unlinkSync(below(this.#directory, this.#created.name));
-      return '';
+      return undefined;
     } catch {
-      return `; a part of it stays on the host as ${this.#created?.name}`;
+      return `a part of it stays on the host as ${this.#created?.name}`;
     } finally {
       await this.#close();
     }
@@ -102,6 +97,31 @@ export class TargetFile {
     await this.#created?.guard.end();
   }
 }
+
+/** As a rename, but it never replaces a file that another process has made meanwhile. */
+function giveName(from: Buffer, to: Buffer): void {
+  try {
+    try {
+      linkSync(from, to);
+    } catch (error) {
+      if (!NO_LINKS.has(systemCodeOf(error) ?? '')) throw error;
+      // An empty file that was not there before takes the name, and is replaced.
+      closeSync(openSync(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+      renameSync(from, to);
+      return;
+    }
+    unlinkSync(from);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+    throw new CopyError('another process has made a file of that name on the host meanwhile', {
+      code: 'TARGET_EXISTS',
+      cause: error,
+    });
+  }
+}
+
+/** What link(2) gives on a file system without hard links. */
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 function createFile(directory: number, log: Log): { file: number; name: string; guard: Guard } {
   const name = stagingName();
@@ -119,10 +139,10 @@ function createFile(directory: number, log: Log): { file: number; name: string; 
 }
 
 function openExisting(path: Buffer): number {
-  // A fifo must not block the whole server. A link to nowhere fails here, as with cp.
+  // A fifo must not block the server. A link to a file that does not exist fails, as with cp.
   const file = openSync(path, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   const stat = fstatSync(file);
   if (stat.isFile() || stat.isCharacterDevice()) return file;
   closeSync(file);
-  throw new CopyError('it is not a regular file');
+  throw notRegular();
 }

@@ -1,11 +1,13 @@
-/** A directory from the testbed to the host: its tar, our checks, the host's tar, a rename. */
+/** A directory from the testbed to the host: the testbed's tar, the checks, the host's tar, a rename. */
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
 import { EntryChecker } from './check.ts';
 import { Destination, TREE } from './destination.ts';
-import { drain, type Ends, mustEnd, roomIn, withEnds } from './ends.ts';
+import { type Ends, mustEnd, withEnds } from './ends.ts';
+import { checkSockets, noTar } from './failures.ts';
 import { withoutSlash } from './host-paths.ts';
 import { unpackTree } from './host-tar.ts';
+import { drain, existing, roomIn } from './pipes.ts';
 import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
 import type { TarEntry, TarSink } from './tar-entry.ts';
@@ -34,7 +36,10 @@ export async function copyTreeOut(
   });
 }
 
-/** Lets through what passes the checks, moved below the staging directory's `t`. */
+/** The status of the script when the testbed has no tar. */
+const NO_PROGRAM = 127;
+
+/** Passes on what passes the checks, with paths below `t` in the staging directory. */
 class CheckedTree {
   /** Directories that came with extended attributes. */
   readonly attributed = new Set<ByteString>();
@@ -77,21 +82,23 @@ async function receive(
   const unpacking = ends.add(await unpackTree(staging, options.log), 'host');
   const stdio = ['ignore', 'pipe', 'pipe'] as const;
   const packing = await startInside(testbed, ends, 'copy-out-tree', stdio, withoutSlash(inside));
-  const { stdout } = packing.process.child;
-  const { stdin } = unpacking.process.child;
-  if (stdout === null || stdin === null) throw new CopyError('a pipe is missing');
+  const stdin = existing(unpacking.process.child.stdin);
   const writer = new TarWriter('pax', (bytes) => void stdin.write(bytes));
   const reader = new TarReader(checked.into(writer));
   const pack = async (): Promise<void> => {
-    await drain(stdout, (chunk) => {
+    await drain(existing(packing.process.child.stdout), (chunk) => {
       reader.push(chunk);
       return roomIn(stdin);
     });
+    const { status } = await packing.process.exited;
+    if (status === NO_PROGRAM && packing.complaint() === '') throw noTar();
     const words = await mustEnd(packing, 'the tar of the testbed');
-    if (/: socket ignored/.test(words)) throw new CopyError(`sockets cannot be copied: ${words}`);
+    checkSockets(words);
     if (words !== '') options.log.debug(`tar in the testbed: ${words}`);
     reader.finish();
-    if (!checked.checker.hasTop) throw new CopyError('the archive from the testbed holds nothing');
+    if (!checked.checker.hasTop) {
+      throw new CopyError('the archive from the testbed has no entries', { code: 'BROKEN_ARCHIVE' });
+    }
     writer.end();
     stdin.end();
   };

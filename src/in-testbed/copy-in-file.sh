@@ -8,9 +8,9 @@ case $path in
   path=${path%/}
   ;;
 esac
-# What is bound here can be the very file that is to come: whoever copies looks, and cuts it then.
+# Not truncated: below a bind it can be the source itself. helper/copy.c compares them, then truncates.
 exec 4>>"$path" || exit
-# Before it is cut, because it may be forbidden: a bound file can be somebody else's.
+# Before it is truncated, because this may be forbidden for a file below a bind.
 case $2 in
 x)
   if [ -f "$path" ] && ! [ -x "$path" ]; then chmod +x "$path" || exit; fi

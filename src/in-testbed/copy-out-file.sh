@@ -1,7 +1,7 @@
 # Opens a file to be read from outside, for copyup.
 # argv: PATH (escaped for printf %b, starts with / or ./)
-# descriptor 3: a socket that gets one byte when the file is open as descriptor 4, x if it is executable and else -, and gives
-#   a line when it was read
+# descriptor 3: a socket. It gets one byte: x or - when the file is open as descriptor 4 and is executable or not, d for a
+#   directory, n for anything else that is not a regular file. It gives a line when the file was read.
 path=$1
 case $path in
 *\\*)
@@ -9,14 +9,12 @@ case $path in
   path=${path%/}
   ;;
 esac
-if [ -d "$path" ]; then
-  echo "it is a directory; its name needs a slash at the end" >&2
+refuse() {
+  printf %s "$1" >&3
   exit 1
-fi
-if [ -e "$path" ] && ! [ -f "$path" ]; then
-  echo "it is not a regular file" >&2
-  exit 1
-fi
+}
+if [ -d "$path" ]; then refuse d; fi
+if [ -e "$path" ] && ! [ -f "$path" ]; then refuse n; fi
 exec 4<"$path" || exit
 if [ -x "$path" ]; then printf x >&3; else printf - >&3; fi
 read -r _ <&3

@@ -1,5 +1,6 @@
 # Packs a directory as a tar archive to standard output, for copyup.
 # argv: PATH (escaped for printf %b, starts with / or ./)
+# status: tar's; 127 without a word if there is no tar
 LC_ALL=C
 export LC_ALL
 unset TAR_OPTIONS TAPE CDPATH
@@ -12,5 +13,4 @@ fi
 if command -v tar >/dev/null; then
   exec tar -c -f - .
 fi
-echo "the testbed has no tar, which directories need (single files do not): install tar or busybox in it" >&2
 exit 127

@@ -55,11 +55,12 @@ export function useFolder(above = tmpdir(), mover?: Mover): Folder {
   };
 }
 
-/** Asserts that a copy fails, in words that match. */
-export function fails(copy: Promise<void>, says: RegExp): Promise<void> {
+/** Asserts that a copy fails with this code, or in words that match. */
+export function fails(copy: Promise<void>, expected: string | RegExp): Promise<void> {
   return assert.rejects(copy, (error) => {
     assert.ok(error instanceof CopyError, String(error));
-    assert.match(error.message, says);
+    if (typeof expected === 'string') assert.equal(error.code, expected, error.message);
+    else assert.match(error.message, expected);
     return true;
   });
 }

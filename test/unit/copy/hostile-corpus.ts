@@ -330,7 +330,7 @@ export const HOSTILE: readonly HostileArchive[] = [
     says: /cut short/,
   },
   { what: 'nothing at all', bytes: () => Buffer.alloc(0), says: /cut short/ },
-  { what: 'an archive without anything in it', bytes: () => END, says: /holds nothing/ },
+  { what: 'an archive without anything in it', bytes: () => END, says: /has no entries/ },
   { what: 'something that is no archive', bytes: () => Buffer.alloc(100_000, 'not a tar '), says: /broken/ },
   {
     what: 'a second archive behind the end',
@@ -363,6 +363,12 @@ export const HOSTILE: readonly HostileArchive[] = [
   {
     what: 'a size alone that is too many bytes',
     bytes: () => Buffer.concat([TOP, raw({ name: 'a', size: 2 ** 32 })]),
+    says: /more than 10000 bytes/,
+    maxBytes: 10_000,
+  },
+  {
+    what: 'a hole that is too many bytes',
+    bytes: () => archive(sparse('1\n0\n1\n', 'x', 20_000)),
     says: /more than 10000 bytes/,
     maxBytes: 10_000,
   },

@@ -1,0 +1,62 @@
+/** Errors of copies that several files raise, and what an error that wraps another one takes from it. */
+import { CopyError, reasonOf, VirtError } from '../errors.ts';
+import { shown } from './bytes.ts';
+
+/** Code and remedy of an error. */
+export function factsOf(error: unknown): { code?: string; remedy?: string | undefined } {
+  return error instanceof VirtError ? { code: error.code, remedy: error.remedy } : {};
+}
+
+/** The sentence of an error without its remedy. */
+export function sentenceOf(error: unknown): string {
+  const reason = reasonOf(error);
+  const remedy = error instanceof VirtError ? error.remedy : undefined;
+  return remedy === undefined ? reason : reason.slice(0, -`; ${remedy}`.length);
+}
+
+export function cannotRead(error: unknown): CopyError {
+  return new CopyError(`cannot read it on the host: ${sentenceOf(error)}`, {
+    code: 'CANNOT_READ',
+    ...factsOf(error),
+    cause: error,
+  });
+}
+
+export function cannotWrite(path: Buffer, error: unknown): CopyError {
+  return new CopyError(`cannot write to ${shown(path)} on the host: ${sentenceOf(error)}`, {
+    code: 'CANNOT_WRITE',
+    ...factsOf(error),
+    cause: error,
+  });
+}
+
+export function isDirectory(): CopyError {
+  return new CopyError('it is a directory', {
+    code: 'IS_A_DIRECTORY',
+    remedy: 'write a slash at the end of both paths to copy a directory',
+  });
+}
+
+export function notRegular(): CopyError {
+  return new CopyError('it is not a regular file', { code: 'NOT_A_FILE' });
+}
+
+export function noTar(): CopyError {
+  return new CopyError('the testbed has no tar, which copies of directories need', {
+    code: 'NO_TAR',
+    remedy: 'install tar or busybox in it',
+  });
+}
+
+/** GNU tar only warns of a socket, which it leaves out. */
+export function checkSockets(words: string): void {
+  if (!/: socket ignored/.test(words)) return;
+  throw new CopyError(`sockets cannot be copied: ${words}`, { code: 'SOCKET' });
+}
+
+export function tooManyBytes(maxBytes: number): CopyError {
+  return new CopyError(`more than ${maxBytes} bytes come from the testbed`, {
+    code: 'TOO_MANY_BYTES',
+    remedy: 'give a larger --max-copy',
+  });
+}

@@ -1,0 +1,61 @@
+/** Reading and writing the pipes of a copy with little of it in memory. */
+import type { Readable, Writable } from 'node:stream';
+import { CopyError } from '../errors.ts';
+
+/**
+ * Hands everything a stream has to `take`, in order, until its end. When `take` gives a promise the stream waits for it, so
+ * that at most one chunk is held. Rejects when the stream breaks or `take` throws.
+ */
+export async function drain(
+  stream: Readable,
+  take: (chunk: Buffer) => Promise<void> | undefined,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        const wait = take(chunk);
+        if (wait === undefined) return;
+        stream.pause();
+        wait.then(() => stream.resume(), reject);
+      } catch (error) {
+        stream.pause();
+        reject(error);
+      }
+    });
+    stream.once('end', resolve);
+    stream.once('error', reject);
+    stream.once('close', () => reject(new CopyError('the pipe was closed', { code: 'PIPE_CLOSED' })));
+  });
+}
+
+/** Resolves when a stream that was full takes more, or is closed. */
+export function roomIn(stream: Writable): Promise<void> | undefined {
+  if (!stream.writableNeedDrain || stream.destroyed) return undefined;
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done);
+      stream.off('close', done);
+      resolve();
+    };
+    stream.on('drain', done);
+    stream.on('close', done);
+  });
+}
+
+/** The first line, or what there is of it at the end; the rest is read and dropped. */
+export function firstLine(stream: Readable): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    stream.on('data', (chunk: Buffer) => {
+      if (text.length < 10) text += chunk.toString('latin1', 0, 10);
+      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
+    });
+    stream.once('close', () => resolve(text));
+  });
+}
+
+/** A pipe of a process that was started with one in this place. */
+export function existing<T>(pipe: T | null): T {
+  if (pipe === null) throw new CopyError('a pipe is missing', { code: 'INTERNAL' });
+  return pipe;
+}

@@ -1,0 +1,123 @@
+/** What a copy that fails reports, and what it leaves behind of files, names and descriptors. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs, { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { copyOut } from '../../../src/copy/copy.ts';
+import { CopyError } from '../../../src/errors.ts';
+import { helperWords } from '../../../src/helper.ts';
+import { fails, OPTIONS, useFolder } from './copying.ts';
+
+const openFiles = (): number => readdirSync('/proc/self/fd').length;
+
+/** What a function of node:fs is while a test runs. */
+function replaceDuring<Name extends 'linkSync' | 'renameSync'>(
+  name: Name,
+  replacement: (typeof fs)[Name],
+): () => void {
+  const original = fs[name];
+  fs[name] = replacement;
+  syncBuiltinESMExports();
+  return () => {
+    fs[name] = original;
+    syncBuiltinESMExports();
+  };
+}
+
+describe('a copy that fails', () => {
+  const { path, bytes, up, withTar } = useFolder();
+
+  it('has a remedy as a field where there is one, and takes no second complaint for it', async () => {
+    writeFileSync(path('from'), 'x'.repeat(200_000));
+    writeFileSync(path('old'), 'old');
+    await assert.rejects(up('from', 'old', { ...OPTIONS, maxBytes: 100_000 }), (error) => {
+      assert.ok(error instanceof CopyError);
+      assert.equal(error.code, 'TOO_MANY_BYTES');
+      assert.match(error.remedy ?? '', /--max-copy/);
+      assert.ok(error.message.endsWith(`only a part of it now; ${error.remedy}`), error.message);
+      return true;
+    });
+    const twice = withTar('echo one complaint >&2; echo another complaint >&2; exit 3');
+    mkdirSync(path('tree'));
+    await assert.rejects(copyOut(twice, bytes('tree/'), bytes('to/'), OPTIONS), (error) => {
+      assert.ok(error instanceof CopyError);
+      assert.equal(error.remedy, undefined);
+      assert.match(error.message, /one complaint; another complaint$/);
+      return true;
+    });
+  });
+
+  it('never replaces a file that another process makes in the last moment', async () => {
+    writeFileSync(path('from'), 'from the testbed');
+    const [link, rename] = [fs.linkSync, fs.renameSync];
+    const makeOther = (target: fs.PathLike): void => {
+      if (!existsSync(target)) writeFileSync(target, 'of another process');
+    };
+    const restore = [
+      replaceDuring('linkSync', (from, to) => {
+        makeOther(to);
+        link(from, to);
+      }),
+      replaceDuring('renameSync', (from, to) => {
+        makeOther(to);
+        rename(from, to);
+      }),
+    ];
+    try {
+      await fails(up('from', 'to'), 'TARGET_EXISTS');
+    } finally {
+      for (const act of restore) act();
+    }
+    assert.equal(readFileSync(path('to'), 'utf8'), 'of another process');
+    assert.deepEqual(readdirSync(path('')).sort(), ['from', 'to']);
+  });
+
+  it('gives a new file its name on a file system without hard links too', async () => {
+    writeFileSync(path('from'), 'x');
+    const restore = replaceDuring('linkSync', () => {
+      throw Object.assign(new Error('EPERM: operation not permitted'), { code: 'EPERM' });
+    });
+    try {
+      await up('from', 'to');
+    } finally {
+      restore();
+    }
+    assert.deepEqual(readdirSync(path('')).sort(), ['from', 'to']);
+    assert.equal(readFileSync(path('to'), 'utf8'), 'x');
+  });
+
+  it('leaves no descriptor open, nor a directory, when its staging directory is not as it was made', async () => {
+    mkdirSync(path('from'));
+    await fails(up('from/', 'nowhere/to/'), 'CANNOT_WRITE');
+    const before = openFiles();
+    // With this mask the directory gets another mode than it was made with, as an exchanged one may have.
+    const mask = process.umask(0o200);
+    try {
+      for (let i = 0; i < 20; i += 1) await fails(up('from/', 'to/'), 'EXCHANGED');
+    } finally {
+      process.umask(mask);
+    }
+    while (openFiles() > before) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.deepEqual(readdirSync(path('')), ['from']);
+  });
+
+  it('has its tree removed, with closed directories in it, when the server is gone', async () => {
+    mkdirSync(path('staging/t/closed/deeper'), { recursive: true });
+    mkdirSync(path('other'));
+    writeFileSync(path('other/file'), 'x');
+    writeFileSync(path('staging/t/closed/file'), 'x');
+    symlinkSync(path('other'), path('staging/t/link'));
+    fs.chmodSync(path('staging/t/closed/deeper'), 0);
+    fs.chmodSync(path('staging/t/closed'), 0);
+    const directory = fs.openSync(path(''), 'r');
+    const [program, ...args] = helperWords('unstage', 'staging');
+    const guard = spawn(program, args, { stdio: ['pipe', 'ignore', 'ignore', directory] });
+    fs.closeSync(directory);
+    assert.ok(guard.stdin !== null);
+    guard.stdin.end();
+    await once(guard, 'exit');
+    assert.deepEqual(readdirSync(path('')), ['other']);
+    assert.equal(readFileSync(path('other/file'), 'utf8'), 'x');
+  });
+});
