@@ -77,9 +77,21 @@ export class CopyTimeoutError extends CopyError {
 /** A command in the testbed took longer than its limit and its whole process tree is dead. Reply `timeout`. */
 export class CommandTimeoutError extends VirtError {
   override name = 'CommandTimeoutError';
+  /** What it wrote until then, where that was captured. */
+  readonly stdout: string | undefined;
+  readonly stderr: string | undefined;
 
-  constructor(what: string, facts: ErrorFacts = {}) {
+  constructor(
+    what: string,
+    {
+      stdout,
+      stderr,
+      ...facts
+    }: ErrorFacts & { readonly stdout?: string | undefined; readonly stderr?: string | undefined } = {},
+  ) {
     super(what, { code: 'COMMAND_TIMEOUT', ...facts });
+    this.stdout = stdout;
+    this.stderr = stderr;
   }
 }
 

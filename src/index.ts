@@ -33,7 +33,7 @@ export {
   testbedHooks,
   withTestbed,
 } from './library/hooks.ts';
-export type { OpenOptions } from './library/options.ts';
+export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
 export { Testbed } from './library/testbed.ts';
 export type { Link } from './network/cables.ts';

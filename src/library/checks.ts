@@ -1,4 +1,4 @@
-/** What JavaScript does not check of the library's arguments: mistakes are told, where they would be passed over. Pure. */
+/** Checks of the library's arguments, since JavaScript does not check types: a mistake is an error, not ignored. Pure. */
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import type { Command, CommandOptions, RunOptions } from './command.ts';
@@ -13,26 +13,51 @@ const RUN_NAMES: Names<Required<RunOptions>> = {
   ...COMMAND_NAMES,
   ...{ input: true, stdin: true, stdout: true, stderr: true, maxOutput: true, check: true },
 };
+const OUTPUTS = ['text', 'bytes', 'inherit', 'ignore'];
+
+/** What a call got, and what it takes. */
+export function wrongValue(name: string, value: unknown, remedy: string): UsageError {
+  const shown = typeof value === 'object' && value !== null ? 'an object' : String(value);
+  return new UsageError(`${name} is ${shown}`, { code: 'WRONG_VALUE', remedy });
+}
 
 /** @throws UsageError when there is an option that `names` does not have */
 export function checkNames(what: string, options: object, names: Readonly<Record<string, true>>): void {
   const stranger = Object.keys(options).find((name) => !Object.hasOwn(names, name));
   if (stranger === undefined) return;
-  throw new UsageError(`${what} has no option ${stranger}; it has ${Object.keys(names).join(', ')}`);
+  throw new UsageError(`${what} has no option ${stranger}`, {
+    code: 'UNKNOWN_OPTION',
+    remedy: `it has ${Object.keys(names).join(', ')}`,
+  });
 }
 
 /** @throws UsageError when it is none of them */
 export function choice<const T extends string>(name: string, value: string, choices: readonly T[]): T {
   const found = choices.find((each) => each === value);
-  if (found === undefined) throw new UsageError(`${name} is ${value}; give one of ${choices.join(', ')}`);
+  if (found === undefined) throw wrongValue(name, value, `give one of ${choices.join(', ')}`);
   return found;
 }
 
 /** @throws UsageError when it is no time that Node's timers know */
 export function seconds(name: string, value: number): number {
-  if (!(value > 0 && value <= 2_147_483))
-    throw new UsageError(`${name} is ${value}; give seconds, more than 0`);
+  if (!(typeof value === 'number' && value > 0 && value <= 2_147_483)) {
+    throw wrongValue(name, value, 'give seconds, more than 0');
+  }
   return value;
+}
+
+/** @throws UsageError when it is given and no text */
+export function checkText(name: string, value: unknown, remedy = 'give a text'): void {
+  if (value !== undefined && (typeof value !== 'string' || value === '')) {
+    throw wrongValue(name, value === '' ? 'empty' : value, remedy);
+  }
+}
+
+/** @throws UsageError when it is given and no number from 1 on */
+export function checkCount(name: string, value: unknown): void {
+  if (value !== undefined && !(typeof value === 'number' && value >= 1)) {
+    throw wrongValue(name, value, 'give a number, 1 or more');
+  }
 }
 
 /** The argv of a command. @throws UsageError when it is none */
@@ -42,15 +67,72 @@ export function argvOf(command: Command): Argv {
   if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) {
     return command;
   }
-  throw new UsageError('a command is a text for the shell, or a program and its arguments; give one of them');
+  throw new UsageError('the command is neither a text nor a list of texts', {
+    code: 'WRONG_VALUE',
+    remedy: 'give a text for the shell, or a program and its arguments',
+  });
+}
+
+/** @throws UsageError */
+export function checkRunOptions(options: RunOptions): void {
+  checkOptions('run', options, RUN_NAMES);
+  const { input, stdin, stdout, stderr, maxOutput, check }: Readonly<Record<string, unknown>> = {
+    ...options,
+  };
+  if (input !== undefined && stdin !== undefined) {
+    throw new UsageError('input and stdin exclude each other', {
+      code: 'WRONG_OPTION',
+      remedy: 'give one of them',
+    });
+  }
+  if (
+    input !== undefined &&
+    typeof input !== 'string' &&
+    !(input instanceof Object && ArrayBuffer.isView(input))
+  ) {
+    throw wrongValue('input', input, 'give a text or a Uint8Array');
+  }
+  if (stdin !== undefined && stdin !== 'ignore' && stdin !== 'inherit' && !has(stdin, 'pipe')) {
+    throw wrongValue('stdin', stdin, 'give ignore, inherit or a Readable, or a text as input');
+  }
+  for (const [name, to] of Object.entries({ stdout, stderr })) {
+    if (to === undefined || OUTPUTS.some((each) => each === to) || has(to, 'write')) continue;
+    throw wrongValue(name, to, `give ${OUTPUTS.join(', ')} or a Writable`);
+  }
+  checkCount('maxOutput', maxOutput);
+  if (check !== undefined && typeof check !== 'boolean')
+    throw wrongValue('check', check, 'give true or false');
 }
 
 /** @throws UsageError */
 export function checkCommandOptions(what: 'run' | 'start', options: CommandOptions): void {
-  checkNames(what, options, what === 'run' ? RUN_NAMES : COMMAND_NAMES);
-  const { timeout, env = {} } = options;
+  checkOptions(what, options, COMMAND_NAMES);
+}
+
+function checkOptions(
+  what: 'run' | 'start',
+  options: CommandOptions,
+  names: Readonly<Record<string, true>>,
+): void {
+  checkNames(what, options, names);
+  const { timeout, env = {}, signal } = options;
   if (timeout !== undefined) seconds('timeout', timeout);
-  const odd = Object.keys(env).find((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
-  if (odd !== undefined)
-    throw new UsageError(`env has ${odd}, which is no name of a variable; take LANG or such`);
+  checkText('cwd', options.cwd, 'give an absolute path in the testbed');
+  checkText('user', options.user, 'give the name or number of a user');
+  if (signal !== undefined && !has(signal, 'addEventListener')) {
+    throw wrongValue('signal', signal, 'give an AbortSignal');
+  }
+  for (const [name, value] of Object.entries<unknown>(env)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      throw new UsageError(`env has ${name}, which is no name of a variable`, {
+        code: 'WRONG_VALUE',
+        remedy: 'use letters, digits and _',
+      });
+    }
+    if (typeof value !== 'string') throw wrongValue(`env.${name}`, value, 'give a text');
+  }
+}
+
+function has(value: unknown, method: string): boolean {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, method) === 'function';
 }

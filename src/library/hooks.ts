@@ -3,7 +3,7 @@
  * mocha, node:test and vitest want them.
  */
 import { UsageError } from '../errors.ts';
-import type { OpenOptions } from './options.ts';
+import type { OpenOptions } from './open-options.ts';
 import { Testbed } from './testbed.ts';
 
 type Test = (testbed: Testbed) => unknown;

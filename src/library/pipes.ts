@@ -1,15 +1,16 @@
 /**
  * Pipes to and from commands. Node gives a child sockets in place of pipes, and /dev/stdout and /dev/stderr cannot be opened
  * when they are sockets; test programs do that. So these are FIFOs, made a few at a time and unlinked before use, with
- * mode 666 so that whatever user the command is may open them there.
+ * mode 666, so that any user of the testbed may open them there.
  */
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TestbedError } from '../errors.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
-/** Descriptors of ours, to be closed by whoever took them. Both block: one of them becomes a command's. */
+/** Two descriptors, to be closed by the code that took them. Both block, since one of them becomes a command's. */
 export interface Pipe {
   readonly read: number;
   readonly write: number;
@@ -21,6 +22,7 @@ export class Pipes {
   readonly #log: Log;
   readonly #free: Pipe[] = [];
   #making: Promise<void> | undefined;
+  #closed = false;
 
   constructor(log: Log) {
     this.#log = log;
@@ -28,6 +30,7 @@ export class Pipes {
 
   async take(): Promise<Pipe> {
     for (;;) {
+      if (this.#closed) throw new TestbedError('the testbed is closed', { code: 'CLOSED' });
       const pipe = this.#free.pop();
       if (pipe !== undefined) return pipe;
       this.#making ??= this.#make().finally(() => {
@@ -37,9 +40,17 @@ export class Pipes {
     }
   }
 
-  /** Closes those that nobody took. */
+  /** Closes those that were not taken. */
   close(): void {
-    for (const pipe of this.#free.splice(0)) closePipe(pipe);
+    this.#closed = true;
+    this.#closeFree();
+  }
+
+  #closeFree(): void {
+    for (const { read, write } of this.#free.splice(0)) {
+      closeSync(read);
+      closeSync(write);
+    }
   }
 
   async #make(): Promise<void> {
@@ -47,20 +58,27 @@ export class Pipes {
     try {
       const paths = Array.from({ length: BATCH }, (_, index) => join(folder, String(index)));
       await mustRunHost(['mkfifo', '-m', '666', '--', ...paths], this.#log, 'making pipes');
-      for (const path of paths) {
-        // An open that blocks waits for the other end; one that does not block is there for a moment.
-        const opener = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-        const write = openSync(path, constants.O_WRONLY);
-        this.#free.push({ read: openSync(path, constants.O_RDONLY), write });
-        closeSync(opener);
-      }
+      if (!this.#closed) for (const path of paths) this.#free.push(openPipe(path));
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
   }
 }
 
-export function closePipe({ read, write }: Pipe): void {
-  closeSync(read);
-  closeSync(write);
+/** A blocking open waits for the other end, so a descriptor that does not block is there for a moment. */
+function openPipe(path: string): Pipe {
+  const opened = [openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)];
+  const open = (flags: number) => {
+    const descriptor = openSync(path, flags);
+    opened.push(descriptor);
+    return descriptor;
+  };
+  try {
+    return { write: open(constants.O_WRONLY), read: open(constants.O_RDONLY) };
+  } catch (error) {
+    for (const descriptor of opened.splice(1)) closeSync(descriptor);
+    throw error;
+  } finally {
+    for (const descriptor of opened.slice(0, 1)) closeSync(descriptor);
+  }
 }

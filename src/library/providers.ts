@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { createLog, type Log, silentLog } from '../log.ts';
 import { preflight } from '../preflight.ts';
 import { Provider } from '../testbed/provider.ts';
-import { type OpenOptions, testbedOptions } from './options.ts';
+import { type OpenOptions, testbedFromOptions } from './open-options.ts';
 import { Pipes } from './pipes.ts';
 
 export interface Shared {
@@ -26,7 +26,7 @@ const log: Log = process.env.VIRT_TS_UNSHARE_DEBUG ? createLog({ debug: true }) 
 
 /** @throws UsageError */
 export function sharedProvider(options: OpenOptions): Shared {
-  const full = testbedOptions(options);
+  const full = testbedFromOptions(options);
   // A place in a laboratory is one testbed's own.
   const ownPlace = typeof full.network === 'object';
   const key = ownPlace ? `place ${randomUUID()}` : JSON.stringify(full);

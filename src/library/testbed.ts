@@ -5,7 +5,7 @@ import { CopyError, systemCodeOf, UsageError } from '../errors.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
-import type { OpenOptions } from './options.ts';
+import type { OpenOptions } from './open-options.ts';
 import { forget, type Shared, sharedProvider } from './providers.ts';
 import { runToEnd, startPiped } from './start.ts';
 

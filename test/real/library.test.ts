@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
+import { PassThrough, Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import {
   CommandFailedError,
@@ -19,6 +19,8 @@ import {
 import { processState } from '../../src/processes/stat.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { itWithUsers } from '../support/skip.ts';
+
+const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
 
 describe('the library', function () {
   this.timeout(120_000);
@@ -54,10 +56,23 @@ describe('the library', function () {
 
     it('says what is wrong with a call that types would have caught', async () => {
       for (const [command, options, words] of [
-        [[], {}, /a command is a text for the shell, or a program/],
-        [5, {}, /a command is a text/],
-        [['true', 5], {}, /a command is a text/],
+        [[], {}, /the command is neither a text nor a list/],
+        [5, {}, /the command is neither a text nor a list/],
+        [['true', 5], {}, /the command is neither a text nor a list/],
         ['true', { chek: true }, /run has no option chek; it has cwd, env, /],
+        ['cat', { stdin: 5 }, /stdin is 5; give/],
+        ['cat', { stdin: 'hello' }, /stdin is hello; .* a text as input/],
+        ['cat', { stdin: {} }, /stdin is an object/],
+        ['cat', { input: 5 }, /input is 5; give a text/],
+        ['cat', { input: null }, /input is null/],
+        ['true', { stdout: 'foo' }, /stdout is foo; give text, bytes/],
+        ['true', { stderr: 2 }, /stderr is 2/],
+        ['true', { maxOutput: '5' }, /maxOutput is 5/],
+        ['true', { check: 1 }, /check is 1/],
+        ['true', { signal: {} }, /signal is an object; give an AbortSignal/],
+        ['true', { user: 0 }, /user is 0/],
+        ['true', { cwd: 5 }, /cwd is 5/],
+        ['true', { env: { A: 5 } }, /env.A is 5/],
         ['true', { env: { 'A B': 'c' } }, /env has A B/],
         ['true', { timeout: -1 }, /timeout is -1; give seconds/],
         ['true', { timeout: Number.NaN }, /timeout is NaN; give seconds/],
@@ -91,6 +106,36 @@ describe('the library', function () {
       });
       into.end();
       assert.deepEqual([result.status, result.stdout, await written], [0, undefined, 'ONE TWO']);
+    });
+
+    for (const [name, broken] of [
+      ['stdout', () => ({ stdout: new Writable({ write: (_chunk, _encoding, done) => done(full) }) })],
+      ['stderr', () => ({ stderr: new Writable({ write: (_chunk, _encoding, done) => done(full) }) })],
+      [
+        'stdin',
+        () => ({
+          stdin: new Readable({
+            read() {
+              this.destroy(full);
+            },
+          }),
+        }),
+      ],
+    ] as const) {
+      it(`rejects when the stream given as ${name} fails, and ends the command`, async () => {
+        const command = 'echo out; echo err >&2; exec sleep 1000';
+        await assert.rejects(testbed.run(command, broken()), (error) => error === full);
+        const processes = (await testbed.leaks()).filter(({ kind }) => kind === 'process');
+        assert.deepEqual(processes, []);
+      });
+    }
+
+    it('gives a command that took too long with the output until then', async () => {
+      await assert.rejects(testbed.run('echo out; echo err >&2; sleep 1000', { timeout: 1 }), (error) => {
+        assert.ok(error instanceof CommandTimeoutError);
+        assert.deepEqual([error.stdout, error.stderr], ['out\n', 'err\n']);
+        return true;
+      });
     });
 
     it('does not mind a command that reads nothing of what it is given', async () => {
@@ -238,7 +283,8 @@ describe('the library', function () {
       [{ rootfs: '/absent' }, /rootfs \/absent cannot be used: .*; name a tarball or a directory/],
       [{ scratch: 'tmpfs:much' as const }, /scratch is tmpfs:much/],
       [{ copyTimeout: 0 }, /copyTimeout is 0/],
-      [{ bind: [{ outside: '/usr', inside: 'usr' }] }, /inside is usr/],
+      [{ bind: [{ outside: '/usr', inside: 'usr' }] }, /inside of bind is usr/],
+      [{ rootfs: testTarball(), release: 'trixie' }, /rootfs and release exclude each other/],
     ] as const) {
       await assert.rejects(Testbed.open(options), (error) => {
         assert.ok(error instanceof UsageError);
@@ -253,10 +299,12 @@ describe('the library', function () {
     for (const [options, sentence] of [
       [{ rootf: '/' }, /open has no option rootf; it has rootfs, /],
       [{ rootfs: 5 }, /rootfs is 5; give the path/],
+      [{ release: 5 }, /release is 5/],
+      [{ maxCopyBytes: '5' }, /maxCopyBytes is 5/],
       [{ network: 'mine' }, /network is mine; give one of host, none, private/],
       [{ mode: 'fast' }, /mode is fast; give one of overlay, copy/],
-      [{ hostname: 'A_b' }, /hostname is A_b; take small letters/],
-      [{ publish: ['80'] }, /publish is for a network.*; give network: 'private'/],
+      [{ hostname: 'A_b' }, /hostname is A_b; use small letters/],
+      [{ publish: ['80'] }, /publish needs a network.*; give network: 'private'/],
     ] as const) {
       await assert.rejects(Reflect.apply(Testbed.open, Testbed, [options]), (error) => {
         assert.ok(error instanceof UsageError);

@@ -7,7 +7,7 @@ import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
 import { randomBytes } from '../random.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
-import { checkNames, choice, type Names, seconds } from './checks.ts';
+import { checkCount, checkNames, checkText, choice, type Names, seconds, wrongValue } from './checks.ts';
 
 /** What a testbed is made of. All may be left out. */
 export interface OpenOptions {
@@ -70,16 +70,29 @@ const OPEN_NAMES: Names<Required<OpenOptions>> = {
 };
 
 /** @throws UsageError that names the option */
-export function testbedOptions(options: OpenOptions): TestbedOptions {
+export function testbedFromOptions(options: OpenOptions): TestbedOptions {
   checkNames('open', options, OPEN_NAMES);
   const { rootfs, release, arch, mirror } = options;
+  for (const [name, value] of Object.entries({ release, arch, mirror })) checkText(name, value);
+  for (const [name, value] of Object.entries({ release, arch })) {
+    if (rootfs === undefined || value === undefined) continue;
+    throw new UsageError(`rootfs and ${name} exclude each other`, {
+      code: 'WRONG_OPTION',
+      remedy: 'give one of them',
+    });
+  }
+  checkCount('maxCopyBytes', options.maxCopyBytes);
+  checkCount('maxCopyEntries', options.maxCopyEntries);
   return {
     root: {
       ...(rootfs === undefined ? {} : rootChoice(rootfs)),
       ...{ release, arch, mirror },
     },
     binds: (options.bind ?? []).map(({ outside, inside, readOnly = false }) => {
-      if (!inside.startsWith('/')) throw new UsageError(`bind: inside is ${inside}; give an absolute path`);
+      checkText('outside of bind', outside, 'name a file or directory of the host');
+      if (typeof inside !== 'string' || !inside.startsWith('/')) {
+        throw wrongValue('inside of bind', inside, 'give an absolute path');
+      }
       return { outside: resolve(outside), inside, readOnly };
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
@@ -96,16 +109,20 @@ export function testbedOptions(options: OpenOptions): TestbedOptions {
 function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {
   const { network = 'host', hostname, publish = [], address, dns, link, outside } = options;
   if (hostname !== undefined && !isHostname(hostname)) {
-    throw new UsageError(`hostname is ${hostname}; take small letters, digits and hyphens`);
+    throw wrongValue('hostname', hostname, 'use small letters, digits and hyphens');
   }
   if (typeof network === 'string') {
     if (address !== undefined || dns !== undefined || link !== undefined || outside !== undefined) {
-      throw new UsageError(
-        'address, dns, link and outside are for a testbed in a Network; give it as network',
-      );
+      throw new UsageError('address, dns, link and outside need a Network', {
+        code: 'WRONG_OPTION',
+        remedy: 'give it as network',
+      });
     }
     if (publish.length > 0 && network !== 'private') {
-      throw new UsageError("publish is for a network of the testbed's own; give network: 'private'");
+      throw new UsageError("publish needs a network of the testbed's own", {
+        code: 'WRONG_OPTION',
+        remedy: "give network: 'private'",
+      });
     }
     return { network: choice('network', network, ['host', 'none', 'private']), hostname, publish };
   }
@@ -122,22 +139,23 @@ function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'host
 }
 
 function rootChoice(path: string): { tarball: string } | { rootfs: string } {
-  if (typeof path !== 'string')
-    throw new UsageError(`rootfs is ${path}; give the path of a tarball or a directory`);
+  checkText('rootfs', path, 'give the path of a tarball or a directory');
   try {
     return statSync(path).isDirectory() ? { rootfs: resolve(path) } : { tarball: resolve(path) };
   } catch (cause) {
-    throw new UsageError(`rootfs ${path} cannot be used: ${reasonOf(cause)}; name a tarball or a directory`, {
+    throw new UsageError(`rootfs ${path} cannot be used: ${reasonOf(cause)}`, {
+      code: 'NO_ROOT_FILESYSTEM',
+      remedy: 'name a tarball or a directory',
       cause,
     });
   }
 }
 
 function scratchOf(text: string): Scratch {
+  checkText('scratch', text);
   if (text === 'auto') return { kind: 'auto' };
   if (text.startsWith('/')) return { kind: 'directory', path: text };
   const [, size] = /^tmpfs(?::([1-9]\d*[kKmMgG%]?))?$/.exec(text) ?? [undefined, null];
-  if (size === null)
-    throw new UsageError(`scratch is ${text}; give auto, tmpfs, tmpfs:SIZE or an absolute path`);
+  if (size === null) throw wrongValue('scratch', text, 'give auto, tmpfs, tmpfs:SIZE or an absolute path');
   return { kind: 'tmpfs', size };
 }
