@@ -11,6 +11,7 @@ import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError 
 import { createLog, type Log } from './log.ts';
 import { preflight } from './preflight.ts';
 import { packageRoot } from './scripts.ts';
+import { flushAtEnd } from './stderr.ts';
 import { leaveSudo } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import type { Interrupts } from './verbs/verb.ts';
@@ -56,7 +57,10 @@ export async function main(
   );
   isDone = true;
   if (typeof status === 'number') process.exitCode = outputFailed && status === 0 ? EXIT_OUTPUT : status;
-  else process.kill(process.pid, status);
+  else {
+    flushAtEnd();
+    process.kill(process.pid, status);
+  }
 }
 
 /** What ended the work: an exit status, or a signal. */

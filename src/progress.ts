@@ -1,27 +1,27 @@
 /**
- * A line on stderr for what lasts over a second, when stderr is a terminal. It is taken away when the work is done, so that
- * what stays on the screen is what the log says. Elsewhere the log can say once what is waited for.
+ * A line on stderr for work that takes more than a second, when stderr is a terminal. It is erased when the work is done, so
+ * that only what the log reports stays on the screen. Without a terminal the log can report once what is waited for.
  */
-import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { writeToStderr } from './stderr.ts';
 
 /** Milliseconds before the line appears, and between two looks at the fraction. */
 const DELAY = 1000;
 const INTERVAL = 200;
 
 export interface Progress {
-  /** Takes the line away; harmless when called again. */
+  /** Erases the line; may be called again. */
   done(): void;
 }
 
 export interface ProgressOptions {
-  /** The part that is done, 0 to 1; undefined when it cannot be told. */
+  /** The part that is done, 0 to 1; undefined when it is not known. */
   fraction?: () => number | undefined;
-  /** What is being done just now. */
+  /** What is done at present. */
   note?: () => string | undefined;
-  /** Called after the first second where the line is never shown. */
+  /** Called after the first second where the line is not shown. */
   unseen?: () => void;
-  /** Writes to the terminal; default: stderr, if that is a terminal, else the line is never shown. */
+  /** Writes to the terminal; default: stderr, if that is a terminal. */
   write?: ((text: string) => void) | undefined;
 }
 
@@ -40,7 +40,7 @@ export function startProgress(what: string, options: ProgressOptions = {}): Prog
     shown = true;
     write(`\r\x1b[K${progressLine(what, elapsed, options.fraction?.(), options.note?.())}`);
   }, INTERVAL);
-  // The line alone keeps nothing running.
+  // The line alone does not keep Node running.
   timer.unref();
   return {
     done: () => {
@@ -60,14 +60,6 @@ export function progressLine(
 ): string {
   const percent = fraction === undefined ? '' : `${Math.floor(Math.min(1, Math.max(0, fraction)) * 100)} % `;
   const line = `${what} ... ${percent}(${Math.floor(elapsed / 1000)} s)${note === undefined ? '' : ` ${note}`}`;
-  // Longer lines would wrap, and a wrapped line cannot be taken back. A program's words may hold control characters.
+  // A longer line would wrap, and a wrapped line cannot be erased. The words of a program may contain control characters.
   return line.replaceAll(/[^ -~]/g, '?').slice(0, 79);
-}
-
-function writeToStderr(text: string): void {
-  try {
-    writeSync(2, text);
-  } catch {
-    // A terminal that went away must not end the work.
-  }
 }

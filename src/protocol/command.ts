@@ -1,8 +1,9 @@
 /** The `command` request: its words become a run in the testbed, with the host's files as its descriptors. */
-import { constants, promises } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-import { MisuseError, messageOf } from '../errors.ts';
+import { closeSync } from 'node:fs';
+import { MisuseError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { OpenTestbed, RunOptions } from '../testbed/types.ts';
+import { openHostFile, type Stream } from './host-file.ts';
 import { decodeText, decodeWord, printable } from './line.ts';
 
 interface CommandWords {
@@ -11,7 +12,6 @@ interface CommandWords {
   readonly files: Readonly<Partial<Record<Stream, Buffer>>>;
   readonly options: Pick<RunOptions, 'cwd' | 'user' | 'env' | 'timeout'>;
 }
-type Stream = 'stdin' | 'stdout' | 'stderr';
 
 /** Longer ones do not fit the timers of Node. */
 const LONGEST_TIMEOUT = 2_147_483;
@@ -59,44 +59,43 @@ export function parseCommand(words: readonly string[]): CommandWords {
   return { argv: [program, ...args], files, options: { ...options, env } };
 }
 
-/** Runs it and gives the command's status. Throws MisuseError for a host file that cannot be opened, and what run throws. */
-export async function runCommand(
+/**
+ * Runs it and gives the command's status. The time limit holds for the opening of FIFOs too.
+ * @throws MisuseError for a host file that cannot be opened, and what OpenTestbed.run throws
+ */
+export async function serveCommand(
   testbed: OpenTestbed,
   words: readonly string[],
-  signal: AbortSignal | undefined,
+  { log, signal = NEVER }: { readonly log: Log; readonly signal?: AbortSignal | undefined },
 ): Promise<number> {
   const { argv, files, options } = parseCommand(words);
-  const opened: Partial<Record<Stream, FileHandle>> = {};
+  const { timeout } = options;
+  const limit = timeout === undefined ? NEVER : AbortSignal.timeout(timeout * 1000);
+  const started = performance.now();
+  const until = { log, signal: AbortSignal.any([signal, limit]) };
+  const opened: Partial<Record<Stream, number>> = {};
   try {
-    if (files.stdin !== undefined) opened.stdin = await openFile('stdin', files.stdin);
-    if (files.stdout !== undefined) opened.stdout = await openFile('stdout', files.stdout);
+    if (files.stdin !== undefined) opened.stdin = await openHostFile('stdin', files.stdin, until);
+    if (files.stdout !== undefined) opened.stdout = await openHostFile('stdout', files.stdout, until);
     if (files.stderr !== undefined) {
-      // One file for both must be one open file, else each would write over the other's lines.
+      // One open file for both, since two would overwrite each other's lines.
       const same = files.stdout?.equals(files.stderr) === true ? opened.stdout : undefined;
-      opened.stderr = same ?? (await openFile('stderr', files.stderr));
+      opened.stderr = same ?? (await openHostFile('stderr', files.stderr, until));
     }
+    const elapsed = (performance.now() - started) / 1000;
     const { status } = await testbed.run(argv, {
       ...options,
-      ...(signal === undefined ? {} : { signal }),
-      ...(opened.stdin === undefined ? {} : { stdin: opened.stdin.fd }),
-      ...(opened.stdout === undefined ? {} : { stdout: opened.stdout.fd }),
-      ...(opened.stderr === undefined ? {} : { stderr: opened.stderr.fd }),
+      ...(timeout === undefined ? {} : { timeout: Math.max(timeout - elapsed, 0.001) }),
+      ...opened,
+      ...(signal === NEVER ? {} : { signal }),
     });
     return status;
   } finally {
-    await Promise.all([...new Set(Object.values(opened))].map((file) => file?.close()));
+    for (const descriptor of new Set(Object.values(opened))) closeSync(descriptor);
   }
 }
 
-async function openFile(stream: Stream, path: Buffer): Promise<FileHandle> {
-  const flags =
-    stream === 'stdin' ? constants.O_RDONLY : constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
-  try {
-    return await promises.open(path, flags, 0o666);
-  } catch (cause) {
-    throw new MisuseError(`cannot open the ${stream} file of command: ${messageOf(cause)}`, { cause });
-  }
-}
+const NEVER = new AbortController().signal;
 
 function splitKeyword(keyword: string): { name: string; value: string } {
   const [name, value] = splitPair(keyword) ?? [keyword, ''];

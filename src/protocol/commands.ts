@@ -5,7 +5,7 @@
 import { CommandTimeoutError, CopyError, CopyTimeoutError, MisuseError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OpenTestbed, TestbedProvider } from '../testbed/types.ts';
-import { runCommand } from './command.ts';
+import { serveCommand } from './command.ts';
 import { decodeText, decodeWord, encodeList, encodeWord, printable, type Request } from './line.ts';
 import { openShell } from './shell.ts';
 
@@ -19,7 +19,7 @@ export interface Session {
   testbed?: OpenTestbed;
   /** Whether it was said that there is no normal user. */
   toldNoUser?: boolean;
-  /** Aborted to end the running `command` and nothing else: a person's Ctrl-C. */
+  /** Aborted to end the running `command`: the server's end, or in the interactive session a Ctrl-C, which ends only that. */
   interrupt?: AbortSignal;
 }
 
@@ -100,7 +100,9 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     summary: 'run a command in the testbed; answers its status',
     words: [1, Number.POSITIVE_INFINITY],
     state: 'open',
-    handle: async (testbed, words, session) => [String(await runCommand(testbed, words, session.interrupt))],
+    handle: async (testbed, words, session) => [
+      String(await serveCommand(testbed, words, { log: session.log, signal: session.interrupt })),
+    ],
   },
   copydown: {
     usage: 'HOST-PATH TESTBED-PATH',

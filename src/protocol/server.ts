@@ -38,7 +38,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { input, output, provider, ownNetwork, log, signal } = options;
   const dispose = once(() => provider.dispose());
   const stopped = new AbortController();
-  const session: Session = { provider, log, ownNetwork };
+  const session: Session = { provider, log, ownNetwork, interrupt: stopped.signal };
   const lines = linesOf(input);
   const stop = (reason: Error) => {
     stopped.abort(reason);

@@ -1,18 +1,24 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
+  closeSync,
+  constants,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { encodeWord } from '../../src/protocol/line.ts';
 import { Marker } from '../support/left.ts';
 import { program, runProgram, ServerProcess } from '../support/pipes.ts';
@@ -39,6 +45,7 @@ describe('the server', function () {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
     marker = new Marker();
+    execFileSync('mkfifo', [`${folder}/fifo`]);
   });
   afterEach(() => {
     rmSync(folder, { recursive: true });
@@ -142,15 +149,16 @@ describe('the server', function () {
       'in a command that ignores signals':
         "command sh,-c,trap%20''%20TERM%20INT%20HUP;%20sleep%201000%20%26%20wait\n",
       'in a revert': 'revert\n',
-      'in a copy': 'copyup /usr/ FOLDER/\n',
+      'in a copy': 'copyup /usr/ FOLDER/copy/\n',
+      'in a command that waits for the writer of a FIFO': 'command true stdin=FOLDER/fifo\n',
     };
 
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       for (const [when, request] of Object.entries(commands)) {
         it(`by ${signal} ${when}: dies by it, and nothing is left`, async () => {
           const { server } = await openServer(marker.options);
-          server.send(request.replace('FOLDER', `${folder}/copy`));
-          if (request.startsWith('command'))
+          server.send(request.replaceAll('FOLDER', folder));
+          if (request.includes('sleep'))
             await seen(() => marker.left().some((line) => line.includes('sleep 1000')));
           server.child.kill(signal);
           server.child.kill(signal);
@@ -177,7 +185,7 @@ describe('the server', function () {
     for (const [when, request] of Object.entries(commands)) {
       it(`by end of file ${when}: exits 12, and nothing is left`, async () => {
         const { server } = await openServer(marker.options);
-        server.child.stdin?.end(request.replace('FOLDER', `${folder}/copy`));
+        server.child.stdin?.end(request.replaceAll('FOLDER', folder));
         const { status, stderr } = await server.ended;
         assert.equal(status, 12);
         assert.match(stderr, /end of file/);
@@ -238,6 +246,41 @@ describe('the server', function () {
       assert.equal((await server.ended).status, 12);
       assert.deepEqual(marker.left(), []);
     });
+  });
+
+  describe('ends though its stderr is full and no process reads it', () => {
+    let descriptors: number[];
+    beforeEach(() => {
+      const path = `${folder}/full`;
+      execFileSync('mkfifo', [path]);
+      const both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+      descriptors = [both, openSync(path, constants.O_WRONLY)];
+      assert.throws(() => {
+        for (;;) writeSync(both, 'x'.repeat(4096));
+      }, /EAGAIN/);
+    });
+    afterEach(() => {
+      for (const descriptor of descriptors) closeSync(descriptor);
+    });
+
+    for (const [what, end, wanted] of [
+      ['end of file', (child: ChildProcess) => child.stdin?.end(), [12, null]],
+      ['SIGTERM', (child: ChildProcess) => child.kill('SIGTERM'), [null, 'SIGTERM']],
+    ] as const) {
+      it(`by ${what}, with what it has to report lost`, async () => {
+        const child = spawn(program, ['-d', '-t', testTarball(), ...marker.options], {
+          stdio: ['pipe', 'pipe', descriptors[1] ?? 2],
+        });
+        const lines = createInterface({ input: child.stdout ?? assert.fail() })[Symbol.asyncIterator]();
+        assert.equal((await lines.next()).value, 'ok');
+        child.stdin?.write('open\n');
+        assert.match(String((await lines.next()).value), /^ok \//);
+        end(child);
+        const ended = await once(child, 'exit');
+        assert.deepEqual(ended, wanted);
+        assert.deepEqual(marker.left(), []);
+      });
+    }
   });
 
   describe('refuses', () => {

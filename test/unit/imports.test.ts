@@ -10,7 +10,8 @@ const source = fileURLToPath(new URL('../../src', import.meta.url));
  * src are named, folders stand for all in them.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors.ts', 'log.ts'],
+  ['errors.ts', 'stderr.ts'],
+  ['log.ts'],
   ['folders.ts', 'helper.ts', 'host.ts', 'progress.ts', 'random.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
   ['processes'],
   ['namespaces'],
@@ -98,7 +99,7 @@ describe('imports', () => {
     assert.deepEqual(circles(imports), ['b → c', 'c → b', 'e → e']);
   });
 
-  it('of errors and log are none of ours, and of copying and root filesystems not each other', () => {
+  it('of errors and stderr are none of its own files, and of copying and root filesystems not each other', () => {
     assert.deepEqual(
       own.filter(({ from }) => layerOf(from) === 0),
       [],

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MisuseError } from '../../../src/errors.ts';
-import { parseCommand, parseVariables, runCommand } from '../../../src/protocol/command.ts';
+import { text } from 'node:stream/consumers';
+import { CommandTimeoutError, MisuseError } from '../../../src/errors.ts';
+import { silentLog } from '../../../src/log.ts';
+import { parseCommand, parseVariables, serveCommand } from '../../../src/protocol/command.ts';
 import { fakeTestbed } from './fake.ts';
+
+const quiet = { log: silentLog };
 
 describe('the variables of shell', () => {
   it('lose the one pair of quotes that autopkgtest puts around a value', () => {
@@ -88,7 +93,7 @@ describe('a command', () => {
       return { status: 7 };
     });
     const words = ['cat', `stdin=${folder}/in`, `stdout=${folder}/out`, `stderr=${folder}/err`];
-    assert.equal(await runCommand(testbed, words, undefined), 7);
+    assert.equal(await serveCommand(testbed, words, quiet), 7);
     assert.equal(readFileSync(join(folder, 'out'), 'utf8'), 'hello');
     assert.equal(readFileSync(join(folder, 'err'), 'utf8'), 'problem');
     assert.throws(() => closeSync(descriptor), { code: 'EBADF' });
@@ -103,7 +108,7 @@ describe('a command', () => {
       }
       return { status: 0 };
     });
-    await runCommand(testbed, ['x', `stdout=${folder}/both`, `stderr=${folder}/both`], undefined);
+    await serveCommand(testbed, ['x', `stdout=${folder}/both`, `stderr=${folder}/both`], quiet);
     assert.equal(readFileSync(join(folder, 'both'), 'utf8'), 'aAbBcC');
   });
 
@@ -111,14 +116,84 @@ describe('a command', () => {
     const testbed = fakeTestbed();
     writeFileSync(join(folder, 'out'), 'precious');
     await assert.rejects(
-      runCommand(testbed, ['x', `stdout=${folder}/out`, 'timeout=x'], undefined),
+      serveCommand(testbed, ['x', `stdout=${folder}/out`, 'timeout=x'], quiet),
       MisuseError,
     );
     await assert.rejects(
-      runCommand(testbed, ['x', `stdin=${folder}/none`, `stdout=${folder}/out`], undefined),
+      serveCommand(testbed, ['x', `stdin=${folder}/none`, `stdout=${folder}/out`], quiet),
       MisuseError,
     );
     assert.equal(readFileSync(join(folder, 'out'), 'utf8'), 'precious');
     assert.equal(testbed.run.called, false);
+  });
+
+  it('may not get a directory, from which it could reach the files of the host', async () => {
+    for (const stream of ['stdin', 'stdout', 'stderr']) {
+      const run = serveCommand(fakeTestbed(), ['x', `${stream}=${folder}`], quiet);
+      await assert.rejects(run, (error) => error instanceof MisuseError && /directory/.test(error.message));
+    }
+  });
+
+  describe('with a FIFO', () => {
+    let fifo: string;
+    beforeEach(() => {
+      fifo = join(folder, 'fifo');
+      execFileSync('mkfifo', [fifo]);
+    });
+
+    /** What the command reads from its stdin to the end. */
+    function reading() {
+      const testbed = fakeTestbed();
+      const read: string[] = [];
+      testbed.run.callsFake(async (_argv, options) => {
+        read.push(execFileSync('cat', { stdio: [options?.stdin ?? 'ignore', 'pipe', 2], encoding: 'utf8' }));
+        return { status: 0 };
+      });
+      return { testbed, read };
+    }
+
+    it('reads all of a writer that comes late, to its end', async () => {
+      const { testbed, read } = reading();
+      const running = serveCommand(testbed, ['cat', `stdin=${fifo}`], quiet);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.equal(testbed.run.called, false, 'it waits for the writer');
+      spawn('sh', ['-c', 'printf one >"$1"', 'sh', fifo]);
+      assert.equal(await running, 0);
+      assert.deepEqual(read, ['one']);
+    });
+
+    it('reads nothing of a writer that writes nothing', async () => {
+      const { testbed, read } = reading();
+      const running = serveCommand(testbed, ['cat', `stdin=${fifo}`], quiet);
+      spawn('sh', ['-c', ': >"$1"', 'sh', fifo]);
+      assert.equal(await running, 0);
+      assert.deepEqual(read, ['']);
+    });
+
+    it('writes to a reader that comes late', async () => {
+      const testbed = fakeTestbed();
+      testbed.run.callsFake(async (_argv, options) => {
+        writeSync(options?.stdout ?? -1, 'two');
+        return { status: 0 };
+      });
+      const running = serveCommand(testbed, ['x', `stdout=${fifo}`], quiet);
+      const reader = spawn('cat', [fifo]);
+      const read = text(reader.stdout);
+      assert.equal(await running, 0);
+      assert.equal(await read, 'two');
+    });
+
+    for (const stream of ['stdin', 'stdout'] as const) {
+      it(`as ${stream} that has no other end ends at timeout= and when it is interrupted`, async () => {
+        const testbed = fakeTestbed();
+        const words = ['x', `${stream}=${fifo}`];
+        await assert.rejects(serveCommand(testbed, [...words, 'timeout=0.2'], quiet), CommandTimeoutError);
+        const interrupt = new AbortController();
+        const running = serveCommand(testbed, words, { ...quiet, signal: interrupt.signal });
+        interrupt.abort();
+        await assert.rejects(running, CommandTimeoutError);
+        assert.equal(testbed.run.called, false);
+      });
+    }
   });
 });

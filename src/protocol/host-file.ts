@@ -1,0 +1,115 @@
+/**
+ * The host's files that become the descriptors of a command. open(2) of a FIFO waits for the other end, and in Node nothing
+ * can end that wait; so a process of its own waits, which can be killed.
+ */
+import { closeSync, constants, fstatSync, open, openSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { CommandTimeoutError, MisuseError, reasonOf, systemCodeOf } from '../errors.ts';
+import { spawnHost } from '../host.ts';
+import type { Log } from '../log.ts';
+
+export type Stream = 'stdin' | 'stdout' | 'stderr';
+
+/** Linux's, which Node does not name: a descriptor that only names a file, with which no open waits. */
+const O_PATH = 0o10000000;
+
+/**
+ * Opens a file for a command, and creates the one of an output. Waits for the other end of a FIFO until the signal is aborted.
+ * @param path as bytes
+ * @throws MisuseError when it cannot be opened, or is a directory: a command could leave the testbed by it
+ * @throws CommandTimeoutError when the signal is aborted
+ */
+export async function openHostFile(
+  stream: Stream,
+  path: Buffer,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<number> {
+  const flags = stream === 'stdin' ? constants.O_RDONLY : constants.O_WRONLY | constants.O_TRUNC;
+  let named: number | undefined;
+  try {
+    named = nameOf(path);
+    if (named === undefined && stream !== 'stdin') return openSync(path, flags | constants.O_CREAT, 0o666);
+    if (named === undefined) throw Object.assign(new Error('no such file or directory'), { code: 'ENOENT' });
+    const stats = fstatSync(named);
+    if (stats.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' });
+    // Always the file that was looked at, whatever has its name now.
+    const same = `/proc/self/fd/${named}`;
+    return stats.isFIFO() ? await openFifo(stream, named, { log, signal }) : openSync(same, flags);
+  } catch (cause) {
+    if (cause instanceof CommandTimeoutError) throw cause;
+    throw new MisuseError(`cannot open the ${stream} file of command: ${reasonOf(cause)}`, {
+      code: 'CANNOT_OPEN',
+      remedy: 'name a file that this user may use',
+      cause,
+    });
+  } finally {
+    if (named !== undefined) closeSync(named);
+  }
+}
+
+/** A descriptor of O_PATH, or undefined when there is no such file. */
+function nameOf(path: Buffer): number | undefined {
+  try {
+    return openSync(path, O_PATH);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Opens its standard file as the command's would be, says so, and keeps it open until its stdin is closed. */
+const WAIT = {
+  stdin: 'exec 4</proc/self/fd/3; echo; read -r _',
+  stdout: 'exec 4>/proc/self/fd/3; echo; read -r _',
+  stderr: 'exec 4>/proc/self/fd/3; echo; read -r _',
+} as const;
+
+async function openFifo(
+  stream: Stream,
+  named: number,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<number> {
+  signal.throwIfAborted();
+  const waiter = await spawnHost(['/bin/sh', '-c', WAIT[stream]], log, {
+    stdio: ['pipe', 'pipe', 2, named],
+  });
+  const end = () => waiter.kill('SIGKILL');
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  try {
+    const opened = await new Promise<boolean>((resolve) => {
+      waiter.child.stdout?.once('data', () => resolve(true)).once('close', () => resolve(false));
+    });
+    if (signal.aborted) {
+      throw new CommandTimeoutError(
+        `no process has opened the other end of the FIFO for ${stream} of command`,
+      );
+    }
+    if (!opened) throw new Error(`the FIFO cannot be opened`);
+    return await openOneEnd(
+      `/proc/self/fd/${named}`,
+      stream === 'stdin' ? constants.O_RDONLY : constants.O_WRONLY,
+    );
+  } finally {
+    signal.removeEventListener('abort', end);
+    end();
+    await waiter.exited;
+  }
+}
+
+/** Another end of each kind, for a moment, lets the open succeed at once though the other process may be gone already. */
+async function openOneEnd(path: string, flags: number): Promise<number> {
+  let both: number;
+  try {
+    both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EACCES') throw error;
+    // Not allowed where the FIFO may only be read or only be written.
+    return promisify(open)(path, flags);
+  }
+  try {
+    return openSync(path, flags);
+  } finally {
+    closeSync(both);
+  }
+}
