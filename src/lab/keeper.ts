@@ -32,7 +32,7 @@ export async function keepLab(
       const network = laboratory.member(host.member);
       providers.push(new Provider(optionsOf(host, network), log));
     }
-    const opened = await allOrNothing(providers.map((provider) => provider.open()));
+    const opened = await openAll(providers, signal);
     for (const [index, host] of file.hosts.entries()) {
       const testbed = opened[index];
       if (testbed !== undefined) await setUp(host, testbed, signal);
@@ -60,9 +60,18 @@ function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
   } as const;
 }
 
-/** Waits for all, so that none is still being made when the first failure is told. */
-async function allOrNothing<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-  const settled = await Promise.allSettled(promises);
+/**
+ * Waits for all, so that none is still being opened when the first failure is reported. An abort stops what an open waits for,
+ * such as the building of an image.
+ * @throws the reason of the abort, or what the first open that failed throws
+ */
+async function openAll(providers: readonly Provider[], signal: AbortSignal): Promise<OpenTestbed[]> {
+  signal.throwIfAborted();
+  const stop = () => void Promise.allSettled(providers.map((provider) => provider.dispose()));
+  signal.addEventListener('abort', stop, { once: true });
+  const settled = await Promise.allSettled(providers.map((provider) => provider.open()));
+  signal.removeEventListener('abort', stop);
+  signal.throwIfAborted();
   return settled.map((one) => {
     if (one.status === 'rejected') throw one.reason;
     return one.value;

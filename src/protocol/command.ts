@@ -4,7 +4,7 @@ import { MisuseError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OpenTestbed, RunOptions } from '../testbed/types.ts';
 import { openHostFile, type Stream } from './host-file.ts';
-import { decodeText, decodeWord, printable } from './line.ts';
+import { decodeText, decodeWord, quoted } from './line.ts';
 
 interface CommandWords {
   readonly argv: readonly [string, ...string[]];
@@ -42,7 +42,7 @@ export function parseCommand(words: readonly string[]): CommandWords {
       case 'env': {
         const pair = splitPair(decodeText(value));
         if (pair === undefined) {
-          throw new MisuseError(`env=${printable(value)} is no variable; write env=NAME=VALUE`);
+          throw new MisuseError(`env=${quoted(value)} is no variable; write env=NAME=VALUE`);
         }
         Object.defineProperty(env, pair[0], { value: pair[1], enumerable: true, configurable: true });
         break;
@@ -52,7 +52,7 @@ export function parseCommand(words: readonly string[]): CommandWords {
         break;
       default:
         throw new MisuseError(
-          `command does not know ${printable(keyword)}; known are stdin= stdout= stderr= cwd= user= env= timeout=`,
+          `command does not know ${quoted(keyword)}; known are stdin= stdout= stderr= cwd= user= env= timeout=`,
         );
     }
   }
@@ -116,7 +116,7 @@ function parseTimeout(text: string): number {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   if (!(seconds > 0 && seconds <= LONGEST_TIMEOUT)) {
     throw new MisuseError(
-      `timeout=${printable(text)} is no time; give seconds, more than 0 and at most ${LONGEST_TIMEOUT}`,
+      `timeout=${quoted(text)} is no time; give seconds, more than 0 and at most ${LONGEST_TIMEOUT}`,
     );
   }
   return seconds;
@@ -130,7 +130,7 @@ export function parseVariables(words: readonly string[]): Record<string, string>
   return Object.fromEntries(
     words.map((word) => {
       const pair = splitPair(word);
-      if (pair === undefined) throw new MisuseError(`${printable(word)} is no variable; write NAME=VALUE`);
+      if (pair === undefined) throw new MisuseError(`${quoted(word)} is no variable; write NAME=VALUE`);
       const [name, value] = pair;
       return [name, /^"(.*)"$/s.exec(value)?.[1] ?? value];
     }),

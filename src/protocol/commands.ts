@@ -6,7 +6,7 @@ import { CommandTimeoutError, CopyError, CopyTimeoutError, MisuseError, messageO
 import type { Log } from '../log.ts';
 import type { OpenTestbed, TestbedProvider } from '../testbed/types.ts';
 import { serveCommand } from './command.ts';
-import { decodeText, decodeWord, encodeList, encodeWord, printable, type Request } from './line.ts';
+import { decodeText, decodeWord, encodeList, encodeWord, quoted, type Request } from './line.ts';
 import { openShell } from './shell.ts';
 
 /** What requests share from one line to the next. */
@@ -171,7 +171,7 @@ export async function perform(session: Session, request: Request): Promise<strin
   const row = Object.hasOwn(COMMANDS, request.verb) ? COMMANDS[request.verb] : undefined;
   if (row === undefined) {
     throw new MisuseError(
-      `unknown command ${printable(request.verb)}; known are ${Object.keys(COMMANDS).join(', ')}`,
+      `unknown command ${quoted(request.verb)}; known are ${Object.keys(COMMANDS).join(', ')}`,
     );
   }
   const { verb, words } = request;

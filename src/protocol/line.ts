@@ -25,13 +25,13 @@ export function parseRequest(line: string): Request {
 export function decodeWord(word: string): Buffer {
   const broken = /%(?![0-9A-Fa-f]{2}).{0,2}/s.exec(word);
   if (broken !== null) {
-    throw new MisuseError(`bad percent code ${broken[0]} in ${printable(word)}; write a percent sign as %25`);
+    throw new MisuseError(`bad percent code ${broken[0]} in ${quoted(word)}; write a percent sign as %25`);
   }
   const bytes = word.replace(/%(..)/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 16)),
   );
   if (bytes.includes('\0')) {
-    throw new MisuseError(`encoded NUL in ${printable(word)}; no path or argument can hold one`);
+    throw new MisuseError(`encoded NUL in ${quoted(word)}; no path or argument can hold one`);
   }
   return Buffer.from(bytes, 'latin1');
 }
@@ -43,7 +43,7 @@ export function decodeText(word: string): string {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new MisuseError(
-      `${printable(word)} is not UTF-8, which only the paths of copyup, copydown and command's files may be`,
+      `${quoted(word)} is not UTF-8, which only the paths of copyup, copydown and command's files may be`,
       { cause },
     );
   }
@@ -66,8 +66,8 @@ export function encodeList(words: readonly string[]): string {
   return words.map(encodeWord).join(',');
 }
 
-/** A piece of a request as it may be shown on a terminal: short, and without control characters. */
-export function printable(text: string): string {
+/** A part of a request as it may be shown on a terminal: in quotes, short, and without control characters. */
+export function quoted(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
   const plain = text.replace(/[\x00-\x1f\x7f-\xff]/g, '?');
   return `'${plain.length > 60 ? `${plain.slice(0, 57)}...` : plain}'`;

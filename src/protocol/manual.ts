@@ -8,7 +8,7 @@ import type { ReadStream } from 'node:tty';
 import { MisuseError, messageOf, VirtError } from '../errors.ts';
 import { COMMANDS, closeTestbed, perform, type Session } from './commands.ts';
 import { addHistory, HISTORY_LINES, historyPath, readHistory } from './history.ts';
-import { parseRequest, printable } from './line.ts';
+import { parseRequest, quoted } from './line.ts';
 import { EXIT, type ServeOptions } from './server.ts';
 import { once, unlessStopped } from './stop.ts';
 
@@ -181,7 +181,7 @@ export function help(verb?: string): string {
     return `${rows.join('')}  ${'help [COMMAND]'.padEnd(23)}this, or more about a command\nWords hold no blanks: write them as %20, a comma as %2C, a percent sign as %25.\n`;
   }
   const row = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
-  if (row === undefined) return `There is no command ${printable(verb)}; help shows them all.\n`;
+  if (row === undefined) return `There is no command ${quoted(verb)}; help shows them all.\n`;
   return `${`${verb} ${row.usage}`.trim()}\n  ${row.summary}\n`;
 }
 

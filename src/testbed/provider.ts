@@ -89,7 +89,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async #incarnate(): Promise<Incarnation> {
-    const prepared = await this.#prepare();
+    const preparing = this.#prepare();
+    const prepared = await preparing.catch((error: unknown) => {
+      // This open reports the failure. The next one tries again, since the cause may be gone by then.
+      if (this.#prepared === preparing) this.#prepared = undefined;
+      throw error;
+    });
     this.#ending.signal.throwIfAborted();
     const { instance, upper } = await this.#startOver(prepared);
     try {

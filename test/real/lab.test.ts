@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UsageError } from '../../src/errors.ts';
@@ -11,11 +11,13 @@ import { Switch } from '../../src/network/switch.ts';
 import { isRecord } from '../../src/processes/claims.ts';
 import { isProcessName, type ProcessName } from '../../src/processes/identity.ts';
 import { runtimeFolder } from '../../src/processes/runtime-folder.ts';
+import { processState } from '../../src/processes/stat.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
 import { Namespaces, TestLab } from '../support/lab.ts';
 import { patience } from '../support/patience.ts';
+import { PROGRAM } from '../support/program.ts';
 import { projectDir, testTarball } from '../support/rootfs.ts';
 import { script, testProvider } from '../support/testbed.ts';
 
@@ -244,6 +246,37 @@ hosts:
       assert.deepEqual(two.registered(), []);
       assert.match((await two.call('ps')).stderr, /no laboratory \S+ is up; start it/);
     });
+
+    for (const foreground of [false, true]) {
+      it(`hear an interrupt while an image is built${foreground ? ' in the foreground' : ''}`, async () => {
+        const waiting = lab('networks: { lan: 10.9.0.0/24 }\nhosts: { one: { root: trixie } }\n');
+        const { folder, path } = waiting;
+        const built = join(folder, 'building');
+        writeFileSync(join(folder, 'mmdebstrap'), `#!/bin/sh\necho $$ >"${built}"\nexec sleep 1000\n`);
+        chmodSync(join(folder, 'mmdebstrap'), 0o755);
+        const child = spawn(
+          process.execPath,
+          [PROGRAM, 'lab', 'up', ...(foreground ? ['--foreground'] : []), path],
+          {
+            stdio: ['ignore', 'ignore', 'pipe'],
+            env: {
+              ...process.env,
+              XDG_CACHE_HOME: join(folder, 'cache'),
+              XDG_RUNTIME_DIR: folder,
+              PATH: `${folder}:${process.env.PATH}`,
+            },
+          },
+        );
+        children.push(child);
+        assert.ok(await waitUntil(() => existsSync(built), patience(20_000)));
+        child.kill('SIGINT');
+        const [, signal] = await once(child, 'exit');
+        assert.equal(signal, 'SIGINT');
+        assert.deepEqual(waiting.registered(), []);
+        const builder = Number(readFileSync(built, 'utf8'));
+        assert.ok(await waitUntil(() => processState(builder) === undefined, patience(2000)));
+      });
+    }
 
     it('are drawn without being up', async () => {
       const drawn = lab(ROUTED);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Marker } from '../support/left.ts';
@@ -28,8 +28,8 @@ describe('a manual session', function () {
     rmSync(folder, { recursive: true });
     marker.remove();
   });
-  const start = () => {
-    const argv = [program, '-t', testTarball(), ...marker.options];
+  const start = (...options: string[]) => {
+    const argv = [program, '-t', testTarball(), ...marker.options, ...options];
     const env = { ...process.env, XDG_STATE_HOME: folder, TERM: 'xterm' };
     const terminal = new Terminal(argv, { env, cwd: folder, size: [43, 91] });
     sessions.push(terminal);
@@ -126,6 +126,25 @@ describe('a manual session', function () {
     await terminal.see(PROMPT);
     terminal.type(CTRL_D);
     assert.equal(await terminal.ended(), 0);
+  });
+
+  it('opens once the cause of a failed open is gone', async () => {
+    // Preflight sees a directory that can be created, until it is.
+    symlinkSync(`${folder}/target`, `${folder}/link`);
+    const terminal = start('-u', `${folder}/link/scratch`);
+    await terminal.see(PROMPT);
+    for (const _ of [1, 2]) {
+      terminal.type('open\r');
+      await terminal.see(/the testbed is closed/);
+      await terminal.see(PROMPT);
+    }
+    mkdirSync(`${folder}/target`);
+    terminal.type('open\r');
+    await terminal.see(/ok \/\S+\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type(CTRL_D);
+    assert.equal(await terminal.ended(), 0);
+    assert.deepEqual(marker.left(), []);
   });
 
   it('ends at Ctrl-D with the testbed gone', async () => {

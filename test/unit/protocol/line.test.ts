@@ -6,7 +6,7 @@ import {
   encodeList,
   encodeWord,
   parseRequest,
-  printable,
+  quoted,
 } from '../../../src/protocol/line.ts';
 
 describe('percent codec', () => {
@@ -66,9 +66,9 @@ describe('parseRequest', () => {
   }
 });
 
-describe('printable', () => {
+describe('quoted', () => {
   it('lets nothing through that moves a cursor, and cuts what is long', () => {
-    assert.equal(printable('a\x1b[2J\x9b'), "'a?[2J?'");
-    assert.equal(printable('x'.repeat(100)).length, 62);
+    assert.equal(quoted('a\x1b[2J\x9b'), "'a?[2J?'");
+    assert.equal(quoted('x'.repeat(100)).length, 62);
   });
 });
