@@ -1,6 +1,5 @@
 /*
- * Steps for the skeleton, the small layer between base and upper layer that all testbeds of a server have in common: accounts and
- * mount points, for which it has to be known what the base has.
+ * Steps for the accounts in the skeleton, the small layer between base and upper layer that all testbeds of a server have in common.
  */
 #include "steps.h"
 
@@ -127,55 +126,4 @@ bool step_home(struct place *place, char **a) {
 	bool good = home >= 0 && (skel < 0 || copy_tree(skel, home, id)) && fchown(home, id, id) == 0;
 	close(base), close(homes), close(home);
 	return good;
-}
-
-/* Makes one part of a path in the skeleton; a directory hides the one of the base below it, so it takes over owner and mode. */
-static bool make_part(int skeleton, int merged, const char *path, bool directory) {
-	struct stat status;
-	if (fstatat(skeleton, path, &status, AT_SYMLINK_NOFOLLOW) == 0) return true;
-	if (!directory) {
-		int file = openat(skeleton, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-		return file >= 0 && close(file) == 0;
-	}
-	if (mkdirat(skeleton, path, 0755) != 0) return false;
-	if (fstatat(merged, path, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode)) return true;
-	return fchownat(skeleton, path, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fchmodat(skeleton, path, status.st_mode & 07777, 0) == 0;
-}
-
-/*
- * mountpoint PATH directory|file LAYERS: makes it in the skeleton, which is the root, unless the layers (lowerdir of an overlay; the
- * skeleton is one of them) have it. Links on the way are resolved as in the testbed, so a later "bind" finds the same place.
- */
-bool step_mountpoint(struct place *place, char **a) {
-	char options[4096], prefix[4096] = "", real[8192] = "";
-	snprintf(options, sizeof options, "lowerdir=%s,userxattr", a[2]);
-	int merged = make_mount("overlay", options, place->words, sizeof place->words);
-	if (merged < 0) return false;
-	bool is_there = true;
-	for (char *rest = a[0], *part; (part = strsep(&rest, "/")) != NULL;) {
-		if (*part == '\0') continue;
-		if (strlen(prefix) + strlen(part) + 2 > sizeof prefix) return errno = ENAMETOOLONG, false;
-		strcat(strcat(prefix, "/"), part);
-		int found = is_there ? open_below(merged, prefix, O_PATH) : -1;
-		if (found >= 0) {
-			char name[64];
-			snprintf(name, sizeof name, "/proc/self/fd/%d", found);
-			ssize_t length = readlink(name, real, sizeof prefix);
-			real[length > 1 ? length : 0] = '\0';
-			close(found);
-		} else {
-			if (is_there && errno != ENOENT) return false;
-			is_there = false;
-			if (strcmp(part, "..") == 0) return errno = ENOENT, false;
-			strcat(strcat(real, "/"), part);
-		}
-	}
-	for (char *slash = real; !is_there && slash != NULL;) {
-		slash = strchr(slash + 1, '/');
-		if (slash != NULL) *slash = '\0';
-		if (!make_part(place->root, merged, real + 1, slash != NULL || strcmp(a[1], "directory") == 0)) return false;
-		if (slash != NULL) *slash = '/';
-	}
-	return close(merged) == 0;
 }

@@ -84,6 +84,25 @@ static bool step_bind(struct place *place, char **a) {
 	return tree >= 0 && put_mount(tree, place->root, a[1]) && close(tree) == 0;
 }
 
+/* place PATH directory|file: makes what is missing of a path, so that something can be bound there. */
+static bool step_place(struct place *place, char **a) {
+	char prefix[4096] = "";
+	for (char *rest = a[0], *part; (part = strsep(&rest, "/")) != NULL;) {
+		if (*part == '\0') continue;
+		if (strlen(prefix) + strlen(part) + 2 > sizeof prefix) return errno = ENAMETOOLONG, false;
+		strcat(strcat(prefix, "/"), part);
+		int there = open_below(place->root, prefix, O_PATH);
+		const char *last;
+		if (there < 0) {
+			if (errno != ENOENT || (there = open_parent(place->root, prefix, &last)) < 0) return false;
+			bool file = rest == NULL && strcmp(a[1], "file") == 0;
+			if ((file ? mknodat(there, last, S_IFREG | 0644, 0) : mkdirat(there, last, 0755)) != 0) return false;
+		}
+		close(there);
+	}
+	return true;
+}
+
 /* detach PATH */
 static bool step_detach(struct place *place, char **a) {
 	(void)place;
@@ -176,7 +195,7 @@ static const struct {
     {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
     {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy},
     {"keyring", 1, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"mountpoint", 3, step_mountpoint}, {"init", 3, step_init},
+    {"home", 3, step_home}, {"place", 2, step_place}, {"init", 3, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

@@ -39,6 +39,5 @@ bool put_mount(int mount, int root, const char *path);
 /* skeleton.c */
 bool step_accounts(struct place *place, char **arguments);
 bool step_home(struct place *place, char **arguments);
-bool step_mountpoint(struct place *place, char **arguments);
 
 #endif

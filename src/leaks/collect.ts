@@ -14,6 +14,8 @@ export interface Place extends LookedAt, ProcessPlace {
   readonly baseline: Baseline;
   /** A directory inside with files of the server, which are not leaks. */
   readonly scratchDirectory?: string;
+  /** Paths inside that something of the host is bound at: they and the directories on the way are not leaks. */
+  readonly boundAt?: readonly string[];
 }
 
 /**
@@ -21,13 +23,16 @@ export interface Place extends LookedAt, ProcessPlace {
  * @throws TestbedError when the place has ended
  */
 export async function collectLeaks(place: Place, log: Log): Promise<Leak[]> {
-  const { pid, baseline, scratchDirectory, held } = place;
+  const { pid, baseline, scratchDirectory, boundAt = [], held } = place;
   const { files, ipc } = await look(place, log);
   const mounts = newMounts(baseline.mounts, readFileSync(`/proc/${pid}/mountinfo`, 'latin1'));
   // Held directories have mount points of the command among their entries; a mount is one leak, not two.
   const mountPoints = new Set(held === undefined ? [] : mounts.map(({ path }) => path));
   const isOwn = ({ path, type }: { readonly path: string; readonly type: string }) =>
-    mountPoints.has(path) || (TOP.has(path) && type === 'directory') || isIn(path, scratchDirectory);
+    mountPoints.has(path) ||
+    (TOP.has(path) && type === 'directory') ||
+    isIn(path, scratchDirectory) ||
+    boundAt.some((point) => `${printable(Buffer.from(point))}/`.startsWith(`${path}/`));
   return [
     ...files.filter((file) => !isOwn(file)),
     ...mounts,

@@ -76,13 +76,12 @@ export const home = (base: string, user: string, id: number): Step => [
   String(id),
 ];
 
-/** A place in the skeleton to bind something at, unless one of the layers, the topmost first, has it. */
-export const mountPoint = (path: string, kind: 'directory' | 'file', layers: readonly string[]): Step => [
-  'mountpoint',
+/** Makes what is missing of a path, so that something can be bound there. */
+export const place = (path: string, kind: 'directory' | 'file'): Step => [
+  'place',
   `making the mount point ${path}`,
   path,
   kind,
-  layers.join(':'),
 ];
 
 /** Makes a mount point the root, and becomes a testbed's pid 1: `/bin/sh` with this script. */

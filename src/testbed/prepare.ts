@@ -1,11 +1,11 @@
 /** What all testbeds of one server share: the base, the holder, the skeleton, mounts and network. Made once, ahead of need. */
-import { existsSync } from 'node:fs';
-import { messageOf, TestbedError } from '../errors.ts';
+import { existsSync, statSync } from 'node:fs';
+import { messageOf, TestbedError, UsageError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
 import type { Log } from '../log.ts';
 import { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
-import { bind, type Step } from '../namespaces/steps.ts';
+import { bind, place, type Step } from '../namespaces/steps.ts';
 import type { Connector } from '../network/connector.ts';
 import { hostResolver } from '../network/resolver.ts';
 import { findBase, useBase } from '../rootfs/base.ts';
@@ -85,7 +85,6 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     const filled = fillSkeleton({
       ...{ holder, base: base.path, hostname, scratchDirectory },
       ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
-      binds: options.binds,
     });
     // The open that waits for it rejects.
     filled.catch(() => {});
@@ -130,9 +129,10 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder): Step[] {
       devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
       ptsGroup: idMaps.single ? undefined : 5,
     }),
-    ...options.binds.map(({ outside, inside, readOnly }) =>
+    ...options.binds.flatMap(({ outside, inside, readOnly }) => [
+      place(inside, kindOf(outside)),
       bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
-    ),
+    ]),
   ];
 }
 
@@ -156,5 +156,17 @@ async function connectorFor({ network, publish }: TestbedOptions, log: Log): Pro
       const { outsideConnector } = await import('../network/outside.ts');
       return outsideConnector({ publish }, log);
     }
+  }
+}
+
+function kindOf(path: string): 'directory' | 'file' {
+  try {
+    return statSync(path).isDirectory() ? 'directory' : 'file';
+  } catch (cause) {
+    throw new UsageError(`cannot bind ${path} into the testbed: it does not exist`, {
+      code: 'NO_SUCH_FILE',
+      remedy: 'name a file or directory of the host',
+      cause,
+    });
   }
 }

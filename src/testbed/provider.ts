@@ -132,6 +132,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const { scratchDirectory, log } = this;
     const { pid, mark } = instance;
     const place = {
+      boundAt: this.options.binds.map(({ inside }) => inside),
       ...{ pid, mark, layers, baseline, scratchDirectory, holder: holder.pid },
       insideUser: (uid: number) => insideUser(holder.idMap, uid),
     };

@@ -2,15 +2,13 @@
  * The skeleton: a small layer between base and upper layer with what every testbed of a server has in common, so that an open has
  * nothing to create. Made by the holder, as steps.
  */
-import { statSync } from 'node:fs';
-import { TestbedError, UsageError } from '../errors.ts';
+import { TestbedError } from '../errors.ts';
 import type { HelperFailure } from '../helper.ts';
 import { failureText } from '../helper.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import * as steps from '../namespaces/steps.ts';
 import { hostsFile } from '../network/hosts.ts';
 import { closedRoot } from './closed-root.ts';
-import type { BindMount } from './types.ts';
 
 /** Where stage and holder have it. */
 export const SKELETON = '/mnt/skeleton';
@@ -37,7 +35,6 @@ export interface SkeletonOptions {
   readonly resolvConf: string;
   /** A directory with mode 777, below /tmp. */
   readonly scratchDirectory: string;
-  readonly binds: readonly BindMount[];
 }
 
 /**
@@ -65,11 +62,9 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<string | u
   const found = Buffer.from(String(accounts?.user ?? ''), 'latin1').toString();
   const user = holder.idMap.single ? undefined : found || NORMAL_USER;
   const files = new Set(String(accounts?.files ?? '').split(' '));
-  const layers = [SKELETON, holder.inside(base)];
   const more = [
     ...rootAccounts(files),
     ...(user === undefined || found !== '' ? [] : userAccount(holder.inside(base), files, accounts?.bash)),
-    ...options.binds.map(({ outside, inside }) => steps.mountPoint(inside, kindOf(outside), layers)),
   ];
   if (more.length > 0) await runSteps(options, [steps.root(SKELETON), ...more]);
   return user;
@@ -120,16 +115,4 @@ function userAccount(base: string, files: ReadonlySet<string>, bash: unknown): s
     ...(files.has('gshadow') ? [steps.append('etc/gshadow', `${NORMAL_USER}:!::\n`)] : []),
     steps.home(base, NORMAL_USER, NORMAL_ID),
   ];
-}
-
-function kindOf(path: string): 'directory' | 'file' {
-  try {
-    return statSync(path).isDirectory() ? 'directory' : 'file';
-  } catch (cause) {
-    throw new UsageError(`cannot bind ${path} into the testbed: it does not exist`, {
-      code: 'NO_SUCH_FILE',
-      remedy: 'name a file or directory of the host',
-      cause,
-    });
-  }
 }

@@ -32,6 +32,12 @@ describe('leaks of a testbed', function () {
     'an overlay': {},
     'a plain copy': { mode: 'copy' as const },
     'a network of its own': { network: 'none' as const },
+    'something bound below /tmp': {
+      binds: [
+        { outside: '/usr/share', inside: '/tmp/deep/here' },
+        { outside: '/etc/hostname', inside: '/run/deep/name' },
+      ],
+    },
   })) {
     it(`are none right after open, with ${name}`, async () => {
       assert.deepEqual(await leaksOf('true', changes), []);

@@ -1,4 +1,4 @@
-/** What lies over the base of all testbeds, and opens that fail because it cannot be made: see src/testbed/skeleton.ts. */
+/** What lies over the base of all testbeds, and opens that fail because a testbed cannot be made: see src/testbed/skeleton.ts. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,
@@ -81,7 +81,7 @@ describe('an open whose skeleton cannot be filled', function () {
   it('says why when a place for a bind is a link to itself', async () => {
     symlinkSync('loop', join(root.folder, 'loop'));
     await failsCleanly(
-      /^preparing the skeleton of the testbeds failed: making the mount point \/loop\/here failed: Too many levels of symbolic links/,
+      /^making a testbed failed: making the mount point \/loop\/here failed: Too many levels of symbolic links/,
       {
         binds: [{ outside: '/usr', inside: '/loop/here' }],
       },
