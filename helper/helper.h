@@ -51,6 +51,13 @@ int unstage_main(int argc, char **argv);
 /* What ps(1) shows in place of paths and maps; the texts of argv are gone then. */
 void set_title(const char *title);
 
+/*
+ * Goes on in a sealed copy of this program in memory where a process could open the file of the program for writing, by
+ * /proc/PID/exe: one that has an id of the file's owner in the user namespace of the process whose directory in /proc is open as
+ * `process`, and that executes this program again (CVE-2019-5736). False and errno when there is no copy where one is needed.
+ */
+bool protect_program(int process);
+
 /* report.c */
 struct event {
 	char text[16384];
@@ -98,7 +105,7 @@ void abort_fuse(int process);
 
 /* drain.c */
 struct drain {
-	/* The host's /proc, and the directory in it of the testbed's pid 1. */
+	/* A /proc of this process's own pid namespace, and the directory in it of the testbed's pid 1. */
 	int proc, init;
 	/* The command's timer slack. */
 	long tag;
@@ -106,9 +113,9 @@ struct drain {
 	double seconds;
 	/* The command's stdin, stdout and stderr. */
 	int in, out, err;
-	/* The command's process group as the host sees it; 0: none that may be stopped as a whole. */
+	/* The command's process group, whose leader is not reaped yet; 0: none that may be stopped as a whole. */
 	pid_t group;
-	/* Gets an event "ended" for each process that is ended; -1: nobody wants to know. */
+	/* Gets an event "ended" for each process that is ended; -1: nobody reads them. */
 	int report;
 };
 /* Waits until no process of the testbed holds the output of a command that has ended; ends those that only hold it. */

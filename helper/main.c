@@ -1,7 +1,14 @@
 /* Which sub-command is meant, and a copy of this program in memory where its file could be opened for writing. */
 #include "helper.h"
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
 
 static const struct {
 	const char *name;
@@ -9,7 +16,9 @@ static const struct {
 } COMMANDS[] = {
     {"abort-fuse", abort_fuse_main},
     {"copy", copy_main},
+    {"drain", drain_main},
     {"enter", enter_main},
+    {"exec", exec_main},
     {"hold", hold_main},
     {"look", look_main},
     {"unstage", unstage_main},
@@ -25,7 +34,41 @@ void set_title(const char *text) {
 	prctl(PR_SET_NAME, strrchr(text, ' ') == NULL ? text : strrchr(text, ' ') + 1);
 }
 
+static char **arguments;
+
+/* Whether a user id of this process's user namespace is one of those of the other process's. */
+static bool is_mapped(int process, uid_t uid) {
+	char map[8192];
+	if (read_at(process, "uid_map", map, sizeof map) < 0) return true;
+	unsigned long inside, outside, count;
+	int length;
+	for (const char *line = map; sscanf(line, "%lu %lu %lu%n", &inside, &outside, &count, &length) == 3; line += length)
+		if (uid >= outside && uid - outside < count) return true;
+	return false;
+}
+
+bool protect_program(int process) {
+	struct stat status;
+	if (stat("/proc/self/exe", &status) == 0 && !is_mapped(process, status.st_uid)) return true;
+	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (file < 0 || fstat(file, &status) != 0) return false;
+	int seals = fcntl(file, F_GET_SEALS);
+	if (seals >= 0 && (seals & F_SEAL_WRITE) != 0) return close(file) == 0;
+	int copy = memfd_create("virt-ts-unshare", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	/* Linux before 6.3 does not know MFD_EXEC. */
+	if (copy < 0) copy = memfd_create("virt-ts-unshare", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	for (off_t left = status.st_size; copy >= 0 && left > 0;) {
+		ssize_t copied = sendfile(copy, file, NULL, (size_t)left);
+		if (copied <= 0) return false;
+		left -= copied;
+	}
+	if (copy < 0 || fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return false;
+	fexecve(copy, arguments, environ);
+	return false;
+}
+
 int main(int argc, char **argv) {
+	arguments = argv;
 	title = argv[0];
 	title_size = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) - argv[0]);
 	for (size_t i = 0; argc > 1 && i < sizeof COMMANDS / sizeof *COMMANDS; i++)

@@ -28,22 +28,6 @@ async function bundle(name, format, extension, groups) {
   await made.close();
 }
 
-/** What compiling each of on-host/*.c saves; without a C compiler, shell and the host's tools do the same. */
-const PROGRAMS = {
-  enter: '2 ms a command',
-};
-
-/** Static, since loading libraries takes longer than all that they do. */
-function compile(name, saving) {
-  const options = ['-std=c17', '-O2', '-static', '-Wall', '-Wextra', '-Wpedantic'];
-  const words = [...options, '-o', `dist/${name}-${process.arch}`, `src/on-host/${name}.c`];
-  const { status, error, stderr } = spawnSync(process.env.CC ?? 'cc', words, { encoding: 'utf8' });
-  if (status === 0) return;
-  console.error(
-    `src/on-host/${name}.c is not compiled, which would save ${saving}; install gcc and libc6-dev and build again, if that matters: ${error?.message ?? stderr.trim()}`,
-  );
-}
-
 /** The one native program: static, since loading libraries takes longer than most of what it does. */
 function compileHelper() {
   const sources = readdirSync('helper')
@@ -73,7 +57,6 @@ await bundle('cli', 'cjs', 'cjs', [['start', /\/src\/cli\.ts$/], serve]);
 await bundle('index', 'esm', 'js', [serve]);
 
 compileHelper();
-for (const [name, saving] of Object.entries(PROGRAMS)) compile(name, saving);
 
 // The library's types, of all that src/index.ts exports.
 execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });

@@ -1,5 +1,5 @@
-/** The package's own files: the texts of the shell scripts, read once when first used, and the programs that are compiled. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+/** The package's own files: the texts of the shell scripts, read once when first used. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** Folders of scripts: those that run with the host's tools, and those that run with the testbed's. */
@@ -12,20 +12,6 @@ export function packageRoot(): string {
   const here = fileURLToPath(import.meta.url);
   const at = Math.max(here.lastIndexOf('/src/'), here.lastIndexOf('/dist/'));
   return here.slice(0, at);
-}
-
-/**
- * Where the build has put a program of on-host/*.c for this machine, or undefined when there was no C compiler or it may not
- * be executed there: a shell script does the same more slowly.
- */
-export function compiledProgram(name: 'enter'): string | undefined {
-  const path = `${packageRoot()}/dist/${name}-${process.arch}`;
-  try {
-    accessSync(path, constants.X_OK);
-    return path;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Where a script lies on the host. */

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Duplex, Readable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
+import { helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import { parseEnded } from '../leaks/ended.ts';
 import type { ProcessLeak } from '../leaks/leak.ts';
@@ -138,13 +139,11 @@ export class Isolation {
     if (!this.#hasMore()) return [];
     const [stdin, stdout, stderr] = this.#stdio;
     const tag = 10_000 + (this.pid % 40_000);
-    const words = ['drain', this.pid, tag, DRAIN_TIMEOUT, scriptText('on-host', 'drain.awk')].map(String);
-    const none = ['ignore', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore'] as const;
-    const draining = await spawnHost(['sh', '-c', scriptText('on-host', 'drain.sh'), ...words], log, {
-      cwd: `/proc/${this.pid}`,
-      stdio: [stdin, stdout, ...none, stderr, 'pipe'],
+    const options = ['-p', this.pid, '-t', tag, '-d', DRAIN_TIMEOUT].map(String);
+    const draining = await spawnHost(helperWords('drain', ...options), log, {
+      stdio: [stdin, stdout, stderr, 'pipe'],
     });
-    const told = draining.child.stdio.at(9);
+    const told = draining.child.stdio.at(3);
     return parseEnded(await textOf(told instanceof Readable ? told : null));
   }
 

@@ -3,23 +3,14 @@ import { parseEvents } from '../helper.ts';
 import type { ProcessLeak } from './leak.ts';
 import { commandText } from './text.ts';
 
-/** Reads the events "ended". A command line in them consists of bytes, with a zero byte after each argument. */
+/**
+ * Reads the events "ended" of helper/drain.c, among others. A command line in them consists of bytes, with a zero byte after
+ * each argument.
+ */
 export function parseEnded(text: string): ProcessLeak[] {
-  const ended = parseEvents(text).filter(({ event }) => event === 'ended');
-  return [
-    ...ended.map(({ pid, uid, command }) => asLeak(Number(pid), Number(uid), String(command))),
-    ...text.split('\n').flatMap(parseLine),
-  ];
-}
-
-function asLeak(pid: number, uid: number, command: string): ProcessLeak {
-  return { kind: 'process', pid, uid, command: commandText(command), ended: true };
-}
-
-/** A line of on-host/drain.sh. */
-function parseLine(line: string): ProcessLeak[] {
-  const [, pid, uid, digits = ''] = /^(\d+) (\d+) ([\da-f ]+)$/.exec(line) ?? [];
-  if (pid === undefined) return [];
-  const command = Buffer.from(digits.replaceAll(' ', ''), 'hex').toString('latin1');
-  return [asLeak(Number(pid), Number(uid), command)];
+  return parseEvents(text).flatMap(({ event, pid, uid, command }): ProcessLeak[] =>
+    event === 'ended' && typeof pid === 'number' && typeof uid === 'number' && typeof command === 'string'
+      ? [{ kind: 'process', pid, uid, command: commandText(command), ended: true }]
+      : [],
+  );
 }

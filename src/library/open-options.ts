@@ -102,7 +102,6 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
-    askedForLeaks: true,
   };
 }
 

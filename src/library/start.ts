@@ -1,8 +1,8 @@
 /** Starts a command with pipes, and runs one to its end with its output where it was wanted. */
 import { CommandFailedError, CommandTimeoutError, OutputLimitError } from '../errors.ts';
-import type { Argv, HostProcess } from '../host.ts';
+import type { Argv } from '../host.ts';
 import { shellLine } from '../log.ts';
-import { endOfCommand, NotRunError } from '../testbed/execute.ts';
+import { endOfCommand, NotRunError, type StartedCommand } from '../testbed/execute.ts';
 import type { Testbed } from '../testbed/testbed.ts';
 import { argvOf, checkCommandOptions, checkRunOptions } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions } from './command.ts';
@@ -93,7 +93,7 @@ export async function runToEnd(place: Place, command: Command, options: RunOptio
   } catch (error) {
     failure.signal.throwIfAborted();
     if (error instanceof CommandTimeoutError) throw withOutput(error, await receiving);
-    if (error instanceof NotRunError) throw error.told(String((await receiving).stderr));
+    if (error instanceof NotRunError) throw error.forCaller();
     throw error;
   } finally {
     stdin.ours?.destroy();
@@ -135,7 +135,7 @@ async function startWired(
   argv: Argv,
   wires: Awaited<ReturnType<typeof makeWires>>,
   { cwd, env, user }: CommandOptions,
-): Promise<HostProcess> {
+): Promise<StartedCommand> {
   try {
     return await testbed.start(argv, [wires[0].theirs, wires[1].theirs, wires[2].theirs], {
       ...(cwd === undefined ? {} : { cwd }),

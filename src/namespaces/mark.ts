@@ -8,12 +8,12 @@ import { isAlive } from '../processes/identity.ts';
 import type { ProcessState } from '../processes/stat.ts';
 import { randomInt } from '../random.ts';
 
-/** Above the kernel's default of 50000 and the tags of commands below that (on-host/execute.sh); below one second. */
+/** Above the kernel's default of 50000 and the tags of commands below that (helper/helper.h); below one second. */
 export function makeMark(): string {
   return String(randomInt(50_001, 1_000_000_000));
 }
 
-/** The name of a testbed's session keyring; on-host/execute.sh knows it too. */
+/** The name of a testbed's session keyring; helper/exec.c makes it too. */
 export function keyringOf(mark: string): string {
   return `virt-ts-unshare-${mark}`;
 }

@@ -1,9 +1,9 @@
 /** Brings the names of a laboratory's hosts to those that are open already. */
+import { helperWords } from '../helper.ts';
 import { quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
 import { isAlive } from '../processes/identity.ts';
-import { scriptPath } from '../scripts.ts';
 import { hostsFile } from './hosts.ts';
 import type { Ledger } from './ledger.ts';
 import type { Member } from './membership.ts';
@@ -27,8 +27,7 @@ async function tellHost(
   if (testbed === undefined || !isAlive(testbed)) return;
   const { status, stderr } = await quickHost(
     [
-      ...(['/bin/sh', scriptPath('on-host', 'execute.sh')] as const),
-      ...['-p', String(testbed.pid), '-m', readMark(testbed), '-n', '--'],
+      ...helperWords('exec', '-p', String(testbed.pid), '-m', readMark(testbed), '-n', '--'),
       ...['/bin/sh', '-c', 'printf %s "$1" >/etc/hosts', 'sh', hostsFile(hosts)],
     ],
     log,

@@ -54,14 +54,14 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
-/** A process, its descendants and the members of its session, without zombies. */
+/** A process, its descendants and the members of the sessions that these lead, without zombies. */
 export function treeOf(root: number): number[] {
   const states = allPids().flatMap((pid) => processState(pid) ?? []);
   const tree = new Set(states.filter((s) => s.pid === root || s.session === root).map((s) => s.pid));
   for (let grown = true; grown; ) {
     grown = false;
-    for (const { pid, parent } of states) {
-      if (tree.has(parent) && !tree.has(pid)) {
+    for (const { pid, parent, session } of states) {
+      if ((tree.has(parent) || tree.has(session)) && !tree.has(pid)) {
         tree.add(pid);
         grown = true;
       }

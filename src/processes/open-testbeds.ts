@@ -22,8 +22,8 @@ export interface Registered extends ProcessName {
   readonly ownNetwork: boolean;
   /** The process that has it open. */
   readonly owner: number;
-  /** See Target in testbed/execute.ts; where that process asks for leaks. */
-  readonly leakLog?: string;
+  /** Path of what its execute programs report to, see ReportFile in testbed/report-file.ts. */
+  readonly report?: string;
 }
 
 const FOLDER = 'testbeds';
@@ -104,7 +104,7 @@ function isRegistered(value: unknown): value is Registered {
     ['name', 'root', 'scratch'].every((key) => typeof value[key] === 'string') &&
     ['since', 'owner'].every((key) => typeof value[key] === 'number') &&
     typeof value.ownNetwork === 'boolean' &&
-    ['string', 'undefined'].includes(typeof value.leakLog) &&
+    ['string', 'undefined'].includes(typeof value.report) &&
     isProcessName(value)
   );
 }

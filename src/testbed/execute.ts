@@ -1,23 +1,23 @@
 /** Commands in a testbed: the words of the execute command, and running one to its end from here. */
 import { closeSync, openSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
+import { type HelperFailure, helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
-import { childrenOf, hasOwnUser, namespaceOf } from '../processes/list.ts';
-import { compiledProgram, scriptPath } from '../scripts.ts';
+import { childrenOf, namespaceOf } from '../processes/list.ts';
 import { wholeTree } from './killing.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
-/** What on-host/execute.sh has to know about the testbed; see the head of that file. */
+/** What the execute program has to know about the testbed; see the head of helper/exec.c. */
 export interface Target {
   readonly pid: number;
   /** See namespaces/mark.ts. */
   readonly mark: string;
   readonly ownNetwork: boolean;
-  /** Seconds that a stuck drainer is waited for. */
+  /** Seconds that a helper without progress is waited for. */
   readonly drainTimeout: number;
-  /** Host file for one line per ended leak, if wanted; see DrainLog. */
-  readonly leakLog?: string;
+  /** Gets the events of the execute program, see ReportFile. */
+  readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
 }
 
 export interface CommandPlace {
@@ -27,69 +27,75 @@ export interface CommandPlace {
   readonly keepTerm?: boolean;
   /** Whether the command gets descriptor 3 as well. Default: the first three only. */
   readonly third?: boolean;
+  /** Whether it is the foreground job of the terminal that is its stdin. */
+  readonly foreground?: boolean;
 }
 
-/**
- * execute.sh could not run a command, and has said why on the command's stderr: the testbed is dead, or it has no such
- * directory or user, or no shell that works.
- */
+/** Codes of failures that lie in what was asked for, not in the testbed. */
+const WRONG_REQUESTS = ['DIRECTORY_CLOSED', 'NO_DIRECTORY', 'NO_IDS', 'NO_USER'];
+
+/** The execute program could not run a command, and has written why to the command's stderr. Its code is in helper/exec.c. */
 export class NotRunError extends TestbedError {
   readonly #what: string;
 
-  constructor(argv: Argv) {
-    const what = `cannot run ${shellLine(argv)} in the testbed`;
-    super(`${what}, for a reason that its stderr tells`);
+  constructor(argv: Argv, failure: HelperFailure | undefined) {
+    const why = failure?.what ?? 'its stderr says why';
+    const what = `cannot run ${shellLine(argv)} in the testbed: ${why}`;
+    super(what, { code: failure?.code ?? 'NOT_RUN' });
     this.#what = what;
   }
 
-  /** The same with the reason, for who has read the command's stderr. */
-  told(stderr: string): VirtError {
-    const [, why] = /^virt-ts-unshare: cannot run a command in the testbed: (.*)$/m.exec(stderr) ?? [];
-    if (why === undefined) return this;
-    const Kind = /^it has no (directory|user|ids) |^its root may not enter /.test(why)
-      ? UsageError
-      : TestbedError;
-    return new Kind(`${this.#what}: ${why}`, { cause: this });
+  /** The error for a caller that chose directory and user itself. */
+  forCaller(): VirtError {
+    if (!WRONG_REQUESTS.includes(this.code)) return this;
+    return new UsageError(this.#what, { code: this.code, cause: this });
   }
 }
 
 /** The words to put before a command's own. */
 export function executeCommand(target: Target, place: CommandPlace = {}): [string, ...string[]] {
-  // Root of a testbed that is the caller could open the program by /proc/self/exe, to write.
-  const enter = hasOwnUser(target.pid) ? undefined : compiledProgram('enter');
-  return [
-    '/bin/sh',
-    scriptPath('on-host', 'execute.sh'),
-    ...(enter === undefined ? [] : ['-E', enter]),
+  return helperWords(
+    'exec',
     ...['-p', String(target.pid), '-m', target.mark],
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
-    ...(target.leakLog === undefined ? [] : ['-l', target.leakLog]),
+    ...(target.report === undefined ? [] : ['-l', target.report.path]),
     ...(place.cwd === undefined ? [] : ['-c', place.cwd]),
     ...(place.user === undefined ? [] : ['-u', place.user]),
     ...Object.entries(place.env ?? {}).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
     ...(place.keepTerm === true ? ['-T'] : []),
     ...(place.third === true ? ['-3'] : []),
+    ...(place.foreground === true ? ['-f'] : []),
     '--',
-  ];
+  );
 }
 
-/** Starts a command as root inside, with up to four descriptors, in a session of its own so that its tree can be found. */
-export function startCommand(
+/** An execute program with its command. */
+export interface StartedCommand extends HostProcess {
+  /** Why the command could not be run, where that was reported. */
+  failure(): HelperFailure | undefined;
+}
+
+/**
+ * Starts a command as root inside, with up to four descriptors; killing it ends all that it started. The execute program has a
+ * session of its own so that its tree can be found.
+ */
+export async function startCommand(
   target: Target,
   argv: Argv,
   stdio: StdioList,
   log: Log,
   place: CommandPlace = {},
-): Promise<HostProcess> {
+): Promise<StartedCommand> {
   const words = executeCommand(target, { ...place, third: stdio.length > 3 });
-  return spawnHost([...words, ...argv], log, { stdio, detached: true });
+  const started = await spawnHost([...words, ...argv], log, { stdio, detached: true });
+  return wholeTree({ ...started, failure: () => target.report?.failureOf?.(started.pid) }, log);
 }
 
 /**
  * Runs a command to its end.
  * @throws CommandTimeoutError when its time is over or it was aborted, and its process tree is dead
- * @throws NotRunError when execute.sh says 255: it maps a command's own 255 to 253
+ * @throws NotRunError at status 255: the execute program maps a command's own 255 to 253
  */
 export async function runCommand(
   target: Target,
@@ -99,11 +105,11 @@ export async function runCommand(
 ): Promise<RunResult> {
   options.signal?.throwIfAborted();
   const nothing = options.stdin === undefined ? openSync('/dev/null', 'r') : undefined;
-  let started: HostProcess;
+  let started: StartedCommand;
   try {
     const stdin = options.stdin ?? nothing ?? 'ignore';
     const stdio: StdioList = [stdin, options.stdout ?? 2, options.stderr ?? 2];
-    started = wholeTree(await startCommand(target, argv, stdio, log, options), log);
+    started = await startCommand(target, argv, stdio, log, options);
   } finally {
     if (nothing !== undefined) closeSync(nothing);
   }
@@ -112,11 +118,11 @@ export async function runCommand(
 
 /**
  * The end of a command that was started, brought about when its time is over or it was aborted.
- * @param started as of wholeTree
+ * @param started as of startCommand
  * @throws as runCommand
  */
 export async function endOfCommand(
-  started: HostProcess,
+  started: StartedCommand,
   argv: Argv,
   options: Pick<RunOptions, 'timeout' | 'signal'>,
 ): Promise<RunResult> {
@@ -134,7 +140,7 @@ export async function endOfCommand(
       const why = options.signal?.aborted === true ? 'was aborted' : `took longer than ${options.timeout} s`;
       throw new CommandTimeoutError(`${shellLine(argv)} ${why}; its processes were ended`);
     }
-    if (status === 255) throw new NotRunError(argv);
+    if (status === 255) throw new NotRunError(argv, started.failure());
     return { status };
   } finally {
     clearTimeout(timer);

@@ -1,9 +1,9 @@
 /** What one open or revert makes: namespaces, upper layer and network, and the order in which they end. */
 
 import type { Baseline } from '../leaks/baseline.ts';
-import type { DrainLog } from '../leaks/drain-log.ts';
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
+import type { ReportFile } from './report-file.ts';
 import type { Upper } from './scratch.ts';
 
 /** A running set of namespaces with its upper layer and its network: all that one open or revert makes. */
@@ -11,8 +11,8 @@ export class Incarnation {
   readonly instance: Instance;
   readonly connection: Connection | undefined;
   readonly baseline: Baseline;
-  /** Where somebody asks for leaks. */
-  readonly drainLog: DrainLog | undefined;
+  /** What its execute programs report; undefined when there is no place for a file. */
+  readonly report: ReportFile | undefined;
   /** Resolves when `end` has done what it could. */
   readonly ended: Promise<void>;
   readonly #upper: Upper;
@@ -26,11 +26,11 @@ export class Incarnation {
     upper: Upper,
     connection: Connection | undefined,
     baseline: Baseline,
-    drainLog: DrainLog | undefined,
+    report: ReportFile | undefined,
     strike: () => void,
   ) {
     this.baseline = baseline;
-    this.drainLog = drainLog;
+    this.report = report;
     this.#strike = strike;
     this.ended = new Promise((resolve) => {
       this.#tellEnded = resolve;
@@ -57,7 +57,7 @@ export class Incarnation {
       async () => this.#strike(),
       () => this.instance.stop(),
       // Not before: until then an execute program may open what has the descriptor's number.
-      async () => this.drainLog?.close(),
+      async () => this.report?.close(),
       // Even when somebody still has a file of it open: then at least the disk is free again.
       () => this.#upper.remove(),
     ];

@@ -6,7 +6,7 @@ import { namespaceOf, signalProcess, treeOf } from '../processes/list.ts';
 import { isStuck } from '../processes/stat.ts';
 
 /** The same process of a command, but a SIGKILL ends all that it started, and it counts as exited only then. */
-export function wholeTree(root: HostProcess, log: Log): HostProcess {
+export function wholeTree<T extends HostProcess>(root: T, log: Log): T {
   return killedBy(root, () => endTree(root, log));
 }
 
@@ -33,11 +33,11 @@ export function killable(root: HostProcess, seer: () => number | undefined, log:
 }
 
 /** The same process, but a SIGKILL is what `end` does, and the process counts as exited only when that is done. */
-function killedBy(
-  root: HostProcess,
+function killedBy<T extends HostProcess>(
+  root: T,
   end: () => Promise<void>,
   { alsoWhenItFails = false } = {},
-): HostProcess {
+): T {
   let ending: Promise<void> | undefined;
   return {
     ...root,
@@ -46,7 +46,7 @@ function killedBy(
       await ending;
       return exit;
     }),
-    kill: (signal) => {
+    kill: (signal: NodeJS.Signals) => {
       if (signal === 'SIGKILL') ending ??= end();
       else root.kill(signal);
     },

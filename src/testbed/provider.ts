@@ -1,7 +1,6 @@
 /** Opens testbeds: makes incarnations over what was prepared once, and ends all of them when it is disposed of. */
 import { messageOf, TestbedError } from '../errors.ts';
 import { readBaseline } from '../leaks/baseline.ts';
-import { DrainLog } from '../leaks/drain-log.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
@@ -15,6 +14,7 @@ import { within } from '../wait.ts';
 import { Incarnation } from './incarnation.ts';
 import { copyRoot, overlayRoot, scratchSteps } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
+import { ReportFile } from './report-file.ts';
 import { chooseScratch, diskUpper, memoryUpper, type Upper } from './scratch.ts';
 import { Testbed, type TestbedMaker } from './testbed.ts';
 import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
@@ -100,10 +100,9 @@ export class Provider implements TestbedProvider, TestbedMaker {
     try {
       const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
-      const { reportLeaks, askedForLeaks = reportLeaks !== undefined } = this.options;
-      const drainLog = askedForLeaks ? DrainLog.open(this.log) : undefined;
-      const strike = this.#register(prepared, instance, drainLog);
-      return new Incarnation(instance, upper, connection, baseline, drainLog, strike);
+      const report = ReportFile.open(this.log);
+      const strike = this.#register(prepared, instance, report);
+      return new Incarnation(instance, upper, connection, baseline, report, strike);
     } catch (error) {
       await instance.stop().finally(() => upper.remove());
       throw error;
@@ -111,12 +110,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   /** For `ps` and `exec`. That they cannot see it is no reason not to open it. */
-  #register({ root }: Prepared, { pid, startTime }: Instance, drainLog: DrainLog | undefined): () => void {
+  #register({ root }: Prepared, { pid, startTime }: Instance, report: ReportFile | undefined): () => void {
     const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
     const entry = {
       ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
-      ...(drainLog === undefined ? {} : { leakLog: drainLog.path }),
+      ...(report === undefined ? {} : { report: report.path }),
     };
     try {
       return register(entry, process.env);
@@ -126,7 +125,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async leaks({ instance, baseline, drainLog }: Incarnation): Promise<Leak[]> {
+  async leaks({ instance, baseline, report }: Incarnation): Promise<Leak[]> {
     const { collectLeaks } = await import('../leaks/collect.ts');
     const { holder, layers } = await this.#prepare();
     const { scratchDirectory, log } = this;
@@ -136,7 +135,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       ...{ pid, mark, layers, baseline, scratchDirectory, holder: holder.pid },
       insideUser: (uid: number) => insideUser(holder.idMap, uid),
     };
-    return [...(await collectLeaks(place, log)), ...(drainLog?.read() ?? [])];
+    return [...(await collectLeaks(place, log)), ...(report?.ended() ?? [])];
   }
 
   async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {

@@ -9,17 +9,17 @@ import type { LeakMoment } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { startProgress } from '../progress.ts';
-import { scriptPath } from '../scripts.ts';
 import {
   type CommandPlace,
   executeCommand,
   pidInside,
   runCommand,
+  type StartedCommand,
   startCommand,
   type Target,
 } from './execute.ts';
 import type { Incarnation } from './incarnation.ts';
-import { killable, wholeTree } from './killing.ts';
+import { killable } from './killing.ts';
 import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
@@ -94,9 +94,8 @@ export class Testbed implements OpenTestbed {
   }
 
   /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
-  async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<HostProcess> {
-    const { log } = this.#maker;
-    return wholeTree(await startCommand(this.#target(), argv, stdio, log, place), log);
+  start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
+    return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
   }
 
   /** See CopyTestbed. */
@@ -154,10 +153,9 @@ export class Testbed implements OpenTestbed {
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
     const target = this.#target();
-    // Not in a session of its own: job control wants the terminal to be the controlling one.
+    // Not in a session of its own: job control needs the terminal to be the controlling one.
     const argv: Argv = [
-      ...(['/bin/sh', scriptPath('on-host', 'foreground.sh')] as const),
-      ...executeCommand(target, { cwd: directory, env, keepTerm: true }),
+      ...executeCommand(target, { cwd: directory, env, keepTerm: true, foreground: true }),
       ...['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'],
     ];
     const started = await spawnHost(argv, this.#maker.log, { stdio: [tty, tty, tty] });
@@ -199,14 +197,14 @@ export class Testbed implements OpenTestbed {
   }
 
   #target(): Target {
-    const { instance, drainLog } = this.#opened();
+    const { instance, report } = this.#opened();
     const { options } = this.#maker;
     return {
       pid: instance.pid,
       mark: instance.mark,
       ownNetwork: options.network !== 'host',
       drainTimeout: options.drainTimeout,
-      ...(drainLog === undefined ? {} : { leakLog: drainLog.path }),
+      ...(report === undefined ? {} : { report }),
     };
   }
 }

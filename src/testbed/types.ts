@@ -46,8 +46,6 @@ export interface TestbedOptions {
   /** Say at every end of a command, revert and close what was left behind: on stderr, or added to a file. */
   readonly reportLeaks?: 'text' | 'json' | undefined;
   readonly leakFile?: string | undefined;
-  /** Keep for `leaks` which processes were ended. Default: with reportLeaks. */
-  readonly askedForLeaks?: boolean | undefined;
 }
 
 export interface RunOptions {
@@ -91,7 +89,7 @@ export interface OpenTestbed {
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void>;
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void>;
   /**
-   * What is there now and was not right after open or revert, and with `askedForLeaks` the processes that were ended since
+   * What is there now and was not right after open or revert, and the processes that were ended since
    * for holding a command's output open.
    * @throws TestbedError when the testbed has died
    */

@@ -4,7 +4,6 @@ import { type Argv, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
 import type { ProcessName } from '../processes/identity.ts';
-import { scriptPath } from '../scripts.ts';
 import { type CommandPlace, executeCommand, type Target } from '../testbed/execute.ts';
 import { wholeTree } from '../testbed/killing.ts';
 import { openPipes } from './open-pipes.ts';
@@ -27,22 +26,23 @@ export interface Caller {
  * @param command default: a shell, with job control where our stdin is a terminal
  */
 export async function enterTestbed(
-  testbed: ProcessName & Pick<Target, 'ownNetwork' | 'leakLog'>,
+  testbed: ProcessName & Pick<Target, 'ownNetwork'> & { readonly report?: string },
   place: CommandPlace,
   command: Argv | undefined,
   { log, signal, interrupts }: Caller,
 ): Promise<number> {
   const interactive = isatty(0);
-  const { pid, ownNetwork, leakLog } = testbed;
-  const leaks = leakLog === undefined ? {} : { leakLog };
+  const { pid, ownNetwork } = testbed;
+  const report = testbed.report === undefined ? {} : { report: { path: testbed.report } };
   const execute = executeCommand(
-    { pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT, ...leaks },
-    { ...place, keepTerm: interactive },
+    { pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT, ...report },
+    { ...place, keepTerm: interactive, foreground: interactive },
   );
-  const foreground = interactive ? ['/bin/sh', scriptPath('on-host', 'foreground.sh')] : [];
-  const [first = '/bin/sh', ...rest] = [...foreground, ...execute, ...(command ?? SHELL)];
   openPipes();
-  const started = wholeTree(await spawnHost([first, ...rest], log, { stdio: [0, 1, 2] }), log);
+  const started = wholeTree(
+    await spawnHost([...execute, ...(command ?? SHELL)], log, { stdio: [0, 1, 2] }),
+    log,
+  );
   // A terminal sends it to the command too, which is the one to answer.
   interrupts.handler = () => interactive;
   const end = () => started.kill('SIGKILL');

@@ -27,7 +27,7 @@ export async function runInTestbed(
       remedy: 'use virt-ts-unshare shell for a shell on the terminal',
     });
   }
-  const { testbed, log, close } = await openFor(words, signal, { askedForLeaks: true });
+  const { testbed, log, close } = await openFor(words, signal);
   openPipes();
   try {
     const { status } = await testbed.run(command ?? ['/bin/sh'], {

@@ -7,7 +7,6 @@ import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { projectDir } from '../support/rootfs.ts';
 import { testProvider } from '../support/testbed.ts';
-import { goingBy, type Way } from '../support/ways.ts';
 import type { Bed } from './runner.ts';
 
 export const shells = ['dash', 'bash', 'mksh', 'busybox'] as const;
@@ -28,21 +27,18 @@ export class RaceBed implements Bed {
   readonly provider: Provider;
   readonly testbed: OpenTestbed;
 
-  readonly #way: Way;
-
-  private constructor(provider: Provider, testbed: OpenTestbed, way: Way) {
+  private constructor(provider: Provider, testbed: OpenTestbed) {
     this.provider = provider;
     this.testbed = testbed;
-    this.#way = way;
   }
 
-  static async open(tarball: string, way: Way): Promise<RaceBed> {
+  static async open(tarball: string): Promise<RaceBed> {
     const provider = testProvider({ root: { tarball }, scratch: { kind: 'tmpfs' } });
-    return new RaceBed(provider, await provider.open(), way);
+    return new RaceBed(provider, await provider.open());
   }
 
   execute(drain: number): readonly string[] {
-    const words = goingBy(this.#way, this.testbed.executeCommand);
+    const words = [...this.testbed.executeCommand];
     words[words.indexOf('-d') + 1] = String(drain);
     return words;
   }

@@ -1,13 +1,12 @@
 /**
  * The race suite: what a command has written is whole when it returns, and what it leaves does not keep it from returning.
  * RACE_ROUNDS: how often each case runs (default 2; npm run race: 500); RACE_HOGS: processes that do nothing but use a processor
- * (default 0); RACE_SHELLS: which /bin/sh (default all); RACE_WAYS: which ways into the testbed (default all); RACE_PEER_ROUNDS: how often the peer runs each case, whose results are
+ * (default 0); RACE_SHELLS: which /bin/sh (default all); RACE_PEER_ROUNDS: how often the peer runs each case, whose results are
  * printed beside ours (default 0; npm run race: 50).
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
-import { ways } from '../support/ways.ts';
 import { makeRoots, RaceBed, type Shell, shells } from './beds.ts';
 import { type Case, cases } from './cases.ts';
 import { PEER, PeerBed } from './peer.ts';
@@ -21,7 +20,6 @@ const PEER_LIMIT = 15_000;
 /** How many testbeds share the rounds of a case that mostly waits. */
 const SIDE_BY_SIDE = 8;
 const wanted = (process.env.RACE_SHELLS ?? shells.join()).split(',');
-const wantedWays = (process.env.RACE_WAYS ?? ways.join()).split(',');
 
 /** Signals that end a process when it does nothing about them, without those that it would inherit as ignored. */
 function terminating(): number[] {
@@ -50,20 +48,17 @@ describe('the end of a command', function () {
     rmSync(roots.folder, { recursive: true });
   });
 
-  const kinds = shells
-    .filter((shell) => wanted.includes(shell))
-    .flatMap((shell) => ways.filter((way) => wantedWays.includes(way)).map((way) => ({ shell, way })));
-  for (const { shell, way } of kinds) {
-    describe(`where /bin/sh is ${shell}, by ${way}`, () => {
+  for (const shell of shells.filter((each) => wanted.includes(each))) {
+    describe(`where /bin/sh is ${shell}`, () => {
       let bed: RaceBed;
       const chosen = cases.filter(({ needs }) => needs === undefined || needs === shell);
       const tally = new Tally();
       before(async () => {
-        bed = await RaceBed.open(roots.tarball(shell), way);
+        bed = await RaceBed.open(roots.tarball(shell));
       });
       after(async () => {
         await bed.dispose();
-        if (peerRounds === 0 || way !== 'enter') return;
+        if (peerRounds === 0) return;
         const peer = await peerTally(roots.tarball(shell), chosen);
         const columns = [
           { title: 'virt-ts-unshare', tally },
@@ -76,7 +71,7 @@ describe('the end of a command', function () {
         it(one.name, async () => {
           const more = one.waits === true ? Math.min(rounds, SIDE_BY_SIDE) - 1 : 0;
           const others = await Promise.all(
-            Array.from({ length: more }, () => RaceBed.open(roots.tarball(shell), way)),
+            Array.from({ length: more }, () => RaceBed.open(roots.tarball(shell))),
           );
           const seen = await runRounds(one, [bed, ...others], rounds, tally);
           for (const other of others) await other.dispose();

@@ -3,7 +3,6 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findProgram } from '../../src/processes/find.ts';
 import { FUSE } from '../support/inside.ts';
 import { virt } from '../support/program.ts';
 import { projectDir } from '../support/rootfs.ts';
@@ -57,7 +56,7 @@ describe('what holds the output of a command that has ended', function () {
     try {
       const testbed = await provider.open();
       const slow = 'i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done';
-      for (let round = 0; round < 10; round++) {
+      for (let round = 0; round < 200; round++) {
         const daemon = `(${slow}; exec sleep 1000 </dev/null >/dev/null 2>&1) & echo $!`;
         const { stdout } = await script(testbed, daemon, { timeout: 30 });
         assert.equal((await script(testbed, `kill ${stdout}`)).status, 0, `round ${round}: it was ended`);
@@ -93,16 +92,35 @@ describe('what holds the output of a command that has ended', function () {
     }
   });
 
-  // mawk ends itself when it cannot read what it has opened, as the file in /proc of a process that has just ended.
-  it('is not taken for nobody when awk gives up', async () => {
-    const count = join(folder, 'count');
-    const text = `#!/bin/sh\necho >>${count}\n[ "$(wc -l <${count})" -gt 12 ] || exit 2\nexec ${findProgram('awk')} "$@"\n`;
-    writeFileSync(join(folder, 'awk'), text, { mode: 0o755 });
-    const { stdout, stderr, status } = await virt(
-      ['run', '--host', '--', 'bash', '-c', 'exec > >(sleep 0.5; cat); seq 1 2000; exit 4'],
-      { env: { PATH: `${folder}:${process.env.PATH}` } },
-    );
+  it('is waited for also where a command runs on the machine itself', async () => {
+    const { stdout, stderr, status } = await virt([
+      ...['run', '--host', '--', 'bash', '-c', 'exec > >(sleep 0.5; cat); seq 1 2000; exit 4'],
+    ]);
     assert.equal(stdout.split('\n').length, 2_001);
     assert.deepEqual([stderr, status], ['', 4]);
+  });
+
+  it('is ended after a part of a second, where so short a time was asked for', async () => {
+    const provider = testProvider({ drainTimeout: 0.5 });
+    try {
+      const testbed = await provider.open();
+      // A helper that reads nothing, so never makes progress.
+      const begin = performance.now();
+      const { status, stderr } = await script(
+        testbed,
+        'mkfifo /p; sleep 1000 </p & exec >/p; echo lost; exit 3',
+        {
+          timeout: 30,
+        },
+      );
+      const took = performance.now() - begin;
+      assert.deepEqual([status, stderr], [3, '']);
+      assert.ok(took > 500 && took < 5_000, `${took} ms`);
+      const leak = await script(testbed, 'sleep 1000 & exit 4', { timeout: 30 });
+      assert.equal(leak.status, 4);
+      assert.equal((await script(testbed, 'pidof sleep || echo none')).stdout, 'none\n');
+    } finally {
+      await provider.dispose();
+    }
   });
 });

@@ -12,7 +12,6 @@ import { testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
 import { skip } from '../support/skip.ts';
 import { script, useTestbed } from '../support/testbed.ts';
-import { goingBy, ways } from '../support/ways.ts';
 
 /**
  * Lies in wait for the next process of the testbed: perl, which every Debian has, calls ptrace(2) for its pid until there is
@@ -46,55 +45,46 @@ describe('root in the testbed, a hostile one,', function () {
   this.timeout(120_000);
   const bed = useTestbed();
 
-  for (const way of ways) {
-    describe(`where commands come in by ${way}`, () => {
-      /** What the execute program of the testbed says, called by a shell as `line`, in which "$@" stands for its words. */
-      const execute = (line: string, ...command: string[]) =>
-        call(['sh', '-c', line, 'sh', ...goingBy(way, bed.testbed.executeCommand), ...command]);
-      afterEach(() => bed.testbed.revert());
+  /** What the execute program of the testbed says, called by a shell as `line`, in which "$@" stands for its words. */
+  const execute = (line: string, ...command: string[]) =>
+    call(['sh', '-c', line, 'sh', ...bed.testbed.executeCommand, ...command]);
+  afterEach(() => bed.testbed.revert());
 
-      it('catches nobody with the user id, the folder or the environment of the caller', async () => {
-        await script(bed.testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
-        let caught: string[] = [];
-        while (caught.length < 5) {
-          for (let i = 0; i < 10; i += 1) await execute('SECRET=1 exec "$@"', 'true');
-          const { stdout } = await script(bed.testbed, 'cat /caught');
-          caught = stdout.match(/^caught .+$/gm) ?? assert.match(stdout, /^ready\n$/) ?? [];
-        }
-        // One that has ended meanwhile has neither a root nor a working directory.
-        const wrong = caught.filter((line) => line !== 'caught 0 / /' && line !== 'caught 0 nothing nothing');
-        assert.deepEqual(wrong, []);
-      });
+  it('catches nobody with the user id, the folder or the environment of the caller', async () => {
+    await script(bed.testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
+    let caught: string[] = [];
+    while (caught.length < 5) {
+      for (let i = 0; i < 10; i += 1) await execute('SECRET=1 exec "$@"', 'true');
+      const { stdout } = await script(bed.testbed, 'cat /caught');
+      caught = stdout.match(/^caught .+$/gm) ?? assert.match(stdout, /^ready\n$/) ?? [];
+    }
+    // One that has ended meanwhile has neither a root nor a working directory.
+    const wrong = caught.filter((line) => line !== 'caught 0 / /' && line !== 'caught 0 nothing nothing');
+    assert.deepEqual(wrong, []);
+  });
 
-      it('cannot type on the terminal of who calls the execute program, nor read there', async () => {
-        const words = shellLine([
-          ...goingBy(way, bed.testbed.executeCommand),
-          ...['sh', '-c', 'exec 3<>/dev/tty && echo reached'],
-        ]);
-        const there = `${words} </dev/null; tty -s </dev/tty && echo there`;
-        const { stdout } = await call(['script', '-qec', there, '/dev/null']);
-        assert.match(stdout, /there/);
-        assert.doesNotMatch(stdout, /reached/);
-      });
+  it('cannot type on the terminal of who calls the execute program, nor read there', async () => {
+    const words = shellLine([
+      ...bed.testbed.executeCommand,
+      ...['sh', '-c', 'exec 3<>/dev/tty && echo reached'],
+    ]);
+    const there = `${words} </dev/null; tty -s </dev/tty && echo there`;
+    const { stdout } = await call(['script', '-qec', there, '/dev/null']);
+    assert.match(stdout, /there/);
+    assert.doesNotMatch(stdout, /reached/);
+  });
 
-      it('gets no descriptor of the caller but the first three', async () => {
-        const { stdout } = await execute('exec "$@" 3</ 4</ 9</', 'sh', '-c', 'ls /proc/$$/fd; :');
-        assert.match(stdout, /^0\n1\n2\n/);
-        assert.doesNotMatch(stdout, /^[3-9]$/m);
-      });
+  it('gets no descriptor of the caller but the first three', async () => {
+    const { stdout } = await execute('exec "$@" 3</ 4</ 9</', 'sh', '-c', 'ls /proc/$$/fd; :');
+    assert.match(stdout, /^0\n1\n2\n/);
+    assert.doesNotMatch(stdout, /^[3-9]$/m);
+  });
 
-      it('runs commands for who has closed standard streams', async () => {
-        const { stdout, status } = await execute(
-          'exec "$@" 2>&-',
-          'sh',
-          '-c',
-          'echo out; echo lost >&2; exit 4',
-        );
-        assert.deepEqual([stdout, status], ['out\n', 4]);
-        assert.equal((await execute('exec "$@" <&- >&- 2>&-', 'sh', '-c', 'exit 5')).status, 5);
-      });
-    });
-  }
+  it('runs commands for who has closed standard streams', async () => {
+    const { stdout, status } = await execute('exec "$@" 2>&-', 'sh', '-c', 'echo out; echo lost >&2; exit 4');
+    assert.deepEqual([stdout, status], ['out\n', 4]);
+    assert.equal((await execute('exec "$@" <&- >&- 2>&-', 'sh', '-c', 'exit 5')).status, 5);
+  });
 
   it('cannot hide a leak by what it mounts on /proc', async () => {
     const { status } = await script(
@@ -186,25 +176,5 @@ describe('root in a testbed whose root is its caller', function () {
     const { stdout } = await call([...driver, ...words, 'sh', '-c', 'kill -9 0']);
     assert.equal(await ask('quit'), 'ok');
     assert.equal(stdout, 'alive 137\n');
-  });
-
-  it('cannot open the script that prepares a command for writing', async function () {
-    unlessRoot(this);
-    // It reads the script by a descriptor; this shell tries that before it is one.
-    const shell = `#!/usr/bin/perl
-      for my $number (3 .. 9) { print STDERR "opened $number\n" if open my $file, "+<", "/proc/self/fd/$number" }
-      exec {"/bin/real-sh"} "sh", @ARGV;`;
-    const lines = [
-      'open',
-      `command sh,-c,${encodeURIComponent('cp /bin/sh /bin/real-sh && printf "%s" "$shell" >/bin/new && chmod 755 /bin/new && mv /bin/new /bin/sh')} env=shell=${encodeURIComponent(shell)}`,
-      'command true cwd=/tmp',
-      'quit',
-    ];
-    const program = [process.execPath, PROGRAM, '--tarball', testTarball()];
-    const { stdout, stderr } = await call([...NO_RANGES, ...program], {
-      input: `${lines.join('\n')}\n`,
-    });
-    assert.match(stdout, /^ok\nok .*\nok 0\nok 0\nok\n$/);
-    assert.doesNotMatch(stderr, /opened/);
   });
 });

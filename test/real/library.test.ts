@@ -46,11 +46,16 @@ describe('the library', function () {
     });
 
     it('says what the testbed does not have for a command', async () => {
-      for (const [options, words] of [
-        [{ cwd: '/nowhere' }, 'cannot run true in the testbed: it has no directory /nowhere'],
-        [{ user: 'stranger' }, 'cannot run true in the testbed: it has no user stranger'],
+      for (const [options, code, name] of [
+        [{ cwd: '/nowhere' }, 'NO_DIRECTORY', /\/nowhere/],
+        [{ user: 'stranger' }, 'NO_USER', /stranger/],
       ] as const) {
-        await assert.rejects(testbed.run(['true'], options), new UsageError(words));
+        await assert.rejects(testbed.run(['true'], options), (error) => {
+          assert.ok(error instanceof UsageError);
+          assert.equal(error.code, code);
+          assert.match(error.message, name);
+          return true;
+        });
       }
     });
 

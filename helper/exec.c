@@ -1,0 +1,387 @@
+/*
+ * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
+ * the command has been written.
+ *
+ * argv: exec -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] -- COMMAND [ARGUMENT]...
+ *   -p -m  pid 1 of the testbed as the host sees it, and its mark: the kernel uses pids again
+ *   -n     the testbed has a network namespace of its own
+ *   -c -u  working directory and user (name or number) in the testbed; default / and root
+ *   -e     one more variable of the command's environment
+ *   -d     seconds that a helper without progress is waited for; default 10
+ *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
+ *   -T     the command gets the caller's TERM
+ *   -3     the command gets descriptor 3 too
+ *   -f     the command is the foreground job of the terminal on stdin, which the caller gets back afterwards
+ * status: the command's 0 to 253, its 254 and 255 as 253; 128 + n when signal n killed it; 127 or 126 when the program is missing or
+ *   cannot be executed; 255 and a sentence on stderr when the command could not be run
+ */
+#include "helper.h"
+
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+
+static struct {
+	const char *directory, *user, *term;
+	double seconds;
+	bool network, third, foreground;
+	char **variables, **command;
+	size_t variable_count;
+	long mark, tag;
+	/* This process, and pid 1 of the testbed. */
+	pid_t self, pid1;
+	int proc, init, report;
+	/* The child reads one byte from its end before it runs, and writes one when it could not become the command. */
+	int channel;
+} job = {.directory = "/", .seconds = 10, .report = -1, .channel = -1};
+
+static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *code, const char *format, ...) {
+	char what[2048];
+	va_list values;
+	va_start(values, format);
+	vsnprintf(what, sizeof what, format, values);
+	va_end(values);
+	dprintf(2, "virt-ts-unshare: cannot run a command in the testbed: %s\n", what);
+	if (job.report >= 0) {
+		struct event event;
+		event_begin(&event, "failed");
+		event_text(&event, "code", code);
+		event_text(&event, "what", what);
+		event_number(&event, "pid", job.self);
+		event_send(&event, job.report);
+	}
+	if (job.channel >= 0 && write(job.channel, "", 1) < 0) _exit(NOT_RUN);
+	_exit(NOT_RUN);
+}
+
+/* A process that is about to end has left its namespaces, even while pid 1 waits for the end of the others. */
+static bool testbed_is_gone(void) {
+	char link[64];
+	return readlinkat(job.init, "ns/mnt", link, sizeof link) < 0;
+}
+
+static _Noreturn void fail_to_enter(const char *what) {
+	int error = errno;
+	if (testbed_is_gone()) fail("CLOSED", "it is closed");
+	fail("CANNOT_ENTER", "%s: %s", what, strerror(error));
+}
+
+/* A file of the testbed to read lines from; it may be anything, such as a pipe that is never written to. */
+static FILE *open_text(const char *path) {
+	struct stat status;
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)) return fdopen(file, "r");
+	if (file >= 0) close(file);
+	return NULL;
+}
+
+/* The next line without its newline; longer lines are left out. NULL at the end. */
+static char *next_line(FILE *text) {
+	static char line[65536];
+	bool is_rest = false;
+	while (text != NULL && fgets(line, sizeof line, text) != NULL) {
+		size_t length = strlen(line);
+		bool is_whole = (length > 0 && line[length - 1] == '\n') || feof(text);
+		if (is_whole && !is_rest) {
+			line[strcspn(line, "\n")] = '\0';
+			return line;
+		}
+		is_rest = !is_whole;
+	}
+	return NULL;
+}
+
+static bool parse_id(const char *text, unsigned *id) {
+	if (text == NULL || *text == '\0' || strspn(text, "0123456789") != strlen(text) || strlen(text) > 10) return false;
+	unsigned long number = strtoul(text, NULL, 10);
+	*id = (unsigned)number;
+	return number < UINT_MAX;
+}
+
+static struct {
+	uid_t uid;
+	gid_t gid;
+	/* Empty for a number without an account. */
+	char name[256], home[PATH_MAX], shell[PATH_MAX];
+} account = {.home = "/", .shell = "/bin/sh"};
+
+static void look_up_user(void) {
+	FILE *passwd = open_text("/etc/passwd");
+	for (char *line; (line = next_line(passwd)) != NULL;) {
+		char *field[7];
+		for (size_t i = 0; i < 7; i++) field[i] = strsep(&line, ":");
+		if (field[2] == NULL || (strcmp(field[0], job.user) != 0 && strcmp(field[2], job.user) != 0)) continue;
+		if (!parse_id(field[2], &account.uid) || !parse_id(field[3], &account.gid)) continue;
+		snprintf(account.name, sizeof account.name, "%s", field[0]);
+		if (field[5] != NULL && *field[5] != '\0') snprintf(account.home, sizeof account.home, "%s", field[5]);
+		if (field[6] != NULL && *field[6] != '\0') snprintf(account.shell, sizeof account.shell, "%s", field[6]);
+		fclose(passwd);
+		return;
+	}
+	if (!parse_id(job.user, &account.uid)) fail("NO_USER", "it has no user %s", job.user);
+	account.gid = account.uid;
+	if (passwd != NULL) fclose(passwd);
+}
+
+/* The supplementary groups of the account. */
+static void set_groups(void) {
+	static gid_t groups[NGROUPS_MAX];
+	size_t count = 0;
+	FILE *group = account.name[0] == '\0' ? NULL : open_text("/etc/group");
+	if (account.name[0] != '\0') groups[count++] = account.gid;
+	for (char *line; (line = next_line(group)) != NULL && count < NGROUPS_MAX;) {
+		strsep(&line, ":");
+		strsep(&line, ":");
+		const char *number = strsep(&line, ":");
+		for (const char *member; (member = strsep(&line, ",")) != NULL;) {
+			if (strcmp(member, account.name) != 0 || !parse_id(number, &groups[count])) continue;
+			count++;
+			break;
+		}
+	}
+	if (group != NULL) fclose(group);
+	if (setgroups(count, groups) != 0) fail("NO_IDS", "it cannot have the groups of %s: %s", job.user, strerror(errno));
+}
+
+static void become_user(void) {
+	char map[256];
+	long inside, outside, count;
+	int end = 0;
+	if (read_at(job.init, "uid_map", map, sizeof map) < 0) fail_to_enter("its ids");
+	if (sscanf(map, "%ld %ld %ld %n", &inside, &outside, &count, &end) == 3 && count == 1 && map[end] == '\0') {
+		if (account.uid == 0) return;
+		fail("NO_IDS", "it has no ids but root's, so not those of %s; on the host, give its caller ranges in /etc/subuid and /etc/subgid",
+		     job.user);
+	}
+	set_groups();
+	if (setresgid(account.gid, account.gid, account.gid) != 0 || setresuid(account.uid, account.uid, account.uid) != 0)
+		fail("NO_IDS", "it has no ids for user %s: %s", job.user, strerror(errno));
+	/* A change of the user may have undone it. */
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* The file of pam_env(8): NAME=VALUE, perhaps quoted, perhaps after "export". */
+static void read_environment(void) {
+	FILE *text = open_text("/etc/environment");
+	for (char *line; (line = next_line(text)) != NULL;) {
+		if (strncmp(line, "export ", 7) == 0) line += 7;
+		char *value = strchr(line, '=');
+		if (value == NULL || value == line || (*line >= '0' && *line <= '9')) continue;
+		*value++ = '\0';
+		if (strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(line)) continue;
+		size_t length = strlen(value);
+		if (length > 1 && (*value == '"' || *value == '\'') && value[length - 1] == *value) {
+			value[length - 1] = '\0';
+			value++;
+		}
+		setenv(line, value, 1);
+	}
+	if (text != NULL) fclose(text);
+}
+
+static void set_environment(void) {
+	clearenv();
+	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("SHELL", job.user == NULL ? "/bin/sh" : account.shell, 1);
+	setenv("HOME", job.user == NULL ? "/root" : account.home, 1);
+	read_environment();
+	for (size_t i = 0; i < job.variable_count; i++) putenv(job.variables[i]);
+	if (job.term != NULL) setenv("TERM", job.term, 1);
+}
+
+static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
+	char word, keyring[64];
+	if (read(job.channel, &word, 1) != 1) _exit(NOT_RUN);
+	/* With a controlling terminal, root of the testbed could read what is typed there, and type (TIOCSTI of ioctl_tty(2)). */
+	if (!terminal) setsid();
+	const char *missing = enter_namespaces(job.init, MNT_NS | IPC_NS | UTS_NS | CGROUP_NS | (job.network ? NET_NS : 0U));
+	if (missing != NULL) fail_to_enter(missing);
+	snprintf(keyring, sizeof keyring, "virt-ts-unshare-%ld", job.mark);
+	if (!join_session_keyring(keyring))
+		fail("NO_KEYRING", "it gets no session keyring, of which sysctl kernel.keys allows a user so many: %s", strerror(errno));
+	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
+	umask(022);
+	/* The command gets the first three descriptors and no other of the caller's: one of a directory would lead out. */
+	unsigned first = job.third ? 4 : 3;
+	if (close_range(first, UINT_MAX, CLOSE_RANGE_CLOEXEC) != 0) {
+		/* Linux before 5.11. Nothing can be reported then. */
+		int init = fcntl(job.init, F_DUPFD_CLOEXEC, 0);
+		job.report = job.channel = -1;
+		job.init = init;
+		for (int descriptor = (int)first; descriptor < 65536; descriptor++)
+			if (descriptor != init) close(descriptor);
+	}
+	if (chdir(job.directory) != 0) {
+		if (errno == EACCES)
+			fail("DIRECTORY_CLOSED", "its root may not enter the directory %s; open it to others, as by chmod o+x", job.directory);
+		fail("NO_DIRECTORY", "it has no directory %s", job.directory);
+	}
+	if (job.user != NULL) look_up_user();
+	set_environment();
+	if (job.user != NULL) become_user();
+	/* A process that kills the caller's process group reaches the command too. */
+	if (!terminal) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	execvp(job.command[0], job.command);
+	int status = errno == ENOENT ? NO_PROGRAM : CANNOT_EXECUTE;
+	if (status == NO_PROGRAM && strchr(job.command[0], '/') == NULL)
+		dprintf(2, "virt-ts-unshare: the testbed has no program %s\n", job.command[0]);
+	else
+		dprintf(2, "virt-ts-unshare: cannot execute %s in the testbed: %s\n", job.command[0], strerror(errno));
+	_exit(status);
+}
+
+static bool ignores(pid_t pid, int signal) {
+	char path[64], text[4096];
+	unsigned long long ignored = 0;
+	snprintf(path, sizeof path, "%d/status", pid);
+	const char *line = read_at(job.proc, path, text, sizeof text) > 0 ? strstr(text, "\nSigIgn:") : NULL;
+	return line != NULL && sscanf(line, " SigIgn: %llx", &ignored) == 1 && (ignored >> (signal - 1) & 1) != 0;
+}
+
+/* Waits for the command's end; its process stays a zombie, so that its pid and process group are not used again. */
+static int status_of(pid_t child, bool terminal) {
+	sigset_t signals;
+	sigemptyset(&signals);
+	for (const int *signal = (const int[]){SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, 0}; *signal != 0; signal++)
+		sigaddset(&signals, *signal);
+	for (;;) {
+		siginfo_t end = {0}, stop = {0}, received;
+		waitid(P_PID, (id_t)child, &end, WEXITED | WNOHANG | WNOWAIT);
+		if (end.si_code == CLD_EXITED) return end.si_status;
+		/* The stop of a process that is traced is seen here too. */
+		if (end.si_code == CLD_KILLED || end.si_code == CLD_DUMPED) return 128 + end.si_status;
+		if (waitid(P_PID, (id_t)child, &stop, WSTOPPED | WNOHANG) == 0 && stop.si_pid != 0) {
+			/* A command that asked this process to trace it (PTRACE_TRACEME) gets its signals nevertheless. */
+			if (ptrace(PTRACE_DETACH, child, NULL, (long)stop.si_status) == 0 || !terminal) continue;
+			/* For the job control of the caller's shell. Where this is the foreground job, its caller has none. */
+			if (!job.foreground) kill(getpid(), SIGSTOP);
+			kill(child, SIGCONT);
+			continue;
+		}
+		int signal = sigwaitinfo(&signals, &received);
+		if (signal < 0 || signal == SIGCHLD) continue;
+		/* The terminal sends its signals to the command too. */
+		if (terminal && received.si_code > 0) continue;
+		/* A driver that ends this process waits for it, and would wait for ever. */
+		if (signal == SIGTERM && ignores(child, SIGTERM)) signal = SIGKILL;
+		/* The command has no process group of its own on a terminal, or not yet. */
+		if (terminal || kill(-child, signal) != 0) kill(child, signal);
+	}
+}
+
+/* A quick look: is there any process, but the reader of pid 1, that is not known to be of another command? */
+static bool is_anything_left(pid_t child) {
+	char text[4096], path[64], *next;
+	/* A process that the command made with CLONE_PARENT is a child of this one. */
+	if (read_at(job.proc, "thread-self/children", text, sizeof text) < 0) return true;
+	if (strtol(text, &next, 10) != child || strspn(next, " ") != strlen(next)) return true;
+	snprintf(path, sizeof path, "task/%ld/children", (long)job.pid1);
+	ssize_t length = read_at(job.init, path, text, sizeof text);
+	if (length < 0 || length == sizeof text - 1) return true;
+	bool has_reader = false;
+	for (const char *word = text;; word = next) {
+		long pid = strtol(word, &next, 10);
+		if (next == word) return false;
+		snprintf(path, sizeof path, "%ld/timerslack_ns", pid);
+		long slack = read_number_at(job.proc, path);
+		if (slack == job.mark && !has_reader) has_reader = true;
+		else if (slack == job.tag || !is_tag(slack)) return true;
+	}
+}
+
+static void parse_options(int argc, char **argv) {
+	const char *report = NULL;
+	job.variables = calloc((size_t)argc, sizeof *job.variables);
+	for (int option; (option = getopt(argc, argv, "+p:m:nc:u:e:d:l:T3f")) != -1;) {
+		switch (option) {
+		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
+		case 'm': job.mark = strtol(optarg, NULL, 10); break;
+		case 'n': job.network = true; break;
+		case 'c': job.directory = optarg; break;
+		case 'u': job.user = optarg; break;
+		case 'e': if (job.variables != NULL && strchr(optarg, '=') != NULL) job.variables[job.variable_count++] = optarg; break;
+		case 'd': job.seconds = strtod(optarg, NULL); break;
+		case 'l': report = optarg; break;
+		case 'T': job.term = getenv("TERM"); break;
+		case '3': job.third = true; break;
+		case 'f': job.foreground = true; break;
+		default: fail("WRONG_OPTION", "the helper was called with a wrong option");
+		}
+	}
+	job.command = argv + optind;
+	if (job.command[0] == NULL || job.variables == NULL) fail("WRONG_OPTION", "no command is given");
+	/* The process that has the testbed open may be another user's, or may have ended. */
+	struct stat status;
+	if (report != NULL) job.report = open(report, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (job.report >= 0 && (fstat(job.report, &status) != 0 || !S_ISREG(status.st_mode))) job.report = -1;
+}
+
+int exec_main(int argc, char **argv) {
+	job.self = getpid();
+	job.tag = FIRST_TAG + job.self % TAGS;
+	for (int descriptor = 0; descriptor < 3; descriptor++)
+		if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) return NOT_RUN;
+	parse_options(argc, argv);
+	job.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	job.init = open_process(job.proc, job.pid1);
+	if (job.init < 0 || job.mark <= 0 || read_number_at(job.init, "timerslack_ns") != job.mark) fail("CLOSED", "it is closed");
+	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s", strerror(errno));
+
+	sigset_t all, mask;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &mask);
+	/* Where it is ignored the kernel reaps the children, and their status is lost. */
+	signal(SIGCHLD, SIG_DFL);
+	bool terminal = isatty(0) == 1;
+	pid_t before = job.foreground && terminal ? tcgetpgrp(0) : -1;
+	if (before > 0 && setpgid(0, 0) == 0) tcsetpgrp(0, job.self);
+
+	/* Not the mount namespace: /proc stays that of the host. */
+	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);
+	if (missing != NULL) fail_to_enter(missing);
+	if (!become_root()) fail_to_enter("its root's ids");
+	/* Until it executes the command, root of the testbed must not ptrace(2) the child: it has the caller's memory. */
+	prctl(PR_SET_DUMPABLE, 0);
+	/* The command line can be read nevertheless, and has the path of a private home. */
+	size_t length = strlen(program_invocation_name);
+	char *name = strdup(program_invocation_name);
+	memset(program_invocation_name, 0, length);
+	int channel[2];
+	if (name == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0) fail_to_enter("a pair of sockets");
+	pid_t child = fork();
+	if (child < 0) fail_to_enter("a new process");
+	if (child == 0) {
+		close(channel[0]);
+		job.channel = channel[1];
+		become_command(terminal, &mask);
+	}
+	close(channel[1]);
+	memcpy(program_invocation_name, name, length);
+	/* The server must see which namespaces this process is in, to end a testbed although this process was stopped. */
+	prctl(PR_SET_DUMPABLE, 1);
+	/* Not before: on a terminal the command can stop this process. */
+	if (write(channel[0], "", 1) != 1) fail_to_enter("the command's process");
+
+	int status = status_of(child, terminal);
+	char word;
+	bool was_run = recv(channel[0], &word, 1, MSG_DONTWAIT) != 1;
+	if (was_run && status == 128 + SIGKILL && testbed_is_gone()) fail("CLOSED", "it died meanwhile");
+	if (was_run && status > HIGHEST_STATUS) status = HIGHEST_STATUS;
+	if (is_anything_left(child))
+		drain(&(struct drain){.proc = job.proc, .init = job.init, .tag = job.tag, .seconds = job.seconds, .in = 0, .out = 1, .err = 2,
+		                      .group = terminal ? 0 : child, .report = job.report});
+	waitpid(child, NULL, 0);
+	if (before > 0) tcsetpgrp(0, before);
+	return status;
+}

@@ -1,0 +1,62 @@
+/**
+ * What the execute programs of one incarnation report: the processes that were ended for holding a command's output open, and
+ * why a command could not be run. The driver may have started them, so they write to a file without a name: only this user can
+ * open it, by this process's descriptor, and nothing is left of it however this process ends.
+ */
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { messageOf } from '../errors.ts';
+import { type HelperFailure, isFailure, parseEvents } from '../helper.ts';
+import { parseEnded } from '../leaks/ended.ts';
+import type { ProcessLeak } from '../leaks/leak.ts';
+import type { Log } from '../log.ts';
+import { unnamedFile } from '../processes/open-testbeds.ts';
+
+export class ReportFile {
+  readonly #descriptor: number;
+  #isClosed = false;
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  /** A testbed without one works too: undefined, with a warning, when it cannot be made. */
+  static open(log: Log): ReportFile | undefined {
+    try {
+      return new ReportFile(unnamedFile(process.env));
+    } catch (error) {
+      log.warn(
+        `processes that are ended for holding a command's output open are not reported: ${messageOf(error)}`,
+      );
+      return undefined;
+    }
+  }
+
+  /** For another process of this user, until this one ends or closes it. */
+  get path(): string {
+    return `/proc/${process.pid}/fd/${this.#descriptor}`;
+  }
+
+  /** The processes that were ended until now. */
+  ended(): ProcessLeak[] {
+    return parseEnded(this.#text());
+  }
+
+  /** Why the execute program with this host pid could not run its command. */
+  failureOf(pid: number): HelperFailure | undefined {
+    return parseEvents(this.#text())
+      .filter(isFailure)
+      .findLast((event) => event.pid === pid);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    closeSync(this.#descriptor);
+  }
+
+  #text(): string {
+    if (this.#isClosed) return '';
+    const bytes = Buffer.alloc(fstatSync(this.#descriptor).size);
+    const length = readSync(this.#descriptor, bytes, 0, bytes.length, 0);
+    return bytes.toString('latin1', 0, length);
+  }
+}
