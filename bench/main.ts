@@ -11,6 +11,7 @@ import { givesMemoryAway } from './memory.ts';
 import { copies, makeCopyMaterial } from './peers/copies.ts';
 import { endToEnd, makePackage } from './peers/end-to-end.ts';
 import { networks } from './peers/lab.ts';
+import { library } from './peers/library.ts';
 import { many } from './peers/many.ts';
 import { OTHERS, whyMissing } from './peers/others.ts';
 import { coldOpen, type EndOfSession, giveTo, type ServerPeer, session } from './peers/virt-server.ts';
@@ -22,7 +23,7 @@ const { values } = parseArgs({
   options: {
     tarball: { type: 'string' },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'copy,cold,session,others,networks,many,end-to-end' },
+    only: { type: 'string', default: 'copy,cold,session,library,others,networks,many,end-to-end' },
     buildd: { type: 'string' },
     user: { type: 'string' },
     json: { type: 'string' },
@@ -124,6 +125,10 @@ try {
       results.add('node -e 0', 'first ok', await timeProgram([process.execPath, '-e', '0'], caller));
       for (const peer of peers) await session(peer, results);
     }
+  }
+  if (parts.has('library')) {
+    say('the library');
+    await library(program, tarball, caller, results);
   }
   if (parts.has('others')) {
     const root = process.env.BENCH_ROOT;

@@ -8,6 +8,7 @@ export const FIGURES = {
   'first open, disk': 'the same on the disk',
   open: 'open with the tarball known',
   'run true': '`true` through the execute command',
+  'run true in Node': "`true` by the library's run(), against Node's spawn of it on the host",
   'run true beside a daemon': 'the same while what an earlier command started lives on',
   revert: 'back to the state at open',
   close: 'until everything is gone',

@@ -16,7 +16,7 @@ export interface Pipe {
   readonly write: number;
 }
 
-const BATCH = 8;
+const BATCH = 32;
 
 export class Pipes {
   readonly #log: Log;
