@@ -1,12 +1,12 @@
-/** Paths as bytes: what a name of a Linux file is, whatever the locale says. */
+/** Paths as bytes, which the names of Linux files are in any locale. */
 
 /**
- * Bytes held one to a character (latin1): a path can be a map key and be cut like text, and no byte is lost.
- * Never text to be shown: see `shown`.
+ * Bytes, one to a character (latin1): so a path can be the key of a map and be sliced like text, and no byte is lost.
+ * It is not text for a person: see `shown`.
  */
 export type ByteString = string;
 
-export function toBytes(text: ByteString): Buffer {
+function toBytes(text: ByteString): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
@@ -18,8 +18,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 const LONGEST_SHOWN = 300;
 
 /**
- * A name for a message: as it is when it is plain UTF-8, else with backslash escapes, never with a control character
- * (names and words from the testbed end up on a person's terminal). Cut to 300 characters.
+ * A name for a message, at most 300 characters of it: plain UTF-8 as it is, anything else with backslash escapes. Names
+ * from the testbed may reach a terminal, so there is no control character in it.
  */
 export function shown(name: Buffer | ByteString): string {
   const bytes = typeof name === 'string' ? toBytes(name) : name;
@@ -29,7 +29,7 @@ export function shown(name: Buffer | ByteString): string {
   } catch {
     text = bytes.toString('latin1').replace(/[\x80-\xff]/g, octal);
   }
-  // Control, format (right-to-left marks and such), surrogate and unassigned characters, and line separators.
+  // Control, format (as right-to-left marks), surrogate and unassigned characters, and line separators.
   text = text.replace(/[\p{C}\u2028\u2029]/gu, (char) => [...Buffer.from(char)].map(octalByte).join(''));
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
 }
@@ -43,8 +43,8 @@ function octalByte(byte: number): string {
 }
 
 /**
- * A path as a word that `printf %b` of a POSIX shell turns back into the same bytes: Node's spawn carries only UTF-8.
- * A relative path gets a leading `./`, so that no tool takes it for an option.
+ * A path as a word that `printf %b` of a POSIX shell turns back into the same bytes, because Node's spawn takes only UTF-8.
+ * A relative path begins with `./`, so that it is not an option.
  */
 export function shellEscaped(path: Buffer): string {
   let word = '';

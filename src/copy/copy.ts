@@ -1,6 +1,6 @@
 /**
- * Files and trees between the host and a testbed. A slash at the end of both paths means the content of a directory.
- * What the rules are and why: docs/copying.md.
+ * Files and trees between the host and a testbed. A slash at the end of both paths means the content of a directory. The rules
+ * and their reasons are in docs/copying.md.
  */
 import { copyFileIn } from './file-in.ts';
 import { copyFileOut } from './file-out.ts';
@@ -11,8 +11,8 @@ import type { CopyOptions, CopyTestbed } from './types.ts';
 /**
  * From the host into the testbed. A file keeps its executable bit; a tree keeps modes, times, links, sparse files and
  * extended attributes, and belongs to root. A directory is created (not its parents) or merged into.
- * @throws CopyError with the reason; what had arrived in the testbed stays there
- * @throws CopyTimeoutError when the time is up and both ends are dead
+ * @throws CopyError with the reason; what was copied into the testbed until then stays there
+ * @throws CopyTimeoutError when the time is up and both ends have ended
  */
 export function copyIn(
   testbed: CopyTestbed,
@@ -26,10 +26,10 @@ export function copyIn(
 }
 
 /**
- * From the testbed to the host; what comes is hostile. Files belong to the caller. A tree appears at its destination
- * only when all of it has arrived and passed the checks.
+ * From the testbed to the host. What comes is hostile. Files belong to the caller. A tree appears at its destination only
+ * when all of it has come and passed the checks.
  * @throws CopyError with the reason and the name of a refused entry
- * @throws CopyTimeoutError when the time is up and both ends are dead
+ * @throws CopyTimeoutError when the time is up and both ends have ended
  */
 export function copyOut(
   testbed: CopyTestbed,

@@ -1,4 +1,4 @@
-/** A file of the host from which or to which one file is copied. */
+/** The file of the host that is the source or the destination when a single file is copied. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs';
 
 const { O_RDONLY, O_RDWR, O_WRONLY } = constants;
@@ -10,30 +10,30 @@ const XFS = 0x58465342;
 const BTRFS = 0x9123683e;
 
 /**
- * Where two copy faster than one. Elsewhere, two readers would keep a disk's head moving between them; and there are file
- * systems that can only be written in order (many of FUSE), or that fill with zeros what is left out (vfat).
+ * File systems on which two threads copy faster than one. Elsewhere two readers keep the head of a disk moving, and some file
+ * systems can only be written in order (many of FUSE) or fill a hole with zeros (vfat).
  */
 const READ_AT_ONCE = [TMPFS];
 const WRITTEN_AT_ONCE = [TMPFS, EXT4, XFS, BTRFS];
 
 export class OpenFile {
   readonly file: number;
-  /** The same file with a position of its own, for its second half, where two processors copy faster than one. */
+  /** The same file with a position of its own, for its second half, if the halves may be copied at once. */
   readonly again: number | undefined;
   #half: number | undefined;
 
-  /** @param file a regular one is open at its beginning; closed by `close` */
+  /** @param file its position is 0; `close` closes it */
   constructor(file: number, use: 'read' | 'written') {
     this.file = file;
     this.again = openAgain(file, use);
   }
 
-  /** From now on both are used, `again` from this byte on. */
+  /** Notes that `again` is used from this byte on. */
   halved(at: number): void {
     this.#half = at;
   }
 
-  /** The number of bytes copied so far, by whoever shares the file: processes beside a testbed too. */
+  /** Bytes copied so far. The process that copies shares the positions. */
   get copied(): number {
     return positionOf(this.file) + this.#copiedOfSecondHalf;
   }
@@ -51,9 +51,9 @@ export class OpenFile {
 
 function openAgain(file: number, use: 'read' | 'written'): number | undefined {
   const path = `/proc/self/fd/${file}`;
-  // A mapping of what is written has to be readable.
+  // A mapping of a file that is written has to be readable.
   const [types, ways] = use === 'read' ? [READ_AT_ONCE, [O_RDONLY]] : [WRITTEN_AT_ONCE, [O_RDWR, O_WRONLY]];
-  // A file system need not have statfs(2), and a umask may have taken our own right to open what we have made.
+  // A file system need not have statfs(2), and after a umask the owner may have no right to open a new file.
   if (!attempt(() => fstatSync(file).isFile() && types.includes(statfsSync(path).type))) return undefined;
   for (const way of ways) {
     const again = attempt(() => openSync(path, way));

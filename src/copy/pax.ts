@@ -46,7 +46,7 @@ export function paxSize(records: PaxRecords | undefined, key: string, fail: Fail
   return size;
 }
 
-/** A record that is a time: seconds with any number of digits behind the point, of which a file system keeps nine. */
+/** A record that is a time: seconds with any number of digits after the point, of which a file system keeps nine. */
 export function paxTime(records: PaxRecords | undefined, key: string, fail: Fail): string | undefined {
   const text = records?.get(key);
   if (text === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** How much of a copy is done, told at most four times a second and once at its end. */
+/** Reports how much of a copy is done, four times a second and once at its end. */
 import type { CopyOptions } from './types.ts';
 
 const INTERVAL = 250;
@@ -6,18 +6,18 @@ const INTERVAL = 250;
 export class Progress {
   bytes = 0;
   files = 0;
-  readonly #tell: () => void;
+  readonly #report: () => void;
   readonly #timer: NodeJS.Timeout | undefined;
 
-  /** @param bytes where the number of bytes is to be asked for, when nobody counts them here */
+  /** @param bytes gives the number of bytes, if they are not counted in `bytes` */
   constructor(options: Pick<CopyOptions, 'progress'>, bytes?: () => number) {
     const { progress } = options;
-    this.#tell = () => progress?.(bytes?.() ?? this.bytes, this.files);
-    if (progress !== undefined) this.#timer = setInterval(this.#tell, INTERVAL).unref();
+    this.#report = () => progress?.(bytes?.() ?? this.bytes, this.files);
+    if (progress !== undefined) this.#timer = setInterval(this.#report, INTERVAL).unref();
   }
 
   end(): void {
     clearInterval(this.#timer);
-    this.#tell();
+    this.#report();
   }
 }

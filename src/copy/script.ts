@@ -8,9 +8,9 @@ import type { CopyTestbed } from './types.ts';
 export type CopyScript = `copy-${'in' | 'out'}-${'file' | 'tree'}`;
 
 /**
- * Starts one, as one end of a copy.
- * @param path its first argument, which it gets escaped for printf %b
- * @param more its further arguments, as they are
+ * Starts one as an end of a copy.
+ * @param path its first argument, here not yet escaped for printf %b
+ * @param more its further arguments
  * @throws TestbedError when nothing can be started
  */
 export async function startInside(

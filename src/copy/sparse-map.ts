@@ -1,4 +1,4 @@
-/** The map in front of the data of a sparse file, format 1.0: decimal lines, first how many segments. Pure. */
+/** The map before the data of a sparse file, format 1.0: decimal lines, the first with the number of segments. Pure. */
 import type { Segment } from './tar-entry.ts';
 import type { Fail } from './tar-header.ts';
 
@@ -9,8 +9,8 @@ export interface SparseMap {
 }
 
 /**
- * Nothing when the bytes do not yet hold the whole map. Segments have to be in order, apart and within the file's
- * apparent size.
+ * Undefined when the bytes do not yet have the whole map. Segments have to be in order, apart from each other, and within the
+ * apparent size of the file.
  */
 export function parseSparseMap(bytes: Buffer, fileSize: number, fail: Fail): SparseMap | undefined {
   let at = 0;

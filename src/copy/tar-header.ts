@@ -2,11 +2,11 @@
 import type { ByteString } from './bytes.ts';
 import { BLOCK } from './tar-entry.ts';
 
-/** Says what is wrong with the archive, and does not come back. */
+/** Throws an error about the archive. */
 export type Fail = (what: string) => never;
 
 export interface Header {
-  /** The type letter as it stands there. */
+  /** The letter of its type. */
   readonly type: string;
   readonly path: ByteString;
   readonly link: ByteString;
@@ -17,7 +17,7 @@ export interface Header {
   readonly mtime: string;
 }
 
-/** A length rounded up to whole blocks. */
+/** A length rounded up to blocks. */
 export function padded(size: number): number {
   return Math.ceil(size / BLOCK) * BLOCK;
 }
@@ -46,7 +46,7 @@ export function parseHeader(block: Buffer, fail: Fail): Header {
   };
 }
 
-// Aligned, so that the checksum is added up four bytes at a time: the hottest loop of a copy of many files.
+// Aligned, so that four bytes at a time are added to the checksum: the hottest loop of a copy of many files.
 const aligned = new Uint8Array(BLOCK);
 const words = new Uint32Array(aligned.buffer);
 
@@ -55,7 +55,7 @@ function checksum(block: Buffer): number {
   aligned.set(block);
   aligned.fill(0x20, 148, 156);
   let pairs = 0;
-  // Two sums of bytes side by side, 16 bits each: 128 words of 2 bytes give at most 65,280.
+  // Two sums of bytes side by side, of 16 bits each: 128 words of 2 bytes give at most 65,280.
   let others = 0;
   for (let i = 0; i < BLOCK / 4; i += 1) {
     const word = words[i] ?? 0;
@@ -78,8 +78,8 @@ function text(block: Buffer, start: number, length: number): ByteString {
 }
 
 /**
- * Octal digits, blanks before and blanks or zero bytes behind; or GNU's base 256: the first bit set, then two's
- * complement. An empty field is 0: those that do not matter for a kind may be left so.
+ * Octal digits, with blanks before and blanks or zero bytes after them; or GNU's base 256: the first bit set, then two's
+ * complement. An empty field is 0, because a field that a kind does not use may be empty.
  */
 function parseNumber(block: Buffer, start: number, length: number, fail: Fail): number {
   const first = block[start] ?? 0;

@@ -1,8 +1,8 @@
 /**
- * Reads tar archives byte by byte: POSIX ustar and pax, GNU's long names and its sparse format 1.0, and the oldest
- * format. Exact where libraries are not: names and pax records stay bytes, times keep their nanoseconds. Every length is
- * bounded, because the archive may come from a hostile tar. It says what the archive says; what is acceptable is for
- * `check.ts`. Source of the format: pax(1) in POSIX.1-2017, and the chapter "Tar Internals" of the GNU tar manual.
+ * Reads tar archives: POSIX ustar and pax, GNU's long names and its sparse format 1.0, and the oldest format. It is exact where
+ * libraries are not: names and pax records stay bytes, and times keep their nanoseconds. Every length is limited, because the
+ * archive may come from a hostile tar. What an entry may be is decided by check.ts. The formats: pax(1) in POSIX.1-2017, and
+ * the chapter "Tar Internals" of the manual of GNU tar.
  */
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
@@ -11,9 +11,9 @@ import { parseSparseMap } from './sparse-map.ts';
 import { BLOCK, type TarEntry, type TarKind, type TarSink } from './tar-entry.ts';
 import { type Fail, type Header, isZeroBlock, padded, parseHeader } from './tar-header.ts';
 
-/** Longest name, extended header and sparse map that is read, in bytes. */
+/** Longest name, extended header and sparse map, in bytes. */
 const MAX_BODY = 1 << 20;
-/** What a tar may write behind the end to fill its last record, in bytes. */
+/** Most bytes after the end, with which a tar fills its last record. */
 const MAX_TRAILER = 1 << 20;
 
 const KINDS: ReadonlyMap<string, TarKind> = new Map([
@@ -25,11 +25,11 @@ const KINDS: ReadonlyMap<string, TarKind> = new Map([
   ['4', 'block device'],
   ['5', 'directory'],
   ['6', 'fifo'],
-  // "Contiguous file": a regular file on every system of today.
+  // "Contiguous file": today a regular file on every system.
   ['7', 'file'],
 ]);
 
-/** Where the reader is: before a header, in what belongs to the next header, in a sparse map, in data, behind the end. */
+/** Where the reader is: before a header, in a header's body, in a sparse map, in data, after the end. */
 type State =
   | { readonly in: 'header' | 'data' | 'end' }
   | { readonly in: 'body'; readonly header: Header }
@@ -37,15 +37,15 @@ type State =
 
 export class TarReader {
   readonly #sink: TarSink;
-  /** Pushed bytes that were too few for the next step. */
+  /** Bytes that were too few for the next step. */
   #rest: Buffer = Buffer.alloc(0);
   #state: State = { in: 'header' };
-  /** In data: bytes still to come, and the padding behind them. */
+  /** In data: bytes that are still to come, and the padding after them. */
   #dataLeft = 0;
   #paddingLeft = 0;
   #zeroBlocks = 0;
   #trailer = 0;
-  /** What stood before the next entry and belongs to it. */
+  /** What came before the next entry and belongs to it. */
   #pax: PaxRecords | undefined;
   #longName: ByteString | undefined;
   #longLink: ByteString | undefined;
@@ -55,7 +55,7 @@ export class TarReader {
     this.#sink = sink;
   }
 
-  /** True when the two zero blocks that end an archive were read. */
+  /** Whether the two zero blocks that end an archive were read. */
   get ended(): boolean {
     return this.#state.in === 'end';
   }
@@ -71,12 +71,12 @@ export class TarReader {
     this.#rest = bytes;
   }
 
-  /** Says that no more comes. @throws CopyError when the archive was cut short */
+  /** To be called when no more comes. @throws CopyError when the archive is truncated */
   finish(): void {
-    if (!this.ended) this.#fail('is cut short');
+    if (!this.ended) this.#fail('is truncated');
   }
 
-  /** Uses some of the bytes and says how many; 0 when it needs more of them first. */
+  /** Uses some of the bytes and gives how many; 0 when it needs more of them first. */
   #step(bytes: Buffer): number {
     const state = this.#state;
     switch (state.in) {
@@ -97,7 +97,7 @@ export class TarReader {
         return this.#someData(bytes);
       case 'end':
         this.#trailer += bytes.length;
-        if (this.#trailer > MAX_TRAILER) this.#fail('goes on behind its end');
+        if (this.#trailer > MAX_TRAILER) this.#fail('goes on after its end');
         return bytes.length;
     }
   }
@@ -122,7 +122,7 @@ export class TarReader {
       this.#state = { in: 'end' };
       return;
     }
-    if (this.#zeroBlocks > 0) this.#fail('goes on behind its end');
+    if (this.#zeroBlocks > 0) this.#fail('goes on after its end');
     const header = parseHeader(block, this.#fail);
     if (!'xgLK'.includes(header.type)) {
       this.#member(header);
@@ -133,7 +133,7 @@ export class TarReader {
     this.#state = { in: 'body', header };
   }
 
-  /** What a header says of the entry that follows it. */
+  /** The body of a header that describes the next entry. */
   #body(header: Header, body: Buffer): void {
     switch (header.type) {
       case 'x':
@@ -149,7 +149,7 @@ export class TarReader {
         this.#longLink = untilZero(body);
         return;
       default:
-        // Records for the whole archive: no tar writes them unasked. A comment (git archive) changes nothing.
+        // Records for the whole archive, which no tar writes by default. A comment (git archive) changes nothing.
         for (const key of parsePax(body, this.#fail).keys()) {
           if (key !== 'comment') this.#fail(`has the global record ${shown(key)}`);
         }
@@ -205,7 +205,7 @@ export class TarReader {
     this.#paddingLeft = padded(size) - size;
     this.#state = { in: size === 0 ? 'header' : 'data' };
     this.#sink.entry({
-      // The oldest format knows a directory by the slash behind its name.
+      // In the oldest format a directory is a file whose name ends with a slash.
       kind: kind === 'file' && header.path.endsWith('/') ? 'directory' : kind,
       path: header.path,
       mode: header.mode,
@@ -218,8 +218,8 @@ export class TarReader {
   }
 
   readonly #fail: Fail = (what) => {
-    const where = this.#lastPath === '' ? 'at its beginning' : `at or behind ${shown(this.#lastPath)}`;
-    throw new CopyError(`the archive ${what}, ${where}`);
+    const where = this.#lastPath === '' ? 'at its beginning' : `at or after ${shown(this.#lastPath)}`;
+    throw new CopyError(`the archive ${what}, ${where}`, { code: 'BROKEN_ARCHIVE' });
   };
 }
 

@@ -1,9 +1,8 @@
 /**
- * Writes tar archives: what a second tar reads was all written here, so the two cannot understand one archive in two
- * ways. Two dialects: `pax` for GNU tar (exact times, attributes, sparse files), `gnu` for smaller ones such as busybox's
- * (long names, whole seconds).
+ * Writes tar archives. The tar that unpacks reads only what was written here, so it cannot understand an archive in another way
+ * than the checks. Two dialects: `pax` for GNU tar (exact times, attributes, sparse files), `gnu` for smaller ones such as
+ * busybox's (long names, whole seconds).
  */
-
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
 import { SPARSE } from './pax.ts';
@@ -23,7 +22,7 @@ const TYPES: Readonly<Record<TarKind, string>> = {
   fifo: '6',
   unknown: '0',
 };
-/** How much is gathered before it is handed on: a tar's record of many small files costs one write. */
+/** Bytes that are gathered for one write. */
 const BATCH = 1 << 16;
 const NAME_FIELD = 100;
 
@@ -35,7 +34,7 @@ export class TarWriter implements TarSink {
   #dataLeft = 0;
   #paddingLeft = 0;
 
-  /** @param write takes each buffer for good; nothing is written into it later */
+  /** @param write may keep each buffer; it is not changed later */
   constructor(dialect: Dialect, write: (bytes: Buffer) => void) {
     this.#dialect = dialect;
     this.#write = write;
@@ -69,7 +68,7 @@ export class TarWriter implements TarSink {
     this.flush();
   }
 
-  /** Hands on what was gathered. */
+  /** Writes what was gathered. */
   flush(): void {
     if (this.#used === 0) return;
     this.#write(this.#batch.subarray(0, this.#used));
@@ -81,9 +80,8 @@ export class TarWriter implements TarSink {
     if (size > this.#batch.length - this.#used) {
       this.flush();
       if (size > BATCH) {
-        // Only a very long extended header or map: it travels in a buffer of its own.
-        const large = Buffer.allocUnsafe(size);
-        this.#batch = large;
+        // A very long extended header or map.
+        this.#batch = Buffer.allocUnsafe(size);
       }
     }
     const room = this.#batch.subarray(this.#used, this.#used + size);
@@ -111,9 +109,10 @@ export class TarWriter implements TarSink {
   #longNames(entry: TarEntry): void {
     if (entry.sparse !== undefined || entry.attributes.size > 0) {
       const what = entry.sparse === undefined ? 'has extended attributes' : 'is sparse';
-      throw new CopyError(
-        `${shown(entry.path)} ${what}, which only GNU tar can carry; install tar in the testbed`,
-      );
+      throw new CopyError(`${shown(entry.path)} ${what}, which only GNU tar can unpack`, {
+        code: 'NEEDS_GNU_TAR',
+        remedy: 'install tar in the testbed',
+      });
     }
     const plain = { path: '././@LongLink', link: '', mode: 0o644, mtime: '0' };
     for (const [type, name] of [
@@ -126,7 +125,7 @@ export class TarWriter implements TarSink {
     }
   }
 
-  /** Text that stands in the archive's blocks. */
+  /** Text in blocks of its own. */
   #body(text: ByteString): void {
     const room = this.#room(padded(text.length));
     room.write(text, 0, 'latin1');
@@ -137,7 +136,7 @@ export class TarWriter implements TarSink {
     const block = this.#room(BLOCK);
     const { start, sum } = STARTS[this.#dialect];
     block.set(start);
-    // The checksum grows with each field: to add up all 512 bytes of every header costs more than all else here.
+    // Each field adds to the checksum: to add all 512 bytes of every header would take longer than the rest.
     const total =
       sum +
       text(block, entry.path, 0) +
@@ -150,7 +149,7 @@ export class TarWriter implements TarSink {
   }
 }
 
-/** What all headers of a dialect have in common, and its checksum: owner root, the magic, blanks for the checksum. */
+/** What all headers of a dialect have in common (owner root, the magic, blanks for the checksum), and its checksum. */
 function startOf(magic: string): { start: Buffer; sum: number } {
   const start = Buffer.alloc(BLOCK);
   start.write('0000000\x000000000\0', 108, 'latin1');
@@ -166,7 +165,7 @@ const STARTS: Readonly<Record<Dialect, { start: Buffer; sum: number }>> = {
 
 // Each of these writes a field and gives the sum of its bytes.
 
-/** As much of a name as fits. */
+/** The beginning of a name, as much as fits. */
 function text(block: Buffer, value: ByteString, start: number): number {
   const length = Math.min(value.length, NAME_FIELD);
   let sum = 0;
@@ -178,7 +177,7 @@ function text(block: Buffer, value: ByteString, start: number): number {
   return sum;
 }
 
-/** Octal digits; the zero byte behind them is there. */
+/** Octal digits. The zero byte after them is there already. */
 function octal(block: Buffer, value: number, start: number, length: number): number {
   let rest = value;
   let sum = 0;

@@ -1,4 +1,4 @@
-/** What a copy needs to know, and how it reaches the testbed. */
+/** The options of a copy, and how it reaches the testbed. */
 import type { HostProcess, StdioList } from '../host.ts';
 import type { Log } from '../log.ts';
 
@@ -9,7 +9,7 @@ export type MoverWay = readonly ['in'] | readonly ['out', string];
 export interface CopyTestbed {
   /** Host pid of its pid 1. */
   readonly pid: number;
-  /** Starts argv inside as root; stdio are our descriptors or 'pipe'. */
+  /** Starts argv inside as root. */
   start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
   /**
    * Starts helper/copy.c in the testbed's user namespace alone: it has the rights that root inside has, and no process inside
@@ -27,9 +27,9 @@ export interface CopyOptions {
   readonly maxBytes?: number;
   /** Most files, directories and links that one copy from the testbed may have. Default one million. */
   readonly maxEntries?: number;
-  /** Told about four times a second, and at the end, how much was copied so far. */
+  /** Called four times a second, and at the end, with what was copied so far. */
   readonly progress?: (bytes: number, files: number) => void;
   readonly log: Log;
-  /** Aborting breaks the copy off as a failure does. */
+  /** Aborting ends the copy as a failure does. */
   readonly signal?: AbortSignal;
 }

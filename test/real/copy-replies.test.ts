@@ -1,4 +1,4 @@
-/** What the driver and the person get to hear of copies that a testbed spoils: the built program's replies and stderr. */
+/** Replies and stderr of the built program for copies that a testbed makes fail. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

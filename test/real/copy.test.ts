@@ -130,7 +130,7 @@ describe('copying through a testbed', function () {
     assert.deepEqual(contentOf(path('by-a-link')), contentOf(path('from')));
   });
 
-  it('says what cannot be copied and why', async () => {
+  it('reports what cannot be copied and why', async () => {
     mkdirSync(path('from'));
     writeFileSync(path('file'), '');
     await run('mkdir d; touch f');
@@ -172,7 +172,7 @@ describe('copying through a testbed', function () {
     assert.ok(diskUse(Buffer.from(path('back/sparse'))) < 1e6);
   });
 
-  it('shows what runs in the testbed neither a file of the host nor who copies', async () => {
+  it('shows processes in the testbed neither a file of the host nor the process that copies', async () => {
     writeFileSync(path('from'), Buffer.alloc(2e6));
     const reader = 'exec <fifo; until [ -e go ]; do sleep 0.02; done; exec cat >got';
     await run(`mkfifo fifo; (${reader}) </dev/null >/dev/null 2>&1 &`);
@@ -276,7 +276,7 @@ describe('copying through a testbed', function () {
     assert.deepEqual(readdirSync(folder), []);
   });
 
-  it('says that the destination is full', async () => {
+  it('reports that the destination is full', async () => {
     // The testbed's own /run/lock holds 5 MB.
     mkdirSync(path('from'));
     writeFileSync(path('from/large'), Buffer.alloc(7e6, 'x'));
@@ -289,7 +289,7 @@ describe('copying through a testbed', function () {
     );
   });
 
-  it('says so of a long file too', async () => {
+  it('reports a full destination of a long file too', async () => {
     const small = testProvider({ scratch: { kind: 'tmpfs', size: '20m' } });
     try {
       const long = Buffer.from(path('long'));
@@ -304,7 +304,7 @@ describe('copying through a testbed', function () {
     }
   });
 
-  it('says that the destination of a tree on the host is full, and leaves nothing there', async function () {
+  it('reports that the destination of a tree on the host is full, and leaves nothing there', async function () {
     if (process.geteuid?.() !== 0) skip(this, 'it takes root to mount');
     mkdirSync(path('small'));
     await run('mkdir d; head -c 30000000 /dev/urandom >d/large; head -c 60000 d/large >d/short');

@@ -63,7 +63,7 @@ describe('copying', () => {
         assert.ok(lstatSync(path('link')).isSymbolicLink());
       });
 
-      it('says what cannot be read, and leaves no new file', async () => {
+      it('reports what cannot be read, and leaves no new file', async () => {
         await fails(copy('none', 'to'), /none.*(ENOENT|No such file|can't open|cannot open)/i);
         mkdirSync(path('directory'));
         await fails(copy('directory', 'to'), 'IS_A_DIRECTORY');
@@ -75,7 +75,7 @@ describe('copying', () => {
     });
   }
 
-  it('takes back a file that was too long, and says when it was there before', async () => {
+  it('removes a new file that was too long, and reports that one which existed is changed', async () => {
     writeFileSync(path('from'), 'x'.repeat(200_000));
     writeFileSync(path('old'), 'old');
     const options = { ...OPTIONS, maxBytes: 100_000 };
@@ -85,7 +85,7 @@ describe('copying', () => {
     await up('from', 'to', { ...OPTIONS, maxBytes: 200_000 });
   });
 
-  it('says after a timeout too what is left of a file that was there before', async () => {
+  it('reports after a timeout too what is left of a file that existed', async () => {
     writeFileSync(path('from'), 'new');
     writeFileSync(path('old'), 'old');
     const testbed = withShell('exec 4<"$4"; printf - >&3; read -r _ <&3; sleep 100');
@@ -98,7 +98,7 @@ describe('copying', () => {
     );
   });
 
-  it('says that the destination is full', async () => {
+  it('reports that the destination is full', async () => {
     writeFileSync(path('from'), 'x'.repeat(200_000));
     const full = Buffer.from('/dev/full');
     await fails(copyOut(host, bytes('from'), full, OPTIONS), /writing on the host failed: No space left/);

@@ -1,4 +1,4 @@
-/** Archives that must change nothing on the host, and what the refusal has to say. */
+/** Archives that must change nothing on the host, and the reason that the refusal must give. */
 import { archive, directory, END, pax, raw, TOP } from './archives.ts';
 
 export interface HostileArchive {
@@ -272,7 +272,7 @@ export const HOSTILE: readonly HostileArchive[] = [
   {
     what: 'a file that claims more than there is',
     bytes: () => archive(raw({ name: 'a', data: 'x', size: 9999 })),
-    says: /cut short/,
+    says: /is truncated/,
   },
   {
     what: 'a file that claims less than there is',
@@ -317,36 +317,36 @@ export const HOSTILE: readonly HostileArchive[] = [
   {
     what: 'a stream cut in a header',
     bytes: () => Buffer.concat([TOP, raw({ name: 'a', data: 'x' }).subarray(0, 300)]),
-    says: /cut short/,
+    says: /is truncated/,
   },
   {
     what: 'a stream cut in a file',
     bytes: () => Buffer.concat([TOP, raw({ name: 'a', data: 'x'.repeat(5000) }).subarray(0, 3000)]),
-    says: /cut short/,
+    says: /is truncated/,
   },
   {
     what: 'a stream cut between two files',
     bytes: () => Buffer.concat([TOP, raw({ name: 'a', data: 'x' })]),
-    says: /cut short/,
+    says: /is truncated/,
   },
-  { what: 'nothing at all', bytes: () => Buffer.alloc(0), says: /cut short/ },
+  { what: 'nothing at all', bytes: () => Buffer.alloc(0), says: /is truncated/ },
   { what: 'an archive without anything in it', bytes: () => END, says: /has no entries/ },
   { what: 'something that is no archive', bytes: () => Buffer.alloc(100_000, 'not a tar '), says: /broken/ },
   {
     what: 'a second archive behind the end',
     bytes: (canary) =>
       Buffer.concat([archive(), archive(raw({ name: `${canary}/x`, data: 'x'.repeat(2_000_000) }))]),
-    says: /behind its end/,
+    says: /after its end/,
   },
   {
     what: 'zeros without end',
     bytes: () => Buffer.concat([TOP, Buffer.alloc(3 << 20)]),
-    says: /behind its end/,
+    says: /after its end/,
   },
   {
     what: 'a header behind one zero block',
     bytes: () => archive(Buffer.alloc(512), raw({ name: 'a' })),
-    says: /behind its end/,
+    says: /after its end/,
   },
   {
     what: 'an end where an entry has to follow',

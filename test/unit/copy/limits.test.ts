@@ -1,4 +1,4 @@
-/** What a copy may take of time and of memory, and what it tells meanwhile. */
+/** What a copy may take of time and memory, and what it reports meanwhile. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
@@ -49,7 +49,7 @@ describe('copying', () => {
       assert.deepEqual(readdirSync(path('')).sort(), ['fifo', 'file']);
     });
 
-    it('ends when its caller says so', async () => {
+    it('ends when its caller aborts it', async () => {
       const testbed = withTar('exec sleep 1000');
       mkdirSync(path('from'));
       const controller = new AbortController();
@@ -81,7 +81,7 @@ export PATH=/usr/bin:/bin; exec tar -c -f - .`);
     assert.ok(most > 0 && most - before < 100e6, `${(most - before) / 1e6} MB more`);
   });
 
-  it('tells its progress and what it leaves behind', async () => {
+  it('reports its progress, and warns of nothing', async () => {
     mkdirSync(path('from'));
     for (const name of ['a', 'b']) writeFileSync(path(`from/${name}`), 'x'.repeat(1000));
     const seen: [number, number][] = [];

@@ -59,7 +59,7 @@ for (const mover of movers) {
       });
     }
 
-    // Somewhat behind the beginning of the second half, wherever that is: what comes then was not all, of either half.
+    // After the beginning of the second half, wherever that is: when it has come, neither half is complete.
     const AT = 1.3e9;
     /** A long file with one byte in it; and shell that makes it shorter once that byte has arrived. */
     function lengthy(from: string, to: string): string {

@@ -1,4 +1,4 @@
-/** The shell of the testbed, which opens a single file for us and may be anything. */
+/** The shell of the testbed, which opens a single file and may be any program. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -38,7 +38,7 @@ describe('copying a single file by the shell of a testbed', () => {
     assert.deepEqual(hidden(), []);
   });
 
-  it('does not write over what somebody else has made meanwhile', async () => {
+  it('does not write over a file that another process has made meanwhile', async () => {
     writeFileSync(path('from'), 'theirs');
     const testbed = withShell(`${OPEN}; echo mine >'${path('to')}'`);
     await fails(copyOut(testbed, bytes('from'), bytes('to'), OPTIONS), 'TARGET_EXISTS');
@@ -47,7 +47,7 @@ describe('copying a single file by the shell of a testbed', () => {
   });
 
   it('leaves nothing of a file that cannot be read to its end, or is none', async () => {
-    // Its first page is nobody's.
+    // Its first page is not mapped.
     const memory = copyOut(host, Buffer.from('/proc/self/mem'), bytes('to'), OPTIONS);
     await fails(memory, /reading in the testbed failed: Input\/output error/);
     execFileSync('mkfifo', [path('fifo')]);
