@@ -3,8 +3,13 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header, pack } from 'tar-stream';
 
-/** Copies an archive that is not compressed, without the entries that are not kept. */
-export async function copyArchive(from: string, to: string, keep: (entry: Header) => boolean): Promise<void> {
+/** Copies an archive that is not compressed, without the entries that are not kept, and adds others that have no content. */
+export async function copyArchive(
+  from: string,
+  to: string,
+  keep: (entry: Header) => boolean,
+  more: readonly (Partial<Header> & { readonly name: string })[] = [],
+): Promise<void> {
   const entries = extract();
   const packing = pack();
   const written = pipeline(packing, createWriteStream(to));
@@ -13,6 +18,7 @@ export async function copyArchive(from: string, to: string, keep: (entry: Header
     if (keep(entry.header)) await pipeline(entry, packing.entry(entry.header));
     else entry.resume();
   }
+  for (const header of more) packing.entry(header, '');
   packing.finalize();
   await written;
 }
