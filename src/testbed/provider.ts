@@ -8,6 +8,7 @@ import type { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps, insideUser } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
+import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
 import { randomBytes } from '../random.ts';
 import { within } from '../wait.ts';
@@ -97,14 +98,19 @@ export class Provider implements TestbedProvider, TestbedMaker {
     });
     this.#ending.signal.throwIfAborted();
     const { instance, upper } = await this.#startOver(prepared);
+    let connection: Connection | undefined;
     try {
-      const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
+      connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
       const report = ReportFile.open(this.log);
       const strike = this.#register(prepared, instance, report);
       return new Incarnation(instance, upper, connection, baseline, report, strike);
     } catch (error) {
-      await instance.stop().finally(() => upper.remove());
+      const cleanUp = [() => connection?.end(), () => instance.stop(), () => upper.remove()];
+      for (const step of cleanUp) {
+        // What fails here is a consequence of the error, which is reported.
+        await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
+      }
       throw error;
     }
   }
