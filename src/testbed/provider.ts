@@ -1,4 +1,5 @@
 /** Opens testbeds: makes incarnations over what was prepared once, and ends all of them when it is disposed of. */
+import { lstatSync } from 'node:fs';
 import { messageOf, TestbedError } from '../errors.ts';
 import { readBaseline } from '../leaks/baseline.ts';
 import type { Leak } from '../leaks/leak.ts';
@@ -145,6 +146,20 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
+    try {
+      return await this.#startOverScratch(prepared);
+    } catch (error) {
+      const { path } = prepared.base;
+      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw error;
+      throw new TestbedError(`the root filesystem ${path} was deleted while it was used`, {
+        code: 'CACHE_DELETED',
+        remedy: 'start again; rootfs prune --all deletes only what is not in use',
+        cause: error,
+      });
+    }
+  }
+
+  async #startOverScratch(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
     this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
     if (this.#scratch.kind === 'tmpfs') {
       const upper = memoryUpper(this.#scratch.size);
