@@ -1,8 +1,9 @@
-/** From a root source to a base: one that is in the cache takes a few looks at files. */
+/** From a root source to a base: one that is in the cache costs reading a few files. */
 import { statSync } from 'node:fs';
 import { messageOf, reasonOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
+import { cacheFailure } from './cache-failure.ts';
 import { rememberedHash, stateOf } from './identity.ts';
 import { baseKey } from './keys.ts';
 import { type Base, inUse } from './known-base.ts';
@@ -14,10 +15,10 @@ import type { RootSource } from './source.ts';
 import type { Inside } from './unpack.ts';
 
 /**
- * The base of a source if nothing has to be unpacked for it: a folder is used as it is, a tarball's base may be in the cache.
+ * The base of a source if nothing has to be unpacked for it: a directory is used as it is, a tarball's base may be in the cache.
  * Until `release` it is in use and will not be pruned.
  * @param idMap key of the id map whose ids own it
- * @throws TestbedError when the tarball cannot be looked at
+ * @throws TestbedError when there is no tarball
  */
 export async function findBase(
   source: RootSource,
@@ -33,8 +34,8 @@ export async function findBase(
 /**
  * The base of a source. A tarball's is unpacked when it is not in the cache, or waited for when another process unpacks it
  * now; until `release` it is in use and will not be pruned.
- * @param finding of findBase, for who has begun it ahead of the holder
- * @throws TestbedError when the tarball cannot be read or unpacked, or is no root filesystem
+ * @param finding of findBase, where that was begun before there was a holder
+ * @throws TestbedError when the tarball cannot be read or unpacked, or is no root filesystem, or the cache is full or deleted
  */
 export async function useBase(
   source: RootSource,
@@ -43,6 +44,22 @@ export async function useBase(
   log: Log,
   signal?: AbortSignal,
   finding = findBase(source, holder.idMap.key, cache),
+): Promise<Base> {
+  try {
+    return await findOrMake(source, holder, cache, log, signal, finding);
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    throw cacheFailure(cache, error);
+  }
+}
+
+async function findOrMake(
+  source: RootSource,
+  holder: Inside,
+  cache: CacheFolder,
+  log: Log,
+  signal: AbortSignal | undefined,
+  finding: Promise<Base | undefined>,
 ): Promise<Base> {
   const there = await finding;
   if (there !== undefined) {
@@ -53,7 +70,7 @@ export async function useBase(
   return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
 }
 
-/** Does some housekeeping behind the user's back, who has to wait for its end only at the end. */
+/** Tidies the cache while the base is used; only its release waits for the end of that. */
 function tidying(base: Base, log: Log, work: () => Promise<unknown>): Base {
   const done = work().catch((error) => log.debug(`tidying the cache failed: ${messageOf(error)}`));
   return {
@@ -69,7 +86,9 @@ function statOf(path: string) {
   try {
     return statSync(path, { bigint: true });
   } catch (error) {
-    throw new TestbedError(`cannot look at the tarball ${path}: ${reasonOf(error)}; put it back`, {
+    throw new TestbedError(`cannot find the tarball ${path}: ${reasonOf(error)}`, {
+      code: 'NO_FILE',
+      remedy: 'put it back',
       cause: error,
     });
   }

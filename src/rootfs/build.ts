@@ -1,8 +1,8 @@
 /** Building a root filesystem of a release, kept as an image in the cache. */
 import { existsSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
-import { type Argv, spawnHost } from '../host.ts';
-import type { Log } from '../log.ts';
+import { type Argv, type HostProcess, spawnHost } from '../host.ts';
+import { type Log, printable } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress.ts';
 import { readAptIndexes, sourceLines } from './apt.ts';
@@ -16,12 +16,12 @@ import { EMPTY_COMMAND, splitWords } from './words.ts';
 /** The keyring of Debian's archives: the package debian-archive-keyring has it, on the host and in what is built. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-/** Lines of a failed command's stderr that its error message repeats. */
-const LAST_LINES = 5;
+/** Characters of a failed command's stderr that its error message repeats. */
+const MAX_REASON = 160;
 
 /**
- * The source to unpack for an order: the image that is built now, or that another process has built while we waited for it.
- * @throws TestbedError when it cannot be built, with the last words of the command
+ * The source to unpack for an order: the image that is built now, or that another process has built while this one waited for it.
+ * @throws TestbedError when it cannot be built, with the reason that the command gives
  */
 export async function provideRoot(
   order: RootOrder,
@@ -39,7 +39,7 @@ export async function provideRoot(
   return sourceOf(name, path ?? newestTarball(cache.images, name));
 }
 
-/** Builds the image of an order, whether there is one or not, and puts it in the place of the old one. */
+/** Builds the image of an order, whether there is one or not, and replaces the old one. */
 export async function rebuildRoot(
   order: RootOrder,
   cache: CacheFolder,
@@ -54,7 +54,12 @@ export async function rebuildRoot(
 }
 
 function sourceOf(name: string, path: string | undefined): RootSource {
-  if (path === undefined) throw new TestbedError(`the image ${name} was removed at once; try again`);
+  if (path === undefined) {
+    throw new TestbedError(`the image ${name} was removed as soon as it was made`, {
+      code: 'IMAGE_REMOVED',
+      remedy: 'try again',
+    });
+  }
   return { kind: 'tarball', path };
 }
 
@@ -73,7 +78,10 @@ async function build(
   const lines = own && order.mirror === undefined ? await ownLines(order.release, log) : [];
   await runBuild(bootstrapArgv(order, target, lines, process.geteuid?.() === 0), name, lock, log, signal);
   if (!existsSync(target) || compressionOfFile(target) === undefined) {
-    throw new TestbedError(`building ${name} made no tarball ${target}; the command has to write one`);
+    throw new TestbedError(`building ${name} made no tarball ${target}`, {
+      code: 'BUILD_FAILED',
+      remedy: 'use a command that writes one there',
+    });
   }
   return ending;
 }
@@ -83,7 +91,7 @@ async function ownLines(release: string, log: Log): Promise<string[]> {
   return sourceLines(await readAptIndexes(log), release, origin(), keyring);
 }
 
-/** How the archives of the host's distribution call their origin: Debian, Ubuntu, … */
+/** The origin that the archives of the host's distribution name: Debian, Ubuntu, … */
 function origin(): string {
   const id = osReleaseValue(readOsRelease(), 'ID') ?? 'debian';
   return id.charAt(0).toUpperCase() + id.slice(1);
@@ -91,8 +99,8 @@ function origin(): string {
 
 /**
  * The command that makes `target`. Its own words come first, then, as autopkgtest-virt-unshare 6.0 appends them,
- * `--arch=ARCH`, the release, the target and the mirror. The user's own command hears of the architecture only if the
- * user has named one.
+ * `--arch=ARCH`, the release, the target and the mirror. The user's own command gets the architecture only if the user has
+ * named one.
  * @param lines of sources.list(5), used when there is no mirror
  */
 export function bootstrapArgv(
@@ -120,7 +128,7 @@ function ownCommand({ packages }: RootOrder, lines: readonly string[], asRoot: b
     '--skip=output/mknod,cleanup/apt/lists',
   ];
   if (lines.length === 0) {
-    // Without lines of ours there are none for the sources yet.
+    // mmdebstrap's own lines have no sources.
     command.push(
       '--customize-hook=sed -n "s/^deb /deb-src /p" "$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/src.list" && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get update',
     );
@@ -135,36 +143,69 @@ async function runBuild(
   log: Log,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const last: string[] = [];
+  const said = new BuildWords();
   const progress = startProgress(`building ${name}`, {
-    note: () => last.at(-1),
+    note: () => said.last,
     unseen: () => log.warn(`building the root filesystem ${name} with ${argv[0]}; it is kept`),
   });
   try {
-    const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe', lock] });
+    const child = await spawnHost(argv, log, {
+      stdio: ['ignore', 'ignore', 'pipe', lock],
+      // A process group of its own: a mmdebstrap that fails sends SIGHUP to its whole group.
+      detached: true,
+    });
     const stop = () => {
-      child.kill('SIGTERM');
-      // Whom it has left behind may hold its stderr open.
+      signalGroup(child);
+      // A process that it leaves behind may hold its stderr open.
       child.exited.then(() => child.child.stderr?.destroy());
     };
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
     const heard = hear(child.child.stderr, (line) => {
       log.debug(line);
-      last.push(line);
-      if (last.length > LAST_LINES) last.shift();
+      said.add(line);
     });
     const [{ status }] = await Promise.all([child.exited, heard.catch(() => {})]);
     signal?.removeEventListener('abort', stop);
     signal?.throwIfAborted();
     if (status !== 0) {
-      const words = last.length === 0 ? '' : `: ${last.join(' / ')}`;
-      throw new TestbedError(
-        `building ${name} with ${argv[0]} ended with status ${status}${words}; give another release or mirror, or a tarball that you have (--tarball, or rootfs import)`,
-      );
+      const words = said.reason === undefined ? '' : `: ${said.reason}`;
+      throw new TestbedError(`building ${name} with ${argv[0]} ended with status ${status}${words}`, {
+        code: 'BUILD_FAILED',
+        remedy:
+          'give another release or mirror, or a tarball that you have (--tarball, or rootfs import); --debug shows all that it says',
+      });
     }
   } finally {
     progress.done();
+  }
+}
+
+/** Sends SIGTERM to a child that has a process group of its own, and to the group. */
+function signalGroup({ pid, child }: HostProcess): void {
+  // Until Node has reaped it, its number is that of no other group.
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-pid, 'SIGTERM');
+  } catch {
+    child.kill('SIGTERM');
+  }
+}
+
+/** What a failed build is told by: its first line of an error, as apt and mmdebstrap mark it, else its last line. */
+export class BuildWords {
+  last: string | undefined;
+  #error: string | undefined;
+
+  add(line: string): void {
+    this.last = printable(line);
+    if (/^(E|error|ERROR|[\w.-]+: error): /.test(line)) this.#error ??= this.last;
+  }
+
+  /** At most one line of a screen or two. */
+  get reason(): string | undefined {
+    const reason = this.#error ?? this.last;
+    return reason === undefined || reason.length <= MAX_REASON ? reason : `${reason.slice(0, MAX_REASON)}…`;
   }
 }
 

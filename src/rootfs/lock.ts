@@ -4,7 +4,7 @@
  * lock stays for as long as any process has that descriptor. A child that got it too (tar, while it unpacks) keeps the lock
  * when we are killed.
  */
-import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, rmSync, statSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -76,8 +76,8 @@ function isAt(fd: number, path: string): boolean {
 
 function release(fd: number, path: string): void {
   try {
-    // While still locked: who waits for it will notice and lock the next file of that name.
-    unlinkSync(path);
+    // While it is still locked: a process that waits for it notices that and locks the next file of that name.
+    rmSync(path, { force: true });
   } finally {
     closeSync(fd);
   }

@@ -23,7 +23,7 @@ import { type Lock, waitLock } from './lock.ts';
 import { type BaseRecord, readBases } from './record.ts';
 import { removeLeftovers, setAside } from './remove.ts';
 import { whyNoRoot } from './tree.ts';
-import { cacheFullRemedy, decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
+import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
 import { addUser, makeUsersFolder, removeUser } from './users.ts';
 
 /**
@@ -137,11 +137,7 @@ async function unpackBase(job: Job): Promise<Base> {
   const decompressor = decompressorOf(tarball, fd);
   const fresh = join(cache.bases, newName(job.name));
   await removeLeftovers(cache, holder, log, job.name);
-  try {
-    makeShell(fresh);
-  } catch (error) {
-    throw isFull(error) ? cacheFull(cache, error) : error;
-  }
+  makeShell(fresh);
   if (holder.idMap.single) {
     log.warn(
       'this user has no subordinate ids, so everything in the testbed belongs to root; virt-ts-unshare doctor names the remedy',
@@ -174,20 +170,8 @@ async function unpackBase(job: Job): Promise<Base> {
     return await place(job, fresh, hashed.value, unpacked.value);
   } catch (error) {
     await removeLeftovers(cache, holder, log, job.name);
-    throw isFull(error) ? cacheFull(cache, error) : error;
+    throw error;
   }
-}
-
-function isFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '');
-}
-
-function cacheFull(cache: CacheFolder, cause: unknown): TestbedError {
-  return new TestbedError(`writing to the cache ${cache.path} failed: ${reasonOf(cause)}`, {
-    code: 'CACHE_FULL',
-    remedy: cacheFullRemedy(cache.path),
-    cause,
-  });
 }
 
 /** The folders around a tree of the map's ids; whatever the umask. */

@@ -6,6 +6,7 @@ import { readFileSync, readSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 import { type Argv, briefWords, spawnHost, textOf } from '../host.ts';
 import { type Log, printable } from '../log.ts';
+import { cacheFullRemedy } from './cache-failure.ts';
 import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 
 /** What of the holder (see namespaces/holder.ts) unpacking and deleting need. */
@@ -71,17 +72,16 @@ function unpackingFailed(
 ): TestbedError {
   // A full disk also ends what decompresses, whose complaint may come first.
   const full = errors.find((line) => /No space left|Disk quota exceeded/.test(line));
+  // A hard link to a file that is not in the archive is the archive's fault.
+  const gone = errors.find((line) => /: Cannot (?!hard link).*: No such file or directory$/.test(line));
   const why = full ?? errors[0] ?? `tar ended with status ${status}`;
   const facts =
-    full === undefined
-      ? { code: 'BAD_TARBALL', remedy: 'make the tarball again' }
-      : { code: 'CACHE_FULL', remedy: cacheFullRemedy(tree) };
+    full !== undefined
+      ? { code: 'CACHE_FULL', remedy: cacheFullRemedy(tree) }
+      : gone !== undefined
+        ? { code: 'CACHE_DELETED', remedy: `do not delete ${tree} while it is written` }
+        : { code: 'BAD_TARBALL', remedy: 'make the tarball again' };
   return new TestbedError(`unpacking ${tarball} failed: ${why}`, facts);
-}
-
-/** @param path where there is no room */
-export function cacheFullRemedy(path: string): string {
-  return `free space on the file system of ${path}, or set XDG_CACHE_HOME to a directory on another one`;
 }
 
 /** The argv of tar for a tarball on stdin; `single`: there is only one id, so owners cannot be kept. */

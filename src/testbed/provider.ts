@@ -1,4 +1,5 @@
 /** Opens testbeds: makes incarnations over what was prepared once, and ends all of them when it is disposed of. */
+import { lstatSync } from 'node:fs';
 import { messageOf, TestbedError } from '../errors.ts';
 import { readBaseline } from '../leaks/baseline.ts';
 import type { Leak } from '../leaks/leak.ts';
@@ -8,6 +9,7 @@ import type { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps, insideUser } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
+import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
 import { randomBytes } from '../random.ts';
 import { within } from '../wait.ts';
@@ -97,14 +99,19 @@ export class Provider implements TestbedProvider, TestbedMaker {
     });
     this.#ending.signal.throwIfAborted();
     const { instance, upper } = await this.#startOver(prepared);
+    let connection: Connection | undefined;
     try {
-      const connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
+      connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
       const report = ReportFile.open(this.log);
       const strike = this.#register(prepared, instance, report);
       return new Incarnation(instance, upper, connection, baseline, report, strike);
     } catch (error) {
-      await instance.stop().finally(() => upper.remove());
+      const cleanUp = [() => connection?.end(), () => instance.stop(), () => upper.remove()];
+      for (const step of cleanUp) {
+        // What fails here is a consequence of the error, which is reported.
+        await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
+      }
       throw error;
     }
   }
@@ -139,6 +146,20 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
+    try {
+      return await this.#startOverScratch(prepared);
+    } catch (error) {
+      const { path } = prepared.base;
+      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw error;
+      throw new TestbedError(`the root filesystem ${path} was deleted while it was used`, {
+        code: 'CACHE_DELETED',
+        remedy: 'start again; rootfs prune --all deletes only what is not in use',
+        cause: error,
+      });
+    }
+  }
+
+  async #startOverScratch(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
     this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
     if (this.#scratch.kind === 'tmpfs') {
       const upper = memoryUpper(this.#scratch.size);

@@ -92,7 +92,15 @@ export async function diskUpper(parent: string, holder: Holder, log: Log): Promi
   made += 1;
   const { pid, startTime, namespace, boot } = ownIdentity();
   const path = join(parent, `scratch-${pid}-${startTime}-${namespace}-${boot}-${made}`);
-  mkdirSync(path, { mode: 0o700 });
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (cause) {
+    throw new TestbedError(`cannot make a scratch on disk in ${parent}: ${reasonOf(cause)}`, {
+      code: 'BAD_SCRATCH',
+      remedy: 'start again, or name another directory with --scratch',
+      cause,
+    });
+  }
   try {
     // Nor has it the set-group-ID bit that its parent may have.
     chmodSync(path, 0o700);

@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
+import { TestbedError } from '../../src/errors.ts';
+import { processState } from '../../src/processes/stat.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../src/testbed/types.ts';
 import { waitUntil } from '../../src/wait.ts';
@@ -35,6 +37,11 @@ function askFromHost(port: number): Promise<string | undefined> {
     socket.on('error', () => resolve(undefined));
     socket.on('close', () => resolve(text));
   });
+}
+
+function runs(pid: number): boolean {
+  const state = processState(pid);
+  return state !== undefined && state.state !== 'Z';
 }
 
 /** A port that nobody listened to a moment ago. */
@@ -115,6 +122,23 @@ describe('networks', function () {
       } finally {
         server.close();
       }
+    });
+
+    it('is disconnected when the testbed ends as soon as it is connected', async () => {
+      const log: string[] = [];
+      const provider = testProvider({
+        network: {
+          resolvConf: '',
+          connect: async (_, pid) => {
+            process.kill(pid, 'SIGKILL');
+            await waitUntil(() => !runs(pid), patience(5000));
+            return { end: async () => void log.push('disconnected') };
+          },
+        },
+      });
+      await assert.rejects(provider.open(), TestbedError);
+      assert.deepEqual(log, ['disconnected']);
+      await provider.dispose();
     });
 
     it('publishes what it is asked to, also after a revert, until it is closed', async () => {

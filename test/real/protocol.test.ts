@@ -10,7 +10,9 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -221,6 +223,27 @@ describe('the server', function () {
       assert.deepEqual([status, stdout], [12, 'ok\n']);
       assert.match(stderr, /cache \/proc\/.*XDG_CACHE_HOME/);
     });
+
+    for (const scratch of ['auto', 'tmpfs'])
+      it(`by a base that is deleted before a revert: exits 12 with one sentence (scratch ${scratch})`, async () => {
+        const env = { XDG_CACHE_HOME: folder };
+        const bases = join(folder, 'virt-ts-unshare/bases');
+        const server = new ServerProcess([`--scratch=${scratch}`], { env });
+        try {
+          const [, opened] = await server.askAll('open');
+          assert.match(opened ?? '', /^ok /);
+          const [base = ''] = readdirSync(bases);
+          // Of its files an ordinary user can delete none.
+          renameSync(join(bases, base, 'tree'), join(bases, base, 'gone'));
+          assert.equal(await server.ask('revert'), undefined);
+          const { status, stderr } = await server.ended;
+          assert.equal(status, 12);
+          assert.match(stderr, /^virt-ts-unshare: the root filesystem \S+ was deleted [^\n]+\n$/);
+          renameSync(join(bases, base, 'gone'), join(bases, base, 'tree'));
+        } finally {
+          await runProgram(['env', `XDG_CACHE_HOME=${folder}`, program, 'rootfs', 'prune', '--all']);
+        }
+      });
 
     it('by a command of more words than the kernel takes: exits 12 with one sentence', async () => {
       const { server } = await openServer(marker.options);

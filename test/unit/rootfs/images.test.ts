@@ -129,9 +129,13 @@ describe('images', () => {
     await provideRoot(order(works), cache, silentLog);
     for (const [script, words] of [
       [
-        'echo half >"$4"; echo one >&2; echo "E: no such suite" >&2; exit 25',
-        /status 25: one \/ E: no such suite; give/,
+        'echo half >"$4"; echo one >&2; printf "E: no \\033such suite\\nE: run it again\\nbye" >&2; exit 25',
+        /status 25: E: no \?such suite; give/,
       ],
+      ['echo first >&2; echo last >&2; exit 1', /status 1: last; give/],
+      ['printf "%01000d" 0 >&2; exit 1', /status 1: 0{160}…; give/],
+      // As mmdebstrap does it when the disk is full: this process is not to get it.
+      ['kill -HUP 0; sleep 10', /status 129; give/],
       ['exit 3', /status 3; give/],
       ['true', /made no tarball/],
       ['echo text >"$4"', /made no tarball/],
@@ -150,7 +154,8 @@ describe('images', () => {
     const fifo = join(folder, 'started');
     execFileSync('mkfifo', [fifo]);
     const building = provideRoot(
-      order(`echo x >'${fifo}'; exec sleep 1000`),
+      // A child that outlives the command would hold its stderr open.
+      order(`sleep 1000 & echo x >'${fifo}'; exec sleep 1000`),
       cache,
       silentLog,
       ending.signal,

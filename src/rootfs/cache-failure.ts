@@ -1,0 +1,34 @@
+/** Errors of the file system on the cache, as sentences: it is full, or another program deletes it. */
+import { existsSync } from 'node:fs';
+import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
+import type { CacheFolder } from './cache.ts';
+
+/** @param path where there is no room */
+export function cacheFullRemedy(path: string): string {
+  return `free space on the file system of ${path}, or set XDG_CACHE_HOME to a directory on another one`;
+}
+
+/** The error to raise for one that came up while the cache was used. */
+export function cacheFailure(cache: CacheFolder, error: unknown): unknown {
+  const reason = systemCodeOf(error);
+  if (reason === 'ENOSPC' || reason === 'EDQUOT') {
+    return new TestbedError(`writing to the cache ${cache.path} failed: ${reasonOf(error)}`, {
+      code: 'CACHE_FULL',
+      remedy: cacheFullRemedy(cache.path),
+      cause: error,
+    });
+  }
+  if (!existsSync(cache.bases)) {
+    return new TestbedError(`the cache ${cache.path} was deleted while it was used`, {
+      code: 'CACHE_DELETED',
+      remedy: 'start again; rootfs prune --all deletes only what is not in use',
+      cause: error,
+    });
+  }
+  if (reason === undefined || !/^E[A-Z0-9]+$/.test(reason)) return error;
+  return new TestbedError(`using the cache ${cache.path} failed: ${reasonOf(error)}`, {
+    code: 'CACHE_UNUSABLE',
+    remedy: 'try again, or set XDG_CACHE_HOME to another directory',
+    cause: error,
+  });
+}
