@@ -1,13 +1,14 @@
 /*
  * Runs a command on the machine's own root filesystem, with mounts, processes and IPC objects of its own: `run --host`.
  *
- * argv: isolate [-f] USERS UIDS GIDS COMMAND [ARGUMENT]...
+ * argv: isolate [-f] USERS UIDS GIDS COUNT STEP... COMMAND [ARGUMENT]...
  *   -f     the command is an interactive shell: it becomes the foreground job of the terminal, which the caller gets back
  *   USERS  the user namespace and its maps, as of users.c
+ *   STEP   so many words of steps for the mounts (steps.c)
  * descriptors: 0, 1 and 2 are the command's; 3 starts the command by a byte, and its end of file ends everything; 4 gets events:
  *   "ready" with the pid of the command's pid 1, "ended" as of drain.c, "done" with the command's status, "failed"
  */
-#include "helper.h"
+#include "steps.h"
 
 #include <limits.h>
 #include <linux/capability.h>
@@ -18,7 +19,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -26,7 +26,7 @@ enum { LIFELINE_END = 3, EVENTS = 4, DRAIN_SECONDS = 10 };
 
 static struct {
 	bool foreground, keeps_capabilities;
-	char **command;
+	char **steps, **command;
 	long tag;
 	sigset_t mask;
 } job;
@@ -41,38 +41,6 @@ static void send_event(const char *name, const char *key, long long number) {
 	event_begin(&event, name);
 	event_number(&event, key, number);
 	event_send(&event, EVENTS);
-}
-
-/* A machine without a directory keeps it so. */
-static void mount_on(const char *path, const char *type, unsigned long flags, const char *options) {
-	struct stat status;
-	if (stat(path, &status) == 0 && mount(type, path, type, flags, options) != 0) die("mounting on", path);
-}
-
-/* A working directory below a private directory stays where it is. The dot still is the hidden one. */
-static void keep_working_directory(char *here) {
-	if (strncmp(here, "/tmp/", 5) == 0 || strncmp(here, "/dev/shm/", 9) == 0) {
-		for (char *slash = here + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
-			*slash = '\0';
-			mkdir(here, 0755);
-		}
-		/* Recursive, as a user namespace may not uncover what is mounted below. */
-		if (mkdir(here, 0755) != 0 || mount(".", here, NULL, MS_BIND | MS_REC, NULL) != 0) die("binding the working directory", here);
-	} else if (strcmp(here, "/tmp") != 0 && strcmp(here, "/dev/shm") != 0) {
-		return;
-	}
-	if (chdir(here) != 0) die("changing to the directory", here);
-}
-
-static void make_mounts(void) {
-	char here[PATH_MAX];
-	if (getcwd(here, sizeof here) == NULL) here[0] = '\0';
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
-	mount_on("/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-	mount_on("/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-	mount_on("/dev/mqueue", "mqueue", 0, NULL);
-	keep_working_directory(here);
-	mount_on("/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
 /*
@@ -109,9 +77,15 @@ struct end {
 };
 
 static _Noreturn void be_init(int channel) {
-	char word = 0;
+	char word = 0, here[PATH_MAX];
+	struct place place = {.root = -1, .report = EVENTS, .started = -1, .lifeline = -1};
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	make_mounts();
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
+	const char *directory = getcwd(here, sizeof here);
+	if (!run_steps(&place, job.steps, (size_t)(job.command - job.steps))) _exit(1);
+	/* The path may lead to a mount of the steps now. A directory that has no path stays the working directory. */
+	if (directory != NULL && chdir(directory) != 0 && errno != ENOENT && errno != EACCES) die("changing to the directory", directory);
+	close(place.root);
 	if (send(channel, &word, 1, 0) != 1 || recv(channel, &word, 1, 0) != 1) _exit(1);
 	pid_t command = fork();
 	if (command < 0) die("making a process", NULL);
@@ -176,8 +150,10 @@ int isolate_main(int argc, char **argv) {
 	int channel[2], handle = -1;
 	job.foreground = getopt(argc, argv, "+f") == 'f';
 	char **users = argv + optind;
-	if (argc - optind < 4) return NOT_RUN;
-	job.command = users + 3;
+	long left = argc - optind - 4, count = left < 0 ? -1 : strtol(users[3], NULL, 10);
+	if (count < 0 || count >= left) return NOT_RUN;
+	job.steps = users + 4;
+	job.command = job.steps + count;
 	job.tag = FIRST_TAG + getpid() % TAGS;
 	sigset_t all;
 	sigfillset(&all);

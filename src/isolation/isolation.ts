@@ -1,8 +1,8 @@
 /**
  * A command on the machine's own root filesystem, with a /tmp, /dev/shm, mounts, processes and IPC objects of its own. It keeps the
- * caller's uid, gid, environment and working directory. helper/isolate.c does it; here is decided in which user namespace.
+ * caller's uid, gid, environment and working directory. helper/isolate.c does it; here is decided in which user namespace and with which mounts.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Duplex, Readable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
@@ -15,6 +15,7 @@ import { readCaller } from '../namespaces/caller.ts';
 import { abortFuse } from '../namespaces/fuse.ts';
 import { chooseIdMaps, insideUser, mapText } from '../namespaces/idmap.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
+import { bind, mount, place, root, type Step } from '../namespaces/steps.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 
@@ -82,7 +83,11 @@ export class Isolation {
   static async prepare(argv: Argv, options: IsolationOptions, log: Log): Promise<Isolation> {
     const users = userNamespace(options.root);
     const foreground = options.foreground ? ['-f'] : [];
-    const words = helperWords('isolate', ...foreground, users.how, users.users, users.groups, ...argv);
+    const steps = mountSteps().flat();
+    const words = helperWords(
+      ...(['isolate', ...foreground, users.how, users.users, users.groups] as const),
+      ...[String(steps.length), ...steps, ...argv],
+    );
     const helper = await spawnHost(words, log, {
       stdio: [...options.stdio, 'pipe', 'pipe'],
       env: options.env,
@@ -157,6 +162,22 @@ async function* eventsOf({ child }: HostProcess): AsyncGenerator<HelperEvent, un
     if (event !== undefined) yield event;
   }
   return undefined;
+}
+
+/** A private directory is mounted where the machine has it; a working directory below one stays what it is. */
+function mountSteps(): Step[] {
+  const tmpfs = (path: string) => mount('tmpfs', path, 'nosuid,nodev,mode=1777');
+  const here = process.cwd();
+  const keepsHere = /^(\/tmp|\/dev\/shm)\/./.test(here);
+  return [
+    root('/'),
+    tmpfs('/tmp'),
+    ...(existsSync('/dev/shm') ? [tmpfs('/dev/shm')] : []),
+    ...(existsSync('/dev/mqueue') ? [mount('mqueue', '/dev/mqueue', '')] : []),
+    // The dot is the directory that the mounts hide.
+    ...(keepsHere ? [place(here, 'directory'), bind('.', here)] : []),
+    mount('proc', '/proc', 'nosuid,nodev,noexec'),
+  ];
 }
 
 /** The user namespace of the command, as words of the helper. */
