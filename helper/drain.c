@@ -4,10 +4,6 @@
  * the pipe of a helper is asked in turn: one that reads from no pipe keeps all helpers behind it from their end of file, and is a
  * leak, as is a holder that reads nothing. Leaks are ended, each only after it was seen twice: a daemon needs time to redirect its
  * output. All is read in the host's /proc, where nothing of the testbed can see, hit or deceive this process.
- *
- * argv: drain -p PID -t TAG [-d SECONDS]
- *   -p  pid 1 of the namespaces   -t  timer slack of the command   -d  as of exec.c
- * descriptors: 0, 1 and 2 the command's; 3 gets the events
  */
 #include "helper.h"
 
@@ -477,20 +473,4 @@ void drain(const struct drain *drain) {
 			if (pause < 0.05) pause *= 2;
 		}
 	}
-}
-
-int drain_main(int argc, char **argv) {
-	struct drain options = {.seconds = 10, .in = 0, .out = 1, .err = 2, .report = 3};
-	options.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	options.init = -1;
-	for (int option; (option = getopt(argc, argv, "p:t:d:")) != -1;) {
-		switch (option) {
-		case 'p': options.init = open_process(options.proc, (pid_t)strtol(optarg, NULL, 10)); break;
-		case 't': options.tag = strtol(optarg, NULL, 10); break;
-		case 'd': options.seconds = strtod(optarg, NULL); break;
-		default: return NOT_RUN;
-		}
-	}
-	if (options.init >= 0) drain(&options);
-	return 0;
 }

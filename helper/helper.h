@@ -40,7 +40,6 @@ static inline bool is_tag(long slack) {
 /* main.c: the sub-commands. Each gets its own argv (argv[0] is its name) and gives the exit status. */
 int abort_fuse_main(int argc, char **argv);
 int copy_main(int argc, char **argv);
-int drain_main(int argc, char **argv);
 int enter_main(int argc, char **argv);
 int exec_main(int argc, char **argv);
 int hold_main(int argc, char **argv);
@@ -80,7 +79,8 @@ void report_failure(int descriptor, const char *code, const char *what, const ch
 enum namespace { USER_NS = 1, CGROUP_NS = 2, IPC_NS = 4, UTS_NS = 8, PID_NS = 16, MNT_NS = 32, NET_NS = 64 };
 /*
  * Enters namespaces of the process whose directory in /proc is open as `process`; the user namespace first, since it gives the
- * right to enter the others. All are opened before the first is entered. NULL, or the name of the one that failed, with errno.
+ * right to enter the others, and only if this process is not in it. All are opened before the first is entered. NULL, or the name of
+ * the one that failed, with errno.
  */
 const char *enter_namespaces(int process, unsigned namespaces);
 /* The namespaces with these letters, for enter_namespaces() and clone(2): u user, m mount, i ipc, n network, p pid, t uts, c cgroup. */
@@ -99,6 +99,16 @@ int open_process(int proc, pid_t pid);
 ssize_t read_at(int directory, const char *path, char *buffer, size_t size);
 /* The number in a file below a directory, or -1. */
 long read_number_at(int directory, const char *path);
+
+/*
+ * users.c: makes this process root of a user namespace; exits with an event "failed" on `report` when it cannot.
+ * how: "none" (that of the caller, which is root), "ranges" (new, its maps written by newuidmap and newgidmap), "self" (new, with a
+ * map of one id, whose user may also be another than root), or the pid of a process whose user namespace it is to share. Maps are as
+ * in /proc/PID/uid_map: a line for each extent.
+ */
+void make_user_namespace(const char *how, char *uids, char *gids, int report);
+/* Writes a map of the process PID or "self". */
+bool write_map(const char *process, const char *file, const char *text);
 
 /* fuse.c: aborts the FUSE connections that a process which SIGKILL does not end may wait for. */
 void abort_fuse(int process);

@@ -3,9 +3,7 @@
  * testbed" in docs/architecture.md.
  *
  * argv: hold STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
- *   STAGE   the stage's user namespace: "none" (that of the caller, which is root), "ranges" (maps written by newuidmap and
- *           newgidmap), "self" (a map of one id), or the pid of a process whose user namespace it is to share
- *   maps    as in /proc/PID/uid_map: a line for each extent
+ *   STAGE   the stage's user namespace and its maps, as of users.c
  *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
  *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
@@ -39,67 +37,6 @@ static void wait_for(int pipe_end) {
 }
 
 /* --- The stage --- */
-
-/* Starts newuidmap or newgidmap, which has to be outside of the namespace that it writes the map of, and waits until there is one. */
-static pid_t start_mapper(const char *tool, char *map, const int go[2]) {
-	static char pid[32];
-	snprintf(pid, sizeof pid, "%ld", (long)getpid());
-	pid_t child = fork();
-	if (child != 0) return child;
-	char *words[128] = {(char *)(uintptr_t)tool, pid};
-	size_t count = 2;
-	for (char *word; count < 127 && (word = strsep(&map, " \n")) != NULL;)
-		if (*word != '\0') words[count++] = word;
-	close(go[1]);
-	wait_for(go[0]);
-	char said[512];
-	if (run_program(words, said, sizeof said)) _exit(0);
-	struct event event;
-	event_begin(&event, "failed");
-	event_text(&event, "code", "NO_ID_MAP");
-	event_text(&event, "what", "writing an id map");
-	event_text(&event, "reason", said);
-	event_send(&event, EVENTS);
-	_exit(1);
-}
-
-static void write_to(const char *directory, const char *file, const char *text) {
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%s/%s", directory, file);
-	/* The kernel takes a map by one write(2). */
-	int map = open(path, O_WRONLY | O_CLOEXEC);
-	if (map < 0 || write(map, text, strlen(text)) < 0) die("writing", path);
-	close(map);
-}
-
-static void make_user_namespace(const char *how, char *uids, char *gids) {
-	int go[2], status;
-	if (strcmp(how, "none") == 0) return;
-	if (*how >= '0' && *how <= '9') {
-		char path[64];
-		snprintf(path, sizeof path, "/proc/%s", how);
-		int other = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (other < 0 || enter_namespaces(other, USER_NS) != NULL || !become_root()) die("entering the user namespace of", path);
-	} else if (strcmp(how, "self") == 0) {
-		if (unshare(CLONE_NEWUSER) != 0) die("making a user namespace", NULL);
-		/* Without CAP_SETGID outside, a gid_map may only be written after setgroups(2) is given up. */
-		write_to("self", "setgroups", "deny");
-		write_to("self", "uid_map", uids);
-		write_to("self", "gid_map", gids);
-	} else {
-		if (pipe2(go, O_CLOEXEC) != 0) die("making a pipe", NULL);
-		pid_t mappers[] = {start_mapper("newuidmap", uids, go), start_mapper("newgidmap", gids, go)};
-		if (unshare(CLONE_NEWUSER) != 0) die("making a user namespace", NULL);
-		if (write(go[1], "go", 2) != 2) die("writing to a pipe", NULL);
-		bool good = true;
-		for (int i = 0; i < 2; i++) good &= waitpid(mappers[i], &status, 0) == mappers[i] && status == 0;
-		if (!good) _exit(1);
-		close(go[0]), close(go[1]);
-		if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) die("becoming root of the user namespace", NULL);
-	}
-	/* A change of ids has made this process one that the server may not look at. */
-	prctl(PR_SET_DUMPABLE, 1);
-}
 
 static void own_mounts(void) {
 	if (unshare(CLONE_NEWNS) != 0) die("making a mount namespace", NULL);
@@ -335,7 +272,7 @@ int hold_main(int argc, char **argv) {
 	/* Descriptors of the caller: one of a directory would lead out of the testbed. */
 	close_range(3, ~0U, 0);
 	int made[2], mapped[2], proc;
-	make_user_namespace(argv[1], argv[2], argv[3]);
+	make_user_namespace(argv[1], argv[2], argv[3], EVENTS);
 	own_mounts();
 	/* The working directory may be one that only the caller can reach. */
 	if (chdir("/") != 0 || (proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) die("opening", "/proc");
@@ -364,8 +301,7 @@ int hold_main(int argc, char **argv) {
 	char number[32];
 	struct stat users;
 	snprintf(number, sizeof number, "%ld", (long)holder);
-	write_to(number, "uid_map", argv[4]);
-	write_to(number, "gid_map", argv[5]);
+	if (!write_map(number, "uid_map", argv[4]) || !write_map(number, "gid_map", argv[5])) die("writing the id maps of", number);
 	int process = open_process(proc, holder);
 	if (process < 0 || fstatat(process, "ns/user", &users, 0) != 0) die("looking at the user namespace of", number);
 	close(process);

@@ -16,10 +16,10 @@ static const struct {
 } COMMANDS[] = {
     {"abort-fuse", abort_fuse_main},
     {"copy", copy_main},
-    {"drain", drain_main},
     {"enter", enter_main},
     {"exec", exec_main},
     {"hold", hold_main},
+    {"isolate", isolate_main},
     {"look", look_main},
     {"unstage", unstage_main},
 };

@@ -3,6 +3,7 @@
 
 #include <grp.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <linux/keyctl.h>
@@ -19,6 +20,12 @@ static const struct {
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
+/* The user namespace that a process is in cannot be entered. */
+static bool is_own_user_namespace(int file) {
+	struct stat own, other;
+	return stat("/proc/self/ns/user", &own) == 0 && fstat(file, &other) == 0 && own.st_ino == other.st_ino && own.st_dev == other.st_dev;
+}
+
 const char *enter_namespaces(int process, unsigned namespaces) {
 	int files[KIND_COUNT];
 	for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -28,7 +35,8 @@ const char *enter_namespaces(int process, unsigned namespaces) {
 	}
 	for (size_t i = 0; i < KIND_COUNT; i++) {
 		if ((namespaces & KINDS[i].bit) == 0) continue;
-		if (setns(files[i], 0) != 0) return KINDS[i].file;
+		bool is_there = KINDS[i].bit == USER_NS && is_own_user_namespace(files[i]);
+		if (!is_there && setns(files[i], 0) != 0) return KINDS[i].file;
 		close(files[i]);
 	}
 	return NULL;

@@ -7,7 +7,6 @@ import { packageRoot } from './scripts.ts';
 export type HelperCommand =
   | 'abort-fuse'
   | 'copy'
-  | 'drain'
   | 'enter'
   | 'exec'
   | 'hold'

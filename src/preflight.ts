@@ -8,16 +8,7 @@ import { reasonOf, systemCodeOf, UsageError } from './errors.ts';
 import { findProgram } from './processes/find.ts';
 import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
-
-/** Host programs that every testbed needs, and the Debian package that has them. */
-const TOOLS: Readonly<Record<string, string>> = {
-  unshare: 'util-linux',
-  nsenter: 'util-linux',
-  pivot_root: 'util-linux',
-  mount: 'mount',
-  umount: 'mount',
-  tar: 'tar',
-};
+import { neededTools } from './tools.ts';
 
 /** Throws UsageError with the first thing found. */
 export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
@@ -31,12 +22,12 @@ export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.Pr
     access('the scratch', path, constants.W_OK | constants.X_OK);
   }
   if (leakFile !== undefined) checkLeakFile(leakFile);
-  const tools = { ...TOOLS, ...(network === 'host' ? {} : { ip: 'iproute2' }) };
-  for (const [tool, debianPackage] of Object.entries(tools)) {
-    if (findProgram(tool) === undefined) {
-      throw new UsageError(
-        `the program ${tool} is missing; install the package ${debianPackage} or mend PATH`,
-      );
+  for (const { name, package: debianPackage } of neededTools(network !== 'host')) {
+    if (findProgram(name) === undefined) {
+      throw new UsageError(`the program ${name} is missing`, {
+        code: 'NO_PROGRAM',
+        remedy: `install the package ${debianPackage}, or correct PATH`,
+      });
     }
   }
   if (network === 'private') {

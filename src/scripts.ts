@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** Folders of scripts: those that run with the host's tools, and those that run with the testbed's. */
-export type ScriptFolder = 'on-host' | 'in-testbed';
+/** Directories of scripts: in-testbed has those that run with the testbed's tools. */
+export type ScriptFolder = 'on-host' | 'in-testbed' | 'network';
 
 const texts = new Map<string, string>();
 

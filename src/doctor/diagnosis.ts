@@ -1,5 +1,6 @@
 /** From facts to what works, what does not and the remedy. Pure. */
-import type { Attempt, Facts, Tool } from './facts.ts';
+import { HOST_TOOLS, neededTools } from '../tools.ts';
+import type { Attempt, Facts } from './facts.ts';
 
 export interface Check {
   readonly name: string;
@@ -15,28 +16,6 @@ export interface Diagnosis {
   readonly works: boolean;
   readonly checks: readonly Check[];
 }
-
-/** The Debian package of each tool without which nothing works, and of those that some things need. */
-const NEEDED: Readonly<Partial<Record<Tool, string>>> = {
-  unshare: 'util-linux',
-  nsenter: 'util-linux',
-  setpriv: 'util-linux',
-  pivot_root: 'util-linux',
-  mount: 'mount',
-  umount: 'mount',
-  tar: 'tar',
-  sh: 'dash',
-  awk: 'mawk',
-  cp: 'coreutils',
-};
-const USEFUL: readonly { tools: readonly Tool[]; package: string; use: string }[] = [
-  { tools: ['mmdebstrap'], package: 'mmdebstrap', use: 'building root filesystems' },
-  { tools: ['zstd'], package: 'zstd', use: 'tarballs compressed with zstd' },
-  { tools: ['xz'], package: 'xz-utils', use: 'tarballs compressed with xz' },
-  { tools: ['ip'], package: 'iproute2', use: '--network=none and --network=private' },
-  { tools: ['pasta', 'slirp4netns'], package: 'passt', use: '--network=private' },
-  { tools: ['autopkgtest'], package: 'autopkgtest', use: 'being driven by autopkgtest' },
-];
 
 export function diagnose(facts: Facts): Diagnosis {
   const checks = [
@@ -68,23 +47,26 @@ function system({ kernel, container, nodeVersion }: Facts): Check[] {
 }
 
 function tools({ tools: found }: Facts): Check[] {
-  const missing = Object.entries(NEEDED).filter(([tool]) => !found.has(tool));
-  const packages = [...new Set(missing.map(([, name]) => name))].join(' ');
+  const missing = neededTools(false).filter(({ name }) => !found.has(name));
+  const packages = [...new Set(missing.map((one) => one.package))].join(' ');
   const needed: Check =
     missing.length === 0
       ? works('tools', `all there; ${found.get('unshare') ?? ''}, ${found.get('tar') ?? ''}`)
       : {
           name: 'tools',
           state: 'fails',
-          detail: `missing: ${missing.map(([tool]) => tool).join(', ')}`,
+          detail: `missing: ${missing.map(({ name }) => name).join(', ')}`,
           remedy: install(packages),
         };
-  const useful = USEFUL.map(({ tools: anyOf, package: name, use }): Check => {
-    const there = anyOf.find((tool) => found.has(tool));
-    if (there !== undefined) return works(there, found.get(there) ?? '');
-    const detail = `not installed; needed for ${use}`;
-    return { name: anyOf.join(' or '), state: 'limited', detail, remedy: install(name) };
-  });
+  const useful = HOST_TOOLS.filter(({ need }) => need === 'feature' || need === 'network').map(
+    ({ name, package: debianPackage, use, substitute }): Check => {
+      const anyOf = substitute === undefined ? [name] : [name, substitute];
+      const there = anyOf.find((one) => found.has(one));
+      if (there !== undefined) return works(there, found.get(there) ?? '');
+      const detail = `not installed; needed for ${use}`;
+      return { name: anyOf.join(' or '), state: 'limited', detail, remedy: install(debianPackage) };
+    },
+  );
   return [needed, ...useful];
 }
 

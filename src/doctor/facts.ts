@@ -16,6 +16,7 @@ import { chooseRoot } from '../rootfs/source.ts';
 import { packageRoot } from '../scripts.ts';
 import { overlayRoot } from '../testbed/mounts.ts';
 import { diskUpper, scratchFolderOf } from '../testbed/scratch.ts';
+import { HOST_TOOLS } from '../tools.ts';
 
 /** How one attempt went: `undefined` worked, else the words of the failure. */
 export type Attempt = string | undefined;
@@ -47,12 +48,6 @@ export interface Facts {
   /** Path of the root filesystem that the server would use without options; undefined: it would build one. */
   readonly root: { readonly path: string | undefined } | { readonly failure: string };
 }
-
-export const TOOLS = [
-  ...['unshare', 'nsenter', 'setpriv', 'pivot_root', 'mount', 'umount', 'tar', 'sh', 'awk', 'cp', 'ip'],
-  ...['newuidmap', 'newgidmap', 'mmdebstrap', 'zstd', 'xz', 'pasta', 'slirp4netns', 'autopkgtest'],
-] as const;
-export type Tool = (typeof TOOLS)[number];
 
 export const SYSCTLS = [
   'user.max_user_namespaces',
@@ -163,7 +158,7 @@ function overlayOver(place: string): readonly Step[] {
 
 async function findTools(log: Log): Promise<Map<string, string>> {
   const found = await Promise.all(
-    TOOLS.map(async (tool) => {
+    HOST_TOOLS.map(async ({ name: tool }) => {
       const path = findProgram(tool);
       if (path === undefined) return [];
       return [[tool, [path, await versionOf(tool, path, log)].join(' ').trim()] as const];
@@ -172,10 +167,10 @@ async function findTools(log: Log): Promise<Map<string, string>> {
   return new Map(found.flat());
 }
 
-/** Those whose version matters to whoever reads a report of a failure; not every tool can be asked. */
-const VERSIONED: readonly Tool[] = ['unshare', 'tar', 'mmdebstrap', 'zstd'];
+/** Those whose version helps to explain a failure; not every tool has --version. */
+const VERSIONED: readonly string[] = ['unshare', 'tar', 'mmdebstrap', 'zstd'];
 
-async function versionOf(tool: Tool, path: string, log: Log): Promise<string> {
+async function versionOf(tool: string, path: string, log: Log): Promise<string> {
   if (!VERSIONED.includes(tool)) return '';
   const { stdout } = await runHost([path, '--version'], log, { timeout: 5_000 });
   return /\d+(\.\d+)+/.exec(stdout)?.[0] ?? '';

@@ -1,164 +1,128 @@
 /**
- * A command on the machine's own root file system, with a /tmp, /dev/shm, mounts, processes and IPC of its own. It keeps
- * the caller's uid, gid, environment and working directory. Unlike a testbed it has no root file system of its own, no
- * holder and no execute command: one set of namespaces, one command.
+ * A command on the machine's own root filesystem, with a /tmp, /dev/shm, mounts, processes and IPC objects of its own. It keeps the
+ * caller's uid, gid, environment and working directory. helper/isolate.c does it; here is decided in which user namespace and with which mounts.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Duplex, Readable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
-import { helperWords } from '../helper.ts';
-import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
-import { parseEnded } from '../leaks/ended.ts';
+import { failureText, type HelperEvent, helperWords, isFailure, parseEvent } from '../helper.ts';
+import { type Argv, type HostProcess, spawnHost } from '../host.ts';
+import { endedLeak } from '../leaks/ended.ts';
 import type { ProcessLeak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import { abortFuse } from '../namespaces/fuse.ts';
-import { chooseIdMaps, insideUser } from '../namespaces/idmap.ts';
-import { startKeeper, userOptions } from '../namespaces/keeper.ts';
+import { chooseIdMaps, insideUser, mapText } from '../namespaces/idmap.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
-import { commandLine, signalProcess, treeOf } from '../processes/list.ts';
-import { processState } from '../processes/stat.ts';
-import { scriptPath, scriptText } from '../scripts.ts';
+import { bind, mount, place, root, type Step } from '../namespaces/steps.ts';
+import { commandLine, treeOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 
 export interface IsolationOptions {
-  /** Be uid 0, in a user namespace with the caller's subordinate ids where there are any. Real root is that already. */
+  /** Be uid 0, in a user namespace with the caller's subordinate ids if there are any. Real root is uid 0 already. */
   readonly root: boolean;
-  /** An interactive shell: it is made the foreground job of the terminal, which is taken back afterwards. */
+  /** The command is an interactive shell: it becomes the foreground job of the terminal, which the caller gets back afterwards. */
   readonly foreground: boolean;
-  /** Descriptors of ours for the command's stdin, stdout and stderr. */
+  /** Descriptors of this process for the command's stdin, stdout and stderr. */
   readonly stdio: readonly [number, number, number];
-  /** Added to our own environment. */
+  /** Added to the environment of this process. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/**
- * What an ordinary user is given: mounting, FUSE included, and chroot(2). Not what lets root pass over the modes of files:
- * a program that runs as an ordinary user must be refused what it is refused elsewhere.
- */
-const GIVEN = '+sys_admin,+sys_chroot';
+export interface IsolatedEnd {
+  /** The command's exit status, or 128 + n when signal n killed it. */
+  readonly status: number;
+  /** The processes that were ended because they held its output open. */
+  readonly ended: readonly ProcessLeak[];
+}
+
 /** Bit of CAP_SYS_ADMIN in CapEff of /proc/PID/status (capabilities(7)). */
 const SYS_ADMIN = 1n << 21n;
-
-/** Seconds that a helper without progress is waited for, as the server's default. */
-const DRAIN_TIMEOUT = 10;
-/** Milliseconds before somebody is looked for who cannot be killed. */
+/** Status of a command that was killed with all that it started. */
+const KILLED = 137;
+/** Milliseconds before processes that SIGKILL does not end are looked for. */
 const PATIENCE = 100;
-/** Milliseconds for the end of what is dead already; the kernel may have gigabytes of pages to free. */
+/** Milliseconds for the end of killed processes; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
-const DIES_WITH_PARENT = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
 
 export class Isolation {
-  /** Host pid of pid 1. */
+  /** Host pid of the command's pid 1. */
   readonly pid: number;
-  /** Field 22 of /proc/PID/stat: with the pid it names this process and no later one. */
-  readonly startTime: string;
-  /** Whether the namespaces belong to a user namespace of ours rather than to the one we are in. */
-  readonly ownUsers: boolean;
   /** The uid inside for a uid of the host. */
   readonly insideUser: (uid: number) => number;
-  readonly #unshare: HostProcess;
+  readonly #helper: HostProcess;
   readonly #lifeline: Duplex;
-  readonly #reports: AsyncIterator<string>;
-  readonly #stdio: IsolationOptions['stdio'];
+  readonly #events: AsyncIterator<HelperEvent>;
   #stopping: Promise<void> | undefined;
 
   private constructor(
-    ready: RegExpExecArray,
+    pid: number,
     users: UserNamespace,
-    unshare: HostProcess,
-    lifeline: Duplex,
-    reports: AsyncIterator<string>,
-    stdio: IsolationOptions['stdio'],
+    {
+      helper,
+      lifeline,
+      events,
+    }: {
+      readonly helper: HostProcess;
+      readonly lifeline: Duplex;
+      readonly events: AsyncIterator<HelperEvent>;
+    },
   ) {
-    this.#stdio = stdio;
-    this.pid = Number(ready[1]);
-    this.startTime = ready[2] ?? '';
-    this.ownUsers = users.own;
+    this.pid = pid;
     this.insideUser = users.insideUser;
-    this.#unshare = unshare;
+    this.#helper = helper;
     this.#lifeline = lifeline;
-    this.#reports = reports;
+    this.#events = events;
   }
 
   /**
-   * Makes the namespaces; the command waits for `run`, so that what is there before can be told from what it leaves.
-   * @throws TestbedError with the words of what the machine refused
+   * Makes the namespaces. The command does not run before `run`, so that the state before it can be read.
+   * @throws TestbedError when the machine refuses it
    */
   static async prepare(argv: Argv, options: IsolationOptions, log: Log): Promise<Isolation> {
-    const users = await userNamespace(options.root, log);
-    const [stdin, stdout, stderr] = options.stdio;
-    try {
-      const unshare = await spawnHost(
-        [
-          // Should we die by whatever death, the kernel ends unshare, and with it pid 1 and all that is inside.
-          ...DIES_WITH_PARENT,
-          ...(options.foreground
-            ? ['/bin/sh', scriptPath('on-host', 'foreground.sh'), ...DIES_WITH_PARENT]
-            : []),
-          ...users.unshare,
-          ...['--mount', '--pid', '--fork', '--kill-child', '--ipc', '--'],
-          ...['sh', '-c', scriptText('on-host', 'isolate.sh'), 'isolate', users.capabilities],
-          ...[options.foreground ? 'foreground' : '', ...argv],
-        ],
-        log,
-        { stdio: [stdin, stdout, 'pipe', 'pipe', 'pipe', stderr], env: options.env },
-      );
-      const lifeline = lifelineOf(unshare);
-      const complaints = textOf(unshare.child.stderr);
-      const reports = linesOf(unshare);
-      const line = await reports.next();
-      const ready = /^ready (\d+) (\d+)$/.exec(line.done === true ? '' : line.value);
-      if (ready === null) {
-        lifeline.destroy();
-        await unshare.exited;
-        throw new TestbedError((await complaints).trim().split('\n').at(-1) ?? '');
-      }
-      return new Isolation(ready, users, unshare, lifeline, reports, options.stdio);
-    } finally {
-      users.release();
-    }
-  }
-
-  /** Lets the command run, and gives its exit status, 128 + n for death by signal n. May be called once. */
-  async run(log: Log): Promise<number> {
-    this.#lifeline.write('\n');
-    const line = await this.#reports.next();
-    const status = /^ended (\d+)$/.exec(line.done === true ? '' : line.value)?.[1];
-    if (status !== undefined) return Number(status);
-    await this.stop(log);
-    return (await this.#unshare.exited).status;
-  }
-
-  /**
-   * Resolves when all that the command and its helpers had to write is written: helpers that still carry output are waited
-   * for, others that hold it open are ended. Gives those.
-   */
-  async drain(log: Log): Promise<ProcessLeak[]> {
-    if (!this.#hasMore()) return [];
-    const [stdin, stdout, stderr] = this.#stdio;
-    const tag = 10_000 + (this.pid % 40_000);
-    const options = ['-p', this.pid, '-t', tag, '-d', DRAIN_TIMEOUT].map(String);
-    const draining = await spawnHost(helperWords('drain', ...options), log, {
-      stdio: [stdin, stdout, stderr, 'pipe'],
+    const users = userNamespace(options.root);
+    const foreground = options.foreground ? ['-f'] : [];
+    const steps = mountSteps().flat();
+    const words = helperWords(
+      ...(['isolate', ...foreground, users.how, users.users, users.groups] as const),
+      ...[String(steps.length), ...steps, ...argv],
+    );
+    const helper = await spawnHost(words, log, {
+      stdio: [...options.stdio, 'pipe', 'pipe'],
+      env: options.env,
     });
-    const told = draining.child.stdio.at(3);
-    return parseEnded(await textOf(told instanceof Readable ? told : null));
+    const lifeline = lifelineOf(helper);
+    const events = eventsOf(helper);
+    const { value: event } = await events.next();
+    if (event?.event === 'ready')
+      return new Isolation(Number(event.pid), users, { helper, lifeline, events });
+    lifeline.destroy();
+    await helper.exited;
+    throw failure(event);
   }
 
-  /** Whether there is anybody but pid 1. */
-  #hasMore(): boolean {
-    try {
-      return readdirSync(`/proc/${this.pid}/root/proc`).some((name) => /^\d+$/.test(name) && name !== '1');
-    } catch {
-      // The command may have unmounted it.
-      return true;
+  /**
+   * Runs the command, once. Resolves when all output of the command and its helpers has been written: a helper that still carries
+   * output is waited for, a process that only holds it open is ended.
+   */
+  async run(log: Log): Promise<IsolatedEnd> {
+    const ended: ProcessLeak[] = [];
+    this.#lifeline.write('\n');
+    for (;;) {
+      const { value: event } = await this.#events.next();
+      if (event?.event === 'done') return { status: Number(event.status), ended };
+      if (event === undefined || isFailure(event)) {
+        await this.stop(log);
+        if (event === undefined) return { status: KILLED, ended };
+        throw failure(event);
+      }
+      ended.push(...endedLeak(event));
     }
   }
 
   /**
-   * Ends every process inside at once; the kernel frees what they held. Resolves when pid 1 has been reaped.
+   * Kills every process inside at once; the kernel frees what they held. Resolves when pid 1 has been reaped.
    * @throws TestbedError that names what is left when that takes longer than 30 s
    */
   stop(log: Log): Promise<void> {
@@ -167,57 +131,75 @@ export class Isolation {
   }
 
   async #stop(log: Log): Promise<void> {
-    if (processState(this.pid)?.startTime === this.startTime) signalProcess(this.pid, 'SIGKILL');
     this.#lifeline.destroy();
-    const { exited } = this.#unshare;
+    const { exited } = this.#helper;
     if (await within(exited, PATIENCE)) return;
+    this.#helper.kill('SIGCONT');
     await abortFuse(treeOf(this.pid), log);
     if (await within(exited, END_LIMIT)) return;
     const left = treeOf(this.pid).map((pid) => `${pid} (${commandLine(pid)})`);
-    this.#unshare.child.unref();
-    throw new TestbedError(`what the command started does not end: ${left.join(', ')}; end it by hand`);
+    this.#helper.child.unref();
+    throw new TestbedError(`processes that the command started do not end: ${left.join(', ')}`, {
+      code: 'NOT_ENDED',
+      remedy: 'end them by hand',
+    });
   }
 }
 
-/** What there is to say on descriptor 4, line by line. */
-function linesOf(started: HostProcess): AsyncIterator<string> {
-  const stream = started.child.stdio[4];
-  if (!(stream instanceof Readable))
-    throw new TestbedError('internal: isolate.sh was started without descriptor 4');
+function failure(event: HelperEvent | undefined): TestbedError {
+  const failed = event !== undefined && isFailure(event) ? event : undefined;
+  const what = failed === undefined ? 'making the namespaces of the command failed' : failureText(failed);
+  const code = failed?.code ?? 'NO_ISOLATION';
+  return new TestbedError(what, { code, remedy: 'virt-ts-unshare doctor names the remedy' });
+}
+
+async function* eventsOf({ child }: HostProcess): AsyncGenerator<HelperEvent, undefined> {
+  const stream = child.stdio[4];
+  if (!(stream instanceof Readable)) throw new TestbedError('internal: the helper has no descriptor 4');
   stream.on('error', () => {});
-  return createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+    const event = parseEvent(line);
+    if (event !== undefined) yield event;
+  }
+  return undefined;
 }
 
+/** A private directory is mounted where the machine has it; a working directory below one stays what it is. */
+function mountSteps(): Step[] {
+  const tmpfs = (path: string) => mount('tmpfs', path, 'nosuid,nodev,mode=1777');
+  const here = process.cwd();
+  const keepsHere = /^(\/tmp|\/dev\/shm)\/./.test(here);
+  return [
+    root('/'),
+    tmpfs('/tmp'),
+    ...(existsSync('/dev/shm') ? [tmpfs('/dev/shm')] : []),
+    ...(existsSync('/dev/mqueue') ? [mount('mqueue', '/dev/mqueue', '')] : []),
+    // The dot is the directory that the mounts hide.
+    ...(keepsHere ? [place(here, 'directory'), bind('.', here)] : []),
+    mount('proc', '/proc', 'nosuid,nodev,noexec'),
+  ];
+}
+
+/** The user namespace of the command, as words of the helper. */
 interface UserNamespace {
-  readonly own: boolean;
-  /** How unshare(1) gets into it or makes it. */
-  readonly unshare: readonly string[];
-  readonly capabilities: string;
+  readonly how: 'none' | 'ranges' | 'self';
+  readonly users: string;
+  readonly groups: string;
   readonly insideUser: (uid: number) => number;
-  release(): void;
 }
 
-async function userNamespace(root: boolean, log: Log): Promise<UserNamespace> {
+function userNamespace(root: boolean): UserNamespace {
   const caller = readCaller();
-  const nothing = () => {};
   const same = (uid: number) => uid;
-  if (caller.uid === 0 && maySysAdmin()) {
-    return { own: false, unshare: ['unshare'], capabilities: '', insideUser: same, release: nothing };
-  }
+  if (caller.uid === 0 && maySysAdmin()) return { how: 'none', users: '', groups: '', insideUser: same };
   if (!root || caller.uid === 0) {
-    // --keep-caps: the capabilities of a new user namespace are lost at execve(2) by any uid but 0 unless they are ambient.
-    const unshare = ['unshare', '--user', '--map-current-user', '--keep-caps'];
-    const capabilities = caller.uid === 0 ? '' : GIVEN;
-    return { own: true, unshare, capabilities, insideUser: same, release: nothing };
+    const [users, groups] = [caller.uid, caller.gid].map((id) => `${id} ${id} 1`);
+    return { how: 'self', users: users ?? '', groups: groups ?? '', insideUser: same };
   }
-  const idMap = chooseIdMaps(caller);
-  const keeper = await startKeeper(idMap, log);
-  const unshare = ['nsenter', '-t', String(keeper.pid), ...userOptions(idMap), '--', 'unshare'];
-  const map = { stage: 'none', stageUsers: [], users: idMap.stageUsers } as const;
-  return {
-    ...{ own: true, unshare, capabilities: '', release: () => keeper.kill('SIGKILL') },
-    insideUser: (uid) => insideUser(map, uid),
-  };
+  const { stage: how, stageUsers, stageGroups } = chooseIdMaps(caller);
+  const map = { stage: 'none', stageUsers: [], users: stageUsers } as const;
+  const inside = (uid: number) => insideUser(map, uid);
+  return { how, users: mapText(stageUsers), groups: mapText(stageGroups), insideUser: inside };
 }
 
 function maySysAdmin(): boolean {

@@ -1,16 +1,19 @@
-/** The processes that an execute program ended because they held the output of an ended command, from its events. */
-import { parseEvents } from '../helper.ts';
+/** The processes that were ended because they held the output of an ended command: events "ended" of helper/drain.c. */
+import { type HelperEvent, parseEvents } from '../helper.ts';
 import type { ProcessLeak } from './leak.ts';
 import { commandText } from './text.ts';
 
-/**
- * Reads the events "ended" of helper/drain.c, among others. A command line in them consists of bytes, with a zero byte after
- * each argument.
- */
+/** The leaks in a text with events, in their order. */
 export function parseEnded(text: string): ProcessLeak[] {
-  return parseEvents(text).flatMap(({ event, pid, uid, command }): ProcessLeak[] =>
-    event === 'ended' && typeof pid === 'number' && typeof uid === 'number' && typeof command === 'string'
-      ? [{ kind: 'process', pid, uid, command: commandText(command), ended: true }]
-      : [],
-  );
+  return parseEvents(text).flatMap(endedLeak);
+}
+
+/** None for another event. A command line consists of bytes, with a zero byte after each argument. */
+export function endedLeak({ event, pid, uid, command }: HelperEvent): ProcessLeak[] {
+  return event === 'ended' &&
+    typeof pid === 'number' &&
+    typeof uid === 'number' &&
+    typeof command === 'string'
+    ? [{ kind: 'process', pid, uid, command: commandText(command), ended: true }]
+    : [];
 }

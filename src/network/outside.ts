@@ -90,7 +90,7 @@ class Outside implements Connection {
     const keeper = await spawnHost(
       holder.enter([
         ...(['unshare', '--pid', '--fork', '--kill-child', '--'] as const),
-        ...['sh', '-c', scriptText('on-host', 'outside.sh'), 'outside', String(pid), ...argv],
+        ...['sh', '-c', scriptText('network', 'outside.sh'), 'outside', String(pid), ...argv],
       ]),
       log,
       {

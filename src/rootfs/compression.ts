@@ -1,7 +1,6 @@
-/**
- * How a tarball is compressed, told by its first bytes and never by its name, and the host program that undoes it.
- */
+/** How a tarball is compressed, by its first bytes and never by its name, and the host program that decompresses it. */
 import { findProgram } from '../processes/find.ts';
+import { packageOf } from '../tools.ts';
 
 export type Compression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd' | 'lz4' | 'lzip';
 
@@ -36,32 +35,18 @@ function isTarHeader(header: Buffer): boolean {
   return sum === stored;
 }
 
-/** A program that reads compressed data on stdin and, given `-d`, writes the plain data on stdout. */
-interface Decompressor {
-  /** As tar's --use-compress-program takes it: tar splits it at spaces and adds -d. */
-  readonly command: string;
-  /** The Debian package that has it. */
-  readonly package: string;
-}
-
-/** The first one installed is used: those that work in parallel stand first. */
-const DECOMPRESSORS: Readonly<Record<Exclude<Compression, 'none'>, readonly Decompressor[]>> = {
-  gzip: [
-    { command: 'pigz', package: 'pigz' },
-    { command: 'gzip', package: 'gzip' },
-  ],
-  bzip2: [
-    { command: 'lbzip2', package: 'lbzip2' },
-    { command: 'pbzip2', package: 'pbzip2' },
-    { command: 'bzip2', package: 'bzip2' },
-  ],
-  xz: [{ command: 'xz -T0', package: 'xz-utils' }],
-  zstd: [{ command: 'zstd -T0 -q', package: 'zstd' }],
-  lz4: [{ command: 'lz4 -q', package: 'lz4' }],
-  lzip: [
-    { command: 'plzip', package: 'plzip' },
-    { command: 'lzip', package: 'lzip' },
-  ],
+/**
+ * Commands that read compressed data on stdin and, given `-d`, write the plain data on stdout; as tar's --use-compress-program
+ * takes them: tar splits them at spaces and adds -d. The first one that is installed is used: those that work in parallel come
+ * first, the usual one last.
+ */
+const DECOMPRESSORS: Readonly<Record<Exclude<Compression, 'none'>, readonly [string, ...string[]]>> = {
+  gzip: ['pigz', 'gzip'],
+  bzip2: ['lbzip2', 'pbzip2', 'bzip2'],
+  xz: ['xz -T0'],
+  zstd: ['zstd -T0 -q'],
+  lz4: ['lz4 -q'],
+  lzip: ['plzip', 'lzip'],
 };
 
 export type DecompressorChoice =
@@ -75,16 +60,10 @@ export function chooseDecompressor(
 ): DecompressorChoice {
   if (compression === 'none') return { found: true, command: undefined };
   const candidates = DECOMPRESSORS[compression];
-  for (const { command } of candidates) {
-    if (installed(programOf(command))) return { found: true, command };
-  }
-  // The last one is the plain, usual one.
-  const usual = candidates[candidates.length - 1];
-  return {
-    found: false,
-    program: programOf(usual?.command ?? compression),
-    package: usual?.package ?? compression,
-  };
+  const command = candidates.find((one) => installed(programOf(one)));
+  if (command !== undefined) return { found: true, command };
+  const usual = programOf(candidates.at(-1) ?? candidates[0]);
+  return { found: false, program: usual, package: packageOf(usual) };
 }
 
 function programOf(command: string): string {

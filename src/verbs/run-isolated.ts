@@ -35,9 +35,7 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
     isolation = await Isolation.prepare(argv, { root, foreground, stdio: OURS, env }, log);
   } catch (error) {
     if (options.requireIsolation || !(error instanceof TestbedError)) throw error;
-    log.warn(
-      `isolation and leak checks are off: ${messageOf(error)}; virt-ts-unshare doctor names the remedy`,
-    );
+    log.warn(`isolation and leak checks are off: ${messageOf(error)}`);
     return runPlain(argv, options.env, session);
   }
   // That it cannot be done is told below.
@@ -47,9 +45,8 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
   passInterrupt(session.interrupts, () => treeOf(isolation.pid));
   const watch = await Watch.start(isolation, log);
   try {
-    const status = await isolation.run(log);
+    const { status, ended } = await isolation.run(log);
     if (signal.aborted) return status;
-    const ended = await isolation.drain(log);
     const leaks = [...ended, ...(await watch.remains())];
     warnOfLeaks(leaks, log);
     return status === 0 && options.failOnLeak && leaks.length > 0 ? 1 : status;

@@ -12,7 +12,17 @@ const source = fileURLToPath(new URL('../../src', import.meta.url));
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'stderr.ts'],
   ['log.ts'],
-  ['folders.ts', 'helper.ts', 'host.ts', 'progress.ts', 'random.ts', 'sudo.ts', 'scripts.ts', 'wait.ts'],
+  [
+    'folders.ts',
+    'helper.ts',
+    'host.ts',
+    'progress.ts',
+    'random.ts',
+    'sudo.ts',
+    'scripts.ts',
+    'tools.ts',
+    'wait.ts',
+  ],
   ['processes'],
   ['namespaces'],
   ['rootfs', 'copy', 'network'],

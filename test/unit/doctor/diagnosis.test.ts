@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Check, diagnose } from '../../../src/doctor/diagnosis.ts';
-import { type Facts, TOOLS } from '../../../src/doctor/facts.ts';
+import type { Facts } from '../../../src/doctor/facts.ts';
+import { HOST_TOOLS } from '../../../src/tools.ts';
 
 const PROBES = ['tmpfs', 'overlay-memory', 'overlay-disk', 'proc', 'devpts', 'sys', 'hostname', 'network'];
 
@@ -10,7 +11,7 @@ const GOOD: Facts = {
   kernel: '6.12.0',
   container: undefined,
   sysctls: new Map([['user.max_user_namespaces', '15000']]),
-  tools: new Map(TOOLS.map((tool) => [tool, `/usr/bin/${tool}`])),
+  tools: new Map(HOST_TOOLS.map(({ name }) => [name, `/usr/bin/${name}`])),
   userNamespace: undefined,
   mountInside: undefined,
   package: { folder: '/opt/virt-ts-unshare', helper: undefined },

@@ -1,0 +1,74 @@
+/** The host programs that this program starts: the one list, for the checks before the first `ok`, the doctor and packages. */
+
+export interface HostTool {
+  readonly name: string;
+  /** The Debian package that has it. */
+  readonly package: string;
+  /**
+   * `always`: no testbed without it. `network`: no testbed with a network of its own. `ranges`: subordinate ids. `feature`:
+   * what `use` says, and the doctor names it. `tarball`: a compression that is rarely used. `substitute`: where another program
+   * is missing.
+   */
+  readonly need: 'always' | 'network' | 'ranges' | 'feature' | 'tarball' | 'substitute';
+  /** What needs it. */
+  readonly use: string;
+  /** The program that is used where this one is missing. */
+  readonly substitute?: string;
+}
+
+const tool = (
+  name: string,
+  debianPackage: string,
+  need: HostTool['need'],
+  use: string,
+  substitute?: string,
+): HostTool => ({
+  ...{ name, package: debianPackage, need, use },
+  ...(substitute === undefined ? {} : { substitute }),
+});
+
+const BASES = 'unpacking root filesystems';
+const NETWORKS = '--network=none and --network=private';
+const HOST = 'run --host and laboratories';
+
+export const HOST_TOOLS: readonly HostTool[] = [
+  tool('flock', 'util-linux', 'always', BASES),
+  tool('mkdir', 'coreutils', 'always', BASES),
+  tool('rm', 'coreutils', 'always', BASES),
+  tool('chown', 'coreutils', 'always', 'a scratch on disk'),
+  tool('find', 'findutils', 'always', 'a scratch on disk'),
+  tool('sh', 'dash', 'always', '--network=private and laboratories'),
+  tool('unshare', 'util-linux', 'always', HOST),
+  tool('nsenter', 'util-linux', 'always', HOST),
+  tool('setpriv', 'util-linux', 'always', HOST),
+  tool('mount', 'mount', 'always', 'run --host and doctor'),
+  tool('tar', 'tar', 'always', BASES),
+  tool('newuidmap', 'uidmap', 'ranges', 'more than one user in a testbed'),
+  tool('newgidmap', 'uidmap', 'ranges', 'more than one user in a testbed'),
+  tool('mmdebstrap', 'mmdebstrap', 'feature', 'building root filesystems'),
+  tool('zstd', 'zstd', 'feature', 'tarballs compressed with zstd'),
+  tool('xz', 'xz-utils', 'feature', 'tarballs compressed with xz'),
+  tool('ip', 'iproute2', 'network', NETWORKS),
+  tool('tc', 'iproute2', 'network', 'the latency, loss and bandwidth of a link'),
+  tool('pasta', 'passt', 'feature', '--network=private', 'slirp4netns'),
+  tool('slirp4netns', 'slirp4netns', 'substitute', '--network=private'),
+  tool('autopkgtest', 'autopkgtest', 'feature', 'being driven by autopkgtest'),
+  tool('pigz', 'pigz', 'tarball', 'tarballs compressed with gzip'),
+  tool('gzip', 'gzip', 'tarball', 'tarballs compressed with gzip'),
+  tool('lbzip2', 'lbzip2', 'tarball', 'tarballs compressed with bzip2'),
+  tool('pbzip2', 'pbzip2', 'tarball', 'tarballs compressed with bzip2'),
+  tool('bzip2', 'bzip2', 'tarball', 'tarballs compressed with bzip2'),
+  tool('lz4', 'lz4', 'tarball', 'tarballs compressed with lz4'),
+  tool('plzip', 'plzip', 'tarball', 'tarballs compressed with lzip'),
+  tool('lzip', 'lzip', 'tarball', 'tarballs compressed with lzip'),
+];
+
+/** The Debian package that has a program; its own name where the list has none. */
+export function packageOf(program: string): string {
+  return HOST_TOOLS.find(({ name }) => name === program)?.package ?? program;
+}
+
+/** The programs that a testbed needs. */
+export function neededTools(ownNetwork: boolean): readonly HostTool[] {
+  return HOST_TOOLS.filter(({ need }) => need === 'always' || (ownNetwork && need === 'network'));
+}
