@@ -1,9 +1,10 @@
 /*
  * Executes a program of the host in the namespaces of a process: in those of the holder, or, beyond them, in some of a testbed's.
  *
- * argv: enter [-k KEYRING] [-n NAMESPACES] PID PROGRAM [ARGUMENT]...
+ * argv: enter [-k KEYRING] [-n NAMESPACES] [-o OTHER] PID PROGRAM [ARGUMENT]...
  *   -k  name of a session keyring for it; default: the caller's own
  *   -n  letters of the namespaces, see helper.h; default: um
+ *   -o  pid of a process whose network namespace it enters beyond these
  * working directory of the program: /
  * status: the program's; 127 and an event on stderr when it cannot be executed, 255 and an event when PID cannot be entered
  */
@@ -15,10 +16,11 @@ static int failed(const char *what, const char *on) {
 }
 
 int enter_main(int argc, char **argv) {
-	const char *keyring = NULL, *letters = "um";
-	for (int option; (option = getopt(argc, argv, "+k:n:")) != -1;) {
+	const char *keyring = NULL, *letters = "um", *other = NULL;
+	for (int option; (option = getopt(argc, argv, "+k:n:o:")) != -1;) {
 		if (option == 'k') keyring = optarg;
 		else if (option == 'n') letters = optarg;
+		else if (option == 'o') other = optarg;
 		else return NOT_RUN;
 	}
 	if (argc - optind < 2) return NOT_RUN;
@@ -26,9 +28,12 @@ int enter_main(int argc, char **argv) {
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int process = open_process(proc, (pid_t)strtol(argv[optind], NULL, 10));
 	if (process < 0) return failed("looking for the process to enter", argv[optind]);
+	int beside = other == NULL ? -1 : open_process(proc, (pid_t)strtol(other, NULL, 10));
+	if (other != NULL && beside < 0) return failed("looking for the process to enter", other);
 	const char *missing = enter_namespaces(process, namespaces_of(letters));
 	if (missing != NULL) return failed("entering a namespace", missing);
 	if (strchr(letters, 'u') != NULL && !become_root()) return failed("becoming root of the user namespace", NULL);
+	if (other != NULL && enter_namespaces(beside, NET_NS) != NULL) return failed("entering the network namespace of", other);
 	if (keyring != NULL && !join_session_keyring(keyring)) return failed("making a session keyring", keyring);
 	if (chdir("/") != 0) return failed("changing to the directory", "/");
 	execvp(program[0], program);

@@ -2,7 +2,7 @@
  * Stage and holder: the two processes that keep a server's user namespaces, and in which its testbeds are made. See "Stage, holder,
  * testbed" in docs/architecture.md.
  *
- * argv: hold STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
+ * argv: hold [-n] STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
  *   STAGE   the stage's user namespace and its maps, as of users.c
  *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
@@ -67,15 +67,10 @@ static void bind_sources(char **sources, size_t count) {
 	close(mnt);
 }
 
-/* Continues and kills a process, if it still is the one whose directory in /proc is open. */
-static void kill_process(int process, pid_t pid) {
-	int handle = (int)syscall(SYS_pidfd_open, pid, 0);
-	/* The handle was opened after the directory: while that can be read, both are of one process. */
-	if (handle >= 0 && faccessat(process, "stat", F_OK, 0) == 0) {
-		syscall(SYS_pidfd_send_signal, handle, SIGCONT, NULL, 0);
-		syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0);
-	}
-	if (handle >= 0) close(handle);
+/* Continues and kills the process whose directory in /proc is open, which is a handle of it as pidfd_open(2) gives one. */
+static void kill_process(int process) {
+	syscall(SYS_pidfd_send_signal, process, SIGCONT, NULL, 0);
+	syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
 }
 
 static bool is_zombie(int process) {
@@ -94,7 +89,7 @@ static bool end_children(int proc) {
 	if (read_at(AT_FDCWD, path, text, sizeof text) <= 0) return false;
 	for (char *rest = text, *word; (word = strsep(&rest, " ")) != NULL && *word != '\0';) {
 		int process = open_process(proc, (pid_t)atol(word));
-		if (process >= 0) kill_process(process, (pid_t)atol(word)), close(process);
+		if (process >= 0) kill_process(process), close(process);
 	}
 	return true;
 }
@@ -111,7 +106,7 @@ static bool end_members(int proc, const struct stat *users, bool stuck) {
 		/* A zombie is in its namespace too, until its parent reaps it. */
 		if (fstatat(process, "ns/user", &status, 0) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev && !is_zombie(process)) {
 			found = true;
-			kill_process(process, pid);
+			kill_process(process);
 			/* One that SIGKILL does not end may wait for a FUSE file system of its own. */
 			if (stuck) abort_fuse(process);
 		}
@@ -126,11 +121,8 @@ static int stage(pid_t holder, const struct stat *users, int proc) {
 	int handle = (int)syscall(SYS_pidfd_open, holder, 0);
 	struct pollfd ends[] = {{.fd = handle, .events = POLLIN}, {.fd = REQUESTS}};
 	while (poll(ends, 2, -1) < 0 && errno == EINTR) continue;
-	if (ends[0].revents == 0 && poll(ends, 1, 2000) == 0) {
-		/* It was stopped. */
-		syscall(SYS_pidfd_send_signal, handle, SIGCONT, NULL, 0);
-		syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0);
-	}
+	/* One that does not end was stopped. */
+	if (ends[0].revents == 0 && poll(ends, 1, 2000) == 0) kill_process(handle);
 	waitpid(holder, NULL, 0);
 	/* What is left after 2 s cannot be killed. */
 	for (int round = 0; round < 200; round++) {
@@ -267,12 +259,15 @@ static _Noreturn void hold(int proc) {
 }
 
 int hold_main(int argc, char **argv) {
+	bool network = argc > 1 && strcmp(argv[1], "-n") == 0;
+	argv += network, argc -= network;
 	if (argc < 6) return NOT_RUN;
 	signal(SIGPIPE, SIG_IGN);
 	/* Descriptors of the caller: one of a directory would lead out of the testbed. */
 	close_range(3, ~0U, 0);
 	int made[2], mapped[2], proc;
 	make_user_namespace(argv[1], argv[2], argv[3], EVENTS);
+	if (network && unshare(CLONE_NEWNET) != 0) die("making a network namespace", NULL);
 	own_mounts();
 	/* The working directory may be one that only the caller can reach. */
 	if (chdir("/") != 0 || (proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) die("opening", "/proc");

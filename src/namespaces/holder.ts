@@ -25,6 +25,8 @@ export interface HolderOptions {
    * network namespaces may connect them. Default: a user namespace of its own.
    */
   readonly below?: number | undefined;
+  /** The stage has a network namespace of its own. Default: that of the caller. */
+  readonly ownNetwork?: boolean;
   /** Work for the time until the namespaces are there. */
   readonly meanwhile?: (() => void) | undefined;
 }
@@ -41,16 +43,32 @@ export class Holder {
   }
 
   /** @throws TestbedError when the kernel or a tool refuses, with its words and the remedy */
-  static async start({ idMap, sources, log, below, meanwhile }: HolderOptions): Promise<Holder> {
+  static async start({
+    idMap,
+    sources,
+    log,
+    below,
+    ownNetwork = false,
+    meanwhile,
+  }: HolderOptions): Promise<Holder> {
     const stage = idMap.stage === 'none' || below === undefined ? idMap.stage : String(below);
     const maps = [idMap.stageUsers, idMap.stageGroups, idMap.users, idMap.groups].map(mapText);
-    const hold = await Hold.start(helperWords('hold', stage, ...maps, ...sources), log, meanwhile);
+    const hold = await Hold.start(
+      helperWords('hold', ...(ownNetwork ? ['-n'] : []), stage, ...maps, ...sources),
+      log,
+      meanwhile,
+    );
     return new Holder(idMap, sources, hold);
   }
 
   /** Host pid of the process that keeps the holder's namespaces. */
   get pid(): number {
     return this.#hold.pid;
+  }
+
+  /** Host pid of the stage, in whose user namespace networks are connected. */
+  get stagePid(): number {
+    return this.#hold.stage.pid;
   }
 
   /** Where a source given at the start, or a path below one, is seen by what runs in the holder. */

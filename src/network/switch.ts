@@ -2,14 +2,13 @@
  * The switch of a laboratory: a network namespace that holds its bridges, and the user namespace below which all members
  * live, so that one process has rights in the switch and in each member's network namespace and may connect them.
  */
-import type { Duplex } from 'node:stream';
-import { messageOf, TestbedError, UsageError } from '../errors.ts';
-import { type Argv, type HostProcess, mustRunHost, quickHost, spawnHost, textOf } from '../host.ts';
+import { TestbedError, UsageError } from '../errors.ts';
+import { helperWords } from '../helper.ts';
+import { type Argv, mustRunHost, quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
+import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
-import { newStage, userOptions, writeMaps } from '../namespaces/keeper.ts';
-import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
 import { findProgram, systemPath } from '../processes/find.ts';
 import { isAlive, nameOf, type ProcessName } from '../processes/identity.ts';
 
@@ -118,9 +117,10 @@ export class Switch {
 
   #enter(argv: Argv, member?: number): Argv {
     const { pid } = this.process;
+    const beside = member === undefined ? [] : ['-o', String(member)];
     // Real root has its rights in the initial user namespace.
-    const user = this.#idMap.stage === 'none' ? [] : userOptions(this.#idMap);
-    return ['nsenter', '-t', String(pid), ...user, `--net=/proc/${member ?? pid}/ns/net`, '--', ...argv];
+    const letters = this.#idMap.stage === 'none' ? 'n' : 'un';
+    return helperWords('enter', '-n', letters, ...beside, String(pid), ...argv);
   }
 }
 
@@ -140,55 +140,30 @@ function queue(name: string, words: readonly string[]): Argv {
   return ['tc', 'qdisc', 'replace', 'dev', name, 'root', ...words];
 }
 
-/** What keeps the namespaces does nothing else. */
-const KEEP = 'echo up; exec cat <&3 >/dev/null 2>&1';
-
-/** A switch that this process keeps: it ends with us, by whatever death. */
+/** A switch that this process keeps: it ends with this process, whatever ends it. */
 export class OwnSwitch extends Switch {
-  readonly #keeper: HostProcess;
-  readonly #lifeline: Duplex;
+  readonly #keeper: Holder;
 
-  private constructor(keeper: HostProcess, lifeline: Duplex, log: Log) {
-    super(nameOf(keeper.pid), log);
+  private constructor(keeper: Holder, log: Log) {
+    super(nameOf(keeper.stagePid), log);
     this.#keeper = keeper;
-    this.#lifeline = lifeline;
   }
 
-  /** @throws UsageError when ip is missing, TestbedError with the words of the tool that failed */
+  /** @throws UsageError when ip is missing, TestbedError with what the kernel or a tool refused */
   static async start(log: Log): Promise<OwnSwitch> {
     if (findProgram('ip') === undefined) {
-      throw new UsageError('a laboratory needs ip; install the package iproute2');
+      throw new UsageError('a laboratory needs the program ip', {
+        code: 'NO_TOOL',
+        remedy: 'install the package iproute2',
+      });
     }
     const idMap = chooseIdMaps(readCaller());
-    const keeper = await spawnHost([...newStage(idMap), '--net', '--', 'sh', '-c', KEEP], log, {
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      detached: true,
-    });
-    const lifeline = lifelineOf(keeper);
-    const complaints = textOf(keeper.child.stderr);
-    try {
-      if ((await firstLine(keeper.child.stdout)) !== 'up') throw new TestbedError('');
-      await writeMaps(idMap, keeper.pid, log);
-      keeper.child.stdin?.destroy();
-      keeper.child.stderr?.destroy();
-      keeper.child.unref();
-      return new OwnSwitch(keeper, lifeline, log);
-    } catch (cause) {
-      lifeline.destroy();
-      keeper.kill('SIGKILL');
-      const words = [messageOf(cause), (await complaints).trim()].filter((part) => part !== '').join(': ');
-      throw new TestbedError(
-        `making the network of a laboratory failed: ${words}; virt-ts-unshare doctor says what this machine lacks`,
-        { cause },
-      );
-    }
+    return new OwnSwitch(await Holder.start({ idMap, sources: [], log, ownNetwork: true }), log);
   }
 
   /** Deletes what is plugged in and ends. */
   async stop(): Promise<void> {
     if (this.alive) await this.delete((await this.ports()).map(({ name }) => name));
-    this.#keeper.child.ref();
-    this.#lifeline.destroy();
-    await this.#keeper.exited;
+    await this.#keeper.stop();
   }
 }
