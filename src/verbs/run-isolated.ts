@@ -43,15 +43,20 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   passInterrupt(session.interrupts, () => treeOf(isolation.pid));
-  const watch = await Watch.start(isolation, log);
+  let watch: Watch | undefined;
   try {
+    watch = await Watch.start(isolation, log);
     const { status, ended } = await isolation.run(log);
     if (signal.aborted) return status;
     const leaks = [...ended, ...(await watch.remains())];
     warnOfLeaks(leaks, log);
     return status === 0 && options.failOnLeak && leaks.length > 0 ? 1 : status;
+  } catch (error) {
+    // The sender of the signal needs no sentence about it.
+    if (signal.aborted) return 130;
+    throw error;
   } finally {
-    watch.close();
+    watch?.close();
     await isolation.stop(log);
   }
 }
