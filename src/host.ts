@@ -233,13 +233,3 @@ export function textOf(stream: Readable | null, encoding: BufferEncoding = 'utf8
     stream.on('close', () => resolve(Buffer.concat(chunks).toString(encoding)));
   });
 }
-
-/** Ends a stream and resolves when that is done; an absent stream is done already. */
-export function endStream(stream: Writable | null): Promise<void> {
-  if (stream === null || stream.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    stream.once('close', () => resolve());
-    stream.once('error', () => resolve());
-    stream.end(() => resolve());
-  });
-}

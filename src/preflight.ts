@@ -1,6 +1,6 @@
 /**
- * What can be found wrong on the host before the first `ok`, by cheap looks at the file system: nothing is started and
- * nothing is made. Everything else is reported by `open`.
+ * Errors of the host that can be found before the first `ok`, by cheap looks at the filesystem: nothing is started or
+ * created. `open` reports all others.
  */
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -17,9 +17,13 @@ export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.Pr
   for (const { outside, readOnly } of binds) look(readOnly === true ? '--bind-ro' : '--bind', outside);
   if (scratch.kind === 'directory') {
     const path = scratch.create === true ? existingPart(scratch.path) : scratch.path;
-    if (!look('the scratch', path).isDirectory())
-      throw new UsageError(`the scratch ${path} is no directory; name one`);
-    access('the scratch', path, constants.W_OK | constants.X_OK);
+    if (!look('the scratch directory', path).isDirectory()) {
+      throw new UsageError(`the scratch directory ${path} is no directory`, {
+        code: 'NOT_A_DIRECTORY',
+        remedy: 'name a directory',
+      });
+    }
+    access('the scratch directory', path, constants.W_OK | constants.X_OK);
   }
   if (leakFile !== undefined) checkLeakFile(leakFile);
   for (const { name, package: debianPackage } of neededTools(network !== 'host')) {
@@ -31,7 +35,7 @@ export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.Pr
     }
   }
   if (network === 'private') {
-    // Loads Node's processes and sockets, which the others need not wait for.
+    // It loads Node's processes and sockets, for which other networks need not wait.
     const { checkOutside } = await import('./network/outside.ts');
     checkOutside(options);
   }
@@ -43,21 +47,28 @@ function look(what: string, path: string): Stats {
   } catch (cause) {
     const problem =
       systemCodeOf(cause) === 'ENOENT' ? 'does not exist' : `cannot be reached: ${reasonOf(cause)}`;
-    throw new UsageError(`${what} ${path} ${problem}; name one that this user can reach`, { cause });
+    throw new UsageError(`${what} ${path} ${problem}`, {
+      code: 'CANNOT_REACH',
+      remedy: 'name one that this user can reach',
+      cause,
+    });
   }
 }
 
-/** It is made when there is something to tell, which is too late to learn that it cannot be. */
+/** The file is created at the first report, which is too late to find that it cannot be. */
 function checkLeakFile(path: string): void {
   const there = existsSync(path);
   const folder = there ? path : dirname(path);
   if (look('--report-leaks:', folder).isDirectory() === there) {
-    throw new UsageError(`--report-leaks: ${folder} is ${there ? 'a' : 'no'} directory; name a file in one`);
+    throw new UsageError(`--report-leaks: ${folder} is ${there ? 'a' : 'no'} directory`, {
+      code: there ? 'IS_A_DIRECTORY' : 'NOT_A_DIRECTORY',
+      remedy: 'name a file in a directory',
+    });
   }
   access('--report-leaks:', folder, there ? constants.W_OK : constants.W_OK | constants.X_OK);
 }
 
-/** The path itself or the nearest folder above it that is there. */
+/** The path itself, or the nearest directory above it that exists. */
 function existingPart(path: string): string {
   return existsSync(path) || path === '/' ? path : existingPart(dirname(path));
 }
@@ -66,11 +77,10 @@ function access(option: string, path: string, mode: number): void {
   try {
     accessSync(path, mode);
   } catch (cause) {
-    throw new UsageError(
-      `${option} ${path} may not be used by this user: ${reasonOf(cause)}; change its mode`,
-      {
-        cause,
-      },
-    );
+    throw new UsageError(`this user may not use ${option} ${path}: ${reasonOf(cause)}`, {
+      code: 'NO_PERMISSION',
+      remedy: 'change its mode',
+      cause,
+    });
   }
 }

@@ -1,7 +1,8 @@
 /** The texts of --help, from the table of options and the pages. Pure; loaded only when it is asked for. */
+
+import { type Owner, written } from './given.ts';
 import { PAGES } from './pages.ts';
 import { type Option, optionsOf } from './table.ts';
-import { type Owner, written } from './words.ts';
 
 /** Columns of a line, and where descriptions start. */
 const WIDTH = 80;

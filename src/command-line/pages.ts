@@ -1,5 +1,5 @@
 /** What --help says of each call beside its options. Data; loaded only when it is asked for. */
-import type { Owner } from './words.ts';
+import type { Owner } from './given.ts';
 
 export interface Page {
   /** What follows the program's name, one line for each way. */

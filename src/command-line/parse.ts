@@ -5,9 +5,9 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
+import { isOptional, type Owner, Words, written } from './given.ts';
 import { didYouMean } from './nearest.ts';
 import { type Option, type OptionName, optionsOf } from './table.ts';
-import { isOptional, type Owner, Words, written } from './words.ts';
 
 type Known = Option & { readonly name: OptionName };
 

@@ -4,8 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
+import type { Words } from './given.ts';
 import type { OptionName } from './table.ts';
-import type { Words } from './words.ts';
+import { parseSeconds, parseSize, wrongValue } from './values.ts';
 
 /** Empty, they are as if they were not given, as for autopkgtest-virt-unshare: `-m "$MIRROR"`. */
 const MAY_BE_EMPTY: ReadonlySet<OptionName> = new Set(['prefix', 'unpack-dir', 'mirror'] as const);
@@ -50,9 +51,9 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
     network,
     publish: Object.freeze([...publish]),
-    drainTimeout: seconds('--drain-timeout', one('drain-timeout') ?? '10'),
-    copyTimeout: seconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
-    maxCopyBytes: bytes(one('max-copy')),
+    drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
+    copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
+    maxCopyBytes: maxCopy(one('max-copy')),
     ...leakReport(one('report-leaks')),
   });
 }
@@ -90,10 +91,6 @@ function matching<T extends string | undefined>(
     throw wrongValue(`--${name} is ${value}, which is not valid`, `write it like ${example}`);
   }
   return value;
-}
-
-function wrongValue(what: string, remedy: string): UsageError {
-  return new UsageError(what, { code: 'WRONG_VALUE', remedy });
 }
 
 function onlyOne(...names: readonly string[]): UsageError {
@@ -155,19 +152,8 @@ function scratch(
   return { kind: 'tmpfs', size };
 }
 
-function seconds(what: string, text: string): number {
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  // The timers of Node take at most 2^31 milliseconds.
-  if (!(value > 0 && value <= 2_147_483)) {
-    throw wrongValue(`${what} is ${text}`, 'give seconds, more than 0 and at most 2147483');
-  }
-  return value;
-}
-
-function bytes(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, digits, unit = ''] = /^([1-9]\d*)([kKmMgGtT]?)$/.exec(text) ?? [];
-  if (digits === undefined)
-    throw wrongValue(`--max-copy is ${text}, which is no size`, 'write it like 500M or 2G');
-  return Number(digits) * 1024 ** ['', 'k', 'm', 'g', 't'].indexOf(unit.toLowerCase());
+function maxCopy(text: string | undefined): number | undefined {
+  const bytes = parseSize('--max-copy', text);
+  if (bytes === 0) throw wrongValue('--max-copy is 0', 'give a size, more than 0');
+  return bytes;
 }

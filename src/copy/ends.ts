@@ -141,9 +141,8 @@ export async function mustEnd(end: End, what: string): Promise<string> {
 export async function mustHaveRun(end: End, words = end.complaint()): Promise<void> {
   const { status } = await end.process.exited;
   if (status !== NOT_STARTED || end.place !== 'testbed') return;
-  throw new TestbedError(
-    words === '' ? 'the testbed is broken: it could not run the command of a copy' : words,
-  );
+  const why = words === '' ? 'the testbed is broken: it could not run the command of a copy' : words;
+  throw new TestbedError(why, { code: 'NOT_RUN' });
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Testbeds for tests. None of this knows a test runner: hooks are functions without parameters that return a promise, as
- * mocha, node:test and vitest want them.
+ * Testbeds for tests, independent of a test runner: hooks are functions without parameters that return a promise, as mocha,
+ * node:test and vitest need them.
  */
 import { UsageError } from '../errors.ts';
 import type { OpenOptions } from './open-options.ts';
@@ -16,7 +16,12 @@ export function withTestbed(test: Test): () => Promise<void>;
 export function withTestbed(options: OpenOptions, test: Test): () => Promise<void>;
 export function withTestbed(first: OpenOptions | Test, second?: Test): () => Promise<void> {
   const [options, test] = typeof first === 'function' ? [{}, first] : [first, second];
-  if (test === undefined) throw new UsageError('withTestbed got no test; give a function of a testbed');
+  if (test === undefined) {
+    throw new UsageError('withTestbed got no test', {
+      code: 'WRONG_VALUE',
+      remedy: 'give a function of a testbed',
+    });
+  }
   return async () => {
     const testbed = await Testbed.open(options);
     try {
@@ -31,13 +36,13 @@ export function withTestbed(first: OpenOptions | Test, second?: Test): () => Pro
 export interface SuiteHooks {
   readonly before: (hook: () => Promise<void>) => unknown;
   readonly after: (hook: () => Promise<void>) => unknown;
-  /** With it each test finds the testbed as it was opened; without, the tests of the suite share what they change. */
+  /** With it each test gets the testbed as it was opened; without it the tests of the suite share their changes. */
   readonly beforeEach?: (hook: () => Promise<void>) => unknown;
 }
 
 /**
  * One testbed for a suite: opened before, closed after, and reverted before each test when `beforeEach` is given. Returns
- * the function by which tests get it. Call it where the runner's own hooks are called.
+ * the function that gives it to tests. Call it where the runner's own hooks are called.
  */
 export function suiteTestbed(hooks: SuiteHooks, options: OpenOptions = {}): () => Testbed {
   let testbed: Testbed | undefined;
@@ -55,12 +60,15 @@ export function suiteTestbed(hooks: SuiteHooks, options: OpenOptions = {}): () =
   });
   return () => {
     if (testbed === undefined)
-      throw new UsageError('the testbed of the suite is not open; use it in tests and hooks');
+      throw new UsageError('the testbed of the suite is not open', {
+        code: 'NOT_OPEN',
+        remedy: 'use it in tests and in hooks that run after before',
+      });
     return testbed;
   };
 }
 
-/** What the root hooks of mocha put into the context of each test: `this.testbed`. */
+/** The context of a test with the root hooks of mocha: `this.testbed`. */
 export interface TestbedContext {
   testbed?: Testbed;
 }

@@ -9,22 +9,22 @@ import { randomBytes } from '../random.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import { checkCount, checkNames, checkText, choice, type Names, seconds, wrongValue } from './checks.ts';
 
-/** What a testbed is made of. All may be left out. */
+/** The options of a testbed. All may be omitted. */
 export interface OpenOptions {
-  /** Path of a tarball, compressed or not, or of a folder, which is only read. Default: found or built by `release`. */
+  /** Path of a tarball, compressed or not, or of a directory, which is only read. Default: found or built by `release`. */
   readonly rootfs?: string;
   /** Code name or suite, such as `trixie`. Default: the host's own. Not with `rootfs`. */
   readonly release?: string;
   /** Debian's name of an architecture. Default: the host's own. Not with `rootfs`. */
   readonly arch?: string;
-  /** Where to build a root filesystem from. Default: the host's own mirrors. */
+  /** The package mirror from which a root filesystem is built. Default: the host's mirrors. */
   readonly mirror?: string;
   /**
-   * Where what the testbed writes is kept: in memory (`tmpfs`, with a size as tmpfs(5) knows it: `tmpfs:500m`, `tmpfs:50%`)
-   * or in a folder on disk (an absolute path). Default: `auto`, in memory unless there is little of it.
+   * Where the testbed's changes are kept: in memory (`tmpfs`, with a size as in tmpfs(5): `tmpfs:500m`, `tmpfs:50%`) or in a
+   * directory on disk (an absolute path). Default: `auto`, in memory unless there is little of it.
    */
   readonly scratch?: 'auto' | 'tmpfs' | `tmpfs:${string}` | `/${string}`;
-  /** Default `overlay`. `copy`: a plain tree, for what must rename(2) folders of the root filesystem; opens slowly. */
+  /** Default: `overlay`. `copy`: a plain tree, for tests that rename(2) directories of the root filesystem; opens slowly. */
   readonly mode?: 'overlay' | 'copy';
   /**
    * Default `host`. `none`: loopback only. `private`: a network of its own with access to the outside. A Network: a place in
@@ -50,9 +50,9 @@ export interface OpenOptions {
     readonly inside: string;
     readonly readOnly?: boolean;
   }[];
-  /** Default: made up. */
+  /** Default: a random name. */
   readonly hostname?: string;
-  /** Seconds that a command is held back for a stuck reader of its output. Default: 10. */
+  /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
   readonly drainTimeout?: number;
   /** Seconds for one copy. Default: 300. */
   readonly copyTimeout?: number;

@@ -1,7 +1,7 @@
 /**
- * What the testbeds of this process share: one provider for each set of options, so that only the first open makes user
- * namespaces and unpacks. Module-level on purpose, as it lives and ends with the process: a provider keeps nothing running,
- * the death of the process ends it, and before the process ends by itself it is disposed of in order.
+ * What the testbeds of this process share: one provider for each set of options, so that only the first open creates user
+ * namespaces and unpacks. Module-level, since it ends with the process: a provider does not keep Node running, the death of
+ * the process ends it, and it is disposed of before the process ends by itself.
  */
 import { randomUUID } from 'node:crypto';
 import { createLog, type Log, silentLog } from '../log.ts';
@@ -11,11 +11,11 @@ import { type OpenOptions, testbedFromOptions } from './open-options.ts';
 import { Pipes } from './pipes.ts';
 
 export interface Shared {
-  /** Rejects with a UsageError when something that can be seen at once is wrong with the options. */
+  /** Rejects with a UsageError when the options have an error that can be found at once. */
   readonly checked: Promise<void>;
   readonly provider: Provider;
   readonly pipes: Pipes;
-  /** For one testbed only, and to be disposed of with it. */
+  /** For one testbed only, and disposed of with it. */
   readonly ownPlace: boolean;
   /** Testbeds that are open or being opened. */
   users: number;
@@ -27,7 +27,7 @@ const log: Log = process.env.VIRT_TS_UNSHARE_DEBUG ? createLog({ debug: true }) 
 /** @throws UsageError */
 export function sharedProvider(options: OpenOptions): Shared {
   const full = testbedFromOptions(options);
-  // A place in a laboratory is one testbed's own.
+  // A place in a laboratory belongs to one testbed.
   const ownPlace = typeof full.network === 'object';
   const key = ownPlace ? `place ${randomUUID()}` : JSON.stringify(full);
   const there = shared.get(key);
@@ -39,17 +39,16 @@ export function sharedProvider(options: OpenOptions): Shared {
   return made;
 }
 
-/** Forgets one that could not be made, so that the next open tries again. */
+/** Forgets a provider that failed, so that the next open tries again. */
 export async function forget(one: Shared): Promise<void> {
   for (const [key, each] of shared) if (each === one) shared.delete(key);
   one.pipes.close();
-  // Why it failed is told already.
+  // The open has reported the failure.
   await one.provider.dispose().catch(() => {});
 }
 
 /**
- * Closes every testbed of this process that is open, and what they share. Needed only by who wants it before the process
- * ends.
+ * Closes every open testbed of this process, and what they share. Needed only where that must happen before the process ends.
  * @throws TestbedError when one cannot be removed
  */
 export async function closeAll(): Promise<void> {

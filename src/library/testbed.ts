@@ -1,7 +1,7 @@
-/** The library's testbed: the same one that the server opens, with paths and outputs as a program wants them. */
+/** The testbed of the library: the same that the server opens, with an interface for programs. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { CopyError, systemCodeOf, UsageError } from '../errors.ts';
+import { CopyError, reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
@@ -10,12 +10,12 @@ import { forget, type Shared, sharedProvider } from './providers.ts';
 import { runToEnd, startPiped } from './start.ts';
 
 /**
- * A Debian system of its own for tests: an overlay over a root filesystem that nothing in it can change, in namespaces of
- * its own. What happens in it is gone at `close`, and at the death of this process by whatever cause.
+ * A Debian system for tests: a layer over a root filesystem, which the testbed cannot change, in namespaces of its own. It is
+ * gone after `close`, and after the death of this process by any cause.
  *
  * Errors: a UsageError for a wrong option, a TestbedError when the testbed could not be made or is broken, and for a command
  * or a copy that failed in a good testbed CommandTimeoutError, CommandFailedError, OutputLimitError, CopyError or
- * CopyTimeoutError. All are VirtErrors; their message is one sentence, and `remedy` the part of it that says what to do.
+ * CopyTimeoutError. All are VirtErrors: `message` is one sentence, `code` a word to compare, `remedy` what to do about it.
  */
 export class Testbed {
   readonly #shared: Shared;
@@ -28,8 +28,8 @@ export class Testbed {
   }
 
   /**
-   * Opens a fresh testbed. The first one of a process may take seconds (the root filesystem is unpacked or built if that
-   * was never done), each further one with the same options some 20 milliseconds.
+   * Opens a fresh testbed. The first one of a process may take seconds, when the root filesystem has to be unpacked or built;
+   * each further one with the same options takes some 20 milliseconds.
    * @throws UsageError, TestbedError
    */
   static async open(options: OpenOptions = {}): Promise<Testbed> {
@@ -40,13 +40,13 @@ export class Testbed {
       return new Testbed(shared, await InnerTestbed.open(shared.provider));
     } catch (error) {
       shared.users -= 1;
-      // The next open is to try anew; those that are open have what they need.
+      // The next open tries again; open testbeds have what they need.
       if (shared.users === 0) await forget(shared);
       throw error;
     }
   }
 
-  /** A folder in the testbed that all its users may write to. */
+  /** A directory in the testbed where all its users may write. */
   get scratchDirectory(): string {
     return this.#inner.scratchDirectory;
   }
@@ -56,25 +56,27 @@ export class Testbed {
     return this.#shared.provider.hostname;
   }
 
-  /** Pid of the testbed's pid 1 as the host sees it. Another one after `revert`. */
+  /** Pid on the host of the testbed's pid 1. Changes at `revert`. */
   get pid(): number {
     return this.#inner.pid;
   }
 
-  /** Words that, put before a command's own, make one to run on the host. Valid until `revert`, `close` or our end. */
+  /** Words that, put before those of a command, make a host command that runs it. Valid until `revert` or `close`. */
   get executeCommand(): readonly string[] {
     return this.#inner.executeCommand;
   }
 
   /**
    * Runs a command to its end, and resolves when all its output has arrived. Background processes that hold the output
-   * open are ended, and told by `leaks`; those that closed it live on.
+   * open are ended, and reported by `leaks`; those that closed it go on.
    *
    * A status other than 0 is a result like any other, unless `check` is set.
    * @throws CommandFailedError with `check`, when the status is not 0
-   * @throws CommandTimeoutError after `timeout` seconds or an abort, when the command and all its processes are dead
+   * @throws CommandTimeoutError after `timeout` seconds or an abort, when the command and all its processes are dead; it has
+   * the captured output
+   * @throws the error of a stream that you gave, when that fails; the command is dead
    * @throws OutputLimitError when more than `maxOutput` bytes would be captured; the command is dead
-   * @throws UsageError when it has no such directory or user
+   * @throws UsageError when an option is wrong, or the testbed has no such directory or user
    * @throws TestbedError when the testbed is broken or closed
    */
   run<const O extends RunOptions = Record<never, never>>(
@@ -92,7 +94,7 @@ export class Testbed {
 
   /**
    * Copies a file, or the content of a folder into a folder, which is made if it is not there.
-   * @param hostPath relative to our working directory, or absolute
+   * @param hostPath absolute, or relative to the working directory
    * @param testbedPath absolute
    * @throws CopyError, CopyTimeoutError, TestbedError
    */
@@ -103,10 +105,11 @@ export class Testbed {
       slash = statSync(from).isDirectory() ? '/' : '';
     } catch (cause) {
       if (systemCodeOf(cause) === undefined) throw cause;
-      throw new CopyError(
-        `cannot copy ${hostPath} into the testbed: ${systemCodeOf(cause)}; name what can be read`,
-        { cause },
-      );
+      throw new CopyError(`cannot copy ${hostPath} into the testbed: ${reasonOf(cause)}`, {
+        code: 'CANNOT_READ',
+        remedy: 'name a file or directory that this user can read',
+        cause,
+      });
     }
     await this.#inner.copyIn(Buffer.from(from + slash), inTestbed(testbedPath, slash));
   }
@@ -115,7 +118,7 @@ export class Testbed {
    * Copies a file, or the content of a folder into a folder, which is made if it is not there. Nothing in the testbed can
    * make it write anywhere else.
    * @param testbedPath absolute
-   * @param hostPath relative to our working directory, or absolute
+   * @param hostPath absolute, or relative to the working directory
    * @throws CopyError, CopyTimeoutError, TestbedError
    */
   async copyOut(testbedPath: string, hostPath: string): Promise<void> {
@@ -128,9 +131,9 @@ export class Testbed {
   }
 
   /**
-   * What is there and was not at `open` or the last `revert`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
-   * processes, IPC objects, network interfaces. Seen from outside, so nothing inside can hide. And the processes that were
-   * ended since for holding a command's output open: those have `ended`.
+   * What exists now and did not at `open` or the last `revert`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
+   * processes, IPC objects, network interfaces. They are looked for from outside, so that nothing in the testbed can hide. Also
+   * the processes that were ended because they held a command's output open: those have `ended`.
    * @throws TestbedError
    */
   leaks(): Promise<Leak[]> {
@@ -164,6 +167,11 @@ export class Testbed {
 }
 
 function inTestbed(path: string, slash: string): Buffer {
-  if (!path.startsWith('/')) throw new UsageError(`${path} is no path in a testbed; give an absolute one`);
+  if (!path.startsWith('/')) {
+    throw new UsageError(`${path} is no absolute path`, {
+      code: 'WRONG_VALUE',
+      remedy: 'write it like /srv/file',
+    });
+  }
   return Buffer.from(path.replace(/\/+$/, '') + slash || '/');
 }

@@ -8,26 +8,26 @@ import { decodeText, decodeWord, quoted } from './line.ts';
 
 interface CommandWords {
   readonly argv: readonly [string, ...string[]];
-  /** Host paths, as bytes. */
+  /** Paths of the host, as bytes. */
   readonly files: Readonly<Partial<Record<Stream, Buffer>>>;
   readonly options: Pick<RunOptions, 'cwd' | 'user' | 'env' | 'timeout'>;
 }
 
-/** Longer ones do not fit the timers of Node. */
+/** In seconds: the timers of Node take at most 2^31 milliseconds. */
 const LONGEST_TIMEOUT = 2_147_483;
 
 /** Reads the words after `command`, still encoded. Throws MisuseError. */
 export function parseCommand(words: readonly string[]): CommandWords {
   const [list = '', ...keywords] = words;
   const [program = '', ...args] = list.split(',').map(decodeText);
-  if (program === '') throw new MisuseError('command needs a program; write command PROGRAM,ARG,...');
+  if (program === '') throw misuse('command needs a program', 'write command PROGRAM,ARG,...');
   const files: Partial<Record<Stream, Buffer>> = {};
   const env: Record<string, string> = {};
   const options: { cwd?: string; user?: string; timeout?: number } = {};
   const seen = new Set<string>();
   for (const keyword of keywords) {
     const { name, value } = splitKeyword(keyword);
-    if (name !== 'env' && seen.has(name)) throw new MisuseError(`command has ${name}= twice; give it once`);
+    if (name !== 'env' && seen.has(name)) throw misuse(`command has ${name}= twice`, 'give it once');
     seen.add(name);
     switch (name) {
       case 'stdin':
@@ -42,7 +42,7 @@ export function parseCommand(words: readonly string[]): CommandWords {
       case 'env': {
         const pair = splitPair(decodeText(value));
         if (pair === undefined) {
-          throw new MisuseError(`env=${quoted(value)} is no variable; write env=NAME=VALUE`);
+          throw misuse(`env=${quoted(value)} sets no variable`, 'write env=NAME=VALUE');
         }
         Object.defineProperty(env, pair[0], { value: pair[1], enumerable: true, configurable: true });
         break;
@@ -51,8 +51,9 @@ export function parseCommand(words: readonly string[]): CommandWords {
         options.timeout = parseTimeout(decodeText(value));
         break;
       default:
-        throw new MisuseError(
-          `command does not know ${quoted(keyword)}; known are stdin= stdout= stderr= cwd= user= env= timeout=`,
+        throw misuse(
+          `command has no keyword ${quoted(keyword)}`,
+          'it has stdin= stdout= stderr= cwd= user= env= timeout=',
         );
     }
   }
@@ -108,31 +109,36 @@ function splitPair(text: string): readonly [string, string] | undefined {
 }
 
 function nonEmpty(name: string, value: string): string {
-  if (value === '') throw new MisuseError(`${name}= of command is empty; give a value or leave it out`);
+  if (value === '') throw misuse(`${name}= of command is empty`, 'give a value, or omit it');
   return value;
 }
 
 function parseTimeout(text: string): number {
   const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   if (!(seconds > 0 && seconds <= LONGEST_TIMEOUT)) {
-    throw new MisuseError(
-      `timeout=${quoted(text)} is no time; give seconds, more than 0 and at most ${LONGEST_TIMEOUT}`,
+    throw misuse(
+      `timeout=${quoted(text)} of command is no time`,
+      `give seconds, more than 0 and at most ${LONGEST_TIMEOUT}`,
     );
   }
   return seconds;
 }
 
 /**
- * The variables of `shell DIR K=V...`. autopkgtest writes `K="V"` there, for a server that hands the word to a shell
- * unquoted: one pair of double quotes around the value goes. Throws MisuseError.
+ * The variables of `shell DIR K=V...`. autopkgtest writes `K="V"`, for servers that give the word to a shell without quoting
+ * it: one pair of double quotes around the value is removed. Throws MisuseError.
  */
 export function parseVariables(words: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     words.map((word) => {
       const pair = splitPair(word);
-      if (pair === undefined) throw new MisuseError(`${quoted(word)} is no variable; write NAME=VALUE`);
+      if (pair === undefined) throw misuse(`${quoted(word)} sets no variable`, 'write NAME=VALUE');
       const [name, value] = pair;
       return [name, /^"(.*)"$/s.exec(value)?.[1] ?? value];
     }),
   );
+}
+
+function misuse(what: string, remedy: string): MisuseError {
+  return new MisuseError(what, { remedy });
 }

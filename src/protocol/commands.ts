@@ -2,6 +2,7 @@
  * The table of the protocol's commands: name, words, required state, handler. The server and the manual session both
  * run requests through `perform`; protocol.md has one section for each row, and a test holds the two together.
  */
+import { didYouMean } from '../command-line/nearest.ts';
 import { CommandTimeoutError, CopyError, CopyTimeoutError, MisuseError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OpenTestbed, TestbedProvider } from '../testbed/types.ts';
@@ -9,16 +10,16 @@ import { serveCommand } from './command.ts';
 import { decodeText, decodeWord, encodeList, encodeWord, quoted, type Request } from './line.ts';
 import { openShell } from './shell.ts';
 
-/** What requests share from one line to the next. */
+/** What the requests of a session share. */
 export interface Session {
   readonly provider: TestbedProvider;
   readonly log: Log;
-  /** The testbed has a network of its own: nothing in it meets the host's ports. */
+  /** The testbed has a network of its own: it cannot conflict with the host's ports. */
   readonly ownNetwork: boolean;
   /** Undefined in the state Closed. */
   testbed?: OpenTestbed;
-  /** Whether it was said that there is no normal user. */
-  toldNoUser?: boolean;
+  /** Whether it was reported that there is no normal user. */
+  noUserReported?: boolean;
   /** Aborted to end the running `command`: the server's end, or in the interactive session a Ctrl-C, which ends only that. */
   interrupt?: AbortSignal;
 }
@@ -32,7 +33,7 @@ interface Description {
   readonly summary: string;
   readonly words: readonly [min: number, max: number];
 }
-/** `state` is what the session must be in; a handler of an open one gets the testbed. */
+/** `state` is the state that the command needs; the handler of an open one gets the testbed. */
 type Row = Description &
   (
     | {
@@ -52,7 +53,7 @@ type Row = Description &
 export const COMMANDS: Readonly<Record<string, Row>> = {
   capabilities: {
     usage: '',
-    summary: 'say what this server can do',
+    summary: 'list what this server can do',
     words: [0, 0],
     state: 'any',
     handle: capabilities,
@@ -89,7 +90,7 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
   },
   'print-execute-command': {
     usage: '',
-    summary: 'answer the argv that runs a command in the testbed when put before it',
+    summary: 'answer the words that, put before a command, run it in the testbed',
     words: [0, 0],
     state: 'open',
     handle: async (testbed) => [encodeList(testbed.executeCommand)],
@@ -138,7 +139,7 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
   },
   'auxverb-debug-fail': {
     usage: '',
-    summary: 'say on stderr what helps to find out why a command could not be run',
+    summary: 'report on stderr the state of the testbed, for a command that could not be run',
     words: [0, 0],
     state: 'any',
     handle: async (session) => {
@@ -164,21 +165,25 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
 };
 
 /**
- * Does what a request says and gives the reply, without newline. Throws MisuseError for a request that cannot be
- * served, and whatever else the testbed throws. A failed copy is a reply.
+ * Carries out a request and gives the reply, without newline. A failed copy is a reply. Throws MisuseError for a request that
+ * cannot be served, and what the testbed throws.
  */
 export async function perform(session: Session, request: Request): Promise<string> {
   const row = Object.hasOwn(COMMANDS, request.verb) ? COMMANDS[request.verb] : undefined;
   if (row === undefined) {
-    throw new MisuseError(
-      `unknown command ${quoted(request.verb)}; known are ${Object.keys(COMMANDS).join(', ')}`,
-    );
+    const known = Object.keys(COMMANDS);
+    throw new MisuseError(`unknown command ${quoted(request.verb)}${didYouMean(request.verb, known)}`, {
+      code: 'UNKNOWN_COMMAND',
+      remedy: `the commands are ${known.join(', ')}`,
+    });
   }
   const { verb, words } = request;
   const [min, max] = row.words;
   if (words.length < min || words.length > max) {
     const problem = words.length < min ? 'too few' : 'too many';
-    throw new MisuseError(`${problem} words for ${verb}; it is: ${`${verb} ${row.usage}`.trim()}`);
+    throw new MisuseError(`${problem} words for ${verb}`, {
+      remedy: `write ${`${verb} ${row.usage}`.trim()}`,
+    });
   }
   try {
     return ['ok', ...(await handle(row, session, verb, words))].join(' ');
@@ -194,22 +199,23 @@ export async function perform(session: Session, request: Request): Promise<strin
 function handle(row: Row, session: Session, verb: string, words: readonly string[]): Promise<Answer> {
   const { testbed } = session;
   if (row.state === 'open') {
-    if (testbed === undefined) throw new MisuseError(`${verb} when not open; send open first`);
+    if (testbed === undefined)
+      throw new MisuseError(`${verb} when not open`, { code: 'NOT_OPEN', remedy: 'send open first' });
     return row.handle(testbed, words, session);
   }
   if (row.state === 'closed' && testbed !== undefined) {
-    throw new MisuseError(`${verb} when already open; send close first`);
+    throw new MisuseError(`${verb} when already open`, { code: 'OPEN', remedy: 'send close first' });
   }
   return row.handle(session, words);
 }
 
-/** The failures that leave the testbed as good as before are replies; all others end the session. */
+/** A failure that leaves the testbed as it was is a reply; any other ends the session. */
 function replyFor(error: unknown): 'timeout' | 'copy-failed' | undefined {
   if (error instanceof CopyTimeoutError || error instanceof CommandTimeoutError) return 'timeout';
   return error instanceof CopyError ? 'copy-failed' : undefined;
 }
 
-/** Brings the session to Closed. A failure is thrown once; the session is then closed all the same. */
+/** Brings the session to Closed, also when it fails. */
 export async function closeTestbed(session: Session): Promise<void> {
   const { testbed } = session;
   delete session.testbed;
@@ -219,12 +225,12 @@ export async function closeTestbed(session: Session): Promise<void> {
 function copyPaths(verb: string, words: readonly string[]): readonly [Buffer, Buffer] {
   const [source, destination] = words.map(decodeWord);
   if (source === undefined || destination === undefined || source.length === 0 || destination.length === 0) {
-    throw new MisuseError(`${verb} needs two paths that are not empty`);
+    throw new MisuseError(`${verb} has an empty path`, { remedy: 'give two paths' });
   }
   if ((source.at(-1) === SLASH) !== (destination.at(-1) === SLASH)) {
-    throw new MisuseError(
-      `the paths of ${verb} disagree about the trailing slash; end both with one for a directory, none for a file`,
-    );
+    throw new MisuseError(`only one path of ${verb} ends with a slash`, {
+      remedy: 'end both with one for a directory, none for a file',
+    });
   }
   return [source, destination];
 }
@@ -237,15 +243,15 @@ async function capabilities(session: Session): Promise<readonly string[]> {
   let user: string | undefined;
   try {
     user = await provider.normalUser();
-    if (user === undefined && session.toldNoUser !== true) {
-      session.toldNoUser = true;
-      // A driver would go on to make one, and fail with words that nobody understands.
+    if (user === undefined && session.noUserReported !== true) {
+      session.noUserReported = true;
+      // A driver then tries to create one, and fails with a message that does not name the cause.
       log.warn(
-        'the testbed has no user but root, and autopkgtest needs one; virt-ts-unshare doctor names the remedy',
+        'the testbed has no user but root, which autopkgtest needs; virt-ts-unshare doctor names the remedy',
       );
     }
   } catch (error) {
-    // Whatever keeps testbeds from being made is told by open.
+    // open reports why testbeds cannot be made.
     log.debug(`no normal user: ${messageOf(error)}`);
   }
   return [

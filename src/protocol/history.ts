@@ -1,4 +1,4 @@
-/** What a person typed in earlier manual sessions: one line each in a file, the newest last. */
+/** The lines typed in earlier interactive sessions, in a file, the newest last. */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
@@ -8,13 +8,13 @@ import type { Log } from '../log.ts';
 
 export const HISTORY_LINES = 1000;
 
-/** By the XDG base directory specification, which wants relative paths ignored. */
+/** The XDG base directory specification requires that relative paths are ignored. */
 export function historyPath(env: Readonly<NodeJS.ProcessEnv>): string {
   const state = env.XDG_STATE_HOME ?? '';
   return join(isAbsolute(state) ? state : join(homedir(), '.local/state'), 'virt-ts-unshare/history');
 }
 
-/** The newest line first, as readline wants it; empty when there is no file. */
+/** The newest line first, as readline needs it; empty when there is no file. */
 export function readHistory(path: string): string[] {
   try {
     const lines = readFileSync(path, 'utf8').split('\n');
@@ -27,7 +27,7 @@ export function readHistory(path: string): string[] {
   }
 }
 
-/** Adds a line. That it cannot be kept is no reason to end a session. */
+/** Adds a line. A session goes on when it cannot be kept. */
 export function addHistory(path: string, line: string, log: Log): void {
   try {
     makeFolders(dirname(path), 0o700);

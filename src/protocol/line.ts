@@ -1,8 +1,8 @@
 /**
- * Words and lines of the protocol: percent codec, request and reply. Pure; knows no stream and no testbed.
+ * Words and lines of the protocol: percent codec, request and reply. Pure.
  *
- * A line comes as a latin1 string, one character per byte, so that no byte is lost before the words are decoded. A
- * decoded word is a Buffer, because a path may hold bytes that are no UTF-8.
+ * A line is a latin1 string, one character for each byte, so that no byte is lost before the words are decoded. A decoded
+ * word is a Buffer, because a path may contain bytes that are not UTF-8.
  */
 import { MisuseError } from '../errors.ts';
 
@@ -15,37 +15,43 @@ export interface Request {
 
 /** Splits a line into verb and words. Throws MisuseError for an empty line or a NUL. */
 export function parseRequest(line: string): Request {
-  if (line.includes('\0')) throw new MisuseError('a request holds a NUL; send one request per line, as text');
+  if (line.includes('\0'))
+    throw new MisuseError('a request contains a NUL', { remedy: 'send one request per line, as text' });
   const [verb, ...words] = line.split(/[ \t\r\v\f]+/).filter((word) => word !== '');
-  if (verb === undefined) throw new MisuseError('empty request; send one of the commands in protocol.md');
+  if (verb === undefined)
+    throw new MisuseError('empty request', { remedy: 'send one of the commands in protocol.md' });
   return { verb: decodeText(verb).replaceAll('_', '-'), words };
 }
 
-/** The bytes of an encoded word. Throws MisuseError for a `%` without two hexadecimal digits and for an encoded NUL. */
+/** The bytes of an encoded word. Throws MisuseError for a `%` without two hexadecimal digits, and for an encoded NUL. */
 export function decodeWord(word: string): Buffer {
   const broken = /%(?![0-9A-Fa-f]{2}).{0,2}/s.exec(word);
   if (broken !== null) {
-    throw new MisuseError(`bad percent code ${broken[0]} in ${quoted(word)}; write a percent sign as %25`);
+    throw new MisuseError(`bad percent code ${broken[0]} in ${quoted(word)}`, {
+      remedy: 'write a percent sign as %25',
+    });
   }
   const bytes = word.replace(/%(..)/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 16)),
   );
   if (bytes.includes('\0')) {
-    throw new MisuseError(`encoded NUL in ${quoted(word)}; no path or argument can hold one`);
+    throw new MisuseError(`encoded NUL in ${quoted(word)}`, {
+      remedy: 'omit it, since no path or argument can contain one',
+    });
   }
   return Buffer.from(bytes, 'latin1');
 }
 
-/** An encoded word as text. Throws MisuseError when its bytes are no UTF-8, which Node cannot hand to a process. */
+/** An encoded word as text. Throws MisuseError when its bytes are not UTF-8, which Node cannot pass to a process. */
 export function decodeText(word: string): string {
   const bytes = decodeWord(word);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new MisuseError(
-      `${quoted(word)} is not UTF-8, which only the paths of copyup, copydown and command's files may be`,
-      { cause },
-    );
+    throw new MisuseError(`${quoted(word)} is not UTF-8`, {
+      remedy: 'use other bytes only in the paths of copyup, copydown and the files of command',
+      cause,
+    });
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The manual session: the same requests, typed by a person. A mistake prints its sentence and keeps the session; so does
+ * The interactive session: the same requests, typed by a person. A mistake prints its sentence and keeps the session; so does
  * a testbed that failed, which is then closed. Ctrl-C ends a running command, Ctrl-D the session.
  */
 import { createInterface, type Interface } from 'node:readline';
@@ -16,18 +16,18 @@ export interface ConverseOptions extends ServeOptions {
   readonly input: ReadStream;
   /** The terminal to write prompts to; replies go to `output`. */
   readonly screen: Writable;
-  /** Where the handler is left that may take a Ctrl-C while a request is under way. */
+  /** Where a handler is set that may use a Ctrl-C while a request runs. */
   readonly interrupts: { handler?: (() => boolean) | undefined };
 }
 
-/** Talks to the end, testbed and provider gone, and gives the exit status. */
+/** Runs until the session is over and testbed and provider are gone, and gives the exit status. */
 export async function converse(options: ConverseOptions): Promise<number> {
   const { input, screen, output, provider, ownNetwork, log, signal } = options;
   const session: Session = { provider, log, ownNetwork };
   const dispose = once(() => provider.dispose());
   const historyFile = historyPath(process.env);
   output.on('error', () => {});
-  screen.write('help shows the commands, Tab completes them, Ctrl-D ends.\n');
+  screen.write('Type help to list the commands. Tab completes them, Ctrl-D ends the session.\n');
   const editor = createInterface({
     input,
     output: screen,
@@ -43,7 +43,7 @@ export async function converse(options: ConverseOptions): Promise<number> {
     for await (const line of typedLines(editor, screen, signal)) {
       if (line.trim() === '') continue;
       addHistory(historyFile, line, log);
-      const goOn = await withoutEditor(input, editor, () => obey(options, session, dispose, line));
+      const goOn = await withoutEditor(input, editor, () => carryOut(options, session, dispose, line));
       if (!goOn) break;
     }
     await closeTestbed(session);
@@ -62,8 +62,8 @@ export async function converse(options: ConverseOptions): Promise<number> {
   return status;
 }
 
-/** Does one line; false when it was the last. Throws what ends the session. */
-async function obey(
+/** Carries out one line; false when it was the last. Throws what ends the session. */
+async function carryOut(
   options: ConverseOptions,
   session: Session,
   dispose: () => Promise<void>,
@@ -89,7 +89,7 @@ async function obey(
       return true;
     }
     if (!(error instanceof VirtError)) throw error;
-    log.warn(`${error.message}; the testbed is closed`);
+    log.warn(`${error.message} (the testbed is closed)`);
     await closeTestbed(session);
     return true;
   } finally {
@@ -101,7 +101,7 @@ class Interrupted extends VirtError {
   override name = 'Interrupted';
 }
 
-/** A Ctrl-C ends a command and is the shell's own business; at other requests it ends the session. */
+/** A Ctrl-C ends a command, and in a shell is left to the shell; during other requests it ends the session. */
 function interruptHandler(verb: string, interrupt: AbortController): (() => boolean) | undefined {
   if (verb === 'shell') return () => true;
   if (verb !== 'command') return undefined;
@@ -113,7 +113,7 @@ function interruptHandler(verb: string, interrupt: AbortController): (() => bool
 
 /** The lines a person types, with a prompt before each; ends with Ctrl-D or when `signal` is aborted. */
 async function* typedLines(editor: Interface, screen: Writable, signal: AbortSignal): AsyncGenerator<string> {
-  // A pasted block comes as several lines at once.
+  // Several lines can be pasted at once.
   const lines: string[] = [];
   let closed = false;
   let wake = () => {};
@@ -126,7 +126,7 @@ async function* typedLines(editor: Interface, screen: Writable, signal: AbortSig
     wake();
   });
   editor.on('SIGINT', () => {
-    // As a shell does: the typed line is given up.
+    // As a shell does: the typed line is discarded.
     editor.write(null, { ctrl: true, name: 'e' });
     editor.write(null, { ctrl: true, name: 'u' });
     screen.write('^C\n');
@@ -151,7 +151,7 @@ async function* typedLines(editor: Interface, screen: Writable, signal: AbortSig
   if (!signal.aborted) screen.write('\n');
 }
 
-/** Gives the terminal back while a request is under way: Ctrl-C is a signal again, a shell can read what is typed. */
+/** Leaves raw mode while a request runs: Ctrl-C is a signal again, and a shell can read what is typed. */
 async function withoutEditor<T>(input: ReadStream, editor: Interface, work: () => Promise<T>): Promise<T> {
   editor.pause();
   input.setRawMode(false);
@@ -178,10 +178,10 @@ export function complete(line: string): [string[], string] {
 export function help(verb?: string): string {
   if (verb === undefined) {
     const rows = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(23)}${summary}\n`);
-    return `${rows.join('')}  ${'help [COMMAND]'.padEnd(23)}this, or more about a command\nWords hold no blanks: write them as %20, a comma as %2C, a percent sign as %25.\n`;
+    return `${rows.join('')}  ${'help [COMMAND]'.padEnd(23)}this list, or more about a command\nWrite a blank in a word as %20, a comma as %2C, a percent sign as %25.\n`;
   }
   const row = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
-  if (row === undefined) return `There is no command ${quoted(verb)}; help shows them all.\n`;
+  if (row === undefined) return `There is no command ${quoted(verb)}; help lists them all.\n`;
   return `${`${verb} ${row.usage}`.trim()}\n  ${row.summary}\n`;
 }
 

@@ -11,13 +11,13 @@ import { closeTestbed, perform, type Session } from './commands.ts';
 import { parseRequest } from './line.ts';
 import { once, unlessStopped } from './stop.ts';
 
-/** Exit statuses of a session, as autopkgtest's own servers have them. */
+/** Exit statuses of a session, the same as of autopkgtest's own servers. */
 export const EXIT = { quit: 0, ended: 12, internal: 16 } as const;
 
-/** Characters. An argument list of the kernel's size, encoded, fits. */
+/** Characters. The longest argument list that the kernel takes fits, encoded. */
 const LONGEST_LINE = 8 * 1024 * 1024;
 
-/** Milliseconds that the last request may still take when nobody can send another. */
+/** Milliseconds that the last request may take after the end of the input. */
 const LAST_REQUEST_GRACE = 1000;
 
 export interface ServeOptions {
@@ -26,13 +26,13 @@ export interface ServeOptions {
   readonly provider: TestbedProvider;
   readonly ownNetwork: boolean;
   readonly log: Log;
-  /** Aborted by a signal: whatever is under way is ended, the testbed closed. */
+  /** Aborted by a signal: the current request is ended, and the testbed closed. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Serves one session to its end, testbed and provider gone, and gives the exit status. The first `ok` has been sent
- * already. Does not throw.
+ * Serves one session until it is over and testbed and provider are gone, and gives the exit status. The first `ok` has
+ * been sent before. Does not throw.
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const { input, output, provider, ownNetwork, log, signal } = options;
@@ -47,10 +47,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const onSignal = () => stop(new StoppedBySignal());
   if (signal.aborted) onSignal();
   else signal.addEventListener('abort', onSignal, { once: true });
-  // A reader that went away is no failure: the driver closes our stdout before it sends quit.
+  // A reader that is gone is no failure: the driver closes the server's stdout before it sends quit.
   output.on('error', () => {});
 
-  // Who died leaves no request behind the one under way; then nobody waits long for that one.
+  // A driver that died has sent nothing behind the current request, which then is not waited for long.
   let grace: NodeJS.Timeout | undefined;
   const watchForEnd = () => {
     const ended = input.readableEnded || input.destroyed;
@@ -64,11 +64,11 @@ export async function serve(options: ServeOptions): Promise<number> {
   lines.once('error', (error) => {
     if (!(error instanceof VirtError)) overflow = error;
   });
-  const told = new Set<unknown>();
+  const reported = new Set<unknown>();
   const fail = (error: unknown) => {
     const shown = error === overflow ? tooLong(error) : error;
-    if (!told.has(error)) tell(shown, log);
-    told.add(error);
+    if (!reported.has(error)) report(shown, log);
+    reported.add(error);
     return shown instanceof VirtError ? EXIT.ended : EXIT.internal;
   };
   let status: number;
@@ -102,7 +102,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   return status;
 }
 
-/** Dying by a signal is told by the exit status alone. */
+/** Not reported: the death by the signal says enough. */
 class StoppedBySignal extends VirtError {
   constructor() {
     super('stopped by a signal');
@@ -111,33 +111,39 @@ class StoppedBySignal extends VirtError {
 }
 
 function tooLong(cause: unknown): MisuseError {
-  return new MisuseError(`a request is longer than ${LONGEST_LINE} bytes; send shorter ones`, { cause });
+  return new MisuseError(`a request is longer than ${LONGEST_LINE} bytes`, {
+    code: 'TOO_LONG',
+    remedy: 'send shorter ones',
+    cause,
+  });
 }
 
 function endOfFile(): MisuseError {
-  return new MisuseError('end of file on stdin without quit; the testbed is closed');
+  return new MisuseError('end of file on stdin without quit, so the testbed was closed', {
+    code: 'END_OF_FILE',
+  });
 }
 
 /** The complete lines of a stream, each byte one character. */
 function linesOf(input: Readable): Transform {
   const lines = split2('\n', { maxLength: LONGEST_LINE, decodeStrings: false });
-  // An unterminated last line is half a request and must not run; split2 would emit it.
+  // A last line without newline is half a request and must not run; split2 would emit it.
   lines._flush = (done) => done();
   input.setEncoding('latin1');
-  // What cannot be read any more has ended.
+  // Input that cannot be read has ended.
   input.on('error', () => {});
   input.once('close', () => lines.end());
   input.pipe(lines);
   return lines;
 }
 
-/** Resolves when the line is out or nobody can read it any more. */
+/** Resolves when the line is written, or cannot be. */
 function writeLine(output: Writable, line: string): Promise<void> {
   return new Promise((resolve) => output.write(`${line}\n`, () => resolve()));
 }
 
-/** Says why the session ends: a sentence, or for an error nobody foresaw the stack. */
-function tell(error: unknown, log: Log): void {
+/** Reports why the session ends: a sentence, or the stack of an internal error. */
+function report(error: unknown, log: Log): void {
   if (error instanceof StoppedBySignal) return;
   if (error instanceof VirtError) log.warn(error.message);
   else log.warn(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -6,8 +6,8 @@ import type { OpenTestbed } from '../testbed/types.ts';
 import { parseVariables } from './command.ts';
 
 /**
- * Words: a directory, then variables; decoded. Without a terminal it says so on stderr and returns: the driver asks for
- * a shell when a test failed, and must still get its reply.
+ * Words: a directory, then variables; decoded. Without a terminal it reports that and returns: a driver asks for a shell when a
+ * test has failed, and must get its reply.
  */
 export async function openShell(testbed: OpenTestbed, words: readonly string[], log: Log): Promise<void> {
   const [directory = '/', ...variables] = words;
@@ -18,7 +18,9 @@ export async function openShell(testbed: OpenTestbed, words: readonly string[], 
   try {
     tty = await promises.open('/dev/tty', constants.O_RDWR);
   } catch (cause) {
-    log.warn(`cannot open a shell without a terminal (/dev/tty: ${reasonOf(cause)}); run this from one`);
+    log.warn(
+      `cannot open a shell without a terminal (/dev/tty: ${reasonOf(cause)}); start the server on one`,
+    );
     return;
   }
   try {

@@ -1,10 +1,10 @@
-/** How a request that is under way is given up. */
+/** How a running request is stopped. */
 import { within } from '../wait.ts';
 
-/** Milliseconds for our own processes of a request whose testbed is gone: they have nothing left to do but to end. */
+/** Milliseconds in which the processes of a request must end when its testbed is gone. */
 const SETTLING = 1000;
 
-/** The result of `work`; once stopped, only that all is gone is waited for, and the reason thrown. */
+/** The result of `work`. Once stopped, waits only until all is gone, and throws the reason. */
 export async function unlessStopped<T>(
   work: Promise<T>,
   signal: AbortSignal,
@@ -26,7 +26,7 @@ export async function unlessStopped<T>(
     return await Promise.race([work, stopped]);
   } catch (error) {
     if (!signal.aborted) throw error;
-    // What the work says while its testbed is taken away is no news.
+    // The work fails because its testbed is removed.
     await dispose();
     throw signal.reason;
   } finally {
@@ -34,7 +34,7 @@ export async function unlessStopped<T>(
   }
 }
 
-/** `work` done once, however often it is called; all get the first call's result. */
+/** Does `work` once, however often it is called; all calls get the result of the first. */
 export function once<T>(work: () => Promise<T>): () => Promise<T> {
   let done: Promise<T> | undefined;
   return () => {

@@ -4,7 +4,7 @@ import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost } from '../host.ts';
 import { type Log, printable } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
-import { startProgress } from '../progress.ts';
+import { startProgress } from '../progress-line.ts';
 import { readAptIndexes, sourceLines } from './apt.ts';
 import type { CacheFolder } from './cache.ts';
 import { putImage } from './images.ts';

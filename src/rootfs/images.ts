@@ -8,7 +8,7 @@ import { reasonOf, TestbedError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
-import { startProgress } from '../progress.ts';
+import { startProgress } from '../progress-line.ts';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import type { Compression } from './compression.ts';
 import { type Lock, waitLock } from './lock.ts';

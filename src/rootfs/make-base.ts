@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { ownIdentity } from '../processes/identity.ts';
-import { startProgress } from '../progress.ts';
+import { startProgress } from '../progress-line.ts';
 import type { CacheFolder } from './cache.ts';
 import {
   type FileState,

@@ -8,7 +8,7 @@ import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { startProgress } from '../progress.ts';
+import { startProgress } from '../progress-line.ts';
 import {
   type CommandPlace,
   executeCommand,

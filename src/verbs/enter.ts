@@ -1,4 +1,4 @@
-/** A command, or a shell, in a testbed that somebody else has open: what `exec` and `lab exec` do alike. */
+/** A command, or a shell, in a testbed that another process has opened: for `exec` and `lab exec`. */
 import { isatty } from 'node:tty';
 import { type Argv, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -9,21 +9,21 @@ import { wholeTree } from '../testbed/killing.ts';
 import { openPipes } from './open-pipes.ts';
 import type { Interrupts } from './verb.ts';
 
-/** Seconds that a stuck reader of the output is waited for, as the server's default. */
+/** Seconds to wait for a reader of the output that makes no progress, the server's default. */
 const DRAIN_TIMEOUT = 10;
 
 const SHELL: Argv = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash; else exec sh; fi'];
 
 export interface Caller {
   readonly log: Log;
-  /** Aborted: the command is ended with all that it has started, but for what has left its tree. */
+  /** Aborted: the command is ended with all processes of its tree. */
   readonly signal: AbortSignal;
   readonly interrupts: Interrupts;
 }
 
 /**
- * Runs it with our own stdin, stdout and stderr, and gives its exit status.
- * @param command default: a shell, with job control where our stdin is a terminal
+ * Runs it with the stdin, stdout and stderr of this process, and gives its exit status.
+ * @param command default: a shell, with job control where stdin is a terminal
  */
 export async function enterTestbed(
   testbed: ProcessName & Pick<Target, 'ownNetwork'> & { readonly report?: string },
@@ -43,7 +43,7 @@ export async function enterTestbed(
     await spawnHost([...execute, ...(command ?? SHELL)], log, { stdio: [0, 1, 2] }),
     log,
   );
-  // A terminal sends it to the command too, which is the one to answer.
+  // A terminal sends SIGINT to the command too, which decides what to do.
   interrupts.handler = () => interactive;
   const end = () => started.kill('SIGKILL');
   signal.addEventListener('abort', end, { once: true });

@@ -1,5 +1,5 @@
 /** `exec`: a command, or a shell, in an open testbed. */
-import { variables } from '../command-line/words.ts';
+import { variables } from '../command-line/given.ts';
 import { UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { type Registered, registered } from '../processes/open-testbeds.ts';

@@ -1,5 +1,4 @@
-/** Figures as people write and read them. Pure. */
-import { UsageError } from '../errors.ts';
+/** Figures and tables for people. Pure. */
 
 const UNITS = ['', 'K', 'M', 'G', 'T'] as const;
 
@@ -35,21 +34,4 @@ export function showTable(head: readonly string[], rows: readonly (readonly stri
     )
     .map((line) => `${line}\n`)
     .join('');
-}
-
-/** Bytes, from a number that may have a unit of 1024. @throws UsageError */
-export function parseSize(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)i?B?$/i.exec(text) ?? [];
-  if (digits === undefined) throw new UsageError(`${option} ${text} is no size; give one like 500M or 20G`);
-  const power = UNITS.findIndex((each) => each === (unit ?? '').toUpperCase());
-  return Number(digits) * 1024 ** power;
-}
-
-/** Milliseconds, from a number of days. @throws UsageError */
-export function parseDays(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^\d+(\.\d+)?$/.test(text))
-    throw new UsageError(`${option} ${text} is no number of days; give one like 30`);
-  return Number(text) * 24 * 60 * 60 * 1000;
 }

@@ -1,5 +1,5 @@
 /** The commands of `virt-ts-unshare lab`, by their names. */
-import type { Words } from '../command-line/words.ts';
+import type { Words } from '../command-line/given.ts';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
 import type { LabFile } from '../lab/file.ts';

@@ -1,16 +1,16 @@
-/** Our own pipes, made fit for a command that runs as somebody else. */
+/** The pipes of this process, for a command that runs as another user. */
 import { fchmodSync, readlinkSync } from 'node:fs';
 
 /**
- * Lets the testbed's users, who are not the caller, open /dev/stdin, /dev/stdout and /dev/stderr where these are pipes without
- * a name. That opens them to nobody else: only whoever may look at our descriptors finds them.
+ * Lets the users of the testbed open /dev/stdin, /dev/stdout and /dev/stderr where these are pipes without a name. Other users
+ * cannot open them: only a process that may read /proc/PID/fd of this one finds them.
  */
 export function openPipes(): void {
   for (const descriptor of [0, 1, 2]) {
     try {
       if (readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('pipe:')) fchmodSync(descriptor, 0o666);
     } catch {
-      // It is another user's, or closed; what is open already works all the same.
+      // It belongs to another user, or is closed. The open descriptor still works.
     }
   }
 }

@@ -1,5 +1,6 @@
-/** What `virt-ts-unshare rootfs` can do, by the names of its commands. */
-import type { Words } from '../command-line/words.ts';
+/** The commands of `virt-ts-unshare rootfs`, by their names. */
+import type { Words } from '../command-line/given.ts';
+import { parseDays, parseSize } from '../command-line/values.ts';
 import { TestbedError, UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
@@ -15,7 +16,7 @@ import { removeBase } from '../rootfs/remove.ts';
 import { orderRoot, type RootOptions } from '../rootfs/source.ts';
 import { verifyBase } from '../rootfs/verify.ts';
 import { scratchFolderOf, sweepScratch } from '../testbed/scratch.ts';
-import { parseDays, parseSize, showSize, showTable, showTime } from './figures.ts';
+import { showSize, showTable, showTime } from './figures.ts';
 
 export interface RootfsCall {
   readonly names: readonly string[];
@@ -38,7 +39,7 @@ export const ROOTFS_COMMANDS = {
 } as const satisfies Record<string, (call: RootfsCall) => Promise<number>>;
 
 async function list({ names, words, cache }: RootfsCall): Promise<number> {
-  if (names.length > 0) throw new UsageError(`unexpected word ${names[0]}; rootfs list takes none`);
+  noMore(names, 'rootfs list takes no words');
   const images = listImages(cache);
   const bases = listBases(cache);
   say(words.has('json') ? `${JSON.stringify(asJson(images, bases), undefined, 2)}\n` : asText(images, bases));
@@ -59,6 +60,12 @@ function asJson(images: readonly Image[], bases: readonly BaseInfo[]): unknown {
 }
 
 const KEY_LENGTH = 12;
+const LIST_THEM = 'rootfs list shows the existing ones';
+
+function noMore([extra]: readonly string[], remedy: string): void {
+  if (extra !== undefined)
+    throw new UsageError(`unexpected word ${extra}`, { code: 'UNEXPECTED_WORD', remedy });
+}
 
 function asText(images: readonly Image[], bases: readonly BaseInfo[]): string {
   const imageRows = images.map(({ name, size, made, path }) => [name, showSize(size), showTime(made), path]);
@@ -77,9 +84,14 @@ function orderOptions(words: Words): RootOptions {
 
 async function build({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   const [given, ...more] = names;
-  if (more.length > 0) throw new UsageError(`unexpected word ${more[0]}; rootfs build takes one release`);
+  noMore(more, 'rootfs build takes one release');
   const release = given === undefined ? hostRelease() : resolveRelease(given);
-  if (release === undefined) throw new UsageError('this is no Debian system; give a release to build');
+  if (release === undefined) {
+    throw new UsageError('this host is no Debian system', {
+      code: 'NO_RELEASE',
+      remedy: 'give a release to build',
+    });
+  }
   const order = orderRoot(release, words.one('arch'), orderOptions(words));
   const { path } = await rebuildRoot(order, cache, log, signal);
   say(`${path}\n`);
@@ -90,13 +102,19 @@ async function update({ names, words, cache, log, signal }: RootfsCall): Promise
   const images = listImages(cache);
   const chosen = names.map((name) => {
     const image = findImage(images, name);
-    if (image === undefined)
-      throw new UsageError(`there is no image ${name}; rootfs list shows those there are`);
-    if (image.order === undefined) throw new UsageError(`the image ${name} was imported; import it again`);
+    if (image === undefined) {
+      throw new UsageError(`there is no image ${name}`, { code: 'NO_IMAGE', remedy: LIST_THEM });
+    }
+    if (image.order === undefined) {
+      throw new UsageError(`the image ${name} was imported, not built`, {
+        code: 'IMPORTED_IMAGE',
+        remedy: 'import it again',
+      });
+    }
     return image;
   });
   if (images.every(({ order }) => order === undefined)) {
-    log.warn('there is no image that was built; rootfs build makes one');
+    log.warn('no image was built here; rootfs build builds one');
   }
   for (const { order } of names.length > 0 ? new Set(chosen) : images) {
     if (order === undefined) continue;
@@ -114,24 +132,33 @@ async function update({ names, words, cache, log, signal }: RootfsCall): Promise
 async function importOne({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   const [path, given, ...more] = names;
   if (path === undefined || given === undefined || more.length > 0) {
-    throw new UsageError('rootfs import takes a path and a name; give both, such as chroot.tar unstable');
+    throw new UsageError('rootfs import takes a path and a name', {
+      code: more.length > 0 ? 'UNEXPECTED_WORD' : 'MISSING_WORD',
+      remedy: 'give both, such as chroot.tar unstable',
+    });
   }
   const arch = words.one('arch') ?? hostArchitecture();
   const name = given.endsWith(`-${arch}`) ? given : `${given}-${arch}`;
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(name)) {
-    throw new UsageError(`${name} cannot be an image's name; give one like unstable or unstable-amd64`);
+    throw new UsageError(`${name} cannot be the name of an image`, {
+      code: 'WRONG_NAME',
+      remedy: 'give a name like unstable or unstable-amd64',
+    });
   }
   if (listImages(cache).some((image) => image.name === name && image.order !== undefined)) {
-    throw new UsageError(
-      `the image ${name} was built; 'rootfs remove ${name}' first, or import by another name`,
-    );
+    throw new UsageError(`the image ${name} was built here`, {
+      code: 'NAME_TAKEN',
+      remedy: `call rootfs remove ${name} first, or give another name`,
+    });
   }
   say(`${await importImage(cache, path, name, log, signal)}\n`);
   return 0;
 }
 
 async function remove({ names, cache, log }: RootfsCall): Promise<number> {
-  if (names.length === 0) throw new UsageError('rootfs remove needs a name; rootfs list shows them');
+  if (names.length === 0) {
+    throw new UsageError('rootfs remove needs a name', { code: 'MISSING_WORD', remedy: LIST_THEM });
+  }
   const bases = listBases(cache);
   const images = listImages(cache);
   const chosen = names.map((name) => {
@@ -145,9 +172,10 @@ async function remove({ names, cache, log }: RootfsCall): Promise<number> {
   await withHolder(cache, log, async (holder) => {
     for (const base of doomed) {
       if (base.record.idMap !== holder.idMap.key) {
-        throw new TestbedError(
-          `the base ${base.key} belongs to the ids of another caller; remove it as that one`,
-        );
+        throw new TestbedError(`the base ${base.key} belongs to the ids of another user`, {
+          code: 'OTHER_OWNER',
+          remedy: 'remove it as that user',
+        });
       }
       if (await removeBase(cache, base.key, holder, log)) continue;
       log.warn(`the base ${base.key} is in use by ${listUsers(cache, base)}; close its testbeds first`);
@@ -168,18 +196,23 @@ function findImage(images: readonly Image[], name: string): Image | undefined {
   return byName(name) ?? byName(imageName({ release: name, arch: hostArchitecture() }));
 }
 
-/** The one base whose key starts so. */
+/** The base whose key has this start. @throws UsageError when there is none, or more than one */
 function chooseBase(bases: readonly BaseInfo[], start: string): BaseInfo {
   const [base, ...more] = start === '' ? [] : bases.filter(({ key }) => key.startsWith(start));
   if (base === undefined) {
-    throw new UsageError(`there is no image or base ${start}; rootfs list shows those there are`);
+    throw new UsageError(`there is no image or base ${start}`, { code: 'NO_BASE', remedy: LIST_THEM });
   }
-  if (more.length > 0) throw new UsageError(`there are several bases ${start}…; give more of the key`);
+  if (more.length > 0) {
+    throw new UsageError(`several bases have keys that start with ${start}`, {
+      code: 'AMBIGUOUS_BASE',
+      remedy: 'give more of the key',
+    });
+  }
   return base;
 }
 
 async function pruneBases({ names, words, cache, log }: RootfsCall): Promise<number> {
-  if (names.length > 0) throw new UsageError(`unexpected word ${names[0]}; rootfs remove takes names`);
+  noMore(names, 'rootfs remove takes names');
   const limits: Limits = {
     maxAge: parseDays('--max-age', words.one('max-age')) ?? DEFAULT_LIMITS.maxAge,
     maxSize: parseSize('--max-size', words.one('max-size')) ?? DEFAULT_LIMITS.maxSize,
@@ -200,11 +233,11 @@ async function verify({ names, cache, log }: RootfsCall): Promise<number> {
     for (const base of bases) {
       const verdict = await verifyBase(base, holder, cache, log);
       const key = base.key.slice(0, KEY_LENGTH);
-      if (verdict.kind === 'same') say(`${key}  as its tarball says\n`);
-      else if (verdict.kind === 'unknown') say(`${key}  cannot be told: ${verdict.why}\n`);
+      if (verdict.kind === 'same') say(`${key}  the same as its tarball\n`);
+      else if (verdict.kind === 'unknown') say(`${key}  cannot be compared: ${verdict.why}\n`);
       else {
         status = 1;
-        say(`${key}  different; rootfs remove ${key} has it unpacked again\n`);
+        say(`${key}  different; after rootfs remove ${key} the next testbed unpacks it again\n`);
         for (const line of verdict.differences) say(`    ${line}\n`);
       }
     }

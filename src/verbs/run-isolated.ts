@@ -1,4 +1,4 @@
-/** `run --host`: the command isolated where the machine can, and without where it cannot. */
+/** `run --host`: a command isolated on the host, or without isolation where namespaces are not available. */
 import { isatty } from 'node:tty';
 import { messageOf, TestbedError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
@@ -11,7 +11,7 @@ import type { Interrupts } from './verb.ts';
 
 export interface IsolatedOptions {
   readonly root: boolean;
-  /** An interactive shell on the terminal that is our stdin. */
+  /** An interactive shell on the terminal that is stdin. */
   readonly interactive: boolean;
   readonly requireIsolation: boolean;
   readonly failOnLeak: boolean;
@@ -24,7 +24,7 @@ export interface Session {
   readonly interrupts: Interrupts;
 }
 
-const OURS = [0, 1, 2] as const;
+const STDIO = [0, 1, 2] as const;
 
 /** Gives the command's exit status. */
 export async function runIsolated(argv: Argv, options: IsolatedOptions, session: Session): Promise<number> {
@@ -32,26 +32,31 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
   let isolation: Isolation;
   try {
     const { root, interactive: foreground, env } = options;
-    isolation = await Isolation.prepare(argv, { root, foreground, stdio: OURS, env }, log);
+    isolation = await Isolation.prepare(argv, { root, foreground, stdio: STDIO, env }, log);
   } catch (error) {
     if (options.requireIsolation || !(error instanceof TestbedError)) throw error;
     log.warn(`isolation and leak checks are off: ${messageOf(error)}`);
     return runPlain(argv, options.env, session);
   }
-  // That it cannot be done is told below.
+  // A failure is reported at the end.
   const stop = () => void isolation.stop(log).catch(() => {});
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   passInterrupt(session.interrupts, () => treeOf(isolation.pid));
-  const watch = await Watch.start(isolation, log);
+  let watch: Watch | undefined;
   try {
+    watch = await Watch.start(isolation, log);
     const { status, ended } = await isolation.run(log);
     if (signal.aborted) return status;
     const leaks = [...ended, ...(await watch.remains())];
     warnOfLeaks(leaks, log);
     return status === 0 && options.failOnLeak && leaks.length > 0 ? 1 : status;
+  } catch (error) {
+    // The sender of the signal needs no sentence about it.
+    if (signal.aborted) return 130;
+    throw error;
   } finally {
-    watch.close();
+    watch?.close();
     await isolation.stop(log);
   }
 }
@@ -61,7 +66,7 @@ async function runPlain(
   env: Readonly<Record<string, string>>,
   { log, signal, interrupts }: Session,
 ): Promise<number> {
-  const started = await spawnHost(argv, log, { stdio: OURS, env });
+  const started = await spawnHost(argv, log, { stdio: STDIO, env });
   const end = () => started.kill('SIGTERM');
   signal.addEventListener('abort', end, { once: true });
   passInterrupt(interrupts, () => treeOf(started.pid));
@@ -69,13 +74,13 @@ async function runPlain(
 }
 
 /**
- * The first SIGINT is for the command to answer, and we go on: a terminal sends it to both of us, anybody else to us
- * alone. The second one is ours.
+ * The first SIGINT is left to the command. A terminal sends it to the command too; another sender only to this process, which
+ * passes it on. The second one ends this process.
  */
 function passInterrupt(interrupts: Interrupts, command: () => number[]): void {
   interrupts.handler = () => {
     interrupts.handler = undefined;
-    if (!OURS.some((descriptor) => isatty(descriptor))) {
+    if (!STDIO.some((descriptor) => isatty(descriptor))) {
       for (const pid of command()) signalProcess(pid, 'SIGINT');
     }
     return true;

@@ -1,6 +1,6 @@
 /** `run` in a fresh testbed. */
 import { isatty } from 'node:tty';
-import type { Words } from '../command-line/words.ts';
+import type { Words } from '../command-line/given.ts';
 import { CommandTimeoutError, EXIT_TESTBED, UsageError } from '../errors.ts';
 import { warnOfLeaks } from '../leaks/report.ts';
 import { NotRunError } from '../testbed/execute.ts';

@@ -1,6 +1,6 @@
 /** `shell`: an interactive shell in a fresh testbed, or isolated on the host's own root filesystem. */
 import { closeSync, openSync } from 'node:fs';
-import { variables } from '../command-line/words.ts';
+import { variables } from '../command-line/given.ts';
 import { reasonOf, UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { openFor } from './open.ts';

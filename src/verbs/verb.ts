@@ -1,5 +1,5 @@
 /** What a verb is to the program that calls it. */
-import type { Words } from '../command-line/words.ts';
+import type { Words } from '../command-line/given.ts';
 
 /** Where a handler is set that may use a SIGINT: it returns true when it did, and the program goes on. */
 export interface Interrupts {

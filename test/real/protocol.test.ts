@@ -139,7 +139,7 @@ describe('the server', function () {
       assert.equal(await server.ask('quit'), 'ok');
       assert.match(
         (await server.ended).stderr,
-        /^virt-ts-unshare: cannot open a shell without a terminal \(.*\); run this from one\n$/,
+        /^virt-ts-unshare: cannot open a shell without a terminal \(.*\); start the server on one\n$/,
       );
     });
   });

@@ -66,11 +66,11 @@ describe('virt-ts-unshare rootfs', function () {
     await refused(/needs a command; give one of list, build/);
     await refused(/no command make; give one of list, build/, 'make');
     await refused(/unknown option --fast; see rootfs --help/, 'list', '--fast');
-    await refused(/there is no image or base none; rootfs list/, 'remove', 'none');
-    await refused(/unexpected word all; rootfs list takes none/, 'list', 'all');
+    await refused(/there is no image or base none; rootfs list shows/, 'remove', 'none');
+    await refused(/unexpected word all; rootfs list takes no words/, 'list', 'all');
     await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age');
     await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age', '-1');
-    await refused(/--max-age -1 is no number of days/, 'prune', '--max-age=-1');
+    await refused(/--max-age is -1, which is no number of days/, 'prune', '--max-age=-1');
     await refused(
       /--mirror cannot be used with rootfs list; it belongs to rootfs build, rootfs update/,
       'list',
@@ -78,9 +78,9 @@ describe('virt-ts-unshare rootfs', function () {
       'x',
     );
     await refused(/--arch cannot be used with rootfs update/, 'update', '-a', 'amd64');
-    await refused(/--max-size much is no size/, 'prune', '--max-size', 'much');
+    await refused(/--max-size is much, which is no size/, 'prune', '--max-size', 'much');
     await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
-    await refused(/cannot be an image's name/, 'import', testTarball(), '../x');
+    await refused(/cannot be the name of an image/, 'import', testTarball(), '../x');
     await refused(/there is no image sid-amd64/, 'update', 'sid-amd64');
     assert.match((await lines('--help')).join('\n'), /Examples:\n {2}virt-ts-unshare rootfs build trixie/);
     assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
@@ -111,7 +111,7 @@ describe('virt-ts-unshare rootfs', function () {
     assert(existsSync(known[0].path));
     await close();
     assert.deepEqual(await lines('verify', known[0].key), [
-      `${known[0].key.slice(0, 12)}  as its tarball says`,
+      `${known[0].key.slice(0, 12)}  the same as its tarball`,
     ]);
     await lines('remove', known[0].key.slice(0, 12), images[0].name);
     assert(!existsSync(known[0].path));
@@ -126,7 +126,12 @@ describe('virt-ts-unshare rootfs', function () {
     await lines('import', tree, 'again');
     const order = path.replace(/\.tar.*/, '.json');
     writeFileSync(order, '{"kind":"build","release":"again","arch":"amd64"}');
-    await refused(/the image again-\S+ was built; 'rootfs remove again-\S+' first/, 'import', tree, 'again');
+    await refused(
+      /the image again-\S+ was built here; call rootfs remove again-\S+ first/,
+      'import',
+      tree,
+      'again',
+    );
     await lines('remove', 'again');
     assert(!existsSync(path) && !existsSync(order));
   });
@@ -164,7 +169,7 @@ describe('virt-ts-unshare rootfs', function () {
     const [base = ''] = readdirSync(join(folder, 'virt-ts-unshare/bases'));
     rmSync(tree, { recursive: true });
     appendFileSync(tarball, 'x');
-    assert.match((await lines('verify')).join(), /cannot be told: its tarball .*own\.tar was changed/);
+    assert.match((await lines('verify')).join(), /cannot be compared: its tarball .*own\.tar was changed/);
     await lines('remove', base);
   });
 

@@ -1,6 +1,8 @@
 /** The processes that a process has started, wherever they are by now. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { allPids } from '../../src/processes/list.ts';
+import { processState } from '../../src/processes/stat.ts';
 
 export interface Process {
   readonly pid: number;
@@ -10,14 +12,12 @@ export interface Process {
   readonly command: string;
 }
 
-function readProcess(pid: string): Process | undefined {
+function readProcess(pid: number): Process | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command's name is in brackets and may hold anything, brackets too.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields[0] === 'Z') return undefined;
+    const state = processState(pid);
+    if (state === undefined || state.state === 'Z') return undefined;
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    return { pid: Number(pid), parent: Number(fields[1]), started: fields[19] ?? '', command };
+    return { pid: state.pid, parent: state.parent, started: state.startTime, command };
   } catch {
     // It ended while we looked.
     return undefined;
@@ -25,8 +25,9 @@ function readProcess(pid: string): Process | undefined {
 }
 
 function allProcesses(): Process[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.map(readProcess).filter((found) => found !== undefined);
+  return allPids()
+    .map(readProcess)
+    .filter((found) => found !== undefined);
 }
 
 /** The compiler of the tests, which starts when a module is first imported. */
@@ -42,7 +43,7 @@ export function processTree(root: number): Process[] {
 
 /** Those of them that are still there, zombies aside. */
 export function stillThere(processes: readonly Process[]): Process[] {
-  return processes.filter(({ pid, started }) => readProcess(String(pid))?.started === started);
+  return processes.filter(({ pid, started }) => readProcess(pid)?.started === started);
 }
 
 /** Waits until a process below this one has this command line. Gives the whole tree. Rejects when the root has ended. */

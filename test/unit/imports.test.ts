@@ -16,7 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'folders.ts',
     'helper.ts',
     'host.ts',
-    'progress.ts',
+    'progress-line.ts',
     'random.ts',
     'sudo.ts',
     'scripts.ts',

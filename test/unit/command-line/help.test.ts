@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import type { Owner } from '../../../src/command-line/given.ts';
 import { helpText } from '../../../src/command-line/help.ts';
 import { PAGES } from '../../../src/command-line/pages.ts';
 import { optionsOf } from '../../../src/command-line/table.ts';
-import type { Owner } from '../../../src/command-line/words.ts';
 import { VERBS } from '../../../src/verbs.ts';
 
 describe('the text of --help', () => {

@@ -12,7 +12,7 @@ import { fails, OPTIONS, useFolder } from './copying.ts';
 const openFiles = (): number => readdirSync('/proc/self/fd').length;
 
 /** What a function of node:fs is while a test runs. */
-function replaceDuring<Name extends 'linkSync' | 'renameSync'>(
+function replaceDuring<Name extends 'linkSync' | 'openSync' | 'renameSync'>(
   name: Name,
   replacement: (typeof fs)[Name],
 ): () => void {
@@ -85,6 +85,29 @@ describe('a copy that fails', () => {
     }
     assert.deepEqual(readdirSync(path('')).sort(), ['from', 'to']);
     assert.equal(readFileSync(path('to'), 'utf8'), 'x');
+  });
+
+  it('writes nothing through a link for which a directory is exchanged in the last moment', async () => {
+    for (const name of ['from/sub', 'to/sub', 'canary']) mkdirSync(path(name), { recursive: true });
+    writeFileSync(path('from/sub/file'), 'x');
+    const open = fs.openSync;
+    let exchanged = 0;
+    const restore = replaceDuring('openSync', (file, flags, mode) => {
+      // Seen to be a directory, and about to be merged into.
+      if (/^\/proc\/self\/fd\/\d+\/sub$/.test(String(file))) {
+        exchanged += 1;
+        fs.renameSync(path('to/sub'), path('aside'));
+        symlinkSync(path('canary'), path('to/sub'));
+      }
+      return open(file, flags, mode);
+    });
+    try {
+      await fails(up('from/', 'to/'), 'CANNOT_WRITE');
+    } finally {
+      restore();
+    }
+    assert.equal(exchanged, 1);
+    assert.deepEqual(readdirSync(path('canary')), []);
   });
 
   it('leaves no descriptor open, nor a directory, when its staging directory is not as it was made', async () => {

@@ -13,6 +13,7 @@ import {
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseDays, parseSize } from '../../../src/command-line/values.ts';
 import { TestbedError, UsageError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
 import { provideRoot, rebuildRoot } from '../../../src/rootfs/build.ts';
@@ -21,7 +22,7 @@ import { importImage, listImages, removeImage } from '../../../src/rootfs/images
 import type { RootOrder } from '../../../src/rootfs/order.ts';
 import { chooseRoot } from '../../../src/rootfs/source.ts';
 import { readDifferences } from '../../../src/rootfs/verify.ts';
-import { parseDays, parseSize, showSize, showTable, showTime } from '../../../src/verbs/figures.ts';
+import { showSize, showTable, showTime } from '../../../src/verbs/figures.ts';
 
 describe('images', () => {
   let folder: string;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { useFakeTimers } from 'sinon';
 import { UsageError } from '../../../src/errors.ts';
-import { progressLine, startProgress } from '../../../src/progress.ts';
+import { progressLine, startProgress } from '../../../src/progress-line.ts';
 import { chooseDecompressor, compressionOf } from '../../../src/rootfs/compression.ts';
 import { chooseRoot } from '../../../src/rootfs/source.ts';
 import { findInTree, whyNoRoot } from '../../../src/rootfs/tree.ts';

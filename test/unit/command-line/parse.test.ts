@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import { variables } from '../../../src/command-line/given.ts';
 import { parseWords } from '../../../src/command-line/parse.ts';
 import { OPTIONS, type Option } from '../../../src/command-line/table.ts';
-import { variables } from '../../../src/command-line/words.ts';
 import { UsageError } from '../../../src/errors.ts';
 
 describe('the words of a verb', () => {

@@ -9,7 +9,7 @@ import { writeToStderr } from './stderr.ts';
 const DELAY = 1000;
 const INTERVAL = 200;
 
-export interface Progress {
+export interface ProgressLine {
   /** Erases the line; may be called again. */
   done(): void;
 }
@@ -26,7 +26,7 @@ export interface ProgressOptions {
 }
 
 /** Shows `WHAT ... 42 % (3 s)` from the first second on until `done` is called. */
-export function startProgress(what: string, options: ProgressOptions = {}): Progress {
+export function startProgress(what: string, options: ProgressOptions = {}): ProgressLine {
   const write = options.write ?? (isatty(2) ? writeToStderr : undefined);
   if (write === undefined) {
     const waiting = options.unseen === undefined ? undefined : setTimeout(options.unseen, DELAY).unref();

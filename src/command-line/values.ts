@@ -1,0 +1,37 @@
+/** Numbers with units, as values of options. Pure. */
+import { UsageError } from '../errors.ts';
+
+const UNITS = ['', 'K', 'M', 'G', 'T'] as const;
+
+/** Bytes, from a number that may have a unit of 1024. @throws UsageError */
+export function parseSize(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)i?B?$/i.exec(text) ?? [];
+  if (digits === undefined)
+    throw wrongValue(`${option} is ${text}, which is no size`, 'write it like 500M or 20G');
+  const power = UNITS.findIndex((each) => each === (unit ?? '').toUpperCase());
+  return Number(digits) * 1024 ** power;
+}
+
+/** Milliseconds, from a number of days. @throws UsageError */
+export function parseDays(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d+(\.\d+)?$/.test(text)) {
+    throw wrongValue(`${option} is ${text}, which is no number of days`, 'write it like 30');
+  }
+  return Number(text) * 24 * 60 * 60 * 1000;
+}
+
+/** Seconds. @throws UsageError */
+export function parseSeconds(option: string, text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  // The timers of Node take at most 2^31 milliseconds.
+  if (!(value > 0 && value <= 2_147_483)) {
+    throw wrongValue(`${option} is ${text}`, 'give seconds, more than 0 and at most 2147483');
+  }
+  return value;
+}
+
+export function wrongValue(what: string, remedy: string): UsageError {
+  return new UsageError(what, { code: 'WRONG_VALUE', remedy });
+}
