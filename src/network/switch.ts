@@ -4,7 +4,15 @@
  */
 import type { Duplex } from 'node:stream';
 import { messageOf, TestbedError, UsageError } from '../errors.ts';
-import { type Argv, type HostProcess, mustRunHost, quickHost, spawnHost, textOf } from '../host.ts';
+import {
+  type Argv,
+  briefWords,
+  type HostProcess,
+  mustRunHost,
+  quickHost,
+  spawnHost,
+  textOf,
+} from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
@@ -53,7 +61,8 @@ export class Switch {
     const complaints = stderr.split('\n').filter((line) => line !== '' && !GONE.test(line));
     if (complaints.length > 0 && this.alive) {
       throw new TestbedError(
-        `cannot delete the interfaces ${interfaces.join(', ')}: ${complaints.join(' ')}; end the laboratory`,
+        `cannot delete the interfaces ${interfaces.join(', ')}: ${briefWords(complaints.join('\n'))}`,
+        { code: 'NETWORK_FAILED', remedy: 'end the laboratory' },
       );
     }
   }
@@ -91,9 +100,10 @@ export class Switch {
       const carrying = new Set(ports.filter((port) => port.carries).map(({ name }) => name));
       if (names.every((name) => carrying.has(name))) return;
     }
-    throw new TestbedError(
-      `the links ${names.join(', ')} do not come up; look whether their other end is up`,
-    );
+    throw new TestbedError(`the links ${names.join(', ')} do not come up`, {
+      code: 'NETWORK_FAILED',
+      remedy: 'check that their other ends are up',
+    });
   }
 
   /** The queue of an interface of the switch, or of a member. */
@@ -106,7 +116,11 @@ export class Switch {
     if (status === 0 || words === undefined) return;
     const module = words[0] === 'netem' ? 'sch_netem' : 'sch_tbf';
     throw new UsageError(
-      `this kernel has no ${words[0]}, which ${module === 'sch_netem' ? 'latency and loss need' : 'bandwidth needs'} (${stderr.trim()}); as root: modprobe ${module}, or install the kernel's extra modules`,
+      `this kernel has no ${words[0]}, which ${module === 'sch_netem' ? 'latency and loss need' : 'bandwidth needs'}: ${briefWords(stderr) || `tc ended with status ${status}`}`,
+      {
+        code: 'NO_KERNEL_MODULE',
+        remedy: `as root: modprobe ${module}, or install the extra modules of the kernel`,
+      },
     );
   }
 
@@ -157,7 +171,10 @@ export class OwnSwitch extends Switch {
   /** @throws UsageError when ip is missing, TestbedError with the words of the tool that failed */
   static async start(log: Log): Promise<OwnSwitch> {
     if (findProgram('ip') === undefined) {
-      throw new UsageError('a laboratory needs ip; install the package iproute2');
+      throw new UsageError('a laboratory needs ip', {
+        code: 'NO_PROGRAM',
+        remedy: 'install the package iproute2',
+      });
     }
     const idMap = chooseIdMaps(readCaller());
     const keeper = await spawnHost([...newStage(idMap), '--net', '--', 'sh', '-c', KEEP], log, {
@@ -167,7 +184,8 @@ export class OwnSwitch extends Switch {
     const lifeline = lifelineOf(keeper);
     const complaints = textOf(keeper.child.stderr);
     try {
-      if ((await firstLine(keeper.child.stdout)) !== 'up') throw new TestbedError('');
+      if ((await firstLine(keeper.child.stdout)) !== 'up')
+        throw new TestbedError('it ended early', { code: 'NETWORK_FAILED' });
       await writeMaps(idMap, keeper.pid, log);
       keeper.child.stdin?.destroy();
       keeper.child.stderr?.destroy();
@@ -177,10 +195,11 @@ export class OwnSwitch extends Switch {
       lifeline.destroy();
       keeper.kill('SIGKILL');
       const words = [messageOf(cause), (await complaints).trim()].filter((part) => part !== '').join(': ');
-      throw new TestbedError(
-        `making the network of a laboratory failed: ${words}; virt-ts-unshare doctor says what this machine lacks`,
-        { cause },
-      );
+      throw new TestbedError(`making the network of a laboratory failed: ${words}`, {
+        code: 'NETWORK_FAILED',
+        remedy: 'virt-ts-unshare doctor names what this machine lacks',
+        cause,
+      });
     }
   }
 
