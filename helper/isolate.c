@@ -64,9 +64,10 @@ static _Noreturn void become_command(void) {
 	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
 	sigprocmask(SIG_SETMASK, &job.mask, NULL);
 	execvp(job.command[0], job.command);
-	if (errno == ENOENT) dprintf(2, "virt-ts-unshare: this machine has no program %s\n", job.command[0]);
+	bool is_missing = errno == ENOENT;
+	if (is_missing) dprintf(2, "virt-ts-unshare: this machine has no program %s\n", job.command[0]);
 	else dprintf(2, "virt-ts-unshare: cannot execute %s: %s\n", job.command[0], strerror(errno));
-	_exit(errno == ENOENT ? NO_PROGRAM : CANNOT_EXECUTE);
+	_exit(is_missing ? NO_PROGRAM : CANNOT_EXECUTE);
 }
 
 /* What pid 1 says of the command's end. */

@@ -47,16 +47,19 @@ export function parseLab(text: string, path: string): LabFile {
     value = parse(text);
   } catch (cause) {
     if (!(cause instanceof YAMLParseError)) throw cause;
-    throw new UsageError(
-      `${path} cannot be read: ${cause.message.split('\n', 1)[0]?.replace(/:$/, '')}; mend it`,
-      { cause },
-    );
+    throw new UsageError(`${path} cannot be read: ${cause.message.split('\n', 1)[0]?.replace(/:$/, '')}`, {
+      code: 'WRONG_LAB_FILE',
+      remedy: 'correct it',
+      cause,
+    });
   }
   try {
     return labOf(value, path);
   } catch (cause) {
     if (!(cause instanceof UsageError)) throw cause;
-    throw new UsageError(`${path}: ${cause.message}`, { cause });
+    const { message, code, remedy } = cause;
+    const what = remedy === undefined ? message : message.slice(0, -`; ${remedy}`.length);
+    throw new UsageError(`${path}: ${what}`, { code, remedy, cause });
   }
 }
 
@@ -76,7 +79,10 @@ function labOf(value: unknown, path: string): LabFile {
   const first = new Map(described.map(([name, host]) => [name, firstAddress(host)]));
   const hosts = described.map(([name, host]) => hostOf(name, host, lab, networks, first, dirname(path)));
   if (networks.length === 0 || hosts.length === 0)
-    throw new UsageError('there is no network or no host; describe one of each at least');
+    throw new UsageError('there is no network or no host', {
+      code: 'WRONG_LAB_FILE',
+      remedy: 'describe at least one of each',
+    });
   return { name: labName(path, lab.name), networks, hosts };
 }
 
@@ -140,16 +146,25 @@ function interfacesOf(host: Fields, where: string, networks: readonly LabNetwork
   const [only, second] = networks;
   if (host.networks === undefined) {
     if (only === undefined || second !== undefined) {
-      throw new UsageError(`${where} is in none of several networks; give it networks`);
+      throw new UsageError(`${where} does not say which of several networks it is in`, {
+        code: 'WRONG_LAB_FILE',
+        remedy: 'give it networks',
+      });
     }
     return [interfaceOf(only, host.address, host.link, where)];
   }
   if (host.address !== undefined)
-    throw new UsageError(`${where} has both address and networks; leave one out`);
+    throw new UsageError(`${where} has both address and networks`, {
+      code: 'WRONG_LAB_FILE',
+      remedy: 'remove one',
+    });
   return Object.entries(fields(host.networks, `${where}.networks`)).map(([name, value]) => {
     const network = networks.find((one) => one.name === name);
     if (network === undefined)
-      throw new UsageError(`${where}.networks.${name}: there is no such network; describe it under networks`);
+      throw new UsageError(`${where}.networks.${name}: there is no such network`, {
+        code: 'WRONG_LAB_FILE',
+        remedy: 'describe it under networks',
+      });
     const place = `${where}.networks.${name}`;
     if (!isFields(value)) return interfaceOf(network, value ?? undefined, host.link, place);
     const { address, ...link } = fields(value, place, ['address', 'latency', 'loss', 'bandwidth']);
@@ -162,9 +177,10 @@ function interfaceOf(network: LabNetwork, address: unknown, link: unknown, where
   const subnets = network.subnets.map(parseSubnet);
   for (const one of addresses ?? []) {
     if (!subnets.some((subnet) => isHostAddress(subnet, one))) {
-      throw new UsageError(
-        `${where}: ${one} is no address for a host of the network ${network.name}; take one in ${network.subnets.join(' and ')}`,
-      );
+      throw new UsageError(`${where}: ${one} is no address for a host of the network ${network.name}`, {
+        code: 'WRONG_LAB_FILE',
+        remedy: `use one in ${network.subnets.join(' and ')}`,
+      });
     }
   }
   return {
@@ -225,8 +241,12 @@ function resolver(text: string, first: ReadonlyMap<string, string | undefined>):
   if (address === undefined) {
     throw new UsageError(
       first.has(text)
-        ? `dns names the host ${text}, whose address is not said; give it one`
-        : `dns names ${text}, which is neither an address nor a host; give one of them`,
+        ? `dns names the host ${text}, which has no address in the file`
+        : `dns names ${text}, which is neither an address nor a host`,
+      {
+        code: 'WRONG_LAB_FILE',
+        remedy: first.has(text) ? `give ${text} an address` : 'use an address or the name of a host',
+      },
     );
   }
   return normalAddress(address);
@@ -237,16 +257,24 @@ function isFields(value: unknown): value is Fields {
 }
 
 function fields(value: unknown, where: string, known?: readonly string[]): Fields {
-  if (!isFields(value)) throw new UsageError(`${where} has to have NAME: VALUE in it; see docs/networks.md`);
+  if (!isFields(value))
+    throw new UsageError(`${where} does not consist of NAME: VALUE`, {
+      code: 'WRONG_LAB_FILE',
+      remedy: 'see docs/networks.md',
+    });
   const stranger = known === undefined ? undefined : Object.keys(value).find((key) => !known.includes(key));
   if (stranger !== undefined) {
-    throw new UsageError(`${where} has no ${stranger}; it may have ${known?.join(', ')}`);
+    throw new UsageError(`${where} cannot have ${stranger}`, {
+      code: 'WRONG_LAB_FILE',
+      remedy: `use one of ${known?.join(', ')}`,
+    });
   }
   return value;
 }
 
 function list(value: unknown, where: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw new UsageError(`${where} has to be a list; write [A, B]`);
+  if (!Array.isArray(value))
+    throw new UsageError(`${where} is no list`, { code: 'WRONG_LAB_FILE', remedy: 'write [A, B]' });
   return value;
 }
 
@@ -258,12 +286,16 @@ function words(value: unknown, where: string): string[] {
 function word(value: unknown, where: string): string {
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string' || value === '')
-    throw new UsageError(`${where} has to be a text; put it in quotes`);
+    throw new UsageError(`${where} is no text`, { code: 'WRONG_LAB_FILE', remedy: 'put it in quotes' });
   return value;
 }
 
 function flag(value: unknown, where: string): boolean {
   if (value === undefined) return false;
-  if (typeof value !== 'boolean') throw new UsageError(`${where} has to be true or false; write one of them`);
+  if (typeof value !== 'boolean')
+    throw new UsageError(`${where} is neither true nor false`, {
+      code: 'WRONG_LAB_FILE',
+      remedy: 'write true or false',
+    });
   return value;
 }

@@ -87,7 +87,8 @@ async function setUp(
     const { status } = await testbed.run(['/bin/sh', '-c', command], { timeout: COMMAND_LIMIT, signal });
     if (status !== 0) {
       throw new TestbedError(
-        `the command "${command}" of the host ${member.hostname} ended with status ${status}; mend it`,
+        `the command "${command}" of the host ${member.hostname} ended with status ${status}`,
+        { code: 'COMMAND_FAILED', remedy: 'correct it in the lab file' },
       );
     }
   }

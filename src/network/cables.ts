@@ -17,7 +17,10 @@ export interface Link {
 export function linkOf(ledger: Ledger, theSwitch: Switch, hostname: string, network?: string): Link {
   const { pid, ports } = plugged(ledger, hostname, network);
   if (ports.length === 0)
-    throw new UsageError(`the host ${hostname} is not in the network ${network}; take one that it is in`);
+    throw new UsageError(`the host ${hostname} is not in the network ${network}`, {
+      code: 'NO_NETWORK',
+      remedy: 'name a network that it is in',
+    });
   const set = (state: 'up' | 'down') =>
     theSwitch.ip(
       ports.map(({ name }) => `link set ${name} ${state}`),

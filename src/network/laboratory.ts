@@ -63,9 +63,10 @@ export class Laboratory {
     const parsed = subnets.map(parseSubnet);
     const versions = new Set(parsed.map(({ version }) => version));
     if (parsed.length === 0 || versions.size !== parsed.length) {
-      throw new UsageError(
-        `the network ${name} needs one subnet of IPv4, one of IPv6 or both; give it like 10.1.0.0/24`,
-      );
+      throw new UsageError(`the network ${name} needs one subnet of IPv4, one of IPv6, or both`, {
+        code: 'WRONG_VALUE',
+        remedy: 'give it like 10.1.0.0/24',
+      });
     }
     const bridge = `b${randomBytes(5).toString('hex')}`;
     const claim = { owner: this.#switch.process, subnets: parsed.map(formatSubnet), bridge };
@@ -93,16 +94,20 @@ export class Laboratory {
   member(options: MemberOptions): Connector {
     const { hostname, interfaces, publish = [] } = options;
     if (!isHostname(hostname)) {
-      throw new UsageError(`${hostname} is no host name; take small letters, digits and hyphens`);
+      throw new UsageError(`${hostname} is no host name`, {
+        code: 'WRONG_VALUE',
+        remedy: 'use lower-case letters, digits and hyphens',
+      });
     }
     const outside =
       options.outside === true
         ? outsideConnector({ publish, interfaceName: 'outside' }, this.#log)
         : undefined;
     if (outside === undefined && publish.length > 0) {
-      throw new UsageError(
-        `${hostname} has no access to the outside, so it cannot publish ports; give it with outside: true`,
-      );
+      throw new UsageError(`${hostname} publishes ports but has no access to the outside`, {
+        code: 'WRONG_OPTION',
+        remedy: 'give it outside: true',
+      });
     }
     const resolvConf = memberResolver(options, outside?.resolvConf ?? '');
     const { member: declared, release } = this.#ledger.declare(hostname, interfaces);
@@ -186,9 +191,10 @@ export class Network {
   static join(laboratory: string, name = 'net', log: Log = silentLog): Network {
     const network = Laboratory.join(laboratory, log).networks().get(name);
     if (network === undefined)
-      throw new UsageError(
-        `there is no network ${name} in the laboratory ${laboratory}; take one that it has`,
-      );
+      throw new UsageError(`there is no network ${name} in the laboratory ${laboratory}`, {
+        code: 'NO_NETWORK',
+        remedy: 'use one that it has',
+      });
     return network;
   }
 

@@ -115,16 +115,20 @@ export class Ledger {
   /** @throws UsageError when the name is taken */
   enterNetwork(name: string, claim: NetworkClaim): void {
     if (!this.#networks.claim(name, claim))
-      throw new UsageError(
-        `there is a network ${name} in the laboratory ${this.name} already; take another name`,
-      );
+      throw new UsageError(`the laboratory ${this.name} has a network ${name} already`, {
+        code: 'NAME_TAKEN',
+        remedy: 'use another name',
+      });
   }
 
   /** @throws UsageError when there is none of that name */
   network(name: string): NetworkClaim {
     const claim = this.#networks.read(name);
     if (!isNetworkClaim(claim)) {
-      throw new UsageError(`there is no network ${name} in the laboratory ${this.name}; add it first`);
+      throw new UsageError(`there is no network ${name} in the laboratory ${this.name}`, {
+        code: 'NO_NETWORK',
+        remedy: 'add it first',
+      });
     }
     return claim;
   }
@@ -140,9 +144,10 @@ export class Ledger {
   declare(hostname: string, interfaces: readonly InterfaceOptions[]): Declared {
     const empty: Member = { owner: thisProcess(), hostname, ports: [], hosts: '' };
     if (!this.#members.claim(hostname, empty)) {
-      throw new UsageError(
-        `there is a host ${hostname} in the laboratory ${this.name} already; take another name`,
-      );
+      throw new UsageError(`the laboratory ${this.name} has a host ${hostname} already`, {
+        code: 'NAME_TAKEN',
+        remedy: 'use another name',
+      });
     }
     const claimed: string[] = [];
     let released = false;
@@ -196,12 +201,16 @@ export class Ledger {
       const subnet = subnets.find((one) => isHostAddress(one, address));
       if (subnet === undefined) {
         const known = subnets.map(formatSubnet).join(' and ');
-        throw new UsageError(
-          `${address} is no address for a host of the network ${network}; take one in ${known}`,
-        );
+        throw new UsageError(`${address} is no address for a host of the network ${network}`, {
+          code: 'WRONG_VALUE',
+          remedy: `use one in ${known}`,
+        });
       }
       if (!claim(address))
-        throw new UsageError(`the address ${address} of the network ${network} is taken; take another`);
+        throw new UsageError(`the address ${address} of the network ${network} is taken`, {
+          code: 'ADDRESS_TAKEN',
+          remedy: 'use another',
+        });
       return `${address}/${subnet.prefix}`;
     });
   }
@@ -227,13 +236,17 @@ export class Ledger {
     const member = this.member(hostname);
     if (member === undefined) {
       const known = this.members().map((one) => one.hostname);
-      throw new UsageError(
-        `there is no host ${hostname} in the laboratory ${this.name}; there are ${known.join(', ')}`,
-      );
+      throw new UsageError(`there is no host ${hostname} in the laboratory ${this.name}`, {
+        code: 'NO_HOST',
+        remedy: `name one of ${known.join(', ')}`,
+      });
     }
     const { testbed } = member;
     if (testbed === undefined || !isAlive(testbed)) {
-      throw new UsageError(`the host ${hostname} of the laboratory ${this.name} is not open; open it first`);
+      throw new UsageError(`the host ${hostname} of the laboratory ${this.name} is not open`, {
+        code: 'HOST_NOT_OPEN',
+        remedy: 'open it first',
+      });
     }
     return { member, testbed };
   }

@@ -31,13 +31,21 @@ export function parseQuality(words: {
 
 function latencyOf(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text) ?? [];
-  if (number === undefined) throw new UsageError(`the latency ${text} is no time; write 20ms or 1.5s`);
+  if (number === undefined)
+    throw new UsageError(`the latency ${text} is no time`, {
+      code: 'WRONG_VALUE',
+      remedy: 'write it as 20ms or 1.5s',
+    });
   return Number(number) * (unit === 's' ? 1000 : 1);
 }
 
 function lossOf(text: string): number {
   const number = Number(/^(\d+(?:\.\d+)?)%$/.exec(text)?.[1]);
-  if (!(number <= 100)) throw new UsageError(`the loss ${text} is no share; write 0.5%`);
+  if (!(number <= 100))
+    throw new UsageError(`the loss ${text} is no percentage`, {
+      code: 'WRONG_VALUE',
+      remedy: 'write it as 0.5%',
+    });
   return number;
 }
 
@@ -45,7 +53,11 @@ function bandwidthOf(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)([kmg]?)bit$/i.exec(text) ?? [];
   const factor = UNITS[unit?.toLowerCase() ?? ''];
   const value = Number(number) * (factor ?? Number.NaN);
-  if (!(value >= 8)) throw new UsageError(`the bandwidth ${text} is no rate; write 10mbit`);
+  if (!(value >= 8))
+    throw new UsageError(`the bandwidth ${text} is no rate`, {
+      code: 'WRONG_VALUE',
+      remedy: 'write it as 10mbit',
+    });
   return value;
 }
 

@@ -4,7 +4,7 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { messageOf, TestbedError, UsageError } from '../errors.ts';
+import { reasonOf, TestbedError, UsageError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
@@ -34,18 +34,24 @@ export function checkOutside({ publish }: OutsideOptions): void {
   try {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
   } catch (cause) {
-    throw new UsageError(
-      `a private network needs /dev/net/tun, which cannot be opened (${messageOf(cause)}); as root: modprobe tun && chmod 666 /dev/net/tun`,
-      { cause },
-    );
+    throw new UsageError(`a private network needs /dev/net/tun, which cannot be opened: ${reasonOf(cause)}`, {
+      code: 'NO_DEVICE',
+      remedy: 'as root: modprobe tun && chmod 666 /dev/net/tun',
+      cause,
+    });
   }
   if (findProgram('pasta') !== undefined) return;
   if (findProgram('slirp4netns') === undefined) {
-    throw new UsageError(
-      'a private network needs pasta; install the package passt (or slirp4netns), or take --network=none',
-    );
+    throw new UsageError('a private network needs pasta', {
+      code: 'NO_PROGRAM',
+      remedy: 'install the package passt (or slirp4netns), or use --network=none',
+    });
   }
-  if (published.length > 0) throw new UsageError('slirp4netns publishes no ports; install the package passt');
+  if (published.length > 0)
+    throw new UsageError('slirp4netns cannot publish ports', {
+      code: 'NO_PROGRAM',
+      remedy: 'install the package passt',
+    });
 }
 
 /**
@@ -109,7 +115,10 @@ class Outside implements Connection {
       const remedy = /bind.*port/i.test(why)
         ? 'choose another port for --publish, as that one is in use or not open to this user'
         : '--network=none does without';
-      throw new TestbedError(`${argv[0]} did not connect the testbed with the outside: ${why}; ${remedy}`);
+      throw new TestbedError(`${argv[0]} did not connect the testbed with the outside: ${why}`, {
+        code: 'NETWORK_FAILED',
+        remedy,
+      });
     }
     keeper.child.stderr?.destroy();
     keeper.child.unref();

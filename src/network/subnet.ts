@@ -18,7 +18,10 @@ export function parseAddress(text: string): { readonly version: 4 | 6; readonly 
     return { version, value: text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
   }
   if (version !== 6 || text.includes('%') || text.includes('.')) {
-    throw new UsageError(`${text} is no address; write one like 10.1.0.2 or fd00:1::2`);
+    throw new UsageError(`${text} is no address`, {
+      code: 'WRONG_VALUE',
+      remedy: 'write it as 10.1.0.2 or fd00:1::2',
+    });
   }
   const [head = '', tail] = text.split('::');
   const groups = (part: string) => part.split(':').filter((group) => group !== '');
@@ -48,17 +51,22 @@ export function formatAddress(version: 4 | 6, value: bigint): string {
 export function parseSubnet(text: string): Subnet {
   const [, address, bits] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   const prefix = Number(bits);
-  if (address === undefined) throw new UsageError(`${text} is no subnet; write one like 10.1.0.0/24`);
+  if (address === undefined)
+    throw new UsageError(`${text} is no subnet`, { code: 'WRONG_VALUE', remedy: 'write it as 10.1.0.0/24' });
   const { version, value } = parseAddress(address);
   if (prefix > BITS[version] - 2) {
-    throw new UsageError(`${text} has no room for two hosts; take a smaller prefix`);
+    throw new UsageError(`${text} has no room for two hosts`, {
+      code: 'WRONG_VALUE',
+      remedy: 'use a smaller prefix',
+    });
   }
   const size = 1n << BigInt(BITS[version] - prefix);
   if (value % size !== 0n) {
     const base = formatAddress(version, value - (value % size));
-    throw new UsageError(
-      `${text} is no subnet: ${address} is not its first address; write ${base}/${prefix}`,
-    );
+    throw new UsageError(`${text} is no subnet: ${address} is not its first address`, {
+      code: 'WRONG_VALUE',
+      remedy: `write ${base}/${prefix}`,
+    });
   }
   return { version, base: value, prefix };
 }
@@ -80,7 +88,10 @@ export function freeAddress(subnet: Subnet, taken: ReadonlySet<string>): string 
   for (let value = subnet.base + 1n; ; value += 1n) {
     const address = formatAddress(subnet.version, value);
     if (!isHostAddress(subnet, address)) {
-      throw new UsageError(`the subnet ${formatSubnet(subnet)} has no address left; take a smaller prefix`);
+      throw new UsageError(`the subnet ${formatSubnet(subnet)} has no free address`, {
+        code: 'SUBNET_FULL',
+        remedy: 'use a smaller prefix',
+      });
     }
     if (!taken.has(address)) return address;
   }

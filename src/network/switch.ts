@@ -4,7 +4,7 @@
  */
 import { TestbedError, UsageError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
-import { type Argv, mustRunHost, quickHost } from '../host.ts';
+import { type Argv, briefWords, mustRunHost, quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import { Holder } from '../namespaces/holder.ts';
@@ -52,7 +52,8 @@ export class Switch {
     const complaints = stderr.split('\n').filter((line) => line !== '' && !GONE.test(line));
     if (complaints.length > 0 && this.alive) {
       throw new TestbedError(
-        `cannot delete the interfaces ${interfaces.join(', ')}: ${complaints.join(' ')}; end the laboratory`,
+        `cannot delete the interfaces ${interfaces.join(', ')}: ${briefWords(complaints.join('\n'))}`,
+        { code: 'NETWORK_FAILED', remedy: 'end the laboratory' },
       );
     }
   }
@@ -90,9 +91,10 @@ export class Switch {
       const carrying = new Set(ports.filter((port) => port.carries).map(({ name }) => name));
       if (names.every((name) => carrying.has(name))) return;
     }
-    throw new TestbedError(
-      `the links ${names.join(', ')} do not come up; look whether their other end is up`,
-    );
+    throw new TestbedError(`the links ${names.join(', ')} do not come up`, {
+      code: 'NETWORK_FAILED',
+      remedy: 'check that their other ends are up',
+    });
   }
 
   /** The queue of an interface of the switch, or of a member. */
@@ -105,7 +107,11 @@ export class Switch {
     if (status === 0 || words === undefined) return;
     const module = words[0] === 'netem' ? 'sch_netem' : 'sch_tbf';
     throw new UsageError(
-      `this kernel has no ${words[0]}, which ${module === 'sch_netem' ? 'latency and loss need' : 'bandwidth needs'} (${stderr.trim()}); as root: modprobe ${module}, or install the kernel's extra modules`,
+      `this kernel has no ${words[0]}, which ${module === 'sch_netem' ? 'latency and loss need' : 'bandwidth needs'}: ${briefWords(stderr) || `tc ended with status ${status}`}`,
+      {
+        code: 'NO_KERNEL_MODULE',
+        remedy: `as root: modprobe ${module}, or install the extra modules of the kernel`,
+      },
     );
   }
 
@@ -152,8 +158,8 @@ export class OwnSwitch extends Switch {
   /** @throws UsageError when ip is missing, TestbedError with what the kernel or a tool refused */
   static async start(log: Log): Promise<OwnSwitch> {
     if (findProgram('ip') === undefined) {
-      throw new UsageError('a laboratory needs the program ip', {
-        code: 'NO_TOOL',
+      throw new UsageError('a laboratory needs ip', {
+        code: 'NO_PROGRAM',
         remedy: 'install the package iproute2',
       });
     }

@@ -11,7 +11,7 @@ import { putImage } from './images.ts';
 import { imageName, type RootOrder } from './order.ts';
 import { osReleaseValue, readOsRelease } from './release.ts';
 import { compressionOfFile, imageThatServes, newestTarball, type RootSource } from './source.ts';
-import { EMPTY_COMMAND, splitWords } from './words.ts';
+import { EMPTY_COMMAND, EMPTY_COMMAND_FACTS, splitWords } from './words.ts';
 
 /** The keyring of Debian's archives: the package debian-archive-keyring has it, on the host and in what is built. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -111,7 +111,7 @@ export function bootstrapArgv(
 ): Argv {
   const own = ownCommand(order, lines, asRoot);
   const [file, ...args] = order.bootstrapCommand === undefined ? own : splitWords(order.bootstrapCommand);
-  if (file === undefined) throw new UsageError(EMPTY_COMMAND);
+  if (file === undefined) throw new UsageError(EMPTY_COMMAND, EMPTY_COMMAND_FACTS);
   const mirrors = order.mirror === undefined ? lines : [order.mirror];
   const arch = order.bootstrapCommand === undefined || order.archGiven ? [`--arch=${order.arch}`] : [];
   return [file, ...args, ...arch, order.release, target, ...mirrors];

@@ -4,12 +4,13 @@
  */
 import { constants, copyFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { reasonOf, TestbedError } from '../errors.ts';
+import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
-import type { Log } from '../log.ts';
+import { type Log, printable } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress-line.ts';
 import { type CacheFolder, writeWhole } from './cache.ts';
+import { cacheFullRemedy } from './cache-failure.ts';
 import type { Compression } from './compression.ts';
 import { type Lock, waitLock } from './lock.ts';
 import { orderPath, type RootOrder, readOrder } from './order.ts';
@@ -90,7 +91,11 @@ async function lockImage(
   const progress = startProgress(what, { unseen: () => log.warn(what) });
   const lock = await waitLock(join(cache.locks, `image-${name}`), log, signal).finally(progress.done);
   signal?.throwIfAborted();
-  if (lock === undefined) throw new TestbedError(`waiting for the lock of ${name} failed; try again`);
+  if (lock === undefined)
+    throw new TestbedError(`waiting for the lock of ${name} failed`, {
+      code: 'CANNOT_LOCK',
+      remedy: 'try again',
+    });
   return lock;
 }
 
@@ -132,7 +137,8 @@ export async function importImage(
   const path = await putImage(cache, name, undefined, log, signal, (stem, lock) =>
     source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal),
   );
-  if (path === undefined) throw new TestbedError(`importing ${given} made nothing; try again`);
+  if (path === undefined)
+    throw new TestbedError(`importing ${given} made nothing`, { code: 'IMPORT_FAILED', remedy: 'try again' });
   return path;
 }
 
@@ -142,7 +148,11 @@ async function copyTarball(path: string, stem: string): Promise<string> {
   try {
     copyFileSync(path, `${stem}.${ending}`, constants.COPYFILE_FICLONE);
   } catch (error) {
-    throw new TestbedError(`copying ${path} failed: ${reasonOf(error)}; make room, or make it readable`, {
+    throw new TestbedError(`copying ${path} failed: ${reasonOf(error)}`, {
+      code: 'IMPORT_FAILED',
+      remedy: ['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '')
+        ? cacheFullRemedy(stem)
+        : 'make it readable',
       cause: error,
     });
   }
@@ -177,13 +187,18 @@ async function packFolder(
     signal?.removeEventListener('abort', stop);
     signal?.throwIfAborted();
     if (status !== 0) {
-      const why = words.split('\n').find((line) => line !== '' && !line.includes('socket ignored'));
+      const why = printable(words)
+        .split('\n')
+        .find((line) => line !== '' && !line.includes('socket ignored'));
       const remedy = why?.includes('Permission denied')
         ? 'import it as the user whose files they are'
-        : 'make room, or what it names readable';
-      throw new TestbedError(
-        `packing ${source.path} failed: ${why ?? `tar ended with status ${status}`}; ${remedy}`,
-      );
+        : /No space left|Disk quota exceeded/.test(why ?? '')
+          ? cacheFullRemedy(stem)
+          : 'make readable what it names';
+      throw new TestbedError(`packing ${source.path} failed: ${why ?? `tar ended with status ${status}`}`, {
+        code: 'IMPORT_FAILED',
+        remedy,
+      });
     }
     return ending;
   } finally {

@@ -6,7 +6,7 @@
  */
 import { closeSync, fstatSync, openSync, rmSync, statSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
-import { spawnHost, textOf } from '../host.ts';
+import { briefWords, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 
 export interface Lock {
@@ -60,9 +60,10 @@ async function flock(
   signal?.removeEventListener('abort', stop);
   if (status === 0) return true;
   if (status === 1 || signal?.aborted === true) return false;
-  throw new TestbedError(
-    `cannot lock ${path}: ${words.trim() || `flock ended with ${status}`}; set XDG_CACHE_HOME to a directory on a local disk`,
-  );
+  throw new TestbedError(`cannot lock ${path}: ${briefWords(words) || `flock ended with status ${status}`}`, {
+    code: 'CANNOT_LOCK',
+    remedy: 'set XDG_CACHE_HOME to a directory on a local disk',
+  });
 }
 
 function isAt(fd: number, path: string): boolean {

@@ -11,7 +11,7 @@ import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from
 import { imageName, PACKAGES, type RootOrder, readOrder, serves } from './order.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
 import { whyNoRoot } from './tree.ts';
-import { EMPTY_COMMAND, splitWords } from './words.ts';
+import { EMPTY_COMMAND, EMPTY_COMMAND_FACTS, splitWords } from './words.ts';
 
 export interface RootSource {
   readonly kind: 'tarball' | 'directory';
@@ -39,7 +39,10 @@ export interface RootOptions {
  */
 export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   if (options.tarball !== undefined && options.rootfs !== undefined) {
-    throw new UsageError('--tarball and --rootfs both name a root filesystem; give one of them');
+    throw new UsageError('--tarball and --rootfs both name a root filesystem', {
+      code: 'WRONG_OPTION',
+      remedy: 'give one of them',
+    });
   }
   if (options.tarball !== undefined) return tarballSource(options.tarball);
   if (options.rootfs !== undefined) return directorySource(options.rootfs);
@@ -53,9 +56,10 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
     (release === undefined ? undefined : imageThatServes(images, imageName({ release, arch }), options));
   if (found !== undefined) return tarballSource(found);
   if (release === undefined) {
-    throw new UsageError(
-      'there is no root filesystem and this is no Debian system; give --release or --tarball',
-    );
+    throw new UsageError('there is no root filesystem, and the host is no Debian system', {
+      code: 'NO_ROOT_FILESYSTEM',
+      remedy: 'give --release or --tarball',
+    });
   }
   return orderRoot(release, options.arch, options);
 }
@@ -82,15 +86,19 @@ export function orderRoot(release: string, givenArch: string | undefined, option
   const { mirror, bootstrapcmd } = options;
   if (bootstrapcmd === undefined) {
     if (findProgram('mmdebstrap') === undefined) {
-      throw new UsageError(
-        `there is no root filesystem of ${release} and no mmdebstrap to make one; install the package mmdebstrap or give --tarball`,
-      );
+      throw new UsageError(`there is no root filesystem of ${release}, and no mmdebstrap to make one`, {
+        code: 'NO_ROOT_FILESYSTEM',
+        remedy: 'install the package mmdebstrap, or give --tarball',
+      });
     }
   } else {
     const [program] = splitWords(bootstrapcmd);
-    if (program === undefined) throw new UsageError(EMPTY_COMMAND);
+    if (program === undefined) throw new UsageError(EMPTY_COMMAND, EMPTY_COMMAND_FACTS);
     if (!program.includes('/') && findProgram(program) === undefined) {
-      throw new UsageError(`--bootstrapcmd: there is no program ${program}; install it or mend PATH`);
+      throw new UsageError(`--bootstrapcmd: there is no program ${program}`, {
+        code: 'NO_PROGRAM',
+        remedy: 'install it, or correct PATH',
+      });
     }
   }
   const archGiven = givenArch !== undefined;
@@ -101,7 +109,10 @@ export function orderRoot(release: string, givenArch: string | undefined, option
 /** Both become parts of a file's name and arguments of a program. */
 function checkName(option: string, value: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(value)) {
-    throw new UsageError(`${option} ${value} is no name of Debian's; give one like bookworm or amd64`);
+    throw new UsageError(`${option} ${value} is no name of a release or an architecture`, {
+      code: 'WRONG_VALUE',
+      remedy: 'give one like bookworm or amd64',
+    });
   }
 }
 
@@ -115,22 +126,23 @@ function tarballSource(given: string): RootSource {
   const stats = look('tarball', path);
   if (!stats.isFile()) {
     throw new UsageError(
-      stats.isDirectory()
-        ? `the tarball ${path} is a directory; give it with --rootfs`
-        : `the tarball ${path} is no file; give one that is`,
+      `the tarball ${path} is ${stats.isDirectory() ? 'a directory' : 'no regular file'}`,
+      { code: 'BAD_TARBALL', remedy: stats.isDirectory() ? 'give it with --rootfs' : 'give a file' },
     );
   }
   const compression = compressionOfFile(path);
   if (compression === undefined) {
-    throw new UsageError(
-      `${path} is not a tarball (tar, or one by gzip, bzip2, xz or zstd); give one made by mmdebstrap`,
-    );
+    throw new UsageError(`${path} is not a tarball (tar, plain or compressed by gzip, bzip2, xz or zstd)`, {
+      code: 'BAD_TARBALL',
+      remedy: 'give one that mmdebstrap made',
+    });
   }
   const choice = chooseDecompressor(compression);
   if (!choice.found) {
-    throw new UsageError(
-      `${path} needs ${choice.program} to be unpacked; install the package ${choice.package}`,
-    );
+    throw new UsageError(`unpacking ${path} needs ${choice.program}`, {
+      code: 'NO_PROGRAM',
+      remedy: `install the package ${choice.package}`,
+    });
   }
   return { kind: 'tarball', path };
 }
@@ -150,7 +162,9 @@ function readHeader(path: string): Buffer {
       closeSync(fd);
     }
   } catch (error) {
-    throw new UsageError(`cannot read the tarball ${path}: ${reasonOf(error)}; make it readable`, {
+    throw new UsageError(`cannot read the tarball ${path}: ${reasonOf(error)}`, {
+      code: 'CANNOT_READ',
+      remedy: 'make it readable',
       cause: error,
     });
   }
@@ -159,11 +173,17 @@ function readHeader(path: string): Buffer {
 function directorySource(given: string): RootSource {
   const path = resolve(given);
   if (!look('root filesystem', path).isDirectory()) {
-    throw new UsageError(`the root filesystem ${path} is no directory; give a tarball with --tarball`);
+    throw new UsageError(`the root filesystem ${path} is no directory`, {
+      code: 'NO_ROOT_FILESYSTEM',
+      remedy: 'give a tarball with --tarball',
+    });
   }
   const why = whyNoRoot(path);
   if (why !== undefined) {
-    throw new UsageError(`the directory ${path} does not hold a root filesystem: ${why}; give one that does`);
+    throw new UsageError(`the directory ${path} does not hold a root filesystem: ${why}`, {
+      code: 'NO_ROOT_FILESYSTEM',
+      remedy: 'give one that does',
+    });
   }
   return { kind: 'directory', path };
 }
@@ -172,7 +192,9 @@ function look(what: string, path: string): Stats {
   try {
     return statSync(path);
   } catch (error) {
-    throw new UsageError(`cannot find the ${what} ${path}: ${reasonOf(error)}; give one that is there`, {
+    throw new UsageError(`cannot find the ${what} ${path}: ${reasonOf(error)}`, {
+      code: 'NO_FILE',
+      remedy: 'give one that exists',
       cause: error,
     });
   }

@@ -1,7 +1,8 @@
 /** Splitting a command into words as a POSIX shell does, without running anything. */
 import { UsageError } from '../errors.ts';
 
-export const EMPTY_COMMAND = '--bootstrapcmd is empty; give a command like mmdebstrap';
+export const EMPTY_COMMAND = '--bootstrapcmd is empty';
+export const EMPTY_COMMAND_FACTS = { code: 'WRONG_VALUE', remedy: 'give a command like mmdebstrap' } as const;
 
 /**
  * The words of a command that is given as one argument (as Python's shlex.split): quotes and backslashes count, nothing
@@ -44,5 +45,8 @@ function closing(text: string, start: number): number {
     if (text[at] === quote) return at;
     if (quote === '"' && text[at] === '\\') at += 1;
   }
-  throw new UsageError(`the command ${text} has an open quote ${quote}; close it`);
+  throw new UsageError(`the command ${text} has an open quote ${quote}`, {
+    code: 'WRONG_VALUE',
+    remedy: 'close it',
+  });
 }

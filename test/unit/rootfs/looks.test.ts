@@ -120,25 +120,27 @@ describe('looks at files', () => {
       const text = join(folder, 'text.tar');
       writeFileSync(text, 'no tar');
       rmSync(join(tree, 'bin'), { recursive: true });
-      for (const [options, words] of [
-        [{ tarball: join(folder, 'none') }, /none: ENOENT.*; give/],
-        [{ tarball: tree }, /is a directory; give it with --rootfs/],
-        [{ tarball: '/dev/null' }, /is no file/],
-        [{ tarball: text }, /text\.tar is not a tarball/],
-        [{ rootfs: join(folder, 'none') }, /none: ENOENT/],
-        [{ rootfs: tarball }, /is no directory; give a tarball/],
-        [{ rootfs: tree }, /has no \/bin\/sh/],
-        [{ rootfs: tree, tarball }, /both name a root filesystem; give one/],
-        [{ release: '../x' }, /--release/],
-        [{ release: 'x', arch: 'a b' }, /--arch/],
-        [{ release: 'x', bootstrapcmd: 'no-such-strap x' }, /no program no-such-strap; install/],
-        [{ release: 'x', bootstrapcmd: '' }, /--bootstrapcmd is empty/],
+      for (const [options, code, words] of [
+        [{ tarball: join(folder, 'none') }, 'NO_FILE', /none: ENOENT/],
+        [{ tarball: tree }, 'BAD_TARBALL', /--rootfs/],
+        [{ tarball: '/dev/null' }, 'BAD_TARBALL', /\/dev\/null/],
+        [{ tarball: text }, 'BAD_TARBALL', /text\.tar/],
+        [{ rootfs: join(folder, 'none') }, 'NO_FILE', /none: ENOENT/],
+        [{ rootfs: tarball }, 'NO_ROOT_FILESYSTEM', /--tarball/],
+        [{ rootfs: tree }, 'NO_ROOT_FILESYSTEM', /\/bin\/sh/],
+        [{ rootfs: tree, tarball }, 'WRONG_OPTION', /--tarball and --rootfs/],
+        [{ release: '../x' }, 'WRONG_VALUE', /--release/],
+        [{ release: 'x', arch: 'a b' }, 'WRONG_VALUE', /--arch/],
+        [{ release: 'x', bootstrapcmd: 'no-such-strap x' }, 'NO_PROGRAM', /no-such-strap/],
+        [{ release: 'x', bootstrapcmd: '' }, 'WRONG_VALUE', /--bootstrapcmd/],
       ] as const) {
         assert.throws(
           () => chooseRoot(options, env()),
           (error) => {
             assert(error instanceof UsageError);
+            assert.equal(error.code, code);
             assert.match(error.message, words);
+            assert.ok(error.remedy);
             return true;
           },
         );
