@@ -32,19 +32,16 @@ enum act { READ, WRITE };
 /* The size of a large page. A file that is not longer is copied by one thread and without a mapping, which is faster. */
 #define LARGE ((int64_t)2 * 1024 * 1024)
 
-struct part {
-	int from, to;
+static struct part {
+	/* mapped: the destination open for a mapping too, or 0. */
+	int from, to, mapped;
 	/* Where it begins, the most bytes that it has, and how many were copied. */
 	int64_t begin, limit, copied;
-	/* The first `windows` bytes are read into a mapping of the file `mapped`. */
-	int64_t windows;
-	int mapped;
-	char *block;
-};
-
+	char block[BLOCK];
+} first, second;
+/* The length that a destination which is mapped was given before it was filled, or 0. */
+static int64_t final_size;
 static bool into_testbed;
-/* The part that begins a file which already has its final length. */
-static struct part *preallocated;
 
 static void send_number(const char *name, const char *key, int64_t number) {
 	struct event event;
@@ -56,7 +53,7 @@ static void send_number(const char *name, const char *key, int64_t number) {
 static _Noreturn void fail(const char *code, const char *what, const char *on, int error) {
 	report_failure(ORDERS, code, what, on, error);
 	/* A failed copy must not look complete. If this fails too, the event has been sent. */
-	_exit(preallocated == NULL || ftruncate(preallocated->to, preallocated->copied) == 0 ? 1 : 2);
+	_exit(final_size == 0 || ftruncate(first.to, first.copied) == 0 ? 1 : 2);
 }
 
 static _Noreturn void cannot(enum act act) {
@@ -75,7 +72,7 @@ static void copy_mapped(struct part *part) {
 	if (space == MAP_FAILED) return;
 	space += LARGE - (int64_t)((uintptr_t)space % LARGE);
 	bool whole = true;
-	while (whole && part->copied < part->windows) {
+	while (whole && part->copied + LARGE <= part->limit && part->begin + part->copied + LARGE <= final_size) {
 		off_t begin = part->begin + part->copied;
 		if (mmap(space, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, part->mapped, begin) == MAP_FAILED) break;
 		madvise(space, LARGE, MADV_HUGEPAGE);
@@ -98,7 +95,7 @@ static void copy_mapped(struct part *part) {
 /* Copies until the limit or the end of the file. A failure of one part ends the process, and so the other part. */
 static void *copy(void *argument) {
 	struct part *part = argument;
-	if (part->copied < part->windows) copy_mapped(part);
+	if (part->mapped > 0) copy_mapped(part);
 	while (part->copied < part->limit) {
 		int64_t wanted = part->limit - part->copied;
 		ssize_t got = read(part->from, part->block, wanted < BLOCK ? (size_t)wanted : BLOCK);
@@ -134,9 +131,9 @@ static int find_opener(FILE *orders) {
 	long pid, init;
 	if (fscanf(orders, "%ld %ld%*1[\n]", &pid, &init) != 2) _exit(1);
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int opener = open_process(proc, (pid_t)pid), first = open_process(proc, (pid_t)init);
+	int opener = open_process(proc, (pid_t)pid), pid1 = open_process(proc, (pid_t)init);
 	struct stat one, other;
-	if (fstatat(opener, "ns/pid", &one, 0) != 0 || fstatat(first, "ns/pid", &other, 0) != 0 || !same_file(&one, &other))
+	if (fstatat(opener, "ns/pid", &one, 0) != 0 || fstatat(pid1, "ns/pid", &other, 0) != 0 || !same_file(&one, &other))
 		fail("FILE_CLOSED", "finding the process that has the file open", NULL, 0);
 	return opener;
 }
@@ -169,58 +166,43 @@ static void prepare(int inside, FILE *orders) {
 		if (ferror(orders) || feof(orders)) _exit(1);
 }
 
-/* What follows the first bytes of a longer file: in halves and by mappings, where these make it faster. Gives all bytes. */
-static int64_t copy_rest(struct part *first, int opener, int64_t limit, bool large_pages) {
-	static char second_block[BLOCK];
-	struct part second = {.to = -1, .block = second_block};
+/* What follows the first bytes of a longer file: in halves and by mappings, where these make it faster. */
+static void copy_rest(int opener, int64_t limit, bool large_pages) {
 	/* How much comes in all. A file that is not regular, or that has no position (some of FUSE), is read to its end. */
-	int64_t all = lseek(first->from, 0, SEEK_CUR) == LARGE && size_of(first->to) > 0 ? size_of(first->from) : 0;
+	int64_t all = lseek(first.from, 0, SEEK_CUR) == LARGE && size_of(first.to) > 0 ? size_of(first.from) : 0;
 	if (all > limit) all = limit;
-	bool mapped = false;
+	first.limit = limit;
 	/* A file on a disk of the host, below a bind, is on neither. */
-	if (large_pages && all >= 2 * LARGE && (is_on(TMPFS_MAGIC, first->to) || is_on(OVERLAYFS_SUPER_MAGIC, first->to))) {
+	if (large_pages && all >= 2 * LARGE && (is_on(TMPFS_MAGIC, first.to) || is_on(OVERLAYFS_SUPER_MAGIC, first.to))) {
 		/* A mapping has to be readable, and the testbed's root may have no right to read the file. */
-		first->mapped = second.mapped = openat(opener, "fd/4", O_RDWR | O_CLOEXEC);
-		mapped = first->mapped >= 0 && ftruncate(first->to, all) == 0;
+		int file = openat(opener, "fd/4", O_RDWR | O_CLOEXEC);
+		if (file >= 0 && ftruncate(first.to, all) == 0) first.mapped = second.mapped = file, final_size = all;
 	}
-	first->limit = limit;
-	if (mapped) first->windows = all / LARGE * LARGE;
 	struct stat host, again;
 	bool twice = fstat(AGAIN, &again) == 0 && fstat(into_testbed ? 0 : 1, &host) == 0 && same_file(&host, &again);
-	if (all > LARGE && twice) {
-		bool fills = !into_testbed && is_on(TMPFS_MAGIC, AGAIN) && ftruncate(AGAIN, all) == 0;
-		/* Filling a mapping takes five thirds of the time of writing. Large pages are not halved. */
-		int64_t half = LARGE + (all - LARGE) / 8 * (fills ? 5 : 4) / LARGE * LARGE;
-		int other = open_file(opener);
-		second.from = into_testbed ? AGAIN : other;
-		second.to = into_testbed ? other : AGAIN;
-		second.begin = first->limit = half;
-		second.limit = limit - half;
-		if (lseek(second.from, half, SEEK_SET) < 0) cannot(READ);
-		if (lseek(second.to, half, SEEK_SET) < 0) cannot(WRITE);
-		if (mapped) first->windows = half;
-		if (fills) second.mapped = AGAIN;
-		mapped |= fills;
-		if (mapped) second.windows = (all - half) / LARGE * LARGE;
+	if (all <= LARGE || !twice) {
+		copy(&first);
+		return;
 	}
-	if (mapped) preallocated = first;
-	if (second.to >= 0) {
-		send_number("half", "at", second.begin);
-		pthread_t thread;
-		int error = pthread_create(&thread, NULL, copy, &second);
-		if (error != 0) fail("WRITE_FAILED", "starting a thread", NULL, error);
-		copy(first);
-		pthread_join(thread, NULL);
-	} else {
-		copy(first);
-	}
+	bool fills = !into_testbed && is_on(TMPFS_MAGIC, AGAIN) && ftruncate(AGAIN, all) == 0;
+	if (fills) second.mapped = AGAIN, final_size = all;
+	/* Filling a mapping takes five thirds of the time of writing. Large pages are not halved. */
+	first.limit = second.begin = LARGE + (all - LARGE) / 8 * (fills ? 5 : 4) / LARGE * LARGE;
+	second.limit = limit - second.begin;
+	int other = open_file(opener);
+	second.from = into_testbed ? AGAIN : other;
+	second.to = into_testbed ? other : AGAIN;
+	if (lseek(second.from, second.begin, SEEK_SET) < 0) cannot(READ);
+	if (lseek(second.to, second.begin, SEEK_SET) < 0) cannot(WRITE);
+	send_number("half", "at", second.begin);
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, copy, &second);
+	if (error != 0) fail("WRITE_FAILED", "starting a thread", NULL, error);
+	copy(&first);
+	pthread_join(thread, NULL);
 	/* A hole between the halves. */
-	if (second.copied > 0 && first->copied < second.begin) fail("SHORTER", "copying the first half", NULL, 0);
-	int64_t copied = first->copied + second.copied;
-	/* The size of a file need not be that of its content, on some file systems. */
-	if (mapped && copied < all && ftruncate(first->to, copied) != 0) cannot(WRITE);
-	if (second.to >= 0 && close(second.to) != 0) cannot(WRITE);
-	return copied;
+	if (second.copied > 0 && first.copied < first.limit) fail("SHORTER", "copying the first half", NULL, 0);
+	if (close(second.to) != 0) cannot(WRITE);
 }
 
 int copy_main(int argc, char **argv) {
@@ -233,10 +215,9 @@ int copy_main(int argc, char **argv) {
 		else if (option == 'm') large_pages = true;
 		else return 1;
 	}
-	if (optind >= argc) return 1;
-	into_testbed = strcmp(argv[optind], "in") == 0;
-	int64_t limit = INT64_MAX;
-	if (!into_testbed) limit = optind + 1 < argc ? strtoll(argv[optind + 1], NULL, 10) : 0;
+	into_testbed = optind < argc && strcmp(argv[optind], "in") == 0;
+	if (optind + (into_testbed ? 1 : 2) != argc) return 1;
+	int64_t limit = into_testbed ? INT64_MAX : strtoll(argv[optind + 1], NULL, 10);
 	if (user_namespace != NULL) {
 		int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		int holder = open_process(proc, (pid_t)strtol(user_namespace, NULL, 10));
@@ -249,14 +230,17 @@ int copy_main(int argc, char **argv) {
 	if (orders == NULL) return 1;
 	int opener = find_opener(orders);
 	int inside = open_file(opener);
-	static char block[BLOCK];
-	struct part first = {.from = into_testbed ? 0 : inside, .to = into_testbed ? inside : 1, .block = block};
+	first.from = into_testbed ? 0 : inside;
+	first.to = into_testbed ? inside : 1;
 	int64_t before = size_of(first.from);
 	prepare(inside, orders);
 	first.limit = limit < LARGE ? limit : LARGE;
 	copy(&first);
-	int64_t copied = first.copied == LARGE ? copy_rest(&first, opener, limit, into_testbed && large_pages) : first.copied;
+	if (first.copied == LARGE) copy_rest(opener, limit, into_testbed && large_pages);
+	int64_t copied = first.copied + second.copied;
 	if (size_of(first.from) < before) fail("SHORTER", "copying", NULL, 0);
+	/* On some file systems the size of a file is not that of its content. */
+	if (copied < final_size && ftruncate(first.to, copied) != 0) cannot(WRITE);
 	if (close(first.to) != 0) cannot(WRITE);
 	send_number("copied", "bytes", copied);
 	return 0;

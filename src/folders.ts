@@ -14,7 +14,7 @@ export function makeFolders(path: string, mode = 0o777): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {
-    // Somebody else may have made it meanwhile.
+    // Another process may have made it meanwhile.
     if (systemCodeOf(error) !== 'EEXIST') throw error;
   }
 }

@@ -11,13 +11,13 @@ import { briefLine, type Log, printable, shellLine } from './log.ts';
 /** A program and its arguments. */
 export type Argv = readonly [string, ...string[]];
 
-/** One entry of a child's stdio: a descriptor number of ours, a fresh pipe, /dev/null, or our end of another child's pipe. */
+/** One entry of a child's stdio: a descriptor of this process, a new pipe, /dev/null, or the end of another child's pipe. */
 export type Stdio = number | 'pipe' | 'ignore' | Writable;
 /** stdin, stdout, stderr, then further descriptors from 3 on. */
 export type StdioList = readonly [Stdio, Stdio, Stdio, ...Stdio[]];
 
 export interface HostProcessOptions {
-  /** stdin, stdout, stderr and further descriptors. Default: nothing to read, output discarded, stderr ours. */
+  /** stdin, stdout, stderr and further descriptors. Default: nothing to read, output discarded, this process's stderr. */
   stdio?: StdioList;
   cwd?: string;
   /** Added to our own environment, or instead of it with `cleanEnv`. */
@@ -62,7 +62,7 @@ export async function spawnHost(
       detached: options.detached ?? false,
     });
   } catch (cause) {
-    // Some failures of the kernel's are thrown, others told by an event.
+    // Some failures of the kernel are thrown, others are reported by an event.
     throw cannotStart(file, cause);
   }
   const exited = new Promise<ExitStatus>((resolve) => {
@@ -136,7 +136,7 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
   const [file, ...args] = argv;
   const result = await execa(file, args, {
     input: options.input ?? '',
-    // Not ours, which execa would enter anew: whoever came by sudo may stand where only root can go.
+    // Not that of this process: execa would enter it again, and after sudo it may be one that only root can enter.
     cwd: options.cwd ?? '/',
     ...(options.env === undefined ? {} : { env: { ...options.env } }),
     ...(options.timeout === undefined ? {} : { timeout: options.timeout, killSignal: 'SIGKILL' as const }),
@@ -166,7 +166,7 @@ export async function quickHost(
     env,
   });
   const { stdin } = started.child;
-  // Whoever ends before it has read all says why by its status.
+  // A program that ends before it has read all reports why by its status.
   stdin?.on('error', () => {});
   stdin?.end(input);
   const [stdout, stderr, { status }] = await Promise.all([

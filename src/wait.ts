@@ -1,6 +1,6 @@
-/** Waiting for a condition of the kernel that nothing announces. */
+/** Waiting for conditions that the kernel does not announce. */
 
-/** Asks again and again, first at once and then up to every 20 ms, until the answer is true or `limit` ms are over. */
+/** Checks at once and then up to every 20 ms, until the condition is true or `limit` ms have passed. */
 export async function waitUntil(condition: () => boolean, limit: number): Promise<boolean> {
   const end = performance.now() + limit;
   for (let pause = 0.25; ; pause = Math.min(pause * 2, 20)) {

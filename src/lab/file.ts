@@ -1,4 +1,4 @@
-/** The file that describes a laboratory (YAML, or JSON, which is YAML too): from its text to what is to be opened. Pure. */
+/** The file that describes a laboratory (YAML, or JSON, which is YAML too), read into options. Pure. */
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
@@ -29,7 +29,7 @@ export interface LabHost {
 }
 
 export interface LabFile {
-  /** For the registry: the file's own name and the first digits of a sum of where it lies. */
+  /** The name of its claim: the file's own name and the first digits of a hash of its path. */
   readonly name: string;
   readonly networks: readonly LabNetwork[];
   readonly hosts: readonly LabHost[];
@@ -63,7 +63,7 @@ export function parseLab(text: string, path: string): LabFile {
   }
 }
 
-/** By which the laboratory of a file is found again. */
+/** The name by which the laboratory of a file is found again. */
 export function labName(path: string, given?: unknown): string {
   const stem = given === undefined ? basename(path).replace(/\.[a-z]+$/, '') : word(given, 'name');
   const sum = createHash('sha256').update(path).digest('hex').slice(0, 8);
@@ -226,7 +226,7 @@ function rootOf(value: unknown, where: string, folder: string): RootOptions {
   return { ...path('tarball', tarball), ...path('rootfs', rootfs), ...Object.fromEntries(plain) };
 }
 
-/** The first address that a host's description names, for who asks it by name. */
+/** The first address of a host's description, for `dns`, which may name a host. */
 function firstAddress(value: unknown): string | undefined {
   if (!isFields(value)) return undefined;
   const [plug] = isFields(value.networks) ? Object.values(value.networks) : [value.address];

@@ -1,4 +1,4 @@
-/** The process that keeps a laboratory: opens what the file describes, waits to be ended, and leaves nothing. */
+/** The process that keeps a laboratory: opens what the file describes, waits for its end, and leaves nothing. */
 import { TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Laboratory } from '../network/laboratory.ts';
@@ -9,7 +9,7 @@ import type { LabFile, LabHost } from './file.ts';
 /** Seconds for one command of a host's set-up. */
 const COMMAND_LIMIT = 600;
 
-/** Starts a daemon apart from the command that starts it; $1 is the shell command, $2 where its output goes. */
+/** Starts a daemon that outlives the command that starts it; $1 is the shell command, $2 the file for its output. */
 const DAEMON = 'mkdir -p /var/log; /bin/sh -c "$1" </dev/null >"$2" 2>&1 &';
 
 /**

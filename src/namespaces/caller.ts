@@ -1,4 +1,4 @@
-/** Who calls: the facts from which the id maps are chosen. */
+/** The caller's ids, from which the id maps are chosen. */
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { findProgram } from '../processes/find.ts';

@@ -1,6 +1,6 @@
 /**
  * Which ids a testbed may have, as data: the maps of the stage's and of the holder's user namespace (see
- * docs/architecture.md), from who the caller is. Pure; `readCaller` in caller.ts gathers the facts.
+ * docs/architecture.md), from the caller's ids. Pure; `readCaller` in caller.ts reads them.
  */
 
 /** One line of a map: `count` ids from `inside` on are `outside` and following in the parent user namespace. */
@@ -137,7 +137,7 @@ function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {
 /** The kernel's overflow id, which stands for every id that a namespace has no name for. */
 const NOBODY = 65534;
 
-/** What a testbed calls the user with this id of ours. */
+/** The id in a testbed of the user with this id of the host. */
 export function insideUser(maps: Pick<IdMaps, 'stage' | 'stageUsers' | 'users'>, uid: number): number {
   const [inStage] = maps.stage === 'none' ? [uid] : mapped(maps.stageUsers, uid);
   const [inside = NOBODY] = inStage === undefined ? [] : mapped(maps.users, inStage);

@@ -1,4 +1,4 @@
-/** What the testbed layer knows of networks: how a network namespace is connected after pid 1 stands, and let go of. */
+/** Networks as the testbed layer sees them: how the network namespace of a new pid 1 is connected and disconnected. */
 import type { Holder } from '../namespaces/holder.ts';
 
 /** Interfaces and helper processes of one set of namespaces. */

@@ -10,7 +10,7 @@ export interface HostEntry {
   readonly name: string;
 }
 
-/** What follows the line for localhost, without a newline at its end. */
+/** The lines behind that of localhost, without a newline at their end. */
 export function hostLines(entries: readonly HostEntry[]): string {
   return entries.map(({ address, name }) => `${address} ${name}`).join('\n');
 }

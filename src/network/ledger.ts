@@ -1,6 +1,6 @@
 /**
- * What the processes of one user know of a laboratory: its networks, hosts and addresses, each claimed by one of them in
- * the registry. Files only; the switch is elsewhere.
+ * A laboratory as the processes of one user see it: its networks, hosts and addresses, each claimed by one of them. Files only;
+ * the switch is elsewhere.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,13 +12,13 @@ import { hostLines } from './hosts.ts';
 import { bare, type InterfaceOptions, isMember, type Member, type Port } from './membership.ts';
 import { formatSubnet, freeAddress, isHostAddress, normalAddress, parseSubnet } from './subnet.ts';
 
-/** A laboratory as the registry has it; the owner is its switch. */
+/** The claim of a laboratory; the owner is its switch. */
 export interface LaboratoryClaim extends Claim {
   /** The process that made it. */
   readonly keeper: ProcessName;
 }
 
-/** A network as the registry has it. */
+/** The claim of a network. */
 export interface NetworkClaim extends Claim {
   /** As `formatSubnet` writes them. */
   readonly subnets: readonly string[];
@@ -26,7 +26,7 @@ export interface NetworkClaim extends Claim {
   readonly bridge: string;
 }
 
-/** A host that is declared, and how its name and addresses are given back. */
+/** A host that is declared, and the function that gives its name and addresses free. */
 export interface Declared {
   readonly member: Member;
   readonly release: () => void;
@@ -152,7 +152,7 @@ export class Ledger {
     const claimed: string[] = [];
     let released = false;
     const release = () => {
-      // A second time they may be another process's.
+      // Later they may belong to another process.
       if (released) return;
       released = true;
       for (const key of claimed) this.#addresses.remove(key);
@@ -215,7 +215,7 @@ export class Ledger {
     });
   }
 
-  /** Says anew what is known of a host that is declared. */
+  /** Updates what is known of a host that is declared. */
   update(member: Member): void {
     this.#members.update(member.hostname, member);
   }

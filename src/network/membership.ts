@@ -1,4 +1,4 @@
-/** A host of a laboratory as data: what it asks for, and what the registry knows of it. */
+/** A host of a laboratory as data: its options, and its claim. */
 import { createHash } from 'node:crypto';
 import { type Claim, isRecord } from '../processes/claims.ts';
 import { isProcessName, type ProcessName } from '../processes/identity.ts';
@@ -45,7 +45,7 @@ export interface Port {
   readonly addresses: readonly string[];
 }
 
-/** What the registry says of a host. */
+/** The claim of a host. */
 export interface Member extends Claim {
   readonly hostname: string;
   readonly ports: readonly Port[];
@@ -55,7 +55,7 @@ export interface Member extends Claim {
   readonly hosts: string;
 }
 
-/** Name of the switch's end of a link: it has to be unlike that of every other host, whoever opens it. */
+/** Name of the switch's end of a link: unique among all hosts, of whichever process. */
 export function portName(testbed: number, index: number): string {
   return `p${testbed}n${index}`;
 }

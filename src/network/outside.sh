@@ -1,7 +1,7 @@
 #!/bin/sh
-# Keeps the program that connects a testbed's network namespace with the host's network. Runs on the host's tools as root
-# of the holder, as pid 1 of a pid namespace of its own: when it ends, all that it started ends with it, and only then does
-# the kernel let its parent reap it.
+# Runs the program that connects a testbed's network namespace with the host's network. It uses the host's tools, as root of the
+# holder and as pid 1 of a pid namespace of its own: when it ends, the kernel ends all that it has started, and only then can
+# its parent reap it.
 #
 # argv: PID PROGRAM [ARGUMENT]...   PID: the testbed's pid 1 as the host sees it; an argument NETNS is replaced by the path
 #                                   of its network namespace
@@ -12,8 +12,8 @@ set -eu
 pid=$1
 shift
 
-# pasta gives up most capabilities before it opens the namespace, and may then not look into the /proc/PID of a process that
-# has them all. So a process without any stands in the namespace. It is also the one that watches the lifeline.
+# pasta drops most capabilities before it opens the namespace, and may then not read /proc/PID of a process that has more. So a
+# process without capabilities is put into the namespace. It also reads the lifeline, and ends with it.
 # shellcheck disable=SC2016
 nsenter --net="/proc/$pid/ns/net" setpriv --bounding-set=-all --inh-caps=-all \
 	sh -c 'read -r stat </proc/self/stat; echo "${stat%% *}"; exec cat <&3 >/dev/null 2>&1' | {

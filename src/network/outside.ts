@@ -5,7 +5,7 @@
 import { accessSync, constants } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { reasonOf, TestbedError, UsageError } from '../errors.ts';
-import { type Argv, type HostProcess, spawnHost, textOf } from '../host.ts';
+import { type Argv, briefWords, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
@@ -82,7 +82,7 @@ export function outsideConnector(options: OutsideOptions, log: Log): Connector {
   return { resolvConf: text, connect: (holder, pid) => Outside.start(holder, pid, pasta, log) };
 }
 
-/** The process that keeps pasta or slirp4netns. */
+/** The process that runs pasta or slirp4netns, see outside.sh. */
 class Outside implements Connection {
   readonly #keeper: HostProcess;
   readonly #lifeline: ReturnType<typeof lifelineOf>;
@@ -125,7 +125,7 @@ class Outside implements Connection {
     return outside;
   }
 
-  /** The keeper is pid 1 of all its helpers, so its end is theirs. */
+  /** The keeper is pid 1 of pasta's pid namespace, so its end is pasta's too. */
   async end(): Promise<void> {
     this.#keeper.child.ref();
     this.#lifeline.destroy();
@@ -133,12 +133,12 @@ class Outside implements Connection {
   }
 }
 
-/** pasta complains about a missing syslog before each line of its own. */
+/** What pasta wrote, without its complaints about a missing syslog. */
 function words(complaints: string): string {
   const lines = complaints
     .split('\n')
     .filter((line) => line !== '' && !/^Failed to send \d+ bytes/.test(line));
-  return lines.join(' ').trim() || 'it said nothing';
+  return briefWords(lines.join('\n')) || 'it ended without a message';
 }
 
 function hostAddresses(): Set<string> {

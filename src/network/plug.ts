@@ -8,7 +8,7 @@ import { type LinkQuality, queueArguments } from './link.ts';
 import { hardwareAddress, type Member, type MemberOptions, type Port, portName } from './membership.ts';
 import { normalAddress } from './subnet.ts';
 import type { Switch } from './switch.ts';
-import { tellHosts } from './tell-hosts.ts';
+import { updateHosts } from './update-hosts.ts';
 
 /** Where a host is plugged in. */
 export interface Place {
@@ -54,14 +54,14 @@ export async function plugIn(
     if (options.forward === true) await theSwitch.forward(pid);
     beyond = await outside?.connect?.(holder, pid);
     ledger.update({ ...member, testbed: nameOf(pid) });
-    await tellHosts(ledger, log);
+    await updateHosts(ledger, log);
   } catch (error) {
     await end();
     throw error;
   }
   return {
     end: async () => {
-      // A laboratory that was closed before its hosts has taken the registry and all links with it.
+      // A laboratory that was closed before its hosts has removed the claims and all links.
       if (theSwitch.alive) ledger.update(member);
       await end();
     },
@@ -85,7 +85,7 @@ async function lay(
   await theSwitch.ip(
     [
       ...cables.flatMap(({ inside, addresses }) => [
-        // A duplicate is known from the registry; waiting for one would leave the address unusable for a second.
+        // The claims exclude duplicates; looking for one would leave the address unusable for a second.
         ...addresses.map((one) => `address add ${one} dev ${inside}${one.includes(':') ? ' nodad' : ''}`),
         `link set ${inside} up`,
       ]),

@@ -103,7 +103,7 @@ export class Switch {
     const { status, stderr } = await quickHost(this.#enter(tc, member), this.#log, {
       env: { PATH: systemPath() },
     });
-    // Without a queue of ours there is nothing to delete.
+    // Where no queue was set there is none to delete.
     if (status === 0 || words === undefined) return;
     const module = words[0] === 'netem' ? 'sch_netem' : 'sch_tbf';
     throw new UsageError(

@@ -7,9 +7,9 @@ import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
 
-/** What apt knows of one index of the machine's sources. */
+/** One index of the machine's sources, as apt describes it. */
 export interface AptIndex {
-  /** Who publishes it, and under which label: `Debian` and `Debian`, or `Debian-Security`. */
+  /** The publisher, and its label: `Debian` and `Debian`, or `Debian-Security`. */
   readonly origin: string;
   readonly label: string;
   /** Base URI of the archive. */
@@ -21,12 +21,12 @@ export interface AptIndex {
 
 const FORMAT = '$(ORIGIN)\t$(LABEL)\t$(SITE)\t$(RELEASE)\t$(CODENAME)';
 
-/** The machine's binary package indexes; none when there is no apt or it cannot reach what it is told to use. */
+/** The machine's binary package indexes; none when there is no apt or it cannot reach its sources. */
 export async function readAptIndexes(log: Log): Promise<AptIndex[]> {
   if (findProgram('apt-get') === undefined) return [];
   const known = await askApt([], log);
   if (known.some((index) => index.origin !== '')) return known;
-  // Its lists were never fetched or were thrown away, and only they tell whose an archive is: fetch them for ourselves.
+  // The machine's lists were never fetched or were deleted, and only they name the publisher of an archive: fetch our own.
   const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-'));
   try {
     for (const name of ['lists/partial', 'cache/archives/partial']) {
@@ -47,13 +47,13 @@ async function askApt(options: readonly string[], log: Log): Promise<AptIndex[]>
   return status === 0 ? parseIndexes(stdout) : [];
 }
 
-/** Reads what apt says in FORMAT; what apt does not know is empty. */
+/** Reads apt's answer in FORMAT; a field that apt does not know is empty. */
 export function parseIndexes(text: string): AptIndex[] {
   return text.split('\n').flatMap((line) => {
     const [origin, label, site, release, codename] = line.split('\t');
     if (origin === undefined || label === undefined || site === undefined) return [];
     if (release === undefined || codename === undefined) return [];
-    // What apt does not know stands there as the name of the field.
+    // A field that apt does not know is the name of the field.
     const known = (field: string) => (field.startsWith('$(') ? '' : field);
     return [
       {
@@ -80,12 +80,14 @@ export function sourceLines(
   origin: string,
   keyring: string | undefined,
 ): string[] {
-  const ours = indexes.filter((index) => index.origin === origin);
-  const main = ours.find((index) => index.label === origin && !/-(updates|backports)$/.test(index.release));
+  const fitting = indexes.filter((index) => index.origin === origin);
+  const main = fitting.find(
+    (index) => index.label === origin && !/-(updates|backports)$/.test(index.release),
+  );
   if (main === undefined) return [];
-  const security = ours.find((index) => index.label === `${origin}-Security`);
+  const security = fitting.find((index) => index.label === `${origin}-Security`);
   const own = [release, `${release}-updates`, `${release}-security`].flatMap((suite) => {
-    const index = ours.find((each) => each.release === suite || each.codename === suite);
+    const index = fitting.find((each) => each.release === suite || each.codename === suite);
     return index === undefined ? [] : [{ site: index.site, suite }];
   });
   const rolling = release === 'unstable' || release === 'sid';

@@ -63,7 +63,7 @@ function sourceOf(name: string, path: string | undefined): RootSource {
   return { kind: 'tarball', path };
 }
 
-/** Gives the ending of what it made at `stem`. */
+/** Gives the ending of the file that it made at `stem`. */
 async function build(
   order: RootOrder,
   name: string,
@@ -192,7 +192,7 @@ function signalGroup({ pid, child }: HostProcess): void {
   }
 }
 
-/** What a failed build is told by: its first line of an error, as apt and mmdebstrap mark it, else its last line. */
+/** Why a build failed: the first line that apt or mmdebstrap marks as an error, else the last line. */
 export class BuildWords {
   last: string | undefined;
   #error: string | undefined;

@@ -1,7 +1,7 @@
 /**
  * The cache folder, $XDG_CACHE_HOME/virt-ts-unshare, and what lies where in it:
  *
- *     CACHEDIR.TAG            tells backup programs to leave the folder out
+ *     CACHEDIR.TAG            makes backup programs leave the folder out
  *     images/                 root filesystems that were built or imported: RELEASE-ARCH.tar, .tar.zst, …
  *     tarballs/HASH.json      which content a tarball had when it was last read, so that it is not read again
  *     locks/NAME              see lock.ts

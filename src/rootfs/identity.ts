@@ -1,6 +1,6 @@
 /**
- * What a tarball contains, told without reading it when it is the file that was read before: the hash of its content is
- * remembered beside what stat(2) says of the file, and made anew only when that changes.
+ * The hash of a tarball's content, known without reading the file again: it is remembered beside the result of stat(2), and the
+ * file is read again only when that changes.
  */
 import { type BigIntStats, createReadStream, fstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ export function sameState(a: FileState, b: FileState): boolean {
 }
 
 /**
- * The state of an open file from which every later change of it can be told. A file that was changed a moment ago is waited for;
+ * The state of an open file, such that every later change of the file gives another state. A file that was changed a moment ago is waited for;
  * one whose time lies in the future cannot be.
  */
 export async function settledState(fd: number): Promise<FileState> {
@@ -56,7 +56,7 @@ export function isFresh(state: FileState, now: number): boolean {
   return BigInt(now) * 1_000_000n - BigInt(state.ctime) < TICK;
 }
 
-/** Takes 2 ms to load, which is done when somebody waits for other processes. */
+/** Takes 2 ms to load, so it is loaded while other processes are waited for. */
 const crypto = () => import('node:crypto');
 
 /** A short name for a text, good for a file name. */
@@ -79,7 +79,7 @@ export async function rememberedHash(
     const record: unknown = JSON.parse(readFileSync(await recordPath(cache, path), 'utf8'));
     return isRecord(record) && record.path === path && sameState(record, state) ? record.sha256 : undefined;
   } catch {
-    // Not there, or spoilt: then the tarball is read.
+    // Missing, or damaged: then the tarball is read.
     return undefined;
   }
 }
@@ -101,7 +101,7 @@ export async function rememberHash(
 /** The hash of a file's content, read by position, so that a process that shares the descriptor is not disturbed. */
 export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> {
   const { createHash } = await crypto();
-  // A stream that is aborted as it is made throws where nobody can catch it.
+  // A stream that is aborted as it is made throws where no code can catch it.
   signal?.throwIfAborted();
   const hash = createHash('sha256');
   const stream = createReadStream('', {

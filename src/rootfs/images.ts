@@ -1,6 +1,6 @@
 /**
  * The images of the cache: root filesystems as tarballs, NAME.tar, .tar.zst, …, where NAME is RELEASE-ARCH, and beside it
- * NAME.json with the order that one was built by. Who changes an image holds its lock.
+ * NAME.json with the order that one was built by. A process that changes an image holds its lock.
  */
 import { constants, copyFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -58,7 +58,7 @@ export async function putImage(
   const lock = await lockImage(cache, name, log, signal);
   const stem = join(cache.images, `.${name}.${process.pid}`);
   try {
-    // What was left by one that was killed: nobody works on it, for we hold the lock.
+    // Parts that a killed process left. No other process works on them, as this one holds the lock.
     removeParts(cache, name);
     const ending = await make(stem, lock.fd);
     if (ending === undefined) return undefined;
@@ -168,7 +168,7 @@ async function packFolder(
 ): Promise<string> {
   const zstd = findProgram('zstd') !== undefined;
   const ending = zstd ? ENDINGS.zstd : ENDINGS.none;
-  // What an ordinary user has unpacked is all of one owner, who is meant to be root.
+  // All that an ordinary user has unpacked belongs to that user, but is meant to belong to root.
   const owners = process.geteuid?.() === 0 ? ['--numeric-owner'] : ['--owner=0', '--group=0'];
   const progress = startProgress(`packing ${source.path}`);
   try {

@@ -19,12 +19,12 @@ export function inUse(cache: CacheFolder, key: string): Base | undefined {
   if (!isWhole(folder)) return undefined;
   const user = addUser(folder);
   if (user === undefined) return undefined;
-  // Who removes a base renames it first and looks for users then: either it sees our mark or we see that it is gone.
+  // A process that removes a base renames it first and then looks for marks: it sees our mark, or we see that the base is gone.
   if (!existsSync(join(folder, 'base.json'))) {
     removeUser(user);
     return undefined;
   }
-  // For its other effect: the marks of servers that were killed go.
+  // For its other effect: it removes the marks of servers that were killed.
   livingUsers(folder);
   const release = async () => {
     isWhole(folder);

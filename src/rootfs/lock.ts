@@ -15,12 +15,12 @@ export interface Lock {
   release(): void;
 }
 
-/** Takes the lock when nobody has it, else gives undefined at once. */
+/** Takes the lock when no process has it, else gives undefined at once. */
 export function tryLock(path: string, log: Log): Promise<Lock | undefined> {
   return take(path, ['-n'], log);
 }
 
-/** Takes the lock, after waiting for whoever has it; gives undefined when the signal ends the wait. */
+/** Takes the lock, after waiting until it is free; gives undefined when the signal ends the wait. */
 export function waitLock(path: string, log: Log, signal?: AbortSignal): Promise<Lock | undefined> {
   return take(path, [], log, signal);
 }
@@ -36,7 +36,7 @@ async function take(
     let kept = false;
     try {
       if (!(await flock(fd, path, options, log, signal))) return undefined;
-      // The one before us may have removed the file while we waited: then the lock is of a file that nobody will find.
+      // The process that had it may have removed the file meanwhile: then no other process will find this lock.
       kept = isAt(fd, path);
       if (kept) return { fd, release: () => release(fd, path) };
     } finally {

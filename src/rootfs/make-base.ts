@@ -43,7 +43,7 @@ export async function makeBase(
   });
   let lock: Lock | undefined;
   try {
-    // Named by the file, not by its content, which nobody knows yet.
+    // Named by the file, as its content is not known yet.
     const { dev, ino } = fstatSync(fd, { bigint: true });
     const name = unpackingName(holder.idMap.key, await shortHash(`${dev} ${ino}`));
     lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
@@ -183,7 +183,7 @@ function makeShell(folder: string): void {
   chmodSync(join(folder, 'tree'), 0o777);
 }
 
-/** Renames a finished tree to its key, unless somebody else unpacked the same content meanwhile. */
+/** Renames a finished tree to its key, unless another process unpacked the same content meanwhile. */
 async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked): Promise<Base> {
   const { tarball, state, holder, cache, log } = job;
   const key = baseKey(sha256, holder.idMap.key);

@@ -1,4 +1,4 @@
-/** Orders to build a root filesystem, and what is kept with an image of the one that it was built by. */
+/** Orders to build a root filesystem, and the copy that is kept with an image that was built. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -8,12 +8,12 @@ export interface RootOrder {
   readonly release: string;
   /** Debian's name of the architecture. */
   readonly arch: string;
-  /** Whether somebody asked for that architecture, so that the user's own command is told it. */
+  /** Whether the user named that architecture; only then the user's own command gets it. */
   readonly archGiven: boolean;
   readonly mirror: string | undefined;
   /** See `bootstrapArgv` in build.ts; undefined: mmdebstrap, with the machine's own apt sources. */
   readonly bootstrapCommand: string | undefined;
-  /** What mmdebstrap puts in beside apt; nothing of it is told to the user's own command. */
+  /** Packages that mmdebstrap installs beside apt; the user's own command does not get them. */
   readonly packages: readonly string[];
 }
 
@@ -52,9 +52,8 @@ export function readOrder(images: string, name: string): RootOrder | undefined {
 }
 
 /**
- * Whether an image serves who names a mirror or a command: one that was built by others does not, one that the user has
- * imported does. Who names neither takes what is there. One that mmdebstrap made for us without a package that we put in
- * today serves nobody.
+ * Whether an image fits the options. With a mirror or a command in them, an image that was built by another one does not fit, and
+ * one that the user imported does. An image that mmdebstrap made without one of `PACKAGES` never fits.
  * @param kept the order that the image was built by
  */
 export function serves(

@@ -1,4 +1,4 @@
-/** What is kept with a base: base.json, written last, so that its presence means that the base is whole. */
+/** The record of a base: base.json, written last, so that its presence means that the base is whole. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CacheFolder } from './cache.ts';
@@ -43,7 +43,7 @@ export function readRecord(folder: string): BaseRecord | undefined {
     const value: unknown = JSON.parse(readFileSync(join(folder, 'base.json'), 'utf8'));
     return isRecord(value) ? value : undefined;
   } catch {
-    // Not a base of ours, or spoilt.
+    // No base, or damaged.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** Removing trees from the cache: what crashes left, and bases that nobody uses. */
+/** Removing trees from the cache: what crashes left, and bases that are not in use. */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf } from '../errors.ts';
@@ -10,8 +10,8 @@ import { deleteTree, type Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
 /**
- * Removes what unpackings and removals that ended early left behind, of this holder's id map only: it cannot delete
- * the ids of others. What another process works on now stays.
+ * Removes what unpackings and removals that ended early left behind, of this holder's id map only: it cannot delete files of
+ * other ids. What another process works on now stays.
  * @param held name of the unpacking whose lock the caller holds, see base.ts
  */
 export async function removeLeftovers(
@@ -51,7 +51,7 @@ async function removeUnlocked(
   }
 }
 
-/** Removes a base unless somebody uses it; says whether it is gone. */
+/** Removes a base unless it is in use; says whether it is gone. */
 export async function removeBase(
   cache: CacheFolder,
   key: string,
@@ -62,7 +62,7 @@ export async function removeBase(
   if (livingUsers(folder).length > 0) return false;
   const old = join(cache.bases, oldName(key));
   try {
-    // Out of the way first: who wants to use it from now on sees that it is gone, and who did before has left a mark.
+    // Renamed first: a process that looks for it from now on sees that it is gone, and one that did before has left a mark.
     renameSync(folder, old);
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return true;
@@ -95,7 +95,7 @@ function putBack(old: string, folder: string): void {
   try {
     renameSync(old, folder);
   } catch (error) {
-    // Somebody has unpacked the same again in that moment; the old one goes when its users have gone.
+    // Another process has unpacked the same in that moment; the old one goes with its last user.
     if (systemCodeOf(error) !== 'ENOTEMPTY' && systemCodeOf(error) !== 'EEXIST') throw error;
   }
 }

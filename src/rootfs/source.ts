@@ -1,6 +1,6 @@
 /**
- * Which root filesystem a testbed starts from. Everything that can be told by a look at files is told here, without
- * starting a process: it runs before the first `ok`.
+ * Which root filesystem a testbed starts from. Everything that can be found out by reading files is found out here, without
+ * starting a process: this runs before the first `ok`.
  */
 import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -119,7 +119,7 @@ function commonArguments(root: string, decompressor: string | undefined): string
   ];
 }
 
-/** What GNU tar said on stderr in the C locale, told apart: device nodes that may be missing, and true errors. */
+/** The messages of GNU tar in the C locale, sorted: device nodes that may be missing, and errors. */
 export function readComplaints(words: string): { skipped: string[]; errors: string[]; size: number } {
   const skipped: string[] = [];
   const errors: string[] = [];
@@ -159,7 +159,7 @@ export function decompressorOf(tarball: string, fd: number): string | undefined 
   return choice.command;
 }
 
-/** Deletes a tree of the map's ids; what of it is not there already is no error. */
+/** Deletes a tree of the map's ids; one that does not exist is no error. */
 export async function deleteTree(holder: Inside, log: Log, tree: string): Promise<void> {
   const argv = holder.enter(['rm', '-rf', '--', `${holder.inside(tree)}/root`]);
   await mustRun(argv, log, `deleting ${tree}`);
@@ -175,7 +175,7 @@ async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   });
 }
 
-/** How far, 0 to 1, whoever shares the descriptor has read a file of this size. */
+/** The part, 0 to 1, of a file of this size that has been read through the descriptor, by any process that shares it. */
 export function readSoFar(fd: number, size: number): number | undefined {
   try {
     const position = /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];

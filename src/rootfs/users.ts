@@ -1,6 +1,6 @@
 /**
- * Who uses a base: one empty file per use, named by the process. No lock is needed on this way, so no process is started,
- * and a file whose process has ended by whatever death counts for nothing.
+ * The processes that use a base: one empty file per use, named by the process. This needs no lock, so no process is started, and
+ * a file whose process has ended does not count.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

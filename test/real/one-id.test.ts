@@ -1,6 +1,6 @@
 /** Callers who have one user id to give: without subordinate ids, or in a namespace that has no more. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CallOptions, call, PROGRAM } from '../support/program.ts';
@@ -66,6 +66,24 @@ for (const [who, [first = '', ...more]] of Object.entries(CALLERS)) {
       const { status, stderr } = await run(['--user', 'nobody'], 'true');
       assert.equal(status, 255);
       assert.match(stderr, /it has no ids but root's, so not those of nobody; .*\/etc\/subuid/);
+    });
+
+    it('copies files and directories both ways', async () => {
+      const from = join(folder, 'from');
+      mkdirSync(from);
+      writeFileSync(join(from, 'file'), 'x'.repeat(5e6), { mode: 0o755 });
+      const { status, stdout, stderr } = await as(['--tarball', testTarball()], {
+        input: [
+          ...['open', `copydown ${from}/file /tmp/file`, `copydown ${from}/ /tmp/tree/`],
+          ...[`copyup /tmp/file ${folder}/file`, `copyup /tmp/tree/ ${folder}/tree/`, 'quit', ''],
+        ].join('\n'),
+      });
+      assert.equal(status, 0, stderr);
+      assert.deepEqual(stdout.match(/^(ok|copy-failed|timeout)/gm), Array(7).fill('ok'), stderr);
+      for (const name of ['file', 'tree/file']) {
+        assert.equal(readFileSync(join(folder, name)).length, 5e6);
+        assert.equal(statSync(join(folder, name)).mode & 0o100, 0o100);
+      }
     });
 
     it('is told why a driver will not get along', async () => {

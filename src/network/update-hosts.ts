@@ -1,6 +1,6 @@
-/** Brings the names of a laboratory's hosts to those that are open already. */
+/** Writes the names of a laboratory's hosts into /etc/hosts of those that are open already. */
 import { helperWords } from '../helper.ts';
-import { quickHost } from '../host.ts';
+import { briefWords, quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
 import { isAlive } from '../processes/identity.ts';
@@ -8,17 +8,17 @@ import { hostsFile } from './hosts.ts';
 import type { Ledger } from './ledger.ts';
 import type { Member } from './membership.ts';
 
-/** Brings /etc/hosts of all open hosts up to date, by a command inside: what is at that path is the testbed's matter. */
-export async function tellHosts(ledger: Ledger, log: Log): Promise<void> {
+/** Updates /etc/hosts of all open hosts, by a command inside: the testbed may have put a link there. */
+export async function updateHosts(ledger: Ledger, log: Log): Promise<void> {
   const hosts = ledger.hostLines();
   await Promise.all(
     ledger.members().map(async (member) => {
-      if (member.hosts !== hosts) await tellHost(ledger, member, hosts, log);
+      if (member.hosts !== hosts) await updateHost(ledger, member, hosts, log);
     }),
   );
 }
 
-async function tellHost(
+async function updateHost(
   ledger: Ledger,
   { testbed, hostname }: Member,
   hosts: string,
@@ -33,10 +33,10 @@ async function tellHost(
     log,
   );
   if (status !== 0) {
-    // One that ends meanwhile needs no names; one that refuses them is no reason to keep others from opening.
+    // A host that ends meanwhile needs no names, and one that cannot be written must not keep others from opening.
     if (isAlive(testbed))
       log.warn(
-        `cannot write /etc/hosts of the host ${hostname}, which will not know all names: ${stderr.trim()}`,
+        `cannot write /etc/hosts of the host ${hostname}, which then lacks names: ${briefWords(stderr) || `exit status ${status}`}`,
       );
     return;
   }
