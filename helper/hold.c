@@ -8,7 +8,7 @@
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
  *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
  *   end ID                      kills that process
- * stdout: events: "held" with the holder's pid; for each run "started" with pid and start time, "failed", or "ready" when its steps
+ * stdout: events: "held" with the holder's pid; for each run "started" with its pid, "failed", or "ready" when its steps
  *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped
  */
 #include "steps.h"
@@ -151,7 +151,7 @@ static void send_run(const char *name, const struct run *run, const char *key, l
 	event_send(&event, EVENTS);
 }
 
-static void start_run(int proc, char **fields, size_t count) {
+static void start_run(char **fields, size_t count) {
 	int started[2], lifeline[2], handle = -1;
 	struct run run = {.id = strtol(fields[1], NULL, 10)};
 	unsigned long flags = namespace_flags(fields[2]);
@@ -177,28 +177,17 @@ static void start_run(int proc, char **fields, size_t count) {
 	close(started[1]), close(lifeline[0]);
 	run.handle = handle, run.started = started[0], run.lifeline = lifeline[1];
 	runs[run_count++] = run;
-	char text[1024] = "";
-	int process = open_process(proc, run.pid);
-	if (process >= 0) read_at(process, "stat", text, sizeof text), close(process);
-	/* Field 22 of proc_pid_stat(5) is the start time; 3 follows the name. */
-	const char *field = strrchr(text, ')');
-	for (int number = 2; field != NULL && number < 22; number++) field = strchr(field + 1, ' ');
-	struct event event;
-	event_begin(&event, "started");
-	event_number(&event, "id", run.id);
-	event_number(&event, "pid", run.pid);
-	event_number(&event, "start", field == NULL ? 0 : strtoll(field, NULL, 10));
-	event_send(&event, EVENTS);
+	send_run("started", &run, "pid", run.pid);
 }
 
-static void answer(int proc, char **fields, size_t count) {
-	if (count >= 3 && strcmp(fields[0], "run") == 0) start_run(proc, fields, count);
+static void answer(char **fields, size_t count) {
+	if (count >= 3 && strcmp(fields[0], "run") == 0) start_run(fields, count);
 	for (size_t i = 0; count == 2 && i < run_count; i++)
 		if (runs[i].id == strtol(fields[1], NULL, 10)) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
 }
 
 /* Reads requests; false at the end of file. A request is answered when all its fields are there. */
-static bool read_requests(int proc) {
+static bool read_requests(void) {
 	static char *buffer;
 	static size_t length;
 	if (buffer == NULL) buffer = malloc(MAX_REQUEST);
@@ -214,7 +203,7 @@ static bool read_requests(int proc) {
 			fields[found] = at;
 			if ((end = memchr(at, '\0', length - (size_t)(at - buffer))) == NULL) return true;
 		}
-		answer(proc, fields, count);
+		answer(fields, count);
 		length -= (size_t)(end + 1 - buffer);
 		memmove(buffer, end + 1, length);
 	}
@@ -229,7 +218,7 @@ static void reap(struct run *run) {
 	*run = runs[--run_count];
 }
 
-static _Noreturn void hold(int proc) {
+static _Noreturn void hold(void) {
 	for (;;) {
 		struct pollfd ends[1 + 2 * MAX_RUNS] = {{.fd = REQUESTS, .events = POLLIN}};
 		size_t count = run_count;
@@ -251,7 +240,7 @@ static _Noreturn void hold(int proc) {
 			}
 			if (ends[2 + 2 * i].revents != 0) reap(&runs[i]);
 		}
-		if (ends[0].revents != 0 && !read_requests(proc)) break;
+		if (ends[0].revents != 0 && !read_requests()) break;
 	}
 	for (size_t i = 0; i < run_count; i++) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
 	/* The stage reaps them, and ends what else is left. */
@@ -289,7 +278,7 @@ int hold_main(int argc, char **argv) {
 		set_title("virt-ts-unshare holder");
 		struct run self = {.id = 0};
 		send_run("held", &self, "pid", getpid());
-		hold(proc);
+		hold();
 	}
 	close(made[1]);
 	wait_for(made[0]);

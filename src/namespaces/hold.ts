@@ -15,8 +15,8 @@ const PATIENCE = 1_000;
 
 /** A process that the holder has started for a request. */
 export class Run {
-  /** Its host pid and start time (field 22 of proc_pid_stat(5)). Rejects when there are no namespaces for it. */
-  readonly started: Promise<{ readonly pid: number; readonly startTime: string }>;
+  /** Its host pid. Rejects when there are no namespaces for it. */
+  readonly started: Promise<number>;
   /** Resolves when its steps are done and it executes /bin/sh as pid 1. Rejects with the step that failed. */
   readonly ready: Promise<void>;
   /** Resolves with its status when it was reaped: for a pid 1, no other process of its namespace is left then. */
@@ -24,7 +24,7 @@ export class Run {
   /** What its steps have reported. */
   readonly events: HelperEvent[] = [];
   #failure: HelperFailure | undefined;
-  #start: (process: { pid: number; startTime: string }) => void = () => {};
+  #start: (pid: number) => void = () => {};
   #getReady: () => void = () => {};
   #end: (status: number) => void = () => {};
   #fail: ((error: Error) => void)[] = [];
@@ -54,8 +54,7 @@ export class Run {
   /** Takes an event of the helper's; true for the last one. */
   take(event: HelperEvent): boolean {
     if (isFailure(event)) this.#failure = event;
-    else if (event.event === 'started')
-      this.#start({ pid: Number(event.pid), startTime: String(event.start) });
+    else if (event.event === 'started') this.#start(Number(event.pid));
     else if (event.event === 'ready') this.#getReady();
     else if (event.event !== 'ended') this.events.push(event);
     if (event.event !== 'ended') return false;

@@ -1,7 +1,7 @@
 /** One set of namespaces with its pid 1: how it starts, and how it ends so that nothing of it is left. */
 import { TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { isAlive } from '../processes/identity.ts';
+import { isAlive, nameOf, type ProcessName } from '../processes/identity.ts';
 import { commandLine, signalProcess } from '../processes/list.ts';
 import type { ProcessState } from '../processes/stat.ts';
 import { scriptText } from '../scripts.ts';
@@ -47,7 +47,7 @@ export class Instance {
   readonly #traces: Traces;
 
   private constructor(
-    process: { readonly pid: number; readonly startTime: string },
+    process: ProcessName,
     mark: string,
     ends: { readonly holder: Holder; readonly run: Run; readonly traces: Traces; readonly log: Log },
   ) {
@@ -72,14 +72,10 @@ export class Instance {
       steps.init(ROOT, mark, scriptText('in-testbed', 'pid1.sh')),
     ]);
     try {
-      const [process] = await Promise.all([run.started, run.ready]);
-      return new Instance(process, mark, {
-        holder,
-        run,
-        traces: new Traces(process.pid, ownFileSystem),
-        log,
-      });
+      const [pid] = await Promise.all([run.started, run.ready]);
+      return new Instance(nameOf(pid), mark, { holder, run, traces: new Traces(pid, ownFileSystem), log });
     } catch (error) {
+      holder.end(run);
       await run.ended;
       throw error;
     }

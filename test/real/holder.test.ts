@@ -74,7 +74,7 @@ describe('stage and holder', function () {
         steps.mount('tmpfs', '/mnt/scratch', ''),
         steps.copy('/usr', '/mnt/scratch'),
       ]);
-      const { pid } = await run.started;
+      const pid = await run.started;
       for (const child of childrenOf(pid)) signalProcess(child, 'SIGKILL');
       signalProcess(pid, 'SIGKILL');
       await assert.rejects(
