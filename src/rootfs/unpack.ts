@@ -3,6 +3,7 @@
  * hard links come out as they are in the archive, in terms of the ids of the map.
  */
 import { readFileSync, readSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { TestbedError } from '../errors.ts';
 import { type Argv, briefWords, spawnHost, textOf } from '../host.ts';
 import { type Log, printable } from '../log.ts';
@@ -77,7 +78,7 @@ function unpackingFailed(
   const why = full ?? errors[0] ?? `tar ended with status ${status}`;
   const facts =
     full !== undefined
-      ? { code: 'CACHE_FULL', remedy: cacheFullRemedy(tree) }
+      ? { code: 'CACHE_FULL', remedy: cacheFullRemedy(dirname(dirname(tree))) }
       : gone !== undefined
         ? { code: 'CACHE_DELETED', remedy: `do not delete ${tree} while it is written` }
         : { code: 'BAD_TARBALL', remedy: 'make the tarball again' };

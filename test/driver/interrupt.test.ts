@@ -1,6 +1,14 @@
 /** The driver is stopped in the middle of a test: everything ends, and nothing stays behind. */
 import assert from 'node:assert/strict';
-import { driverCommand, driverEnv, removeScratch, startAutopkgtest } from '../support/autopkgtest.ts';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  driverCommand,
+  driverEnv,
+  removeScratch,
+  scratchDir,
+  startAutopkgtest,
+} from '../support/autopkgtest.ts';
 import { mockPackagesDir } from '../support/mock-packages.ts';
 import { type Process, stillThere, untilGone, untilRuns } from '../support/processes.ts';
 import { projectDir } from '../support/rootfs.ts';
@@ -23,12 +31,17 @@ describeWithUsers('a driver stopped in the middle of a test', function () {
 
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGKILL'] as const) {
     it(`${signal} to the driver ends the test, the server and the testbed`, async () => {
-      const { pid, ended } = startAutopkgtest({ args });
+      const temporary = join(scratchDir(), signal);
+      mkdirSync(temporary);
+      const { pid, ended } = startAutopkgtest({ args, env: { TMPDIR: temporary } });
       tree = await untilRuns('sleep 1000', pid);
       process.kill(pid, signal);
       const run = await ended;
       assert.equal(run.signal, signal, run.log);
       await untilGone(tree);
+      // The driver (5.28) dies by the signal before it removes its own, with every backend.
+      const left = readdirSync(temporary).filter((name) => !name.startsWith('autopkgtest-fifo.'));
+      assert.deepEqual(left, []);
     });
   }
 
