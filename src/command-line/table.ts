@@ -1,5 +1,5 @@
 /**
- * Every option of the program, as data: the parser, --help, and whatever else describes the command line come from here.
+ * Every option of the program, as data: the source of the parser, of --help and of other descriptions of the command line.
  * Imports nothing.
  */
 

@@ -8,8 +8,8 @@ import { argvOf, checkCommandOptions, checkRunOptions } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions } from './command.ts';
 import type { Pipes } from './pipes.ts';
 import {
-  closeTheirs,
-  destroyOurs,
+  closeDescriptors,
+  destroyStreams,
   feed,
   inputPipe,
   inputWire,
@@ -44,9 +44,9 @@ export async function startPiped(
   ended.catch(() => {});
   const [stdin, stdout, stderr] = wires;
   return {
-    stdin: stdin.ours,
-    stdout: stdout.ours,
-    stderr: stderr.ours,
+    stdin: stdin.stream,
+    stdout: stdout.stream,
+    stderr: stderr.stream,
     ended,
     kill: () => started.kill('SIGKILL'),
   };
@@ -78,10 +78,10 @@ export async function runToEnd(place: Place, command: Command, options: RunOptio
   const failure = new AbortController();
   const fail = (reason: unknown): undefined => void failure.abort(reason);
   const onLimit = () => fail(tooMuch(argv, maxOutput));
-  const feeding = feed(stdin.ours, options).catch(fail);
+  const feeding = feed(stdin.stream, options).catch(fail);
   const receiving = Promise.all([
-    receive(out.ours, stdout, maxOutput, onLimit).catch(fail),
-    receive(err.ours, stderr, maxOutput, onLimit).catch(fail),
+    receive(out.stream, stdout, maxOutput, onLimit).catch(fail),
+    receive(err.stream, stderr, maxOutput, onLimit).catch(fail),
   ]).then(([first, second]) => ({ stdout: first, stderr: second }));
   const signals = [failure.signal, ...(options.signal === undefined ? [] : [options.signal])];
   try {
@@ -96,7 +96,7 @@ export async function runToEnd(place: Place, command: Command, options: RunOptio
     if (error instanceof NotRunError) throw error.forCaller();
     throw error;
   } finally {
-    stdin.ours?.destroy();
+    stdin.stream?.destroy();
     await Promise.allSettled([feeding, receiving]);
   }
 }
@@ -137,15 +137,15 @@ async function startWired(
   { cwd, env, user }: CommandOptions,
 ): Promise<StartedCommand> {
   try {
-    return await testbed.start(argv, [wires[0].theirs, wires[1].theirs, wires[2].theirs], {
+    return await testbed.start(argv, [wires[0].descriptor, wires[1].descriptor, wires[2].descriptor], {
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
       ...(user === undefined ? {} : { user }),
     });
   } catch (error) {
-    destroyOurs(wires);
+    destroyStreams(wires);
     throw error;
   } finally {
-    closeTheirs(wires);
+    closeDescriptors(wires);
   }
 }

@@ -1,4 +1,4 @@
-/** The three descriptors of a command: the ends that it gets, our ends, and what flows through them. */
+/** The three descriptors of a command, and the streams at the other ends of those that are pipes. */
 import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
@@ -6,12 +6,13 @@ import { pipeline } from 'node:stream/promises';
 import type { OutputTo, RunOptions } from './command.ts';
 import type { Pipes } from './pipes.ts';
 
-/** One of a command's descriptors: its end, and ours, if it is a pipe. */
-export interface Wire<Ours extends Readable | Writable | undefined> {
-  readonly theirs: number;
-  /** Whether `theirs` is to be closed once the command has it. */
+/** One of a command's descriptors. */
+export interface Wire<S extends Readable | Writable | undefined> {
+  readonly descriptor: number;
+  /** Whether it is to be closed here once the command has it. */
   readonly close: boolean;
-  readonly ours: Ours;
+  /** The other end of a pipe. */
+  readonly stream: S;
 }
 
 type AnyWire = Wire<Readable | Writable | undefined>;
@@ -34,40 +35,44 @@ export async function makeWires<
   try {
     return [keep(await input()), keep(await output()), keep(await errors())];
   } catch (error) {
-    closeTheirs(made);
-    destroyOurs(made);
+    closeDescriptors(made);
+    destroyStreams(made);
     throw error;
   }
 }
 
-/** Our copies would keep the reader of a pipe waiting for ever. */
-export function closeTheirs(wires: readonly AnyWire[]): void {
-  for (const { theirs, close } of wires) if (close) closeSync(theirs);
+/** A copy that stays open here would make the reader of a pipe wait for ever. */
+export function closeDescriptors(wires: readonly AnyWire[]): void {
+  for (const { descriptor, close } of wires) if (close) closeSync(descriptor);
 }
 
-export function destroyOurs(wires: readonly AnyWire[]): void {
-  for (const { ours } of wires) ours?.destroy();
+export function destroyStreams(wires: readonly AnyWire[]): void {
+  for (const { stream } of wires) stream?.destroy();
 }
 
 export async function inputPipe(pipes: Pipes): Promise<Wire<Writable>> {
   const { read, write } = await pipes.take();
-  const ours = new Socket({ fd: write, readable: false, writable: true });
+  const stream = new Socket({ fd: write, readable: false, writable: true });
   // A command need not read all that it is given.
-  ours.on('error', () => {});
-  return { theirs: read, close: true, ours };
+  stream.on('error', () => {});
+  return { descriptor: read, close: true, stream };
 }
 
 export async function outputPipe(pipes: Pipes): Promise<Wire<Readable>> {
   const { read, write } = await pipes.take();
-  return { theirs: write, close: true, ours: new Socket({ fd: read, readable: true, writable: false }) };
+  return {
+    descriptor: write,
+    close: true,
+    stream: new Socket({ fd: read, readable: true, writable: false }),
+  };
 }
 
 type Input = Pick<RunOptions, 'input' | 'stdin'>;
 
 export async function inputWire(pipes: Pipes, { input, stdin }: Input): Promise<Wire<Writable | undefined>> {
   if (input !== undefined || typeof stdin === 'object') return inputPipe(pipes);
-  if (stdin === 'inherit') return { theirs: 0, close: false, ours: undefined };
-  return { theirs: openSync('/dev/null', 'r'), close: true, ours: undefined };
+  if (stdin === 'inherit') return { descriptor: 0, close: false, stream: undefined };
+  return { descriptor: openSync('/dev/null', 'r'), close: true, stream: undefined };
 }
 
 export async function outputWire(
@@ -75,24 +80,24 @@ export async function outputWire(
   to: OutputTo,
   inherited: number,
 ): Promise<Wire<Readable | undefined>> {
-  if (to === 'inherit') return { theirs: inherited, close: false, ours: undefined };
-  if (to === 'ignore') return { theirs: openSync('/dev/null', 'w'), close: true, ours: undefined };
+  if (to === 'inherit') return { descriptor: inherited, close: false, stream: undefined };
+  if (to === 'ignore') return { descriptor: openSync('/dev/null', 'w'), close: true, stream: undefined };
   return outputPipe(pipes);
 }
 
 /** Gives the command its input. Rejects when the caller's stream fails, not when the command does not read all. */
-export async function feed(ours: Writable | undefined, { input, stdin }: Input): Promise<void> {
-  if (ours === undefined) return;
-  if (input !== undefined) ours.end(input);
+export async function feed(stream: Writable | undefined, { input, stdin }: Input): Promise<void> {
+  if (stream === undefined) return;
+  if (input !== undefined) stream.end(input);
   if (typeof stdin !== 'object') return;
   let failed = stdin.errored !== null || (stdin.destroyed && !stdin.readableEnded);
   // The pipeline destroys each end when the other one fails: which was first?
   const note = () => {
-    failed ||= !ours.destroyed && !stdin.readableEnded;
+    failed ||= !stream.destroyed && !stdin.readableEnded;
   };
   stdin.once('error', note).once('close', note);
   try {
-    await pipeline(stdin, ours);
+    await pipeline(stdin, stream);
   } catch (error) {
     if (failed) throw error;
   }
@@ -103,19 +108,19 @@ export async function feed(ours: Writable | undefined, { input, stdin }: Input):
  * @param onLimit called when there are more bytes to capture than `limit`
  */
 export async function receive(
-  ours: Readable | undefined,
+  stream: Readable | undefined,
   to: OutputTo,
   limit: number,
   onLimit: () => void,
 ): Promise<string | Buffer | undefined> {
-  if (ours === undefined) return undefined;
+  if (stream === undefined) return undefined;
   if (typeof to !== 'string') {
-    await pipeline(ours, to, { end: false });
+    await pipeline(stream, to, { end: false });
     return undefined;
   }
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of ours) {
+  for await (const chunk of stream) {
     size += chunk.length;
     // Read on: until the command is dead, it must not wait for a reader.
     if (size > limit) onLimit();

@@ -32,7 +32,7 @@ export async function openHostFile(
     if (named === undefined) throw Object.assign(new Error('no such file or directory'), { code: 'ENOENT' });
     const stats = fstatSync(named);
     if (stats.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' });
-    // Always the file that was looked at, whatever has its name now.
+    // Another file may have that name by now; this one was checked.
     const same = `/proc/self/fd/${named}`;
     return stats.isFIFO() ? await openFifo(stream, named, { log, signal }) : openSync(same, flags);
   } catch (cause) {
