@@ -6,7 +6,7 @@ import { readFileSync, writeSync } from 'node:fs';
 import type { Owner } from './command-line/given.ts';
 import { didYouMean } from './command-line/nearest.ts';
 import { parseWords } from './command-line/parse.ts';
-import { testbedFromWords } from './command-line/testbed.ts';
+import { testbedFromWords } from './command-line/testbed-options.ts';
 import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
 import { preflight } from './preflight.ts';

@@ -16,7 +16,7 @@ const RUN_NAMES: Names<Required<RunOptions>> = {
 const OUTPUTS = ['text', 'bytes', 'inherit', 'ignore'];
 
 /** What a call got, and what it takes. */
-export function wrongValue(name: string, value: unknown, remedy: string): UsageError {
+export function notAllowed(name: string, value: unknown, remedy: string): UsageError {
   const shown = typeof value === 'object' && value !== null ? 'an object' : String(value);
   return new UsageError(`${name} is ${shown}`, { code: 'WRONG_VALUE', remedy });
 }
@@ -34,14 +34,14 @@ export function checkNames(what: string, options: object, names: Readonly<Record
 /** @throws UsageError when it is none of them */
 export function choice<const T extends string>(name: string, value: string, choices: readonly T[]): T {
   const found = choices.find((each) => each === value);
-  if (found === undefined) throw wrongValue(name, value, `give one of ${choices.join(', ')}`);
+  if (found === undefined) throw notAllowed(name, value, `give one of ${choices.join(', ')}`);
   return found;
 }
 
 /** @throws UsageError when it is no time that Node's timers know */
 export function seconds(name: string, value: number): number {
   if (!(typeof value === 'number' && value > 0 && value <= 2_147_483)) {
-    throw wrongValue(name, value, 'give seconds, more than 0');
+    throw notAllowed(name, value, 'give seconds, more than 0');
   }
   return value;
 }
@@ -49,14 +49,14 @@ export function seconds(name: string, value: number): number {
 /** @throws UsageError when it is given and no text */
 export function checkText(name: string, value: unknown, remedy = 'give a text'): void {
   if (value !== undefined && (typeof value !== 'string' || value === '')) {
-    throw wrongValue(name, value === '' ? 'empty' : value, remedy);
+    throw notAllowed(name, value === '' ? 'empty' : value, remedy);
   }
 }
 
 /** @throws UsageError when it is given and no number from 1 on */
 export function checkCount(name: string, value: unknown): void {
   if (value !== undefined && !(typeof value === 'number' && value >= 1)) {
-    throw wrongValue(name, value, 'give a number, 1 or more');
+    throw notAllowed(name, value, 'give a number, 1 or more');
   }
 }
 
@@ -90,18 +90,18 @@ export function checkRunOptions(options: RunOptions): void {
     typeof input !== 'string' &&
     !(input instanceof Object && ArrayBuffer.isView(input))
   ) {
-    throw wrongValue('input', input, 'give a text or a Uint8Array');
+    throw notAllowed('input', input, 'give a text or a Uint8Array');
   }
   if (stdin !== undefined && stdin !== 'ignore' && stdin !== 'inherit' && !has(stdin, 'pipe')) {
-    throw wrongValue('stdin', stdin, 'give ignore, inherit or a Readable, or a text as input');
+    throw notAllowed('stdin', stdin, 'give ignore, inherit or a Readable, or a text as input');
   }
   for (const [name, to] of Object.entries({ stdout, stderr })) {
     if (to === undefined || OUTPUTS.some((each) => each === to) || has(to, 'write')) continue;
-    throw wrongValue(name, to, `give ${OUTPUTS.join(', ')} or a Writable`);
+    throw notAllowed(name, to, `give ${OUTPUTS.join(', ')} or a Writable`);
   }
   checkCount('maxOutput', maxOutput);
   if (check !== undefined && typeof check !== 'boolean')
-    throw wrongValue('check', check, 'give true or false');
+    throw notAllowed('check', check, 'give true or false');
 }
 
 /** @throws UsageError */
@@ -120,7 +120,7 @@ function checkOptions(
   checkText('cwd', options.cwd, 'give an absolute path in the testbed');
   checkText('user', options.user, 'give the name or number of a user');
   if (signal !== undefined && !has(signal, 'addEventListener')) {
-    throw wrongValue('signal', signal, 'give an AbortSignal');
+    throw notAllowed('signal', signal, 'give an AbortSignal');
   }
   for (const [name, value] of Object.entries<unknown>(env)) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
@@ -129,7 +129,7 @@ function checkOptions(
         remedy: 'use letters, digits and _',
       });
     }
-    if (typeof value !== 'string') throw wrongValue(`env.${name}`, value, 'give a text');
+    if (typeof value !== 'string') throw notAllowed(`env.${name}`, value, 'give a text');
   }
 }
 

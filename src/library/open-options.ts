@@ -7,7 +7,7 @@ import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
 import { randomBytes } from '../random.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
-import { checkCount, checkNames, checkText, choice, type Names, seconds, wrongValue } from './checks.ts';
+import { checkCount, checkNames, checkText, choice, type Names, notAllowed, seconds } from './checks.ts';
 
 /** The options of a testbed. All may be omitted. */
 export interface OpenOptions {
@@ -91,7 +91,7 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     binds: (options.bind ?? []).map(({ outside, inside, readOnly = false }) => {
       checkText('outside of bind', outside, 'name a file or directory of the host');
       if (typeof inside !== 'string' || !inside.startsWith('/')) {
-        throw wrongValue('inside of bind', inside, 'give an absolute path');
+        throw notAllowed('inside of bind', inside, 'give an absolute path');
       }
       return { outside: resolve(outside), inside, readOnly };
     }),
@@ -108,7 +108,7 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
 function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {
   const { network = 'host', hostname, publish = [], address, dns, link, outside } = options;
   if (hostname !== undefined && !isHostname(hostname)) {
-    throw wrongValue('hostname', hostname, 'use small letters, digits and hyphens');
+    throw notAllowed('hostname', hostname, 'use small letters, digits and hyphens');
   }
   if (typeof network === 'string') {
     if (address !== undefined || dns !== undefined || link !== undefined || outside !== undefined) {
@@ -155,6 +155,6 @@ function scratchOf(text: string): Scratch {
   if (text === 'auto') return { kind: 'auto' };
   if (text.startsWith('/')) return { kind: 'directory', path: text };
   const [, size] = /^tmpfs(?::([1-9]\d*[kKmMgG%]?))?$/.exec(text) ?? [undefined, null];
-  if (size === null) throw wrongValue('scratch', text, 'give auto, tmpfs, tmpfs:SIZE or an absolute path');
+  if (size === null) throw notAllowed('scratch', text, 'give auto, tmpfs, tmpfs:SIZE or an absolute path');
   return { kind: 'tmpfs', size };
 }

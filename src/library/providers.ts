@@ -7,8 +7,8 @@ import { randomUUID } from 'node:crypto';
 import { createLog, type Log, silentLog } from '../log.ts';
 import { preflight } from '../preflight.ts';
 import { Provider } from '../testbed/provider.ts';
+import { Pipes } from './fifos.ts';
 import { type OpenOptions, testbedFromOptions } from './open-options.ts';
-import { Pipes } from './pipes.ts';
 
 export interface Shared {
   /** Rejects with a UsageError when the options have an error that can be found at once. */

@@ -6,7 +6,7 @@ import { endOfCommand, NotRunError, type StartedCommand } from '../testbed/execu
 import type { Testbed } from '../testbed/testbed.ts';
 import { argvOf, checkCommandOptions, checkRunOptions } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions } from './command.ts';
-import type { Pipes } from './pipes.ts';
+import type { Pipes } from './fifos.ts';
 import {
   closeDescriptors,
   destroyStreams,
@@ -21,14 +21,14 @@ import {
 
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
-export interface Place {
+export interface StartPlace {
   readonly testbed: Testbed;
   readonly pipes: Pipes;
 }
 
 /** Starts a command with three pipes. */
 export async function startPiped(
-  place: Place,
+  place: StartPlace,
   command: Command,
   options: CommandOptions,
 ): Promise<RunningCommand> {
@@ -61,7 +61,11 @@ export interface CommandOutcome {
 }
 
 /** Runs a command to its end. See Testbed.run for what it throws. */
-export async function runToEnd(place: Place, command: Command, options: RunOptions): Promise<CommandOutcome> {
+export async function runToEnd(
+  place: StartPlace,
+  command: Command,
+  options: RunOptions,
+): Promise<CommandOutcome> {
   const argv = argvOf(command);
   checkRunOptions(options);
   const { stdout = 'text', stderr = 'text', maxOutput = MAX_OUTPUT, check = false } = options;
@@ -131,7 +135,7 @@ function withOutput(error: CommandTimeoutError, { stdout, stderr }: Outputs): Co
 }
 
 async function startWired(
-  { testbed }: Place,
+  { testbed }: StartPlace,
   argv: Argv,
   wires: Awaited<ReturnType<typeof makeWires>>,
   { cwd, env, user }: CommandOptions,

@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { OutputTo, RunOptions } from './command.ts';
-import type { Pipes } from './pipes.ts';
+import type { Pipes } from './fifos.ts';
 
 /** One of a command's descriptors. */
 export interface Wire<S extends Readable | Writable | undefined> {

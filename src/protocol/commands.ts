@@ -6,9 +6,9 @@ import { didYouMean } from '../command-line/nearest.ts';
 import { CommandTimeoutError, CopyError, CopyTimeoutError, MisuseError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OpenTestbed, TestbedProvider } from '../testbed/types.ts';
-import { serveCommand } from './command.ts';
 import { decodeText, decodeWord, encodeList, encodeWord, quoted, type Request } from './line.ts';
-import { openShell } from './shell.ts';
+import { serveCommand } from './serve-command.ts';
+import { serveShell } from './serve-shell.ts';
 
 /** What the requests of a session share. */
 export interface Session {
@@ -133,7 +133,7 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     words: [1, Number.POSITIVE_INFINITY],
     state: 'open',
     handle: async (testbed, words, session) => {
-      await openShell(testbed, words.map(decodeText), session.log);
+      await serveShell(testbed, words.map(decodeText), session.log);
       return [];
     },
   },

@@ -1,35 +1,28 @@
 /** A command, or a shell, in a testbed that another process has opened: for `exec` and `lab exec`. */
 import { isatty } from 'node:tty';
 import { type Argv, spawnHost } from '../host.ts';
-import type { Log } from '../log.ts';
 import { readMark } from '../namespaces/mark.ts';
 import type { ProcessName } from '../processes/identity.ts';
 import { type CommandPlace, executeCommand, type Target } from '../testbed/execute.ts';
 import { wholeTree } from '../testbed/killing.ts';
 import { openPipes } from './open-pipes.ts';
-import type { Interrupts } from './verb.ts';
+import type { VerbContext } from './verb.ts';
 
 /** Seconds to wait for a reader of the output that makes no progress, the server's default. */
 const DRAIN_TIMEOUT = 10;
 
 const SHELL: Argv = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash; else exec sh; fi'];
 
-export interface Caller {
-  readonly log: Log;
-  /** Aborted: the command is ended with all processes of its tree. */
-  readonly signal: AbortSignal;
-  readonly interrupts: Interrupts;
-}
-
 /**
  * Runs it with the stdin, stdout and stderr of this process, and gives its exit status.
+ * An abort ends the command with all processes of its tree.
  * @param command default: a shell, with job control where stdin is a terminal
  */
 export async function enterTestbed(
   testbed: ProcessName & Pick<Target, 'ownNetwork'> & { readonly report?: string },
   place: CommandPlace,
   command: Argv | undefined,
-  { log, signal, interrupts }: Caller,
+  { log, signal, interrupts }: VerbContext,
 ): Promise<number> {
   const interactive = isatty(0);
   const { pid, ownNetwork } = testbed;

@@ -1,7 +1,7 @@
 /** A testbed for the time of one verb. */
 
 import type { Words } from '../command-line/given.ts';
-import { testbedFromWords } from '../command-line/testbed.ts';
+import { testbedFromWords } from '../command-line/testbed-options.ts';
 import { createLog, type Log } from '../log.ts';
 import { preflight } from '../preflight.ts';
 import { once, unlessStopped } from '../protocol/stop.ts';

@@ -5,9 +5,8 @@ import { type Argv, spawnHost } from '../host.ts';
 import { Isolation } from '../isolation/isolation.ts';
 import { Watch } from '../isolation/remains.ts';
 import { warnOfLeaks } from '../leaks/report.ts';
-import type { Log } from '../log.ts';
 import { signalProcess, treeOf } from '../processes/list.ts';
-import type { Interrupts } from './verb.ts';
+import type { Interrupts, VerbContext } from './verb.ts';
 
 export interface IsolatedOptions {
   readonly root: boolean;
@@ -18,16 +17,14 @@ export interface IsolatedOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export interface Session {
-  readonly log: Log;
-  readonly signal: AbortSignal;
-  readonly interrupts: Interrupts;
-}
-
 const STDIO = [0, 1, 2] as const;
 
 /** Gives the command's exit status. */
-export async function runIsolated(argv: Argv, options: IsolatedOptions, session: Session): Promise<number> {
+export async function runIsolated(
+  argv: Argv,
+  options: IsolatedOptions,
+  session: VerbContext,
+): Promise<number> {
   const { log, signal } = session;
   let isolation: Isolation;
   try {
@@ -64,7 +61,7 @@ export async function runIsolated(argv: Argv, options: IsolatedOptions, session:
 async function runPlain(
   argv: Argv,
   env: Readonly<Record<string, string>>,
-  { log, signal, interrupts }: Session,
+  { log, signal, interrupts }: VerbContext,
 ): Promise<number> {
   const started = await spawnHost(argv, log, { stdio: STDIO, env });
   const end = () => started.kill('SIGTERM');

@@ -1,5 +1,6 @@
 /** What a verb is to the program that calls it. */
 import type { Words } from '../command-line/given.ts';
+import type { Log } from '../log.ts';
 
 /** Where a handler is set that may use a SIGINT: it returns true when it did, and the program goes on. */
 export interface Interrupts {
@@ -13,3 +14,11 @@ export interface Interrupts {
  * @throws UsageError, TestbedError and other VirtErrors, which are reported as a sentence
  */
 export type RunVerb = (words: Words, signal: AbortSignal, interrupts: Interrupts) => Promise<number>;
+
+/** What the parts of a verb share. */
+export interface VerbContext {
+  readonly log: Log;
+  /** Aborted when the program is to end. */
+  readonly signal: AbortSignal;
+  readonly interrupts: Interrupts;
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, readdirSync } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
-import { Pipes } from '../../../src/library/pipes.ts';
+import { Pipes } from '../../../src/library/fifos.ts';
 import { feed, inputPipe, makeWires, outputPipe } from '../../../src/library/wires.ts';
 import { silentLog } from '../../../src/log.ts';
 

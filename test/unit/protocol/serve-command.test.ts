@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { CommandTimeoutError, MisuseError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
-import { parseCommand, parseVariables, serveCommand } from '../../../src/protocol/command.ts';
+import { parseCommand, parseVariables, serveCommand } from '../../../src/protocol/serve-command.ts';
 import { fakeTestbed } from './fake.ts';
 
 const quiet = { log: silentLog };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseWords } from '../../../src/command-line/parse.ts';
-import { testbedFromWords } from '../../../src/command-line/testbed.ts';
+import { testbedFromWords } from '../../../src/command-line/testbed-options.ts';
 import { UsageError } from '../../../src/errors.ts';
 
 function testbed(...argv: string[]) {

@@ -3,13 +3,13 @@ import { constants, promises } from 'node:fs';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
-import { parseVariables } from './command.ts';
+import { parseVariables } from './serve-command.ts';
 
 /**
  * Words: a directory, then variables; decoded. Without a terminal it reports that and returns: a driver asks for a shell when a
  * test has failed, and must get its reply.
  */
-export async function openShell(testbed: OpenTestbed, words: readonly string[], log: Log): Promise<void> {
+export async function serveShell(testbed: OpenTestbed, words: readonly string[], log: Log): Promise<void> {
   const [directory = '/', ...variables] = words;
   const env = parseVariables(variables);
   const { TERM } = process.env;
