@@ -89,7 +89,17 @@ describe('run in a testbed', function () {
 
   itWithUsers('says that a folder of the host is closed to it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
-    const { stderr, status } = await virt(['run', ...root, '-b', folder, '/x', '--cwd', '/x', '--', 'true']);
+    const { stderr, status } = await virt([
+      'run',
+      ...root,
+      '--bind-ro',
+      folder,
+      '/x',
+      '--cwd',
+      '/x',
+      '--',
+      'true',
+    ]);
     assert.match(stderr, /^virt-ts-unshare: .* may not enter the directory \/x; open it to others.*\n$/);
     assert.equal(status, 255);
     rmSync(folder, { recursive: true });
