@@ -86,7 +86,7 @@ static void copy_mapped(struct part *part) {
 		if (got < 0 && errno != EFAULT) cannot(READ);
 		part->copied += done;
 		whole = done == LARGE;
-		/* The position tells the progress. */
+		/* The server reads the progress from the position. */
 		if (lseek(part->to, begin + done, SEEK_SET) < 0) cannot(WRITE);
 	}
 	munmap(space, LARGE);

@@ -3,7 +3,7 @@
  * kills this process.
  *
  * argv: unstage NAME
- * descriptor 0: the lifeline, a pipe whose end of file says that the server is gone; 3: the directory that has NAME
+ * descriptor 0: the lifeline, a pipe that is at end of file when the server is gone; 3: the directory that has NAME
  * status: 0
  */
 #include "helper.h"

@@ -35,7 +35,7 @@ export class Ends {
       if (length < LONGEST_COMPLAINT) chunks.push(chunk.subarray(0, LONGEST_COMPLAINT - length));
       length += chunk.length;
     });
-    // The exit status of the process at the other end says more than a broken pipe.
+    // The exit status of the process at the other end explains more than a broken pipe.
     for (const stream of process.child.stdio) stream?.on('error', () => {});
     const complaint = (): string => {
       const lines = Buffer.concat(chunks).toString('latin1').split('\n');

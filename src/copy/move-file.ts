@@ -72,18 +72,18 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     await mustEnd(opener, OPENING);
     throw closed();
   });
-  const told = await Promise.race([outcome, gone]);
-  if (typeof told !== 'number') {
+  const result = await Promise.race([outcome, gone]);
+  if (typeof result !== 'number') {
     talk.destroy();
     // That the testbed is broken explains more than what followed from it.
     if (await within(opener.process.exited, LAST_WORDS)) await mustHaveRun(opener);
-    if (told !== undefined) throw failureOf(told);
+    if (result !== undefined) throw failureOf(result);
   }
   await mustEnd(mover, 'copying');
-  if (typeof told !== 'number') throw new CopyError('the process that copies ended without a result');
+  if (typeof result !== 'number') throw new CopyError('the process that copies ended without a result');
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);
-  return told;
+  return result;
 }
 
 interface Listener {

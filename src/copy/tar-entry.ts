@@ -1,4 +1,4 @@
-/** What a tar archive says of one file, and the numbers of the format. Pure. */
+/** The description of one file in a tar archive, and the size of its blocks. Pure. */
 import type { ByteString } from './bytes.ts';
 
 export const BLOCK = 512;

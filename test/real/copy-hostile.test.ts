@@ -73,7 +73,7 @@ describe('a hostile tar in a testbed', function () {
     const scratch = Buffer.from(`${testbed.scratchDirectory}/`);
     await testbed.copyIn(Buffer.from(`${path('archives')}/`), scratch);
     rmSync(path('archives'), { recursive: true });
-    // It works in the directory that is asked for, which tells it what to send.
+    // It works in the directory that is copied, which has the archive to send.
     const text = `tar=$(command -v tar); rm "$tar"
 cat >"$tar" <<'END'
 #!/bin/sh

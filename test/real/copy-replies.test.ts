@@ -28,7 +28,7 @@ describe('replies to copies', function () {
           `#!/bin/sh\ncase "$*" in *"-T /dev/null"*) exit 0 ;; esac\n${script}\n`,
           { mode: 0o755 },
         );
-      const tell = async (line: string): Promise<string | undefined> => {
+      const replyTo = async (line: string): Promise<string | undefined> => {
         server.send(line);
         return server.reply();
       };
@@ -39,13 +39,13 @@ describe('replies to copies', function () {
 
       is(`exec cat ${scratch}/archive`);
       await server.ask(`copydown ${folder}/tar /usr/local/bin/tar`);
-      assert.equal(await tell(`copyup ${scratch}/tree/ ${folder}/to/back/`), 'copy-failed');
+      assert.equal(await replyTo(`copyup ${scratch}/tree/ ${folder}/to/back/`), 'copy-failed');
       assert.match(server.complaints, /\.\.\/escaped from the testbed is refused: its name leads upwards/);
 
       is('exec sleep 1000');
       await server.ask(`copydown ${folder}/tar /usr/local/bin/tar`);
-      assert.equal(await tell(`copyup ${scratch}/tree/ ${folder}/to/back/`), 'timeout');
-      assert.equal(await tell(`copydown ${folder}/source/ ${scratch}/other/`), 'timeout');
+      assert.equal(await replyTo(`copyup ${scratch}/tree/ ${folder}/to/back/`), 'timeout');
+      assert.equal(await replyTo(`copydown ${folder}/source/ ${scratch}/other/`), 'timeout');
       assert.match(server.complaints, /took longer than 3 s/);
       assert.deepEqual(readdirSync(`${folder}/to`), []);
 

@@ -1,5 +1,5 @@
 /**
- * Random trees, down into a testbed and up again, compared with what cp -a keeps. COPY_TREES says how many (default
+ * Random trees, down into a testbed and up again, compared with what cp -a keeps. COPY_TREES is their number (default
  * 40; `npm run copy-trees` makes 500), COPY_SEED which (default: of the clock, and printed).
  */
 import assert from 'node:assert/strict';

@@ -61,7 +61,7 @@ describe('copying', () => {
         assert.deepEqual(describeTree(bytes('real')), describeTree(bytes('from')));
       });
 
-      it('says what it cannot do', async () => {
+      it('reports what it cannot do', async () => {
         writeFileSync(path('file'), 'x');
         mkdirSync(path('from'));
         await fails(copy('none/', 'to/'), /none.*(ENOENT|can't cd|No such)/);
@@ -173,7 +173,7 @@ PATH=/usr/bin:/bin exec tar "$@"`);
       assert.deepEqual(describeTree(bytes('back')), describeTree(bytes('from')));
     });
 
-    it('copies files without a tar and says what directories need', async () => {
+    it('copies files without a tar and reports what directories need', async () => {
       const testbed = withTools();
       plainTree();
       await copyIn(testbed, bytes('from/sub/run'), bytes('inside'), OPTIONS);

@@ -160,7 +160,7 @@ for (const mover of movers) {
       await fails(copyIn(testbed, bytes('from'), bytes('fifo'), OPTIONS), 'SHORTER');
     });
 
-    it('copies a file that does not tell how long it is', async () => {
+    it('copies a file whose size is not known', async () => {
       for (const file of ['/proc/version', '/sys/kernel/mm/transparent_hugepage/enabled']) {
         await copyOut(host, Buffer.from(file), bytes('to'), OPTIONS);
         assert.equal(readFileSync(path('to'), 'utf8'), readFileSync(file, 'utf8'));

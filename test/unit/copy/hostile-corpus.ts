@@ -315,17 +315,17 @@ export const HOSTILE: readonly HostileArchive[] = [
     says: /through a file/,
   },
   {
-    what: 'a stream cut in a header',
+    what: 'a stream truncated in a header',
     bytes: () => Buffer.concat([TOP, raw({ name: 'a', data: 'x' }).subarray(0, 300)]),
     says: /is truncated/,
   },
   {
-    what: 'a stream cut in a file',
+    what: 'a stream truncated in a file',
     bytes: () => Buffer.concat([TOP, raw({ name: 'a', data: 'x'.repeat(5000) }).subarray(0, 3000)]),
     says: /is truncated/,
   },
   {
-    what: 'a stream cut between two files',
+    what: 'a stream truncated between two files',
     bytes: () => Buffer.concat([TOP, raw({ name: 'a', data: 'x' })]),
     says: /is truncated/,
   },

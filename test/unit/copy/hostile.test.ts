@@ -62,7 +62,7 @@ describe('a hostile tar in the testbed', () => {
     chmodSync(path('bin/tar'), 0o755);
   };
 
-  it('that fails says why, without control characters', async () => {
+  it('that fails is reported without control characters', async () => {
     hostile("printf '\\033[2Jred\\r\\nalert' >&2; exit 3");
     await assert.rejects(out(), (error) => {
       assert.ok(error instanceof CopyError);

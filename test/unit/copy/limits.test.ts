@@ -16,7 +16,7 @@ describe('copying', () => {
     const times: CopyOptions = { ...OPTIONS, timeout: 0.5 };
 
     for (const [what, text] of [
-      ['says nothing', 'exec sleep 1000'],
+      ['writes nothing', 'exec sleep 1000'],
       ['ignores signals', 'trap "" TERM INT HUP; while :; do sleep 1000; done'],
       ['sends slowly without end', 'while :; do printf x; sleep 0.05; done'],
     ] as const) {

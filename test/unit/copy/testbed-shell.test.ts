@@ -88,7 +88,7 @@ describe('copying a single file by the shell of a testbed', () => {
   });
 
   for (const [what, script] of [
-    ['says nothing', 'exit 0'],
+    ['sends nothing', 'exit 0'],
     ['opens nothing', 'printf x >&3; read -r _ <&3'],
     ['is killed', 'exec 4<>"$4"; printf x >&3; kill -9 $$'],
     ['fails in the end', 'exec 4<"$4"; printf x >&3; read -r _ <&3; echo broken >&2; exit 1'],
