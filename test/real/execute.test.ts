@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { call } from '../support/program.ts';
-import { testProvider, useTestbed } from '../support/testbed.ts';
+import { itWithUsers, ONLY_ROOT } from '../support/skip.ts';
+import { script, testProvider, useTestbed } from '../support/testbed.ts';
 
 describe('a command in a testbed', function () {
   this.timeout(60_000);
@@ -74,6 +77,77 @@ export PATH=/nowhere'; exec "$@"`,
   });
 });
 
+/** Lines of hostile files, each longer than any line of such a file. */
+const HUGE = 'perl -e \'print "x:" x 200000, "\\n"\'';
+
+describe('the user, directory and environment of a command', function () {
+  this.timeout(60_000);
+  const bed = useTestbed();
+  afterEach(() => bed.testbed.revert());
+  const inside = (text: string) => script(bed.testbed, text);
+  /** What `text` prints for a user in a testbed whose files were changed by `changes`. */
+  async function as(user: string, changes: string, text = 'id; echo $HOME $SHELL; pwd') {
+    const changed = await inside(changes);
+    assert.deepEqual([changed.status, changed.stderr], [0, '']);
+    return script(bed.testbed, text, { user, timeout: 10 });
+  }
+
+  itWithUsers('come from the accounts and groups of the testbed', async () => {
+    const changes = `printf '%s\\n' eve:x:1234:60:Eve,,,:/home/eve: >>/etc/passwd
+      printf '%s\\n' one:x:70:mallory,eve two:x:71:eve eves:x:72:evelyn >>/etc/group`;
+    const { stdout } = await as('eve', changes);
+    assert.match(stdout, /^uid=1234\(eve\) gid=60\(games\) groups=60\(games\),70\(one\),71\(two\)\n/);
+    assert.match(stdout, /\n\/home\/eve \/bin\/sh\n\/\n$/);
+    assert.equal((await as('1234', ':')).stdout, stdout);
+    assert.match((await as('4321', ':')).stdout, /^uid=4321 gid=4321 groups=4321\n\/ \/bin\/sh\n/);
+  });
+
+  itWithUsers('come from the lines that are none of a hostile file', async () => {
+    const line = 'eve:x:1234:60::/:/bin/sh';
+    const junk = `{ ${HUGE}; echo eve; echo eve:x; echo eve:x:-5:0::/:; echo eve:x:99999999999:0::/:; echo ${line}; ${HUGE}; }`;
+    const { stdout } = await as('eve', `${junk} >/etc/passwd; ${junk} >/etc/group`);
+    assert.match(stdout, /^uid=1234\(eve\) gid=60\b/);
+  });
+
+  it('do not wait for files that are no files', async () => {
+    const changes =
+      'rm -f /etc/passwd /etc/group /etc/environment; mkfifo /etc/passwd /etc/group /etc/environment';
+    await inside(changes);
+    assert.equal((await script(bed.testbed, 'echo fine', { timeout: 10, cwd: '/etc' })).stdout, 'fine\n');
+    await assert.rejects(script(bed.testbed, 'true', { user: 'eve', timeout: 10 }), { code: 'NO_USER' });
+    if (!ONLY_ROOT)
+      assert.match(
+        (await script(bed.testbed, 'cat /proc/self/status', { user: '1234', timeout: 10 })).stdout,
+        /^Uid:\t1234/m,
+      );
+  });
+
+  it('come from /etc/environment, and over it from the caller', async () => {
+    const text = [
+      'export A="a b"',
+      "B='b'",
+      'C=c',
+      '1=x',
+      'D-E=x',
+      'no',
+      'PATH=/usr/bin:/bin:/x',
+      'F="half',
+    ].join('\n');
+    await inside(
+      `printf '%s\\n' '${text.replaceAll("'", "'\\''")}' >/etc/environment; ${HUGE} >>/etc/environment`,
+    );
+    const { stdout } = await script(bed.testbed, 'echo "$A,$B,$C,$PATH,$F"', { env: { C: 'mine' } });
+    assert.equal(stdout, 'a b,b,mine,/usr/bin:/bin:/x,"half\n');
+  });
+
+  it('that do not exist are errors with a code', async () => {
+    await assert.rejects(script(bed.testbed, 'true', { cwd: '/nowhere' }), { code: 'NO_DIRECTORY' });
+    await assert.rejects(script(bed.testbed, 'true', { cwd: '/etc/passwd' }), { code: 'NO_DIRECTORY' });
+    await assert.rejects(script(bed.testbed, 'true', { user: 'stranger' }), { code: 'NO_USER' });
+    await assert.rejects(script(bed.testbed, 'true', { user: '4294967295' }), { code: 'NO_USER' });
+  });
+});
+
 /** Numbers of system calls that perl has no name for. */
 const SYSCALLS =
   process.arch === 'x64'
@@ -95,6 +169,38 @@ describe('a command and the process that waits for it', function () {
     const { status, stdout } = await shell('trap "echo caught" TERM; kill 0; exit 7');
     assert.deepEqual([status, stdout], [7, 'caught\n']);
     assert.equal((await shell('sleep 1000 & kill -9 0')).status, 137);
+  });
+
+  /** Starts a command on no terminal; resolves once it has printed a line. */
+  async function started(text: string): Promise<ChildProcess> {
+    const [file = '', ...args] = bed.testbed.executeCommand;
+    const child = spawn(file, [...args, 'sh', '-c', text], { stdio: ['ignore', 'pipe', 'ignore'] });
+    await once(child.stdout, 'data');
+    return child;
+  }
+
+  it('gets the signals that are sent to its execute program', async () => {
+    for (const signal of ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const) {
+      const trap = `trap 'exit 5' ${signal.slice('SIG'.length)}`;
+      const child = await started(`${trap}; echo ready; while :; do sleep 0.01; done`);
+      child.kill(signal);
+      assert.deepEqual(await once(child, 'exit'), [5, null], signal);
+    }
+  });
+
+  it('ends with its execute program', async () => {
+    const trap = 'trap "" TERM; echo ready; sleep 1000; sleep 1000';
+    const ignoring = await started(trap);
+    ignoring.kill('SIGTERM');
+    assert.deepEqual(await once(ignoring, 'exit'), [137, null], 'a driver waits for ever');
+    const killed = await started('echo $$; exec sleep 1001');
+    killed.kill('SIGKILL');
+    await once(killed, 'exit');
+    const alive = async () => (await shell('pidof sleep || echo none')).stdout;
+    let seen = await alive();
+    for (const end = performance.now() + 5000; seen !== 'none\n' && performance.now() < end; )
+      seen = await alive();
+    assert.equal(seen, 'none\n');
   });
 
   it('may stop itself', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { helperPath } from '../../src/helper.ts';
 import { type CallOptions, call, PROGRAM } from '../support/program.ts';
 import { testTarball } from '../support/rootfs.ts';
 
@@ -93,6 +94,42 @@ for (const [who, [first = '', ...more]] of Object.entries(CALLERS)) {
       assert.equal(status, 0);
       assert.doesNotMatch(stdout, /suggested-normal-user/);
       assert.match(stderr, /^virt-ts-unshare: the testbed has no user but root, .*; .*doctor.*\n$/);
+    });
+
+    it('has its own helper program protected against root in the testbed', async () => {
+      const before = readFileSync(helperPath());
+      // Opens the program of each new process as soon as it is there, and for writing once that process has ended (CVE-2019-5736).
+      const thief = `perl -e '
+        $| = 1;
+        while (1) {
+          open my $last, "<", "/proc/sys/kernel/ns_last_pid" or die $!;
+          my $pid = <$last> + 1;
+          for (1 .. 5000) {
+            open my $program, "<", "/proc/$pid/exe" or next;
+            my $name = readlink "/proc/self/fd/" . fileno $program;
+            last if $name !~ /helper|memfd/;
+            print "caught $name\\n";
+            for (1 .. 100) {
+              select undef, undef, undef, 0.001;
+              # The first byte of every program.
+              print "written\\n" if open my $file, "+<", "/proc/self/fd/" . fileno $program and syswrite $file, "\\x7f";
+            }
+            last;
+          }
+        }' </dev/null >/caught 2>&1 & until [ -e /caught ]; do :; done`;
+      const lines = [
+        'open',
+        `command sh,-c,${encodeURIComponent(thief)}`,
+        'command ln,-s,/proc/self/exe,/again',
+        ...Array.from({ length: 60 }, () => 'command /again stderr=/dev/null'),
+        `command sh,-c,${encodeURIComponent('sort /caught | uniq -c >&2')}`,
+        'quit',
+      ];
+      const { stderr } = await as(['--tarball', testTarball()], { input: `${lines.join('\n')}\n` });
+      assert.match(stderr, /^ *\d+ caught \/memfd:/m);
+      // Its file could not be written to while a holder executes it, either.
+      assert.doesNotMatch(stderr, /caught .*helper|written/);
+      assert.ok(readFileSync(helperPath()).equals(before));
     });
 
     it('may be root of a user namespace on this machine', async () => {
