@@ -131,6 +131,16 @@ static int is_inside(int directory, const char *path) {
 	return found;
 }
 
+/* The directory in /proc of the process with that name, if it is inside; -1: it is not, or it is gone, which `missed` says then. */
+static int open_inside(const char *name, bool *missed) {
+	char path[300];
+	snprintf(path, sizeof path, "%s/ns/pid", name);
+	int inside = is_inside(job->proc, path);
+	int directory = inside <= 0 ? -1 : openat(job->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (inside < 0 || (inside > 0 && directory < 0)) *missed = true;
+	return directory;
+}
+
 static bool read_stat(int directory, struct process *process) {
 	char text[1024];
 	if (read_at(directory, "stat", text, sizeof text) < 0) return false;
@@ -247,23 +257,18 @@ static void look_around(struct look *look) {
 	*look = (struct look){.list = look->list};
 	DIR *all = open_list(job->proc, ".");
 	for (const char *name; (name = next_number(all)) != NULL;) {
-		char path[300];
-		snprintf(path, sizeof path, "%s/ns/pid", name);
-		int inside = is_inside(job->proc, path);
-		if (inside < 0) look->missed = true;
-		if (inside <= 0) continue;
 		struct process process = {0};
-		int directory = openat(job->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		long slack = directory < 0 ? -1 : read_number_at(directory, "timerslack_ns");
+		int directory = open_inside(name, &look->missed);
+		if (directory < 0) continue;
+		long slack = read_number_at(directory, "timerslack_ns");
 		if (slack < 0 || !read_stat(directory, &process)) {
 			look->missed = true;
 		} else if (process.pid != pid1 && (slack == job->tag || !is_tag(slack))) {
 			read_files(directory, &process);
-			size_t count = look->count;
-			look->list = grown(look->list, count, sizeof process);
+			look->list = grown(look->list, look->count, sizeof process);
 			look->list[look->count++] = process;
 		}
-		if (directory >= 0) close(directory);
+		close(directory);
 	}
 	classify(look);
 }
@@ -360,15 +365,12 @@ static void freeze(void) {
 			unsigned char bit = (unsigned char)(1 << pid % 8);
 			if (pid >= HIGHEST_PID || (seen[pid / 8] & bit) != 0) continue;
 			seen[pid / 8] |= bit;
-			char path[300];
-			snprintf(path, sizeof path, "%s/ns/pid", name);
-			int inside = is_inside(job->proc, path);
-			if (inside < 0) calm = -1;
-			if (inside <= 0) continue;
+			bool missed = false;
 			struct process process;
-			int directory = openat(job->proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			if (directory < 0) calm = -1;
-			else if (read_number_at(directory, "timerslack_ns") == job->tag && is_inside(directory, "ns/pid") == 1) {
+			int directory = open_inside(name, &missed);
+			if (missed) calm = -1;
+			if (directory < 0) continue;
+			if (read_number_at(directory, "timerslack_ns") == job->tag && is_inside(directory, "ns/pid") == 1) {
 				syscall(SYS_pidfd_send_signal, directory, SIGSTOP, NULL, 0);
 				/* A stopped process stays in its group. */
 				if (read_stat(directory, &process)) {
@@ -378,7 +380,7 @@ static void freeze(void) {
 				}
 				calm = since_found = -1;
 			}
-			if (directory >= 0) close(directory);
+			close(directory);
 		}
 	}
 }

@@ -27,9 +27,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1U << 2)
-#endif
+#include <linux/close_range.h>
 
 static struct {
 	const char *directory, *user, *term;
@@ -76,124 +74,29 @@ static _Noreturn void fail_to_enter(const char *what) {
 	fail("CANNOT_ENTER", "%s: %s", what, strerror(error));
 }
 
-/* A file of the testbed to read lines from; it may be anything, such as a pipe that is never written to. */
-static FILE *open_text(const char *path) {
-	struct stat status;
-	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)) return fdopen(file, "r");
-	if (file >= 0) close(file);
-	return NULL;
-}
-
-/* The next line without its newline; longer lines are left out. NULL at the end. */
-static char *next_line(FILE *text) {
-	static char line[65536];
-	bool is_rest = false;
-	while (text != NULL && fgets(line, sizeof line, text) != NULL) {
-		size_t length = strlen(line);
-		bool is_whole = (length > 0 && line[length - 1] == '\n') || feof(text);
-		if (is_whole && !is_rest) {
-			line[strcspn(line, "\n")] = '\0';
-			return line;
-		}
-		is_rest = !is_whole;
-	}
-	return NULL;
-}
-
-static bool parse_id(const char *text, unsigned *id) {
-	if (text == NULL || *text == '\0' || strspn(text, "0123456789") != strlen(text) || strlen(text) > 10) return false;
-	unsigned long number = strtoul(text, NULL, 10);
-	*id = (unsigned)number;
-	return number < UINT_MAX;
-}
-
-static struct {
-	uid_t uid;
-	gid_t gid;
-	/* Empty for a number without an account. */
-	char name[256], home[PATH_MAX], shell[PATH_MAX];
-} account = {.home = "/", .shell = "/bin/sh"};
-
-static void look_up_user(void) {
-	FILE *passwd = open_text("/etc/passwd");
-	for (char *line; (line = next_line(passwd)) != NULL;) {
-		char *field[7];
-		for (size_t i = 0; i < 7; i++) field[i] = strsep(&line, ":");
-		if (field[2] == NULL || (strcmp(field[0], job.user) != 0 && strcmp(field[2], job.user) != 0)) continue;
-		if (!parse_id(field[2], &account.uid) || !parse_id(field[3], &account.gid)) continue;
-		snprintf(account.name, sizeof account.name, "%s", field[0]);
-		if (field[5] != NULL && *field[5] != '\0') snprintf(account.home, sizeof account.home, "%s", field[5]);
-		if (field[6] != NULL && *field[6] != '\0') snprintf(account.shell, sizeof account.shell, "%s", field[6]);
-		fclose(passwd);
-		return;
-	}
-	if (!parse_id(job.user, &account.uid)) fail("NO_USER", "it has no user %s", job.user);
-	account.gid = account.uid;
-	if (passwd != NULL) fclose(passwd);
-}
-
-/* The supplementary groups of the account. */
-static void set_groups(void) {
-	static gid_t groups[NGROUPS_MAX];
-	size_t count = 0;
-	FILE *group = account.name[0] == '\0' ? NULL : open_text("/etc/group");
-	if (account.name[0] != '\0') groups[count++] = account.gid;
-	for (char *line; (line = next_line(group)) != NULL && count < NGROUPS_MAX;) {
-		strsep(&line, ":");
-		strsep(&line, ":");
-		const char *number = strsep(&line, ":");
-		for (const char *member; (member = strsep(&line, ",")) != NULL;) {
-			if (strcmp(member, account.name) != 0 || !parse_id(number, &groups[count])) continue;
-			count++;
-			break;
-		}
-	}
-	if (group != NULL) fclose(group);
-	if (setgroups(count, groups) != 0) fail("NO_IDS", "it cannot have the groups of %s: %s", job.user, strerror(errno));
-}
-
-static void become_user(void) {
+static void become_user(const struct account *account) {
 	char map[256];
 	long inside, outside, count;
 	int end = 0;
 	if (read_at(job.init, "uid_map", map, sizeof map) < 0) fail_to_enter("its ids");
 	if (sscanf(map, "%ld %ld %ld %n", &inside, &outside, &count, &end) == 3 && count == 1 && map[end] == '\0') {
-		if (account.uid == 0) return;
+		if (account->uid == 0) return;
 		fail("NO_IDS", "it has no ids but root's, so not those of %s; on the host, give its caller ranges in /etc/subuid and /etc/subgid",
 		     job.user);
 	}
-	set_groups();
-	if (setresgid(account.gid, account.gid, account.gid) != 0 || setresuid(account.uid, account.uid, account.uid) != 0)
+	static gid_t groups[NGROUPS_MAX];
+	if (setgroups(read_groups(account, groups, NGROUPS_MAX), groups) != 0 ||
+	    setresgid(account->gid, account->gid, account->gid) != 0 || setresuid(account->uid, account->uid, account->uid) != 0)
 		fail("NO_IDS", "it has no ids for user %s: %s", job.user, strerror(errno));
 	/* A change of the user may have undone it. */
 	prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* The file of pam_env(8): NAME=VALUE, perhaps quoted, perhaps after "export". */
-static void read_environment(void) {
-	FILE *text = open_text("/etc/environment");
-	for (char *line; (line = next_line(text)) != NULL;) {
-		if (strncmp(line, "export ", 7) == 0) line += 7;
-		char *value = strchr(line, '=');
-		if (value == NULL || value == line || (*line >= '0' && *line <= '9')) continue;
-		*value++ = '\0';
-		if (strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(line)) continue;
-		size_t length = strlen(value);
-		if (length > 1 && (*value == '"' || *value == '\'') && value[length - 1] == *value) {
-			value[length - 1] = '\0';
-			value++;
-		}
-		setenv(line, value, 1);
-	}
-	if (text != NULL) fclose(text);
-}
-
-static void set_environment(void) {
+static void set_environment(const struct account *account) {
 	clearenv();
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	setenv("SHELL", job.user == NULL ? "/bin/sh" : account.shell, 1);
-	setenv("HOME", job.user == NULL ? "/root" : account.home, 1);
+	setenv("SHELL", account->shell, 1);
+	setenv("HOME", account->home, 1);
 	read_environment();
 	for (size_t i = 0; i < job.variable_count; i++) putenv(job.variables[i]);
 	if (job.term != NULL) setenv("TERM", job.term, 1);
@@ -212,23 +115,16 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
 	umask(022);
 	/* The command gets the first three descriptors and no other of the caller's: one of a directory would lead out. */
-	unsigned first = job.third ? 4 : 3;
-	if (close_range(first, UINT_MAX, CLOSE_RANGE_CLOEXEC) != 0) {
-		/* Linux before 5.11. Nothing can be reported then. */
-		int init = fcntl(job.init, F_DUPFD_CLOEXEC, 0);
-		job.report = job.channel = -1;
-		job.init = init;
-		for (int descriptor = (int)first; descriptor < 65536; descriptor++)
-			if (descriptor != init) close(descriptor);
-	}
+	if (close_range(job.third ? 4 : 3, UINT_MAX, CLOSE_RANGE_CLOEXEC) != 0) fail_to_enter("the caller's descriptors");
 	if (chdir(job.directory) != 0) {
 		if (errno == EACCES)
 			fail("DIRECTORY_CLOSED", "its root may not enter the directory %s; open it to others, as by chmod o+x", job.directory);
 		fail("NO_DIRECTORY", "it has no directory %s", job.directory);
 	}
-	if (job.user != NULL) look_up_user();
-	set_environment();
-	if (job.user != NULL) become_user();
+	struct account account = {.home = "/root", .shell = "/bin/sh"};
+	if (job.user != NULL && !look_up_account(job.user, &account)) fail("NO_USER", "it has no user %s", job.user);
+	set_environment(&account);
+	if (job.user != NULL) become_user(&account);
 	/* A process that kills the caller's process group reaches the command too. */
 	if (!terminal) prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigprocmask(SIG_SETMASK, mask, NULL);

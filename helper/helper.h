@@ -113,6 +113,20 @@ bool write_map(const char *process, const char *file, const char *text);
 /* fuse.c: aborts the FUSE connections that a process which SIGKILL does not end may wait for. */
 void abort_fuse(int process);
 
+/* account.c */
+struct account {
+	uid_t uid;
+	gid_t gid;
+	/* Empty for a number without an account. */
+	char name[256], home[4096], shell[4096];
+};
+/* Looks up a user of the testbed by name or number, which need not have an account. False when there is none. */
+bool look_up_account(const char *user, struct account *account);
+/* The groups of an account; gives how many. */
+size_t read_groups(const struct account *account, gid_t *groups, size_t most);
+/* Sets the variables of /etc/environment, as of pam_env(8): NAME=VALUE, perhaps quoted, perhaps after "export". */
+void read_environment(void);
+
 /* drain.c */
 struct drain {
 	/* A /proc of this process's own pid namespace, and the directory in it of the testbed's pid 1. */
