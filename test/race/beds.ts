@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemCodeOf } from '../../src/errors.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
 import { projectDir } from '../support/rootfs.ts';
@@ -46,8 +47,9 @@ export class RaceBed implements Bed {
   async read(path: string): Promise<string | undefined> {
     try {
       return readFileSync(`/proc/${this.testbed.pid}/root${path}`, 'utf8');
-    } catch {
-      return undefined;
+    } catch (error) {
+      if (systemCodeOf(error) === 'ENOENT') return undefined;
+      throw error;
     }
   }
 
