@@ -4,7 +4,7 @@
  *
  * argv: hold [-n] STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
  *   STAGE   the stage's user namespace and its maps, as of users.c
- *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder
+ *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder; behind "ro:" read-only
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
  *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
  *   end ID                      kills that process
@@ -43,13 +43,19 @@ static void own_mounts(void) {
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
 }
 
-/* A small tmpfs with a mount point for each source. Sources are opened first, as one may lie below /mnt. */
+/*
+ * A small tmpfs with a mount point for each source. Sources are opened first, as one may lie below /mnt. What is read-only here
+ * is so for good in the holder, whose user namespace is a lower one (mount_namespaces(7), "locked").
+ */
 static void bind_sources(char **sources, size_t count) {
 	int trees[count + 1], mnt;
 	char words[256];
 	struct stat status[count + 1];
-	for (size_t i = 0; i < count; i++)
-		if (stat(sources[i], &status[i]) != 0 || (trees[i] = clone_mount(AT_FDCWD, sources[i], false)) < 0) die("binding", sources[i]);
+	for (size_t i = 0; i < count; i++) {
+		bool read_only = strncmp(sources[i], "ro:", 3) == 0;
+		if (read_only) sources[i] += 3;
+		if (stat(sources[i], &status[i]) != 0 || (trees[i] = clone_mount(AT_FDCWD, sources[i], read_only)) < 0) die("binding", sources[i]);
+	}
 	int made = make_mount("tmpfs", "mode=755,size=16m", words, sizeof words);
 	if (made < 0 || !put_mount(made, AT_FDCWD, "/mnt") || (mnt = open("/mnt", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) die("mounting a tmpfs on", "/mnt");
 	umask(0);

@@ -19,6 +19,8 @@ export interface HolderOptions {
   readonly idMap: IdMaps;
   /** Absolute paths of directories and files of the host that the testbeds will need. */
   readonly sources: readonly string[];
+  /** The same, read-only: root of a testbed cannot make them writable again. Default: none. */
+  readonly readOnlySources?: readonly string[];
   readonly log: Log;
   /**
    * Host pid of a process in the stage's user namespace of a laboratory, to share it: only a process with rights in both ends'
@@ -46,6 +48,7 @@ export class Holder {
   static async start({
     idMap,
     sources,
+    readOnlySources = [],
     log,
     below,
     ownNetwork = false,
@@ -54,11 +57,15 @@ export class Holder {
     const stage = idMap.stage === 'none' || below === undefined ? idMap.stage : String(below);
     const maps = [idMap.stageUsers, idMap.stageGroups, idMap.users, idMap.groups].map(mapText);
     const hold = await Hold.start(
-      helperWords('hold', ...(ownNetwork ? ['-n'] : []), stage, ...maps, ...sources),
+      helperWords(
+        'hold',
+        ...(ownNetwork ? ['-n'] : []),
+        ...[stage, ...maps, ...sources, ...readOnlySources.map((path) => `ro:${path}`)],
+      ),
       log,
       meanwhile,
     );
-    return new Holder(idMap, sources, hold);
+    return new Holder(idMap, [...sources, ...readOnlySources], hold);
   }
 
   /** Host pid of the process that keeps the holder's namespaces. */

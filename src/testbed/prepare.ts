@@ -61,8 +61,11 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     cache.bases,
     scratchFolder,
     ...(source.kind === 'directory' ? [source.path] : []),
-    ...options.binds.map((bind) => bind.outside),
+    ...options.binds.filter(({ readOnly }) => readOnly !== true).map(({ outside }) => outside),
   ];
+  const readOnlySources = options.binds
+    .filter(({ readOnly }) => readOnly === true)
+    .map(({ outside }) => outside);
   let finding: ReturnType<typeof findBase> | undefined;
   const find = (): void => {
     finding = findBase(source, idMaps.key, cache);
@@ -71,7 +74,10 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   };
   let holder: Holder;
   try {
-    holder = await Holder.start({ idMap: idMaps, sources, log, below: connector.below, meanwhile: find });
+    holder = await Holder.start({
+      ...{ idMap: idMaps, sources, readOnlySources, log },
+      ...{ below: connector.below, meanwhile: find },
+    });
   } catch (error) {
     await finding?.then((base) => base?.release()).catch(() => {});
     throw error;

@@ -280,6 +280,10 @@ describe('bind mounts', function () {
       const { stdout, stderr } = await script(testbed, 'cat /mnt/in; echo back >/mnt/out');
       assert.equal(stdout, 'from the host');
       assert.match(stderr, /Read-only file system/);
+      // mount(2) with MS_REMOUNT and MS_BIND, which root of a testbed may do with mounts of its own.
+      const remount =
+        'perl -e \'require "syscall.ph"; my @w = ("none", "/mnt", "none"); print syscall(&SYS_mount, @w, 0x1020, 0)\'';
+      assert.equal((await script(testbed, `${remount}; echo back >/mnt/out`)).stdout, '-1');
       assert.deepEqual(readdirSync(folder), ['in']);
     } finally {
       await provider.dispose();
