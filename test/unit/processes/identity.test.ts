@@ -12,6 +12,7 @@ import {
   ownIdentity,
   thisProcess,
 } from '../../../src/processes/identity.ts';
+import { commandLine } from '../../../src/processes/list.ts';
 import { processState } from '../../../src/processes/stat.ts';
 import { waitUntil } from '../../../src/wait.ts';
 
@@ -24,12 +25,14 @@ describe('the identity of a process', () => {
 
   it('ends with the process, though nothing has reaped it', async () => {
     // The shell becomes a program that never reaps its child.
-    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 1000'], {
+    const parent = spawn('sh', ['-c', 'sleep 1000 & echo $!; exec sleep 1001'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const [text] = await once(parent.stdout, 'data');
     const child = Number(String(text));
     try {
+      assert.ok(await waitUntil(() => commandLine(parent.pid ?? 0) === 'sleep 1001', 10_000));
+      process.kill(child, 'SIGKILL');
       assert.ok(await waitUntil(() => processState(child)?.state === 'Z', 10_000));
       assert.ok(!isAlive(nameOf(child)));
     } finally {
