@@ -69,7 +69,7 @@ type End = number | EndingSignal;
 async function serveWith(argv: readonly string[], makeProvider: MakeProvider): Promise<End> {
   const words = parseWords('server', argv);
   if (words.has('help')) return help('server');
-  if (words.has('version')) return say(`virt-ts-unshare ${version()}\n`);
+  if (words.has('version')) return sayVersion();
   const testbed = testbedFromWords(words, process.env);
   await preflight(testbed, process.env);
   return untilSignal(async (signal, interrupts) => {
@@ -90,6 +90,7 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
 
 async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
   if (verb === 'help') return help('server');
+  if (verb === 'version') return sayVersion();
   if (!isVerb(verb)) {
     const known = Object.keys(VERBS);
     throw new UsageError(`unknown verb ${verb}${didYouMean(verb, known)}`, {
@@ -181,8 +182,8 @@ function say(text: string): number {
   return 0;
 }
 
-function version(): string {
+function sayVersion(): number {
   const about: unknown = JSON.parse(readFileSync(`${packageRoot()}/package.json`, 'utf8'));
-  if (typeof about === 'object' && about !== null && 'version' in about) return String(about.version);
-  return 'of unknown version';
+  const known = typeof about === 'object' && about !== null && 'version' in about;
+  return say(`virt-ts-unshare ${known ? String(about.version) : 'of unknown version'}\n`);
 }

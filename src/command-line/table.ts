@@ -324,6 +324,7 @@ export const OPTIONS = [
   },
   {
     name: 'version',
+    short: 'V',
     values: [],
     help: 'show the version',
     group: 'Other options',

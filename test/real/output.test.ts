@@ -33,6 +33,18 @@ describe('a mistyped verb', () => {
   });
 });
 
+describe('run', function () {
+  this.timeout(60_000);
+
+  it('never exits with 0 when it has not run the command', async () => {
+    const limited = 'echo 0 >/proc/sys/user/max_uts_namespaces; "$0" "$1" run --tarball "$2" -- false';
+    const argv = ['unshare', '-Ur', 'sh', '-c', limited, process.execPath, PROGRAM, testTarball()] as const;
+    const { status, stderr } = await call(argv);
+    assert.equal(status, 255);
+    assert.match(stderr, /^virt-ts-unshare: /m);
+  });
+});
+
 describe('work that Node ends too early', function () {
   this.timeout(60_000);
 

@@ -359,9 +359,10 @@ describe('the server', function () {
       const help = await runProgram([program, '--help']);
       assert.equal(help.status, 0);
       assert.match(help.stdout, /^Usage: /);
-      const version = await runProgram([program, '--version']);
       const { version: wanted } = JSON.parse(readFileSync(`${projectDir}package.json`, 'utf8'));
-      assert.equal(version.stdout, `virt-ts-unshare ${wanted}\n`);
+      for (const word of ['--version', '-V', 'version']) {
+        assert.equal((await runProgram([program, word])).stdout, `virt-ts-unshare ${wanted}\n`);
+      }
     });
 
     it('with binds, scratch on disk and relative paths', async () => {
