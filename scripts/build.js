@@ -53,8 +53,9 @@ function compileHelper() {
 
 rmSync('dist', { recursive: true, force: true });
 const serve = ['serve', /\/src\/(testbed\/provider|protocol\/server)\.ts$/];
-await bundle('cli', 'cjs', 'cjs', [['start', /\/src\/cli\.ts$/], serve]);
-await bundle('index', 'esm', 'js', [serve]);
+const hold = ['hold', /\/src\/testbed\/holding\.ts$/];
+await bundle('cli', 'cjs', 'cjs', [['start', /\/src\/cli\.ts$/], hold, serve]);
+await bundle('index', 'esm', 'js', [hold, serve]);
 
 compileHelper();
 

@@ -28,9 +28,12 @@ const ENDING_SIGNALS: readonly EndingSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 export type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
 
 const makeTestbeds: MakeProvider = async (options, log) => {
+  const { holdEarly, idMapsFor } = await import('./testbed/holding.ts');
+  const idMaps = idMapsFor(options);
+  const early = holdEarly(options, idMaps, log);
   const { Provider } = await import('./testbed/provider.ts');
-  const provider = new Provider(options, log);
-  // While the driver thinks about its first request.
+  const provider = new Provider(options, log, { idMaps, early });
+  // While the driver prepares its first request.
   provider.warm();
   return provider;
 };

@@ -56,17 +56,25 @@ export function isFresh(state: FileState, now: number): boolean {
   return BigInt(now) * 1_000_000n - BigInt(state.ctime) < TICK;
 }
 
-/** Takes 2 ms to load, so it is loaded while other processes are waited for. */
+/** Takes some milliseconds to load, so it is loaded only where a tarball has to be read. */
 const crypto = () => import('node:crypto');
 
-/** A short name for a text, good for a file name. */
-export async function shortHash(text: string): Promise<string> {
-  const { createHash } = await crypto();
-  return createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH);
+/**
+ * A short name for a text, good for a file name: FNV-1a from several beginnings. Two texts may have the same, so the file says
+ * which one it is about; in turn, an open need not load node:crypto.
+ */
+export function shortHash(text: string): string {
+  const bytes = Buffer.from(text);
+  const hash = (begin: number): string =>
+    bytes
+      .reduce((value, byte) => Math.imul(value ^ byte, 0x01000193) >>> 0, begin)
+      .toString(16)
+      .padStart(8, '0');
+  return [0x811c9dc5, 0x050c5d1f, 0x1f0a3b2d, 0x6b43a9b5].map(hash).join('').slice(0, HASH_LENGTH);
 }
 
-async function recordPath(cache: CacheFolder, path: string): Promise<string> {
-  return join(cache.tarballs, `${await shortHash(path)}.json`);
+function recordPath(cache: CacheFolder, path: string): string {
+  return join(cache.tarballs, `${shortHash(path)}.json`);
 }
 
 /** The hash of the content of the tarball at `path` (absolute) in this state, if it was hashed in this state before. */
@@ -76,7 +84,7 @@ export async function rememberedHash(
   state: FileState,
 ): Promise<string | undefined> {
   try {
-    const record: unknown = JSON.parse(readFileSync(await recordPath(cache, path), 'utf8'));
+    const record: unknown = JSON.parse(readFileSync(recordPath(cache, path), 'utf8'));
     return isRecord(record) && record.path === path && sameState(record, state) ? record.sha256 : undefined;
   } catch {
     // Missing, or damaged: then the tarball is read.
@@ -92,7 +100,7 @@ export async function rememberHash(
 ): Promise<void> {
   const record: TarballRecord = { path, ...state, sha256 };
   try {
-    writeWhole(await recordPath(cache, path), `${JSON.stringify(record)}\n`);
+    writeWhole(recordPath(cache, path), `${JSON.stringify(record)}\n`);
   } catch {
     // The cache is full or gone: the tarball is read again next time.
   }

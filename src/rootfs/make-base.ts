@@ -45,7 +45,7 @@ export async function makeBase(
   try {
     // Named by the file, as its content is not known yet.
     const { dev, ino } = fstatSync(fd, { bigint: true });
-    const name = unpackingName(holder.idMap.key, await shortHash(`${dev} ${ino}`));
+    const name = unpackingName(holder.idMap.key, shortHash(`${dev} ${ino}`));
     lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
     signal?.throwIfAborted();
     if (lock === undefined) {

@@ -1,19 +1,19 @@
 /** What all testbeds of one server share: the base, the holder, the skeleton, mounts and network. Made once, ahead of need. */
 import { existsSync, statSync } from 'node:fs';
-import { messageOf, TestbedError, UsageError } from '../errors.ts';
-import { makeFolders } from '../folders.ts';
+import { UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { Holder } from '../namespaces/holder.ts';
+import type { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
 import { bind, place, type Step } from '../namespaces/steps.ts';
 import type { Connector } from '../network/connector.ts';
 import { hostResolver } from '../network/resolver.ts';
 import { findBase, useBase } from '../rootfs/base.ts';
-import { type CacheFolder, openCache } from '../rootfs/cache.ts';
+import type { CacheFolder } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
+import { type Holding, hold, preparePlaces } from './holding.ts';
 import { kernelMounts } from './mounts.ts';
-import { checkScratchFolder, scratchFolderOf, sweepScratch } from './scratch.ts';
+import { sweepScratch } from './scratch.ts';
 import { DEVICES, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
 
@@ -44,6 +44,8 @@ export interface Preparation {
   readonly log: Log;
   /** Gives up the building or unpacking of a root filesystem. */
   readonly signal: AbortSignal;
+  /** Stage and holder, where they were started ahead. */
+  readonly early: Holding | undefined;
 }
 
 /**
@@ -51,35 +53,24 @@ export interface Preparation {
  * @throws TestbedError, and then nothing of it is left
  */
 export async function prepare(preparation: Preparation): Promise<Prepared> {
-  const { options, idMaps, hostname, scratchDirectory, log, signal } = preparation;
-  const cache = openCache(process.env);
-  const scratchFolder = prepareScratchFolder(options, cache.path);
-  checkScratchFolder(scratchFolder, idMaps.single);
-  const connector = await connectorFor(options, log);
-  const source = await sourceOf(chooseRoot(options.root, process.env), cache, log, signal);
-  const sources = [
-    cache.bases,
-    scratchFolder,
-    ...(source.kind === 'directory' ? [source.path] : []),
-    ...options.binds.filter(({ readOnly }) => readOnly !== true).map(({ outside }) => outside),
-  ];
-  const readOnlySources = options.binds
-    .filter(({ readOnly }) => readOnly === true)
-    .map(({ outside }) => outside);
-  let finding: ReturnType<typeof findBase> | undefined;
-  const find = (): void => {
-    finding = findBase(source, idMaps.key, cache);
-    // Whoever waits for it hears of it.
-    finding.catch(() => {});
-  };
+  const { options, idMaps, hostname, scratchDirectory, log, signal, early } = preparation;
+  let connector: Connector;
+  let holding: Holding;
+  try {
+    connector = await connectorFor(options, log);
+    holding = early ?? (await holdLate(preparation, connector));
+  } catch (error) {
+    await early?.holder.then((holder) => holder.stop()).catch(() => {});
+    throw error;
+  }
+  const { cache, scratchFolder, source } = holding;
+  const finding = findBase(source, idMaps.key, cache);
+  finding.catch(() => {});
   let holder: Holder;
   try {
-    holder = await Holder.start({
-      ...{ idMap: idMaps, sources, readOnlySources, log },
-      ...{ below: connector.below, meanwhile: find },
-    });
+    holder = await holding.holder;
   } catch (error) {
-    await finding?.then((base) => base?.release()).catch(() => {});
+    await finding.then((base) => base?.release()).catch(() => {});
     throw error;
   }
   try {
@@ -110,6 +101,14 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   }
 }
 
+/** Stage and holder, once the root filesystem is there. */
+async function holdLate(preparation: Preparation, { below }: Connector): Promise<Holding> {
+  const { options, idMaps, log, signal } = preparation;
+  const places = preparePlaces({ options, idMaps });
+  const source = await sourceOf(chooseRoot(options.root, process.env), places.cache, log, signal);
+  return hold(source, places, { options, idMaps, log, below });
+}
+
 async function sourceOf(
   choice: RootChoice,
   cache: CacheFolder,
@@ -119,12 +118,6 @@ async function sourceOf(
   if (choice.kind !== 'build') return choice;
   const { provideRoot } = await import('../rootfs/build.ts');
   return provideRoot(choice, cache, log, signal);
-}
-
-function prepareScratchFolder({ scratch }: TestbedOptions, cache: string): string {
-  if (scratch.kind !== 'directory') return scratchFolderOf(cache);
-  if (scratch.create === true) makeScratch(scratch.path);
-  return scratch.path;
 }
 
 /** What is mounted into each testbed after its root, in this order. */
@@ -140,14 +133,6 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder): Step[] {
       bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
     ]),
   ];
-}
-
-function makeScratch(path: string): void {
-  try {
-    makeFolders(path);
-  } catch (cause) {
-    throw new TestbedError(`cannot make the scratch: ${messageOf(cause)}; name another place`, { cause });
-  }
 }
 
 /** How the testbed is connected, and what name resolution that gives it. */

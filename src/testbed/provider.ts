@@ -4,15 +4,15 @@ import { messageOf, TestbedError } from '../errors.ts';
 import { readBaseline } from '../leaks/baseline.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
-import { readCaller } from '../namespaces/caller.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { chooseIdMaps, type IdMaps, insideUser } from '../namespaces/idmap.ts';
+import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
 import { Instance } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
 import { randomBytes } from '../random.ts';
 import { within } from '../wait.ts';
+import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import { copyRoot, overlayRoot, scratchSteps } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -36,12 +36,19 @@ export class Provider implements TestbedProvider, TestbedMaker {
   readonly #incarnations = new Set<Promise<Incarnation>>();
   readonly #ending = new AbortController();
 
-  constructor(options: TestbedOptions, log: Log) {
+  #early: Holding | undefined;
+
+  /** @param ahead what was chosen and started for the same options before, if anything */
+  constructor(
+    options: TestbedOptions,
+    log: Log,
+    ahead: { readonly idMaps?: IdMaps; readonly early?: Holding | undefined } = {},
+  ) {
     this.options = options;
     this.log = log;
     this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
-    const writableBind = options.binds.some(({ readOnly }) => readOnly !== true);
-    this.#idMaps = chooseIdMaps(readCaller(), { withCaller: writableBind });
+    this.#idMaps = ahead.idMaps ?? idMapsFor(options);
+    this.#early = ahead.early;
   }
 
   /** Starts what an open needs; a failure is told by the open. */
@@ -204,10 +211,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const { signal } = this.#ending;
     // Whatever still goes on must not make anew what is being taken away.
     if (this.#prepared === undefined && signal.aborted) return Promise.reject(signal.reason);
-    this.#prepared ??= prepare({
-      ...{ options, hostname, scratchDirectory, log },
-      ...{ idMaps: this.#idMaps, signal },
-    });
+    if (this.#prepared === undefined) {
+      this.#prepared = prepare({
+        ...{ options, hostname, scratchDirectory, log },
+        ...{ idMaps: this.#idMaps, signal, early: this.#early },
+      });
+      this.#early = undefined;
+    }
     return this.#prepared;
   }
 }

@@ -1,0 +1,97 @@
+/**
+ * Stage and holder with what they need to know, started before the rest of the server is loaded: the kernel makes the
+ * namespaces while Node.js reads code.
+ */
+import { messageOf, TestbedError } from '../errors.ts';
+import { makeFolders } from '../folders.ts';
+import type { Log } from '../log.ts';
+import { readCaller } from '../namespaces/caller.ts';
+import { Holder } from '../namespaces/holder.ts';
+import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
+import { type CacheFolder, openCache } from '../rootfs/cache.ts';
+import { chooseRoot, type RootSource } from '../rootfs/source.ts';
+import { checkScratchFolder, scratchFolderOf } from './scratch.ts';
+import type { TestbedOptions } from './types.ts';
+
+export interface Holding {
+  readonly cache: CacheFolder;
+  /** Where upper layers on disk go. */
+  readonly scratchFolder: string;
+  readonly source: RootSource;
+  readonly holder: Promise<Holder>;
+}
+
+export interface HoldingOptions {
+  readonly options: TestbedOptions;
+  readonly idMaps: IdMaps;
+  readonly log: Log;
+  /** As `Holder.start` takes it. */
+  readonly below?: number | undefined;
+}
+
+export function idMapsFor(options: TestbedOptions): IdMaps {
+  const writableBind = options.binds.some(({ readOnly }) => readOnly !== true);
+  return chooseIdMaps(readCaller(), { withCaller: writableBind });
+}
+
+/** The cache, and the directory for upper layers on disk. @throws TestbedError */
+export function preparePlaces({ options, idMaps }: Omit<HoldingOptions, 'log'>): {
+  cache: CacheFolder;
+  scratchFolder: string;
+} {
+  const cache = openCache(process.env);
+  const scratchFolder = scratchFolderFor(options, cache.path);
+  checkScratchFolder(scratchFolder, idMaps.single);
+  return { cache, scratchFolder };
+}
+
+/** Starts stage and holder for a root filesystem that is there. */
+export function hold(
+  source: RootSource,
+  places: { readonly cache: CacheFolder; readonly scratchFolder: string },
+  { options, idMaps, log, below }: HoldingOptions,
+): Holding {
+  const { cache, scratchFolder } = places;
+  const bound = (wanted: boolean) =>
+    options.binds.filter(({ readOnly = false }) => readOnly === wanted).map(({ outside }) => outside);
+  const own = [cache.bases, scratchFolder, ...(source.kind === 'directory' ? [source.path] : [])];
+  const holder = Holder.start({
+    ...{ idMap: idMaps, log, below },
+    ...{ sources: [...own, ...bound(false)], readOnlySources: bound(true) },
+  });
+  // The open that waits for it rejects.
+  holder.catch(() => {});
+  return { cache, scratchFolder, source, holder };
+}
+
+/**
+ * The same ahead of everything else, for the server. Undefined where the root filesystem has to be made first, and where it
+ * fails: then the open tries again, and reports it.
+ */
+export function holdEarly(options: TestbedOptions, idMaps: IdMaps, log: Log): Holding | undefined {
+  try {
+    const source = chooseRoot(options.root, process.env);
+    if (source.kind === 'build') return undefined;
+    return hold(source, preparePlaces({ options, idMaps }), { options, idMaps, log });
+  } catch {
+    return undefined;
+  }
+}
+
+function scratchFolderFor({ scratch }: TestbedOptions, cache: string): string {
+  if (scratch.kind !== 'directory') return scratchFolderOf(cache);
+  if (scratch.create === true) makeScratch(scratch.path);
+  return scratch.path;
+}
+
+function makeScratch(path: string): void {
+  try {
+    makeFolders(path);
+  } catch (cause) {
+    throw new TestbedError(`cannot make the scratch: ${messageOf(cause)}`, {
+      code: 'BAD_SCRATCH',
+      remedy: 'name another directory',
+      cause,
+    });
+  }
+}
