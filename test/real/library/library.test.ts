@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Readable, Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import {
+  CommandFailedError,
+  CommandTimeoutError,
+  CopyError,
+  closeAll,
+  Network,
+  OutputLimitError,
+  Testbed,
+  TestbedError,
+  UsageError,
+  VirtError,
+} from '../../../src/index.ts';
+import { processState } from '../../../src/processes/stat.ts';
+import { testTarball } from '../../support/rootfs.ts';
+import { itWithUsers } from '../../support/skip.ts';
+
+const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+
+describe('the library', function () {
+  this.timeout(120_000);
+  let testbed: Testbed;
+  before(async () => {
+    testbed = await Testbed.open({ rootfs: testTarball() });
+  });
+  after(() => closeAll());
+
+  describe('run', () => {
+    it('gives status and both outputs as text', async () => {
+      const result = await testbed.run(['sh', '-c', 'echo out; echo err >&2; exit 3']);
+      assert.deepEqual(result, { status: 3, stdout: 'out\n', stderr: 'err\n' });
+    });
+
+    itWithUsers('takes a text for the shell, an environment, a directory and a user', async () => {
+      const { stdout } = await testbed.run('echo $A; pwd; id -un', {
+        env: { A: "it's" },
+        cwd: '/usr',
+        user: 'nobody',
+      });
+      assert.equal(stdout, "it's\n/usr\nnobody\n");
+    });
+
+    it('says what the testbed does not have for a command', async () => {
+      for (const [options, code, name] of [
+        [{ cwd: '/nowhere' }, 'NO_DIRECTORY', /\/nowhere/],
+        [{ user: 'stranger' }, 'NO_USER', /stranger/],
+      ] as const) {
+        await assert.rejects(testbed.run(['true'], options), (error) => {
+          assert.ok(error instanceof UsageError);
+          assert.equal(error.code, code);
+          assert.match(error.message, name);
+          return true;
+        });
+      }
+    });
+
+    it('says what is wrong with a call that types would have caught', async () => {
+      for (const [command, options, words] of [
+        [[], {}, /the command is neither a text nor a list/],
+        [5, {}, /the command is neither a text nor a list/],
+        [['true', 5], {}, /the command is neither a text nor a list/],
+        ['true', { chek: true }, /run has no option chek; it has cwd, env, /],
+        ['cat', { stdin: 5 }, /stdin is 5; give/],
+        ['cat', { stdin: 'hello' }, /stdin is hello; .* a text as input/],
+        ['cat', { stdin: {} }, /stdin is an object/],
+        ['cat', { input: 5 }, /input is 5; give a text/],
+        ['cat', { input: null }, /input is null/],
+        ['true', { stdout: 'foo' }, /stdout is foo; give text, bytes/],
+        ['true', { stderr: 2 }, /stderr is 2/],
+        ['true', { maxOutput: '5' }, /maxOutput is 5/],
+        ['true', { check: 1 }, /check is 1/],
+        ['true', { signal: {} }, /signal is an object; give an AbortSignal/],
+        ['true', { user: 0 }, /user is 0/],
+        ['true', { cwd: 5 }, /cwd is 5/],
+        ['true', { env: { A: 5 } }, /env.A is 5/],
+        ['true', { env: { 'A B': 'c' } }, /env has A B/],
+        ['true', { timeout: -1 }, /timeout is -1; give seconds/],
+        ['true', { timeout: Number.NaN }, /timeout is NaN; give seconds/],
+      ] as const) {
+        await assert.rejects(Reflect.apply(testbed.run, testbed, [command, options]), (error) => {
+          assert.ok(error instanceof UsageError);
+          assert.match(error.message, words);
+          return true;
+        });
+      }
+    });
+
+    it('gives bytes as they are', async () => {
+      const input = Buffer.from([0, 255, 10, 128]);
+      const { stdout } = await testbed.run(['cat'], { input, stdout: 'bytes' });
+      assert.deepEqual(stdout, input);
+    });
+
+    it('feeds and reads more than fits a pipe', async () => {
+      const input = '0123456789abcde\n'.repeat(100_000);
+      const { stdout } = await testbed.run(['cat'], { input });
+      assert.equal(stdout, input);
+    });
+
+    it('reads from and writes to streams', async () => {
+      const into = new PassThrough();
+      const written = text(into);
+      const result = await testbed.run(['tr', 'a-z', 'A-Z'], {
+        stdin: Readable.from(['one ', 'two']),
+        stdout: into,
+      });
+      into.end();
+      assert.deepEqual([result.status, result.stdout, await written], [0, undefined, 'ONE TWO']);
+    });
+
+    for (const [name, broken] of [
+      ['stdout', () => ({ stdout: new Writable({ write: (_chunk, _encoding, done) => done(full) }) })],
+      ['stderr', () => ({ stderr: new Writable({ write: (_chunk, _encoding, done) => done(full) }) })],
+      [
+        'stdin',
+        () => ({
+          stdin: new Readable({
+            read() {
+              this.destroy(full);
+            },
+          }),
+        }),
+      ],
+    ] as const) {
+      it(`rejects when the stream given as ${name} fails, and ends the command`, async () => {
+        const command = 'echo out; echo err >&2; exec sleep 1000';
+        await assert.rejects(testbed.run(command, broken()), (error) => error === full);
+        const processes = (await testbed.leaks()).filter(({ kind }) => kind === 'process');
+        assert.deepEqual(processes, []);
+      });
+    }
+
+    it('gives a command that took too long with the output until then', async () => {
+      await assert.rejects(testbed.run('echo out; echo err >&2; sleep 1000', { timeout: 1 }), (error) => {
+        assert.ok(error instanceof CommandTimeoutError);
+        assert.deepEqual([error.stdout, error.stderr], ['out\n', 'err\n']);
+        return true;
+      });
+    });
+
+    it('does not mind a command that reads nothing of what it is given', async () => {
+      const { status } = await testbed.run(['true'], { input: 'x'.repeat(1_000_000) });
+      assert.equal(status, 0);
+    });
+
+    itWithUsers('lets any user open /dev/stdout and /dev/stderr', async () => {
+      const { stdout, stderr } = await testbed.run('echo out >/dev/stdout; echo err >/dev/stderr', {
+        user: 'nobody',
+      });
+      assert.deepEqual([stdout, stderr], ['out\n', 'err\n']);
+    });
+
+    it('rejects a status only when asked to, with the words of the command', async () => {
+      assert.equal((await testbed.run('exit 9')).status, 9);
+      await assert.rejects(testbed.run('echo; echo why >&2; exit 9', { check: true }), (error) => {
+        assert.ok(error instanceof CommandFailedError && error instanceof VirtError);
+        assert.match(error.message, /ended with status 9: why$/);
+        assert.deepEqual([error.status, error.stdout, error.stderr], [9, '\n', 'why\n']);
+        return true;
+      });
+    });
+
+    it('ends what takes too long, is aborted or writes too much, and goes on', async () => {
+      const running = async () => (await testbed.leaks()).filter(({ kind }) => kind === 'process');
+      await assert.rejects(testbed.run('sleep 1000', { timeout: 0.1 }), CommandTimeoutError);
+      await assert.rejects(
+        testbed.run('sleep 1000', { signal: AbortSignal.timeout(100) }),
+        CommandTimeoutError,
+      );
+      await assert.rejects(testbed.run(['yes'], { maxOutput: 1000 }), (error) => {
+        assert.ok(error instanceof OutputLimitError);
+        assert.match(error.remedy ?? '', /^raise maxOutput/);
+        return true;
+      });
+      assert.deepEqual(await running(), []);
+      assert.equal((await testbed.run(['true'])).status, 0);
+    });
+
+    it('refuses two inputs, and a signal that is aborted already', async () => {
+      await assert.rejects(testbed.run(['cat'], { input: '', stdin: 'inherit' }), UsageError);
+      await assert.rejects(testbed.run(['cat'], { signal: AbortSignal.abort() }), { name: 'AbortError' });
+    });
+
+    it('runs many at once', async () => {
+      const numbers = Array.from({ length: 20 }, (_, number) => number);
+      const results = await Promise.all(numbers.map((number) => testbed.run(`echo ${number}`)));
+      assert.deepEqual(
+        results.map(({ stdout }) => Number(stdout)),
+        numbers,
+      );
+    });
+  });
+
+  it('starts a command to talk with', async () => {
+    const bc = await testbed.start('while read a b; do echo $((a + b)); done; exit 4');
+    bc.stdin.write('2 3\n');
+    const [first] = await bc.stdout.take(1).toArray();
+    assert.equal(String(first), '5\n');
+    bc.stdin.end();
+    assert.deepEqual(await bc.ended, { status: 4 });
+  });
+
+  it('kills a command that was started, with what it started', async () => {
+    const command = await testbed.start('sleep 1000 & sleep 1000');
+    command.kill();
+    assert.equal((await command.ended).status, 137);
+    assert.deepEqual(
+      (await testbed.leaks()).filter(({ kind }) => kind === 'process'),
+      [],
+    );
+  });
+
+  it('copies files and folders both ways', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    try {
+      mkdirSync(join(folder, 'in/below'), { recursive: true });
+      writeFileSync(join(folder, 'in/below/file'), 'text');
+      await testbed.copyIn(join(folder, 'in'), '/root/tree');
+      await testbed.copyIn(join(folder, 'in/below/file'), '/root/single');
+      assert.equal((await testbed.run('cat /root/tree/below/file /root/single')).stdout, 'texttext');
+      await testbed.copyOut('/root/tree/', join(folder, 'out'));
+      await testbed.copyOut('/root/single', join(folder, 'single'));
+      assert.equal(readFileSync(join(folder, 'out/below/file'), 'utf8'), 'text');
+      assert.equal(readFileSync(join(folder, 'single'), 'utf8'), 'text');
+      await assert.rejects(testbed.copyIn(join(folder, 'absent'), '/root/x'), CopyError);
+      // By name: what is loaded late is another instance under tsx.
+      await assert.rejects(testbed.copyOut('/absent', join(folder, 'x')), { name: 'CopyError' });
+      await assert.rejects(testbed.copyIn(folder, 'relative'), UsageError);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('reverts, and names what was left until then', async () => {
+    const fresh = await Testbed.open({ rootfs: testTarball() });
+    assert.deepEqual(await fresh.leaks(), []);
+    await fresh.run('echo >/tmp/file; sleep 1000 >/dev/null 2>&1 </dev/null &', { check: true });
+    const kinds = (await fresh.leaks()).map((leak) => leak.kind).sort();
+    assert.deepEqual(kinds, ['file', 'process']);
+    await fresh.revert();
+    assert.deepEqual(await fresh.leaks(), []);
+    await fresh.run('sleep 1000 &');
+    const [held, ...others] = await fresh.leaks();
+    assert.ok(held?.kind === 'process' && held.ended === true && held.pid > 1, JSON.stringify(held));
+    assert.deepEqual([held.uid, held.command, others], [0, 'sleep 1000', []]);
+    await fresh.revert();
+    assert.deepEqual(await fresh.leaks(), []);
+    await fresh.close();
+  });
+
+  it('closes with `await using`, and twice', async () => {
+    let pid: number;
+    {
+      await using inner = await Testbed.open({ rootfs: testTarball() });
+      pid = inner.pid;
+      assert.ok(processState(pid));
+      await inner.close();
+    }
+    assert.equal(processState(pid), undefined);
+  });
+
+  it('says that a closed testbed is closed', async () => {
+    const closed = await Testbed.open({ rootfs: testTarball() });
+    await closed.close();
+    await assert.rejects(closed.run(['true']), TestbedError);
+    await assert.rejects(closed.revert(), TestbedError);
+  });
+
+  it('shares what is the same, and nothing of what is not', async () => {
+    const one = await Testbed.open({
+      rootfs: testTarball(),
+      hostname: 'one',
+      bind: [{ outside: '/usr', inside: '/u' }],
+    });
+    const two = await Testbed.open({ rootfs: testTarball(), hostname: 'two' });
+    assert.equal((await one.run('hostname; ls /u | grep -c bin')).stdout, 'one\n2\n');
+    assert.equal((await two.run('hostname; test -e /u')).stdout, 'two\n');
+    await Promise.all([one.close(), two.close()]);
+  });
+
+  it('refuses wrong options before anything is made, and names the remedy', async () => {
+    for (const [options, sentence] of [
+      [{ rootfs: '/absent' }, /rootfs \/absent cannot be used: .*; name a tarball or a directory/],
+      [{ scratch: 'tmpfs:much' as const }, /scratch is tmpfs:much/],
+      [{ copyTimeout: 0 }, /copyTimeout is 0/],
+      [{ bind: [{ outside: '/usr', inside: 'usr' }] }, /inside of bind is usr/],
+      [{ rootfs: testTarball(), release: 'trixie' }, /rootfs and release exclude each other/],
+    ] as const) {
+      await assert.rejects(Testbed.open(options), (error) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, sentence);
+        assert.ok(error.remedy);
+        return true;
+      });
+    }
+  });
+
+  it('refuses options that types would have caught', async () => {
+    for (const [options, sentence] of [
+      [{ rootf: '/' }, /open has no option rootf; it has rootfs, /],
+      [{ rootfs: 5 }, /rootfs is 5; give the path/],
+      [{ release: 5 }, /release is 5/],
+      [{ maxCopyBytes: '5' }, /maxCopyBytes is 5/],
+      [{ network: 'mine' }, /network is mine; give one of host, none, private/],
+      [{ mode: 'fast' }, /mode is fast; give one of overlay, copy/],
+      [{ hostname: 'A_b' }, /hostname is A_b; use small letters/],
+      [{ publish: ['80'] }, /publish needs a network.*; give network: 'private'/],
+    ] as const) {
+      await assert.rejects(Reflect.apply(Testbed.open, Testbed, [options]), (error) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, sentence);
+        return true;
+      });
+    }
+    await assert.rejects(Reflect.apply(Network.create, Network, [{}]), /needs one subnet/);
+  });
+
+  it('tells a failed open from a failed command, and tries again', async () => {
+    const empty = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    try {
+      await assert.rejects(Testbed.open({ rootfs: empty }), VirtError);
+      await assert.rejects(Testbed.open({ rootfs: empty }), VirtError);
+    } finally {
+      rmSync(empty, { recursive: true });
+    }
+  });
+});

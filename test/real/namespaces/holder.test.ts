@@ -1,0 +1,154 @@
+/** Stage and holder: what ends them early, stops them or reaches them from the caller never leaves an open without an answer. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TestbedError } from '../../../src/errors.ts';
+import type { Holder } from '../../../src/namespaces/holder.ts';
+import * as steps from '../../../src/namespaces/steps.ts';
+import { isAlive } from '../../../src/processes/identity.ts';
+import { childrenOf, signalProcess } from '../../../src/processes/list.ts';
+import { processState } from '../../../src/processes/stat.ts';
+import { within } from '../../../src/wait.ts';
+import { copyArchive } from '../../support/archive.ts';
+import { patience } from '../../support/patience.ts';
+import { call, ended, PROGRAM, virt } from '../../support/program.ts';
+import { testTarball } from '../../support/rootfs.ts';
+import { testProvider } from '../../support/testbed.ts';
+
+/** The stage is the holder's parent. */
+function stageOf(holder: Holder): number {
+  return processState(holder.pid)?.parent ?? assert.fail('the holder has ended');
+}
+
+describe('stage and holder', function () {
+  this.timeout(60_000);
+
+  it('show short names in a list of processes, and none of what they were started with', async () => {
+    const provider = testProvider();
+    try {
+      const holder = await provider.holder();
+      const title = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').replace(/\0+$/, '');
+      assert.deepEqual(
+        [title(stageOf(holder)), title(holder.pid)],
+        ['virt-ts-unshare stage', 'virt-ts-unshare holder'],
+      );
+    } finally {
+      await provider.dispose();
+    }
+  });
+
+  for (const victim of ['stage', 'holder'] as const) {
+    it(`fail an open when the ${victim} is killed, and leave nothing`, async () => {
+      const provider = testProvider();
+      const holder = await provider.holder();
+      const pids = [stageOf(holder), holder.pid];
+      const [stage = 0, held = 0] = pids;
+      const states = pids.flatMap((pid) => processState(pid) ?? []);
+      signalProcess(victim === 'stage' ? stage : held, 'SIGKILL');
+      await assert.rejects(provider.open(), TestbedError);
+      await provider.dispose();
+      assert.deepEqual(states.filter(isAlive), []);
+    });
+
+    it(`end although the ${victim} was stopped`, async () => {
+      const provider = testProvider();
+      const testbed = await provider.open();
+      const holder = await provider.holder();
+      signalProcess(victim === 'stage' ? stageOf(holder) : holder.pid, 'SIGSTOP');
+      await testbed.close();
+      const states = [stageOf(holder), holder.pid].flatMap((pid) => processState(pid) ?? []);
+      assert.ok(await within(provider.dispose(), patience(10_000)));
+      assert.deepEqual(states.filter(isAlive), []);
+    });
+  }
+
+  it('fail a run whose process is killed before its steps are done', async () => {
+    const provider = testProvider();
+    try {
+      const holder = await provider.holder();
+      // A copy of a large tree takes long enough to be found.
+      const run = holder.run('m', [
+        steps.root('/'),
+        steps.mount('tmpfs', '/mnt/scratch', ''),
+        steps.copy('/usr', '/mnt/scratch'),
+      ]);
+      const pid = await run.started;
+      for (const child of childrenOf(pid)) signalProcess(child, 'SIGKILL');
+      signalProcess(pid, 'SIGKILL');
+      await assert.rejects(
+        run.ready,
+        (error) => error instanceof TestbedError && error.code === 'SETUP_KILLED',
+      );
+      assert.equal(await run.ended, 137);
+    } finally {
+      await provider.dispose();
+    }
+  });
+
+  it('make a command fail that was never run, where the kernel gives no namespace', async () => {
+    const inside = 'echo 0 >/proc/sys/user/max_uts_namespaces; exec "$@"';
+    const run = [process.execPath, PROGRAM, 'run', '--tarball', testTarball(), '--', 'sh', '-c', 'exit 42'];
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-holder-'));
+    try {
+      const env = { XDG_CACHE_HOME: folder };
+      const { status, stderr } = await call(
+        ['unshare', '--user', '--map-root-user', 'sh', '-c', inside, 'sh', ...run],
+        { env },
+      );
+      assert.equal(status, 255);
+      assert.match(stderr, /making the namespaces of a testbed failed: No space left on device; .*doctor/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('get no descriptor of the caller, so neither does a testbed', async () => {
+    const folder = openSync('/', 'r');
+    const list = 'ls -l /proc/self/fd /proc/1/fd /proc/*/fd 2>/dev/null';
+    const stdio = ['ignore', 'pipe', 'pipe', ...Array.from({ length: 20 }, () => folder)] as const;
+    const child = spawn(
+      process.execPath,
+      [PROGRAM, 'run', '--tarball', testTarball(), '--', 'sh', '-c', list],
+      {
+        stdio: [...stdio],
+      },
+    );
+    closeSync(folder);
+    const { stdout, stderr } = await ended(child);
+    assert.equal(stderr, '');
+    assert.match(stdout, /0 -> /);
+    assert.doesNotMatch(stdout, / -> \/$/m);
+  });
+
+  it('copy a root filesystem whose files are links to the host without following them', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-holder-'));
+    const canary = join(folder, 'canary');
+    const tarball = join(folder, 'root.tar');
+    const env = { XDG_CACHE_HOME: folder };
+    try {
+      writeFileSync(canary, 'untouched', { mode: 0o600 });
+      await copyArchive(
+        testTarball(),
+        tarball,
+        ({ name }) => !/^\.\/etc\/(resolv\.conf|hosts|hostname)$/.test(name),
+        [
+          { name: './etc/resolv.conf', type: 'symlink', linkname: canary },
+          { name: './etc/hosts', type: 'symlink', linkname: canary },
+          { name: './etc/hostname', type: 'symlink', linkname: '/nowhere/at/all' },
+        ],
+      );
+      const show = 'cat /etc/hosts; stat -c %F /etc/resolv.conf';
+      const { stdout, stderr } = await virt(
+        ['run', '--tarball', tarball, '--mode', 'copy', '--', 'sh', '-c', show],
+        { env },
+      );
+      assert.match(stdout, /^127\.0\.0\.1 localhost\n.*\nregular (empty )?file\n$/s, stderr);
+      assert.equal(readFileSync(canary, 'utf8'), 'untouched');
+    } finally {
+      await virt(['rootfs', 'prune', '--all'], { env });
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

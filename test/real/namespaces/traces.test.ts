@@ -1,0 +1,60 @@
+/** Who keeps a set of namespaces from going, and who only has a number that was free again. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { Traces } from '../../../src/namespaces/traces.ts';
+import { isAlive } from '../../../src/processes/identity.ts';
+import { childrenOf } from '../../../src/processes/list.ts';
+
+/** In namespaces of its own, in a file system of its own as the root, says "here" and waits. */
+const ROOT = `
+  system("mount", "-t", "tmpfs", "none", "/mnt") == 0 or die;
+  chroot "/mnt" or die; chdir "/"; syswrite STDOUT, "here\\n"; sleep 100;`;
+/** The id of the mount that is a process's root. */
+function rootMount(pid: number | undefined): string | undefined {
+  return pid === undefined ? undefined : readFileSync(`/proc/${pid}/mountinfo`, 'latin1').split(' ')[0];
+}
+
+describe('the traces of namespaces', () => {
+  const started: ChildProcess[] = [];
+  afterEach(async () => {
+    for (const child of started.splice(0)) await end(child);
+  });
+
+  async function start(...options: string[]): Promise<ChildProcess> {
+    const child = spawn('unshare', [...options, 'perl', '-e', ROOT], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    started.push(child);
+    await once(child.stdout, 'data');
+    return child;
+  }
+
+  async function end(child: ChildProcess): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+
+  it('are who has their root, and not who later has a mount of the same id', async () => {
+    const old = await start('-Urmpf', '--kill-child');
+    const [inside = 0] = childrenOf(old.pid ?? 0);
+    const traces = new Traces(inside, '');
+    try {
+      assert.ok(traces.watching);
+      const found = traces.holders().map(({ pid }) => pid);
+      assert.deepEqual(new Set(found), new Set([old.pid, inside]));
+      const id = rootMount(inside);
+      await end(old);
+      await traces.unmounted;
+      let later: number | undefined;
+      for (let tries = 0; rootMount(later) !== id && tries < 50; tries += 1)
+        later = (await start('-Urm')).pid;
+      assert.equal(rootMount(later), id, 'nobody got the same id');
+      assert.deepEqual(traces.holders().filter(isAlive), []);
+    } finally {
+      traces.release();
+    }
+  });
+});

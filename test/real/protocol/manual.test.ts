@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Marker } from '../../support/left.ts';
+import { program } from '../../support/pipes.ts';
+import { untilRuns } from '../../support/processes.ts';
+import { testTarball } from '../../support/rootfs.ts';
+import { Terminal } from '../../support/terminal.ts';
+
+const [CTRL_C, CTRL_D, CTRL_Z, TAB] = ['\x03', '\x04', '\x1a', '\t'];
+
+const PROMPT = /virt-ts-unshare> /;
+/** bash's or dash's, as root. */
+const SHELL_PROMPT = /# $/;
+
+describe('a manual session', function () {
+  this.timeout(60_000);
+  let folder: string;
+  let marker: Marker;
+  const sessions: Terminal[] = [];
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    marker = new Marker();
+  });
+  afterEach(() => {
+    for (const session of sessions.splice(0)) session.kill();
+    rmSync(folder, { recursive: true });
+    marker.remove();
+  });
+  const start = (...options: string[]) => {
+    const argv = [program, '-t', testTarball(), ...marker.options, ...options];
+    const env = { ...process.env, XDG_STATE_HOME: folder, TERM: 'xterm' };
+    const terminal = new Terminal(argv, { env, cwd: folder, size: [43, 91] });
+    sessions.push(terminal);
+    return terminal;
+  };
+
+  it('prompts, answers, keeps going after a mistake, and ends with quit', async () => {
+    const terminal = start();
+    await terminal.see(/ok\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type('frobnicate\r');
+    await terminal.see(/unknown command 'frobnicate'/);
+    await terminal.see(PROMPT);
+    terminal.type('close\r');
+    await terminal.see(/close when not open/);
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \/\S+\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type('command sh,-c,echo%20said%20%24((1+1));exit%204\r');
+    await terminal.see(/said 2\r\nok 4\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type('quit\r');
+    await terminal.see(/ok\r\n/);
+    assert.equal(await terminal.ended(), 0);
+    assert.deepEqual(marker.left(), []);
+  });
+
+  it('helps, and completes names', async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type('help\r');
+    await terminal.see(/print-execute-command +\S/);
+    await terminal.see(PROMPT);
+    // A tab within a paste would be text.
+    terminal.type('help copyd');
+    await terminal.see(/help copyd/);
+    terminal.type(TAB);
+    await terminal.see(/own /);
+    terminal.type('\r');
+    await terminal.see(/copydown HOST-PATH TESTBED-PATH/);
+    await terminal.see(PROMPT);
+    terminal.type('cap');
+    await terminal.see(/cap/);
+    terminal.type(TAB);
+    await terminal.see(/abilities /);
+    terminal.type('\r');
+    await terminal.see(/ok revert /);
+    await terminal.see(PROMPT);
+    terminal.type(CTRL_D);
+    assert.equal(await terminal.ended(), 0);
+  });
+
+  it('keeps what was typed for the next one', async () => {
+    const first = start();
+    await first.see(PROMPT);
+    first.type('capabilities\r');
+    await first.see(/ok revert/);
+    await first.see(PROMPT);
+    first.type(CTRL_D);
+    await first.ended();
+    const file = `${folder}/virt-ts-unshare/history`;
+    assert.equal(readFileSync(file, 'utf8'), 'capabilities\n');
+    assert.equal(statSync(file).mode & 0o077, 0);
+    const second = start();
+    await second.see(PROMPT);
+    second.type('\x1b[A\r');
+    await second.see(/ok revert/);
+    await second.see(PROMPT);
+    second.type(CTRL_D);
+    assert.equal(await second.ended(), 0);
+  });
+
+  it('ends a command at Ctrl-C, then a half-typed line, and goes on', async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \//);
+    await terminal.see(PROMPT);
+    terminal.type('command sh,-c,echo%20run$((1))ning;sleep%201000\r');
+    await terminal.see(/run1ning\r\n/);
+    terminal.type(CTRL_C);
+    await terminal.see(/interrupted/);
+    await terminal.see(PROMPT);
+    assert.deepEqual(
+      marker.left().filter((line) => line.includes('sleep 1000')),
+      [],
+    );
+    terminal.type(`half a line${CTRL_C}`);
+    await terminal.see(/\^C/);
+    await terminal.see(PROMPT);
+    terminal.type('close\r');
+    await terminal.see(/ok\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type(CTRL_D);
+    assert.equal(await terminal.ended(), 0);
+  });
+
+  it('opens once the cause of a failed open is gone', async () => {
+    // Preflight sees a directory that can be created, until it is.
+    symlinkSync(`${folder}/target`, `${folder}/link`);
+    const terminal = start('-u', `${folder}/link/scratch`);
+    await terminal.see(PROMPT);
+    for (const _ of [1, 2]) {
+      terminal.type('open\r');
+      await terminal.see(/the testbed is closed/);
+      await terminal.see(PROMPT);
+    }
+    mkdirSync(`${folder}/target`);
+    terminal.type('open\r');
+    await terminal.see(/ok \/\S+\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type(CTRL_D);
+    assert.equal(await terminal.ended(), 0);
+    assert.deepEqual(marker.left(), []);
+  });
+
+  it('ends at Ctrl-D with the testbed gone', async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \//);
+    await terminal.see(PROMPT);
+    terminal.type(CTRL_D);
+    assert.equal(await terminal.ended(), 0);
+    assert.deepEqual(marker.left(), []);
+  });
+
+  it('has a shell with job control, and the terminal back after it', async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \//);
+    await terminal.see(PROMPT);
+    terminal.type('shell /usr MARK=a%20b\r');
+    await terminal.see(SHELL_PROMPT);
+    terminal.type('stty size; echo "<$MARK> $(pwd)"\r');
+    await terminal.see(/43 91\r\n<a b> \/usr\r\n/);
+    await terminal.see(SHELL_PROMPT);
+    terminal.type('sleep 1000\r');
+    await untilRuns('sleep 1000', terminal.pid);
+    terminal.type(CTRL_Z);
+    await terminal.see(/Stopped/);
+    await terminal.see(SHELL_PROMPT);
+    terminal.type('fg\r');
+    await terminal.see(/sleep 1000\r\n/);
+    terminal.type(CTRL_C);
+    await terminal.see(SHELL_PROMPT);
+    terminal.type('exit 7\r');
+    await terminal.see(/\r\nok\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type('command sh,-c,echo%20a$((1))fter;sleep%201000\r');
+    await terminal.see(/a1fter\r\n/);
+    // In the background it would not get this.
+    terminal.type(CTRL_C);
+    await terminal.see(/interrupted/);
+    await terminal.see(PROMPT);
+    terminal.type('quit\r');
+    assert.equal(await terminal.ended(), 0);
+    assert.deepEqual(marker.left(), []);
+  });
+});

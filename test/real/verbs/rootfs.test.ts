@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { processTree, stillThere, untilGone, untilRuns } from '../../support/processes.ts';
+import { ended, PROGRAM, Terminal, virt } from '../../support/program.ts';
+import { testTarball } from '../../support/rootfs.ts';
+
+describe('virt-ts-unshare rootfs', function () {
+  this.timeout(120_000);
+  let folder: string;
+  let env: Record<string, string>;
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'vtu-verb-'));
+    env = { XDG_CACHE_HOME: folder };
+  });
+  after(async () => {
+    await rootfs('prune', '--max-age', '0');
+    rmSync(folder, { recursive: true });
+  });
+
+  const rootfs = (...args: string[]) => virt(['rootfs', ...args], { env });
+  async function lines(...args: string[]): Promise<string[]> {
+    const { status, stdout, stderr } = await rootfs(...args);
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    return stdout.trimEnd().split('\n');
+  }
+  async function refused(words: RegExp, ...args: string[]): Promise<void> {
+    const { status, stdout, stderr } = await rootfs(...args);
+    assert.match(stderr, words);
+    assert.equal(stderr.trimEnd().split('\n').length, 1);
+    assert.equal(stdout, '');
+    assert.equal(status, 2);
+  }
+
+  /** A server with an open testbed: gives what ends it. */
+  async function openServer(options: string[] = []): Promise<() => Promise<void>> {
+    const server = spawn(process.execPath, [PROGRAM, ...options], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const answers = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
+    assert.deepEqual(await answers.next(), { value: 'ok', done: false });
+    server.stdin.write('open\n');
+    assert.match(String((await answers.next()).value), /^ok \//);
+    return async () => {
+      server.stdin.end('quit\n');
+      if (server.exitCode === null) await once(server, 'exit');
+    };
+  }
+
+  it('says in one sentence what is wrong with a call', async () => {
+    await refused(/needs a command; give one of list, build/);
+    await refused(/no command make; give one of list, build/, 'make');
+    await refused(/unknown option --fast; see rootfs --help/, 'list', '--fast');
+    await refused(/there is no image or base none; rootfs list shows/, 'remove', 'none');
+    await refused(/unexpected word all; rootfs list takes no words/, 'list', 'all');
+    await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age');
+    await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age', '-1');
+    await refused(/--max-age is -1, which is no number of days/, 'prune', '--max-age=-1');
+    await refused(
+      /--mirror cannot be used with rootfs list; it belongs to rootfs build, rootfs update/,
+      'list',
+      '--mirror',
+      'x',
+    );
+    await refused(/--arch cannot be used with rootfs update/, 'update', '-a', 'amd64');
+    await refused(/--max-size is much, which is no size/, 'prune', '--max-size', 'much');
+    await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
+    await refused(/cannot be the name of an image/, 'import', testTarball(), '../x');
+    await refused(/there is no image sid-amd64/, 'update', 'sid-amd64');
+    assert.match((await lines('--help')).join('\n'), /Examples:\n {2}virt-ts-unshare rootfs build trixie/);
+    assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
+  });
+
+  it('imports an image that a server then uses without options, and shows who uses it', async () => {
+    const release = execFileSync('sh', ['-c', '. /etc/os-release; echo "$VERSION_CODENAME"'], {
+      encoding: 'utf8',
+    }).trim();
+    const [path = ''] = await lines('import', testTarball(), release);
+    assert(existsSync(path));
+    const close = await openServer();
+    const [head, row = '', , ...bases] = await lines('list');
+    assert.match(head ?? '', /^IMAGE +SIZE +MADE +PATH$/);
+    assert(row.startsWith(`${release}-`) && row.endsWith(path));
+    assert.match(bases[1] ?? '', /^[0-9a-f]{12} +\d+[KMG] .* \d+ +\//);
+    const { images, bases: known } = JSON.parse((await lines('list', '--json')).join('\n'));
+    assert.equal(images[0].path, path);
+    assert.equal(known[0].users.length, 1);
+
+    const { status, stderr } = await rootfs('remove', known[0].key);
+    assert.match(
+      stderr,
+      new RegExp(`is in use by process ${known[0].users[0]}; close its testbeds first\n$`),
+    );
+    assert.equal(status, 1);
+    await rootfs('prune', '--max-age', '0', '--max-size', '0');
+    assert(existsSync(known[0].path));
+    await close();
+    assert.deepEqual(await lines('verify', known[0].key), [
+      `${known[0].key.slice(0, 12)}  the same as its tarball`,
+    ]);
+    await lines('remove', known[0].key.slice(0, 12), images[0].name);
+    assert(!existsSync(known[0].path));
+    assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
+  });
+
+  it('imports in place of an image that was imported, not of one that was built', async () => {
+    const tree = join(folder, 'again');
+    mkdirSync(join(tree, 'bin'), { recursive: true });
+    execFileSync('cp', ['-L', '/bin/sh', join(tree, 'bin')]);
+    const [path = ''] = await lines('import', tree, 'again');
+    await lines('import', tree, 'again');
+    const order = path.replace(/\.tar.*/, '.json');
+    writeFileSync(order, '{"kind":"build","release":"again","arch":"amd64"}');
+    await refused(
+      /the image again-\S+ was built here; call rootfs remove again-\S+ first/,
+      'import',
+      tree,
+      'again',
+    );
+    await lines('remove', 'again');
+    assert(!existsSync(path) && !existsSync(order));
+  });
+
+  it('empties the cache, so that rm -rf can delete it', async () => {
+    await (await openServer(['-t', testTarball()]))();
+    const close = await openServer(['-t', testTarball()]);
+    await rootfs('prune', '--all');
+    assert.equal(JSON.parse((await lines('list', '--json')).join('\n')).bases.length, 1, 'one is in use');
+    await close();
+    assert.match((await lines('prune', '--all')).join('\n'), /^[0-9a-f]{12} {2}\/\S+$/);
+    execFileSync('rm', ['-rf', join(folder, 'virt-ts-unshare')]);
+    assert(!existsSync(join(folder, 'virt-ts-unshare')));
+  });
+
+  it('prunes what rm -r has left of a base', async () => {
+    await (await openServer(['-t', testTarball()]))();
+    const bases = join(folder, 'virt-ts-unshare/bases');
+    const [base = ''] = readdirSync(bases);
+    rmSync(join(bases, base, 'base.json'));
+    assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
+    await lines('prune');
+    assert.deepEqual(readdirSync(bases), []);
+  });
+
+  it('says when a base cannot be compared any more', async () => {
+    const tree = join(folder, 'tree');
+    mkdirSync(join(tree, 'bin'), { recursive: true });
+    for (const tool of ['sh', 'cat']) execFileSync('cp', ['-L', `/bin/${tool}`, join(tree, 'bin')]);
+    const tarball = join(folder, 'own.tar');
+    writeFileSync(join(tree, 'text'), 'text');
+    execFileSync('tar', ['-cf', tarball, '-C', tree, '.']);
+    // Its /bin/sh lacks its libraries: unpacked it is all the same.
+    await virt(['-t', tarball], { env, input: 'open\n' });
+    const [base = ''] = readdirSync(join(folder, 'virt-ts-unshare/bases'));
+    rmSync(tree, { recursive: true });
+    appendFileSync(tarball, 'x');
+    assert.match((await lines('verify')).join(), /cannot be compared: its tarball .*own\.tar was changed/);
+    await lines('remove', base);
+  });
+
+  it('builds, and builds anew, by a command of the user', async () => {
+    const strap = join(folder, 'strap');
+    writeFileSync(strap, `#!/bin/sh\necho "$@" >>'${folder}/calls'\nln -s '${testTarball()}' "$3"\n`, {
+      mode: 0o755,
+    });
+    const [path = ''] = await lines('build', 'trixie-backports', '-a', 'arm64', '--bootstrapcmd', strap);
+    assert.match(path, /trixie-arm64\.tar$/);
+    assert.deepEqual(await lines('update', 'trixie-arm64', '-m', 'http://mirror.example'), [path]);
+    const [first, second] = execFileSync('cat', [join(folder, 'calls')], { encoding: 'utf8' }).split('\n');
+    assert.match(first ?? '', /^--arch=arm64 trixie \S+\.tar$/);
+    assert.match(second ?? '', /^--arch=arm64 trixie \S+\.tar http:\/\/mirror\.example$/);
+    await lines('remove', 'trixie-arm64');
+  });
+
+  it('knows an image of this architecture by its release alone', async () => {
+    const strap = join(folder, 'native-strap');
+    writeFileSync(strap, `#!/bin/sh\nln -s '${testTarball()}' "$2"\n`, { mode: 0o755 });
+    const [path = ''] = await lines('build', 'sid', '--bootstrapcmd', strap);
+    assert.deepEqual(await lines('update', 'sid'), [path]);
+    await lines('remove', 'sid');
+    assert(!existsSync(path));
+  });
+
+  describe('a first build that lasts', () => {
+    /** A command that takes that many seconds. */
+    function slowly(seconds: number): string {
+      const strap = join(folder, 'slow-strap');
+      const script = `#!/bin/sh\necho begun >&2\nsleep ${seconds}\nln -s '${testTarball()}' "$2"\n`;
+      writeFileSync(strap, script, { mode: 0o755 });
+      return strap;
+    }
+    const words = (strap: string) => [
+      'run',
+      '--release',
+      'sid',
+      '--bootstrapcmd',
+      strap,
+      '--',
+      'echo',
+      'ran',
+    ];
+    afterEach(() => rootfs('remove', 'sid'));
+
+    it('is told in one line without a terminal, to who waits for it too', async () => {
+      const strap = slowly(3);
+      const both = await Promise.all([1, 2].map(() => virt(words(strap), { env })));
+      assert.deepEqual(
+        both.map(({ status, stdout }) => [status, stdout]),
+        [0, 0].map((status) => [status, 'ran\n']),
+      );
+      const [building = '', waiting = ''] = both.map(({ stderr }) => stderr).sort();
+      assert.match(
+        building,
+        /^virt-ts-unshare: building the root filesystem sid-\w+ with \S+strap; it is kept\n$/,
+      );
+      assert.match(waiting, /^virt-ts-unshare: waiting for another process that makes sid-\w+\n$/);
+    });
+
+    it('is shown on a terminal, and ended by Ctrl-C without a word', async () => {
+      const terminal = new Terminal([PROGRAM, ...words(slowly(1000))], env);
+      await terminal.shows('... (1 s) begun');
+      terminal.type('\x03');
+      const said = await terminal.shows('status=130');
+      assert.doesNotMatch(said, /virt-ts-unshare:|root filesystem/);
+      await terminal.close();
+      assert.deepEqual(readdirSync(join(folder, 'virt-ts-unshare/images')), []);
+    });
+
+    for (const verb of ['run', 'rootfs'] as const) {
+      it(`is ended by a signal to ${verb} alone, without a word`, async () => {
+        const strap = slowly(1000);
+        const argv = verb === 'run' ? words(strap) : ['rootfs', 'build', 'sid', '--bootstrapcmd', strap];
+        const child = spawn(process.execPath, [PROGRAM, ...argv], { env: { ...process.env, ...env } });
+        const end = ended(child);
+        assert.ok(child.pid !== undefined);
+        await untilRuns('sleep 1000', child.pid);
+        const processes = processTree(child.pid);
+        child.kill('SIGTERM');
+        const { status, stdout, stderr } = await end;
+        assert.deepEqual([status, stdout], [143, '']);
+        assert.doesNotMatch(stderr, /ended|ending|abort/);
+        // The command's own shell dies of the signal and leaves its sleep behind.
+        for (const { pid, command } of stillThere(processes)) {
+          assert.equal(command, 'sleep 1000');
+          process.kill(pid);
+        }
+        await untilGone(processes);
+      });
+    }
+  });
+});
