@@ -20,7 +20,11 @@ async function bundle(name, format, extension, groups) {
     entryFileNames: `[name].${extension}`,
     chunkFileNames: `chunks/[name]-[hash].${extension}`,
     // What is parsed at a start is waited for; names stay, for stack traces.
-    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+    minify: {
+      compress: true,
+      mangle: { toplevel: true, keepNames: true },
+      codegen: { removeWhitespace: true },
+    },
     codeSplitting: {
       groups: groups.map(([name, test], index) => ({ name, test, priority: groups.length - index })),
     },

@@ -3,13 +3,14 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** Directories of scripts: in-testbed has those that run with the testbed's tools. */
-export type ScriptFolder = 'on-host' | 'in-testbed' | 'network';
+export type ScriptFolder = 'in-testbed' | 'network';
 
 const texts = new Map<string, string>();
 
 /** The folder of package.json. Both src/scripts.ts and what is bundled below dist have to find the same. */
 export function packageRoot(): string {
-  const here = fileURLToPath(import.meta.url);
+  // As a path from the start where there is one: to make one of a URL loads code that takes a millisecond.
+  const here = typeof __filename === 'string' ? __filename : fileURLToPath(import.meta.url);
   const at = Math.max(here.lastIndexOf('/src/'), here.lastIndexOf('/dist/'));
   return here.slice(0, at);
 }

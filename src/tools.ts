@@ -5,11 +5,11 @@ export interface HostTool {
   /** The Debian package that has it. */
   readonly package: string;
   /**
-   * `always`: no testbed without it. `network`: no testbed with a network of its own. `ranges`: subordinate ids. `feature`:
+   * `always`: no testbed without it. `essential`: the same, but every Debian system has it, so only the doctor looks. `network`: no testbed with a network of its own. `ranges`: subordinate ids. `feature`:
    * what `use` says, and the doctor names it. `tarball`: a compression that is rarely used. `substitute`: where another program
    * is missing.
    */
-  readonly need: 'always' | 'network' | 'ranges' | 'feature' | 'tarball' | 'substitute';
+  readonly need: 'always' | 'essential' | 'network' | 'ranges' | 'feature' | 'tarball' | 'substitute';
   /** What needs it. */
   readonly use: string;
   /** The program that is used where this one is missing. */
@@ -29,19 +29,19 @@ const tool = (
 
 const BASES = 'unpacking root filesystems';
 const NETWORKS = '--network=none and --network=private';
-const HOST = 'run --host and laboratories';
+const OUTSIDE = '--network=private';
 
 export const HOST_TOOLS: readonly HostTool[] = [
   tool('flock', 'util-linux', 'always', BASES),
-  tool('mkdir', 'coreutils', 'always', BASES),
-  tool('rm', 'coreutils', 'always', BASES),
-  tool('chown', 'coreutils', 'always', 'a scratch on disk'),
-  tool('find', 'findutils', 'always', 'a scratch on disk'),
-  tool('sh', 'dash', 'always', '--network=private and laboratories'),
-  tool('unshare', 'util-linux', 'always', HOST),
-  tool('nsenter', 'util-linux', 'always', HOST),
-  tool('setpriv', 'util-linux', 'always', HOST),
-  tool('mount', 'mount', 'always', 'run --host and doctor'),
+  tool('mkdir', 'coreutils', 'essential', BASES),
+  tool('rm', 'coreutils', 'essential', BASES),
+  tool('chown', 'coreutils', 'essential', 'a scratch on disk'),
+  tool('find', 'findutils', 'essential', 'a scratch on disk'),
+  tool('sh', 'dash', 'essential', '--network=private and laboratories'),
+  tool('cp', 'coreutils', 'essential', '--mode=copy'),
+  tool('unshare', 'util-linux', 'essential', OUTSIDE),
+  tool('nsenter', 'util-linux', 'essential', OUTSIDE),
+  tool('setpriv', 'util-linux', 'essential', OUTSIDE),
   tool('tar', 'tar', 'always', BASES),
   tool('newuidmap', 'uidmap', 'ranges', 'more than one user in a testbed'),
   tool('newgidmap', 'uidmap', 'ranges', 'more than one user in a testbed'),

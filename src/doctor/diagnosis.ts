@@ -1,5 +1,5 @@
 /** From facts to what works, what does not and the remedy. Pure. */
-import { HOST_TOOLS, neededTools } from '../tools.ts';
+import { HOST_TOOLS } from '../tools.ts';
 import type { Attempt, Facts } from './facts.ts';
 
 export interface Check {
@@ -47,7 +47,9 @@ function system({ kernel, container, nodeVersion }: Facts): Check[] {
 }
 
 function tools({ tools: found }: Facts): Check[] {
-  const missing = neededTools(false).filter(({ name }) => !found.has(name));
+  const missing = HOST_TOOLS.filter(
+    ({ name, need }) => (need === 'always' || need === 'essential') && !found.has(name),
+  );
   const packages = [...new Set(missing.map((one) => one.package))].join(' ');
   const needed: Check =
     missing.length === 0
