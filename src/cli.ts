@@ -75,8 +75,9 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
   if (words.has('version')) return sayVersion();
   const testbed = testbedFromWords(words, process.env);
   await preflight(testbed, process.env);
+  // Before signals are listened to, which takes a millisecond: nothing is there yet that has to be ended in order.
+  sayOk();
   return untilSignal(async (signal, interrupts) => {
-    sayOk();
     const log = createLog({ debug: words.has('debug') });
     const provider = await makeProvider(testbed, log);
     const ownNetwork = testbed.network !== 'host';

@@ -5,7 +5,7 @@
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError } from './errors.ts';
-import { findProgram } from './processes/find.ts';
+import { hasProgram } from './processes/find.ts';
 import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 import { neededTools } from './tools.ts';
@@ -27,7 +27,7 @@ export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.Pr
   }
   if (leakFile !== undefined) checkLeakFile(leakFile);
   for (const { name, package: debianPackage } of neededTools(network !== 'host')) {
-    if (findProgram(name) === undefined) {
+    if (!hasProgram(name)) {
       throw new UsageError(`the program ${name} is missing`, {
         code: 'NO_PROGRAM',
         remedy: `install the package ${debianPackage}, or correct PATH`,

@@ -1,7 +1,7 @@
 /** The caller's ids, from which the id maps are chosen. */
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { findProgram } from '../processes/find.ts';
+import { hasProgram } from '../processes/find.ts';
 import { type Caller, largestRange, parseMap } from './idmap.ts';
 
 function textOrNothing(path: string): string {
@@ -25,7 +25,7 @@ function userName(uid: number): string[] {
 export function readCaller(): Caller {
   const uid = process.geteuid?.() ?? 0;
   const names = [...userName(uid), String(uid)];
-  const helpers = findProgram('newuidmap') !== undefined && findProgram('newgidmap') !== undefined;
+  const helpers = hasProgram('newuidmap') && hasProgram('newgidmap');
   return {
     uid,
     gid: process.getegid?.() ?? 0,

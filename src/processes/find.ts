@@ -18,6 +18,11 @@ export function findProgram(name: string): string | undefined {
     .find(isProgram);
 }
 
+/** Whether `findProgram` finds it: looks first where it mostly is, as PATH may name many directories that it is not in. */
+export function hasProgram(name: string): boolean {
+  return SYSTEM.some((folder) => isProgram(join(folder, name))) || findProgram(name) !== undefined;
+}
+
 function isProgram(path: string): boolean {
   try {
     // Without an exception for what is missing, which takes longer than all the rest.
