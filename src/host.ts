@@ -217,3 +217,17 @@ export function textOf(stream: Readable | null, encoding: BufferEncoding = 'utf8
     stream.on('close', () => resolve(Buffer.concat(chunks).toString(encoding)));
   });
 }
+
+/** The first line of a stream, or what came before its end; the rest is dropped. The stream may be hostile. */
+export function firstLine(stream: Readable | null): Promise<string> {
+  return new Promise((resolve) => {
+    if (stream === null) return resolve('');
+    let text = '';
+    stream.on('data', (chunk: Buffer) => {
+      if (text.length < 4096) text += chunk.toString('latin1', 0, 4096);
+      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
+    });
+    stream.once('close', () => resolve(text));
+    stream.on('error', () => {});
+  });
+}

@@ -73,7 +73,8 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     if (result !== undefined) throw failureOf(result);
   }
   await mustEnd(mover, 'copying');
-  if (typeof result !== 'number') throw new CopyError('the process that copies ended without a result');
+  if (typeof result !== 'number')
+    throw new CopyError('the process that copies ended without a result', { code: 'HELPER_ENDED' });
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);
   return result;

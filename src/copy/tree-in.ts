@@ -1,12 +1,13 @@
 import { closeSync } from 'node:fs';
 import { CopyError } from '../errors.ts';
+import { firstLine } from '../host.ts';
 import type { Log } from '../log.ts';
 import { shown } from './bytes.ts';
 import { bothEnd, type End, type Ends, mustEnd, withEnds } from './ends.ts';
 import { cannotRead, checkSockets, noTar } from './failures.ts';
 import { openDirectory, withoutSlash } from './host-paths.ts';
 import { packTree } from './host-tar.ts';
-import { drain, existing, firstLine, roomIn } from './pipes.ts';
+import { drain, existing, roomIn } from './pipes.ts';
 import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
 import type { TarEntry } from './tar-entry.ts';

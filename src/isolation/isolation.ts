@@ -129,7 +129,7 @@ export class Isolation {
     this.#helper.child.unref();
     throw new TestbedError(`processes that the command started do not end: ${left.join(', ')}`, {
       code: 'NOT_ENDED',
-      remedy: 'end them by hand',
+      remedy: 'kill these processes by hand',
     });
   }
 }
@@ -143,7 +143,8 @@ function failure(event: HelperEvent | undefined): TestbedError {
 
 async function* eventsOf({ child }: HostProcess): AsyncGenerator<HelperEvent, undefined> {
   const stream = child.stdio[4];
-  if (!(stream instanceof Readable)) throw new TestbedError('internal: the helper has no descriptor 4');
+  if (!(stream instanceof Readable))
+    throw new TestbedError('internal: the helper has no descriptor 4', { code: 'INTERNAL' });
   stream.on('error', () => {});
   for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
     const event = parseEvent(line);

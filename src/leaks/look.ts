@@ -50,7 +50,7 @@ function failure(events: readonly HelperEvent[], status: number): TestbedError {
   const what = 'looking for what was left behind failed';
   if (failed !== undefined) return new TestbedError(`${what}: ${failureText(failed)}`, { code: failed.code });
   if (status === TOO_LONG) return new TestbedError(`${what}: it took longer than 30 s`, { code: 'TOO_LONG' });
-  return new TestbedError(`${what}: the helper ended with status ${status}`);
+  return new TestbedError(`${what}: the helper ended with status ${status}`, { code: 'HELPER_ENDED' });
 }
 
 export function newFiles(events: readonly HelperEvent[]): FileLeak[] {

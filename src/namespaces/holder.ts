@@ -1,7 +1,4 @@
-/**
- * Stage and holder: the processes that keep a server's user namespaces, so that id maps are written once and every testbed is made
- * from there. See docs/architecture.md.
- */
+/** Stage and holder: the processes that keep a server's user namespaces. See docs/architecture.md. */
 import { chownSync } from 'node:fs';
 import { reasonOf, TestbedError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
@@ -12,14 +9,14 @@ import { Hold, type Run } from './hold.ts';
 import { type IdMaps, mapText } from './idmap.ts';
 import type { Step } from './steps.ts';
 
-/** Milliseconds for the end of stage and holder; the stage itself gives up on what cannot be killed after 2 s. */
+/** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */
 const END_LIMIT = 5_000;
 
 export interface HolderOptions {
   readonly idMap: IdMaps;
-  /** Absolute paths of directories and files of the host that the testbeds will need. */
+  /** Absolute paths of the host that the testbeds need. */
   readonly sources: readonly string[];
-  /** The same, read-only: root of a testbed cannot make them writable again. Default: none. */
+  /** The same, read-only: root of a testbed cannot make them writable. */
   readonly readOnlySources?: readonly string[];
   readonly log: Log;
   /**
@@ -44,7 +41,6 @@ export class Holder {
     this.#hold = hold;
   }
 
-  /** @throws TestbedError when the kernel or a tool refuses, with its words and the remedy */
   static async start({
     idMap,
     sources,
@@ -68,12 +64,10 @@ export class Holder {
     return new Holder(idMap, [...sources, ...readOnlySources], hold);
   }
 
-  /** Host pid of the process that keeps the holder's namespaces. */
   get pid(): number {
     return this.#hold.pid;
   }
 
-  /** False once it has ended, for whatever reason. */
   get alive(): boolean {
     return this.#hold.alive;
   }
@@ -83,7 +77,7 @@ export class Holder {
     return this.#hold.stage.pid;
   }
 
-  /** Where a source given at the start, or a path below one, is seen by what runs in the holder. */
+  /** The path in the holder of a source, or of a path below one. */
   inside(hostPath: string): string {
     for (const [index, source] of this.#sources.entries()) {
       if (hostPath === source) return `/mnt/${index}`;
@@ -92,24 +86,22 @@ export class Holder {
     throw new TestbedError(`internal: ${hostPath} was not given to the stage`, { code: 'INTERNAL' });
   }
 
-  /** Starts a process of the holder that runs steps, in new namespaces with these letters (helper/helper.h). */
+  /** Starts a process that runs steps, in new namespaces with these letters (helper/helper.h). */
   run(namespaces: string, steps: readonly Step[]): Run {
     return this.#hold.run(namespaces, steps);
   }
 
-  /** Kills a process of `run`. */
   end(run: Run): void {
     this.#hold.end(run);
   }
 
-  /** Continues stage and holder, in case that they were stopped. */
   wake(): void {
     this.#hold.wake();
   }
 
   /**
-   * The argv that runs a host program as root of the holder's user namespace, in its mount namespace, with / as working directory.
-   * @param keyring name of a session keyring for it, so that it cannot read the caller's keys. Default: the caller's own
+   * The argv that runs a host program as root of the holder, in its mount namespace, with / as working directory.
+   * @param keyring name of a session keyring for it, so that it cannot read the caller's keys
    */
   enter(argv: Argv, keyring?: string): Argv {
     return this.#enter(this.pid, argv, keyring);
@@ -119,10 +111,7 @@ export class Holder {
     return helperWords('enter', ...(keyring === undefined ? [] : ['-k', keyring]), String(pid), ...argv);
   }
 
-  /**
-   * Makes root of the holder the owner of a directory of the caller's, which lies in a source.
-   * @throws TestbedError with the words of the kernel or the tool
-   */
+  /** Makes root of the holder the owner of a directory in a source. @throws TestbedError */
   async giveToRoot(path: string, log: Log): Promise<void> {
     const { idMap } = this;
     if (idMap.single) return;
@@ -141,22 +130,19 @@ export class Holder {
       }
       return;
     }
-    // The stage has no name for the group that a set-group-ID bit of the parent has given it.
+    // A set-group-ID bit of the parent may have given it a group that is not mapped in the stage.
     chownSync(path, -1, process.getegid?.() ?? -1);
     const ids = `${owner.outside}:${group.outside}`;
     await mustRunHost(this.#enter(this.#hold.stage.pid, ['chown', ids, this.inside(path)]), log, what);
   }
 
-  /** Removes an empty directory that belongs to any user of the testbeds and lies in a source; says whether it is removed. */
+  /** Removes an empty directory in a source that belongs to any user of the testbeds. False when it fails. */
   async removeFolder(path: string, log: Log): Promise<boolean> {
     const { status } = await runHost(this.#enter(this.#hold.stage.pid, ['rmdir', this.inside(path)]), log);
     return status === 0;
   }
 
-  /**
-   * Ends holder and stage and every process that still runs in the holder's user namespace, and resolves when all are gone.
-   * @throws TestbedError that names what is left when that takes longer than 5 s
-   */
+  /** Ends holder, stage and every process in the holder's user namespace. @throws TestbedError that names what is left after 5 s */
   async stop(): Promise<void> {
     if (await this.#hold.close(END_LIMIT)) return;
     const left = treeOf(this.#hold.stage.pid).map((pid) => `${pid} (${commandLine(pid)})`);

@@ -130,11 +130,11 @@ function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {
 }
 
 /** The kernel's overflow id, which stands for every unmapped id. */
-const NOBODY = 65534;
+const OVERFLOW_ID = 65534;
 
 export function insideUser(maps: Pick<IdMaps, 'stage' | 'stageUsers' | 'users'>, uid: number): number {
   const [inStage] = maps.stage === 'none' ? [uid] : mapped(maps.stageUsers, uid);
-  const [inside = NOBODY] = inStage === undefined ? [] : mapped(maps.users, inStage);
+  const [inside = OVERFLOW_ID] = inStage === undefined ? [] : mapped(maps.users, inStage);
   return inside;
 }
 
@@ -146,10 +146,6 @@ function mapped(extents: readonly Extent[], outside: number): number[] {
 
 export function mapText(extents: readonly Extent[]): string {
   return extents.map((e) => `${e.inside} ${e.outside} ${e.count}`).join('\n');
-}
-
-export function mapArguments(extents: readonly Extent[]): string[] {
-  return extents.flatMap((e) => [String(e.inside), String(e.outside), String(e.count)]);
 }
 
 export function parseMap(text: string): Extent[] {

@@ -137,7 +137,10 @@ export class Instance {
     const what =
       holders.length > 0 || this.alive
         ? `still running in it: ${names.join(', ') || `its pid 1, ${this.pid}`}`
-        : `its mounts are held by who has a file of it open: ${names.join(', ') || 'not ours to see'}`;
-    return new TestbedError(`a testbed does not end: ${what}; end them by hand`);
+        : `its mounts are held by processes with an open file in it: ${names.join(', ') || 'not visible to this user'}`;
+    return new TestbedError(`a testbed does not end: ${what}`, {
+      code: 'LEFT_OVER',
+      remedy: 'kill these processes by hand',
+    });
   }
 }

@@ -1,5 +1,4 @@
-/** The two pipes between the server and a long-lived process: its lifeline, and its first line. */
-import { Duplex, type Readable } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
 
@@ -9,40 +8,9 @@ import type { HostProcess } from '../host.ts';
 export function lifelineOf(started: HostProcess): Duplex {
   const end = started.child.stdio[3];
   if (!(end instanceof Duplex))
-    throw new TestbedError('internal: a process was started without its lifeline');
+    throw new TestbedError('internal: a process was started without its lifeline', { code: 'INTERNAL' });
   // ECONNRESET only means that the process has ended, which its exit status reports.
   end.on('error', () => {});
   if ('unref' in end && typeof end.unref === 'function') end.unref();
   return end;
-}
-
-/**
- * The first line of a stream without its newline, or what came before the end of file. The stream is then closed, unless
- * `readOn`.
- */
-export function firstLine(stream: Readable | null, { readOn = false } = {}): Promise<string> {
-  return new Promise((resolve) => {
-    if (stream === null) {
-      resolve('');
-      return;
-    }
-    let text = '';
-    const done = (line: string) => {
-      stream.off('data', onData);
-      stream.off('close', onClose);
-      if (readOn) stream.pause();
-      else stream.destroy();
-      resolve(line);
-    };
-    const onData = (chunk: Buffer) => {
-      text += chunk.toString('latin1');
-      const end = text.indexOf('\n');
-      if (end >= 0) done(text.slice(0, end));
-    };
-    const onClose = () => done(text);
-    stream.on('data', onData);
-    stream.on('close', onClose);
-    stream.on('error', () => {});
-    stream.resume();
-  });
 }

@@ -126,7 +126,7 @@ export class Laboratory {
     };
   }
 
-  /** The links of a host, to be cut, healed and made worse. @throws UsageError when it is not open */
+  /** The links of a host. @throws UsageError when it is not open */
   link(hostname: string, network?: string): Link {
     return linkOf(this.#ledger, this.#switch, hostname, network);
   }

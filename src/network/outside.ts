@@ -5,10 +5,10 @@
 import { accessSync, constants } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { reasonOf, TestbedError, UsageError } from '../errors.ts';
-import { type Argv, briefWords, type HostProcess, spawnHost, textOf } from '../host.ts';
+import { type Argv, briefWords, firstLine, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
+import { lifelineOf } from '../namespaces/lifeline.ts';
 import { findProgram, systemPath } from '../processes/find.ts';
 import { scriptText } from '../scripts.ts';
 import type { Connection, Connector } from './connector.ts';
@@ -100,7 +100,9 @@ class Outside implements Connection {
     );
     const outside = new Outside(keeper, lifelineOf(keeper));
     const complaints = textOf(keeper.child.stderr);
-    if ((await firstLine(keeper.child.stdout)) !== 'ready') {
+    const line = await firstLine(keeper.child.stdout);
+    keeper.child.stdout?.destroy();
+    if (line !== 'ready') {
       await outside.end();
       const why = words(await complaints);
       const remedy = /bind.*port/i.test(why)

@@ -167,7 +167,7 @@ async function runBuild(
       throw new TestbedError(`building ${name} with ${argv[0]} ended with status ${status}${words}`, {
         code: 'BUILD_FAILED',
         remedy:
-          'give another release or mirror, or a tarball that you have (--tarball, or rootfs import); --debug shows all that it says',
+          'give another release or mirror, or an existing tarball (--tarball, or rootfs import); --debug shows the whole output',
       });
     }
   } finally {

@@ -101,7 +101,7 @@ function mayWrite(path: string): boolean {
   }
 }
 
-/** @throws UsageError when it cannot be made or belongs to another user, who could put anything there */
+/** @throws UsageError when it cannot be made or belongs to another user, which could put anything there */
 export function openCache(env: Environment): CacheFolder {
   const path = cachePath(env);
   const cache: CacheFolder = {

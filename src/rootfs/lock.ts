@@ -65,8 +65,8 @@ async function flock(
 
 function isAt(fd: number, path: string): boolean {
   try {
-    const [ours, there] = [fstatSync(fd), statSync(path)];
-    return ours.ino === there.ino && ours.dev === there.dev;
+    const [own, there] = [fstatSync(fd), statSync(path)];
+    return own.ino === there.ino && own.dev === there.dev;
   } catch {
     return false;
   }

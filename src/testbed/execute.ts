@@ -33,7 +33,7 @@ export class NotRunError extends TestbedError {
   readonly #what: string;
 
   constructor(argv: Argv, failure: HelperFailure | undefined) {
-    const why = failure?.what ?? 'its stderr says why';
+    const why = failure?.what ?? 'its stderr has the reason';
     const what = `cannot run ${shellLine(argv)} in the testbed: ${why}`;
     super(what, { code: failure?.code ?? 'NOT_RUN' });
     this.#what = what;
@@ -123,7 +123,7 @@ export async function endOfCommand(
     const { status } = await started.exited;
     if (isEnded) {
       const why = options.signal?.aborted === true ? 'was aborted' : `took longer than ${options.timeout} s`;
-      throw new CommandTimeoutError(`${shellLine(argv)} ${why}; its processes were ended`);
+      throw new CommandTimeoutError(`${shellLine(argv)} ${why} and was killed with all its processes`);
     }
     if (status === 255) throw new NotRunError(argv, started.failure());
     return { status };

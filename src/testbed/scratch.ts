@@ -4,7 +4,7 @@ import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import { runHost } from '../host.ts';
-import type { Log } from '../log.ts';
+import { type Log, shellQuote } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { insideUser } from '../namespaces/idmap.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
@@ -40,13 +40,18 @@ export function checkScratchFolder(path: string, single: boolean): void {
   // The owner is unmapped in the holder, so the bits for others count.
   if (!single && (mode & 0o001) === 0) {
     throw new TestbedError(
-      `the scratch ${path} is closed to others, as root of a testbed is one; chmod o+x it`,
+      `root of the testbeds cannot enter the scratch ${path}, which is closed to others`,
+      {
+        code: 'BAD_SCRATCH',
+        remedy: `chmod o+x ${shellQuote(path)}`,
+      },
     );
   }
   if ((mode & 0o1002) === 0o002) {
-    throw new TestbedError(
-      `every user may replace what lies in the scratch ${path}; chmod o-w it, or chmod +t`,
-    );
+    throw new TestbedError(`every user may replace what lies in the scratch ${path}`, {
+      code: 'BAD_SCRATCH',
+      remedy: `chmod o-w ${shellQuote(path)}, or chmod +t`,
+    });
   }
 }
 
@@ -118,12 +123,11 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
     if (systemCodeOf(cause) === 'ENOENT') return;
     // It belongs to another user: in a directory with the sticky bit, such as /tmp, only root of the stage may remove it.
     if (systemCodeOf(cause) === 'EPERM' && (await holder.removeFolder(path, log))) return;
-    throw new TestbedError(
-      `cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}; remove it by hand`,
-      {
-        cause,
-      },
-    );
+    throw new TestbedError(`cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}`, {
+      code: 'LEFT_OVER',
+      remedy: 'remove it by hand',
+      cause,
+    });
   }
 }
 
