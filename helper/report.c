@@ -2,7 +2,7 @@
 #include "helper.h"
 
 static void add(struct event *event, const char *text, size_t length) {
-	/* Room stays for the end of the object: an event that is too long is cut, but is valid JSON. */
+	/* Room stays for the end of the object: an event that is too long is truncated to valid JSON. */
 	if (event->length + length + 8 > sizeof event->text) return;
 	memcpy(event->text + event->length, text, length);
 	event->length += length;
@@ -24,7 +24,6 @@ void event_bytes(struct event *event, const char *key, const char *bytes, size_t
 		else
 			add(event, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", byte));
 	}
-	/* add() leaves room for this one. */
 	event->text[event->length++] = '"';
 }
 
