@@ -73,6 +73,8 @@ export class Run {
 export class Hold {
   /** Host pid of the holder. */
   readonly pid: number;
+  /** False once stage or holder has ended. */
+  alive = true;
   readonly #stage: HostProcess;
   readonly #runs = new Map<number, Run>();
   /** The runs whose next event is waited for. */
@@ -183,6 +185,7 @@ export class Hold {
   }
 
   #isGone(): void {
+    this.alive = false;
     for (const run of this.#runs.values()) run.finish(137);
     this.#runs.clear();
     this.#awaited.clear();

@@ -73,6 +73,11 @@ export class Holder {
     return this.#hold.pid;
   }
 
+  /** False once it has ended, for whatever reason. */
+  get alive(): boolean {
+    return this.#hold.alive;
+  }
+
   /** Host pid of the stage, in whose user namespace networks are connected. */
   get stagePid(): number {
     return this.#hold.stage.pid;

@@ -105,7 +105,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
       throw error;
     });
     this.#ending.signal.throwIfAborted();
-    const { instance, upper } = await this.#startOver(prepared);
+    const { instance, upper } = await this.#startOver(prepared).catch(async (error: unknown) => {
+      const isFilled = await prepared.filled.then(
+        () => true,
+        () => false,
+      );
+      if (!isFilled || !prepared.holder.alive) await this.#forget(preparing, prepared);
+      throw error;
+    });
     let connection: Connection | undefined;
     try {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
@@ -121,6 +128,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
       }
       throw error;
     }
+  }
+
+  /** Ends what was prepared and is of no use, so that the next open prepares again: the cause may be gone by then. */
+  async #forget(preparing: Promise<Prepared>, prepared: Prepared): Promise<void> {
+    if (this.#prepared !== preparing) return;
+    this.#prepared = undefined;
+    await prepared.base.release();
+    await prepared.holder.stop().catch((error: unknown) => this.log.warn(messageOf(error)));
   }
 
   /** For `ps` and `exec`. That they cannot see it is no reason not to open it. */

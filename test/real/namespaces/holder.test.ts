@@ -48,6 +48,8 @@ describe('stage and holder', function () {
       const states = pids.flatMap((pid) => processState(pid) ?? []);
       signalProcess(victim === 'stage' ? stage : held, 'SIGKILL');
       await assert.rejects(provider.open(), TestbedError);
+      // The next open makes new ones.
+      await (await provider.open()).close();
       await provider.dispose();
       assert.deepEqual(states.filter(isAlive), []);
     });

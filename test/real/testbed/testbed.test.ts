@@ -232,6 +232,8 @@ describe('bind mounts', function () {
         { outside: data, inside: '/srv/new place/data' },
         // In a Debian with merged /usr, /bin leads to /usr/bin.
         { outside: join(folder, 'file'), inside: '/bin/some-file' },
+        { outside: join(folder, 'file'), inside: '/srv/a\nline and a blank ' },
+        { outside: join(folder, 'file'), inside: '/srv/last' },
       ],
     });
     try {
@@ -240,6 +242,8 @@ describe('bind mounts', function () {
         'cat "/srv/new place/data/in" /usr/bin/some-file; echo back >"/srv/new place/data/out"; ls -d /bin/sh';
       assert.equal((await script(testbed, text)).stdout, 'from the hosta file/bin/sh\n');
       assert.equal(readFileSync(join(data, 'out'), 'utf8'), 'back\n');
+      const odd = await script(testbed, 'cat "/srv/a\nline and a blank " /srv/last');
+      assert.equal(odd.stdout, 'a filea file');
     } finally {
       await provider.dispose();
       rmSync(folder, { recursive: true });
