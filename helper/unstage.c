@@ -1,7 +1,8 @@
 /*
  * Removes an unfinished file or directory of a copy when the server is gone. A running server removes it itself and kills
  * this process.
- * | argv: unstage NAME
+ *
+ * argv: unstage NAME
  * descriptor 0: the lifeline, a pipe that is at end of file when the server is gone; 3: the directory that has NAME
  * status: 0
  */
