@@ -145,10 +145,7 @@ function reportFailure(error: unknown): number {
 
 let outputFailed = false;
 
-/**
- * A closed reader of stdout is no failure, as in `virt-ts-unshare ps
- * head -1`; a full disk is one.
- */
+/** A closed reader of stdout is no failure, as in `virt-ts-unshare ps | head -1`; a full disk is one. */
 function watchOutput(): void {
   process.stdout.on('error', (error) => {
     if (systemCodeOf(error) === 'EPIPE' || outputFailed) return;
