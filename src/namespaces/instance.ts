@@ -111,10 +111,11 @@ export class Instance {
       if (holders.length > 0 || isAlive(this)) mountsEnd = Number.POSITIVE_INFINITY;
       else if (mountsEnd === Number.POSITIVE_INFINITY) mountsEnd = now + MOUNT_LIMIT;
       if (now > Math.min(end, mountsEnd)) throw this.#left(holders);
-      for (const { pid } of holders) {
+      for (const holder of holders) {
+        const { pid } = holder;
         this.#log.debug(`ending ${pid} (${commandLine(pid)}), which holds up the end of the testbed`);
-        signalProcess(pid, 'SIGCONT');
-        if (pause > 20) signalProcess(pid, 'SIGKILL');
+        signalProcess(holder, 'SIGCONT');
+        if (pause > 20) signalProcess(holder, 'SIGKILL');
       }
       if (pause > 20) {
         this.#holder.wake();

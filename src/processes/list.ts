@@ -1,5 +1,6 @@
 /** The processes of the machine, from the host's /proc. */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { isAlive, type ProcessName } from './identity.ts';
 import { processState } from './stat.ts';
 
 export function hasOwnUser(pid: number): boolean {
@@ -67,8 +68,10 @@ export function treeOf(root: number): number[] {
   return states.filter((s) => tree.has(s.pid) && s.state !== 'Z').map((s) => s.pid);
 }
 
-export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+/** One that is given with its start time gets the signal only as that process, not as a later one with its pid. */
+export function signalProcess(target: number | ProcessName, signal: NodeJS.Signals): void {
+  if (typeof target !== 'number' && !isAlive(target)) return;
   try {
-    process.kill(pid, signal);
+    process.kill(typeof target === 'number' ? target : target.pid, signal);
   } catch {}
 }

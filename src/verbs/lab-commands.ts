@@ -174,7 +174,7 @@ function networkOf(file: LabFile, words: Words): string {
 async function down({ file, log }: LabCall): Promise<number> {
   const laboratory = Laboratory.join(file.name, log);
   const left = laboratory.members().flatMap(({ testbed }) => testbed ?? []);
-  signalProcess(laboratory.keeper.pid, 'SIGTERM');
+  signalProcess(laboratory.keeper, 'SIGTERM');
   const gone = () => !isAlive(laboratory.keeper) && left.every((one) => !isAlive(one));
   if (!(await waitUntil(gone, DOWN_LIMIT))) {
     throw new TestbedError(`the laboratory ${file.name} did not end within ${DOWN_LIMIT / 1000} s`, {
