@@ -18,7 +18,6 @@ import type { CopyTestbed, MoverWay } from './types.ts';
 export const OPENER_STDIO = ['ignore', 'ignore', 'pipe', 'pipe'] as const;
 
 export interface Move {
-  /** The script that opens the file in the testbed, started first because that takes some time. */
   readonly opener: End;
   readonly way: MoverWay;
   readonly file: OpenFile;
@@ -38,7 +37,6 @@ function closed(): CopyError {
   return new CopyError('the testbed closed the file before it was copied', { code: 'FILE_CLOSED' });
 }
 
-/** Gives the number of bytes copied. @throws CopyError, TestbedError */
 export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Promise<number> {
   const { opener, way, file } = move;
   const again = file.again ?? 'ignore';

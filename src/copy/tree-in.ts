@@ -71,7 +71,6 @@ async function sendDirectly(directory: number, unpacking: End, ends: Ends, log: 
 
 async function send(packing: End, unpacking: End, dialect: Dialect, progress: Progress): Promise<void> {
   const stdin = existing(unpacking.process.child.stdin);
-  // For GNU tar the archive is passed on unchanged and only read here.
   const writer = dialect === 'pax' ? undefined : new TarWriter(dialect, (bytes) => void stdin.write(bytes));
   const directories: TarEntry[] = [];
   const reader = new TarReader({

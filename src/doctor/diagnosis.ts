@@ -6,7 +6,6 @@ export interface Check {
   /** `fails`: the server does not work. `limited`: it works without what `detail` names. */
   readonly state: 'works' | 'limited' | 'fails';
   readonly detail: string;
-  /** Only where something does not work. */
   readonly remedy?: string;
 }
 

@@ -1,4 +1,3 @@
-/** Files and IPC objects, as the sub-command `look` of the helper lists them from outside. */
 import { TestbedError } from '../errors.ts';
 import { failureText, type HelperEvent, helperWords, isFailure, parseEvents } from '../helper.ts';
 import { spawnHost, textOf } from '../host.ts';

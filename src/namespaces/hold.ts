@@ -13,7 +13,6 @@ const DOCTOR = 'virt-ts-unshare doctor names what this machine lacks';
 /** Milliseconds after which a process that does not answer gets SIGCONT. */
 const PATIENCE = 1_000;
 
-/** A process of the holder. */
 export class Run {
   /** The host pid. Rejects when there are no namespaces for it. */
   readonly started: Promise<number>;
@@ -49,7 +48,6 @@ export class Run {
     return this.#failure;
   }
 
-  /** True for the last event. */
   take(event: HelperEvent): boolean {
     if (isFailure(event)) this.#failure = event;
     else if (event.event === 'started') this.#start(Number(event.pid));

@@ -14,7 +14,6 @@ const END_LIMIT = 5_000;
 
 export interface HolderOptions {
   readonly idMap: IdMaps;
-  /** Absolute paths of the host that the testbeds need. */
   readonly sources: readonly string[];
   /** The same, read-only: root of a testbed cannot make them writable. */
   readonly readOnlySources?: readonly string[];
@@ -24,9 +23,7 @@ export interface HolderOptions {
    * network namespaces may connect them. Default: a user namespace of its own.
    */
   readonly below?: number | undefined;
-  /** The stage has a network namespace of its own. Default: that of the caller. */
   readonly ownNetwork?: boolean;
-  /** Work for the time until the namespaces are there. */
   readonly meanwhile?: (() => void) | undefined;
 }
 
@@ -72,12 +69,10 @@ export class Holder {
     return this.#hold.alive;
   }
 
-  /** Host pid of the stage, in whose user namespace networks are connected. */
   get stagePid(): number {
     return this.#hold.stage.pid;
   }
 
-  /** The path in the holder of a source, or of a path below one. */
   inside(hostPath: string): string {
     for (const [index, source] of this.#sources.entries()) {
       if (hostPath === source) return `/mnt/${index}`;
@@ -100,8 +95,8 @@ export class Holder {
   }
 
   /**
-   * The argv that runs a host program as root of the holder, in its mount namespace, with / as working directory.
-   * @param keyring name of a session keyring for it, so that it cannot read the caller's keys
+   * Runs a host program as root of the holder, in its mount namespace. `keyring`: a session keyring in place of the
+   * caller's.
    */
   enter(argv: Argv, keyring?: string): Argv {
     return this.#enter(this.pid, argv, keyring);

@@ -25,10 +25,8 @@ export interface InstanceOptions {
   readonly log: Log;
 }
 
-/** Milliseconds before stuck processes are searched. */
 const PATIENCE = 100;
 const END_LIMIT = 30_000;
-/** Milliseconds for the unmount, when no process is left that holds the mounts. */
 const MOUNT_LIMIT = 10_000;
 
 export class Instance {

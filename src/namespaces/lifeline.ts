@@ -2,9 +2,7 @@ import { Duplex } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
 
-/**
- * Descriptor 3, the lifeline: the process reads end of file when the server ends. It does not keep Node's event loop alive.
- */
+/** Descriptor 3: the process reads end of file when the server ends. It does not keep Node's event loop alive. */
 export function lifelineOf(started: HostProcess): Duplex {
   const end = started.child.stdio[3];
   if (!(end instanceof Duplex))

@@ -28,7 +28,6 @@ export interface CacheFolder {
   readonly images: string;
   readonly tarballs: string;
   readonly locks: string;
-  /** What the holder needs: a source of `Holder.start`. */
   readonly bases: string;
 }
 
@@ -66,9 +65,8 @@ function accountHome(): string | undefined {
 }
 
 /**
- * The path of the cache: in `cacheHome`, unless that lies below a $HOME that is not the account's home directory. Such a
- * home is temporary, and the `rm -rf` after its use cannot delete bases, which belong to ids of a map. The account's own
- * home is then used.
+ * In `cacheHome`, unless that is below a temporary $HOME: `rm -rf` of such a $HOME cannot delete bases, which belong to ids
+ * of a map. Then it is in the account's own home.
  */
 export function cachePath(env: Environment, own: string | undefined = accountHome()): string {
   const given = join(cacheHome(env), 'virt-ts-unshare');

@@ -12,7 +12,6 @@ export interface Lock {
   release(): void;
 }
 
-/** Undefined when another process has the lock. */
 export function tryLock(path: string, log: Log): Promise<Lock | undefined> {
   return take(path, ['-n'], log);
 }

@@ -1,4 +1,3 @@
-/** The error for a root filesystem whose files root of the testbeds may not read. */
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TestbedError } from '../errors.ts';

@@ -66,9 +66,7 @@ export interface StartedCommand extends HostProcess {
   failure(): HelperFailure | undefined;
 }
 
-/**
- * Starts a command as root inside. Killing it ends its process tree, which the session of the execute program identifies.
- */
+/** Starts a command as root inside. Killing it ends its process tree. */
 export async function startCommand(
   target: Target,
   argv: Argv,
@@ -81,11 +79,7 @@ export async function startCommand(
   return wholeTree({ ...started, failure: () => target.report?.failureOf?.(started.pid) }, log);
 }
 
-/**
- * Runs a command to its end.
- * @throws CommandTimeoutError when its time is over or it was aborted, and its process tree is dead
- * @throws NotRunError at status 255, because a command's own 255 becomes 253
- */
+/** @throws CommandTimeoutError after its time or an abort, when its process tree is dead; NotRunError at status 255 */
 export async function runCommand(
   target: Target,
   argv: Argv,

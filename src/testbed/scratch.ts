@@ -1,4 +1,3 @@
-/** Upper layers: in memory, or in a directory for each testbed. */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
@@ -30,11 +29,7 @@ export function scratchFolderOf(cacheFolder: string): string {
   return path;
 }
 
-/**
- * Checks that a testbed can reach the directory, and that no other user can replace its entries.
- * @param single whether root of a testbed is the caller
- * @throws TestbedError with the remedy
- */
+/** @throws TestbedError when a testbed cannot enter the directory, or another user can replace its entries */
 export function checkScratchFolder(path: string, single: boolean): void {
   const { mode } = statSync(path);
   // The owner is unmapped in the holder, so the bits for others count.
@@ -64,7 +59,6 @@ export function memoryUpper(size: string | undefined): Upper {
   const largePages = hasLargePages();
   const where = [
     'mode=755',
-    // For programs that ask for them: helper/copy.c.
     ...(largePages ? ['huge=advise'] : []),
     ...(size === undefined ? [] : [`size=${size}`]),
   ].join(',');
@@ -82,10 +76,7 @@ function hasLargePages(): boolean {
 const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
 let made = 0;
 
-/**
- * A new directory below `parent`, named after this process so that a later start can remove it. Only root of the holder may
- * enter it, because its content decides what is mounted.
- */
+/** A new directory, named after this process so that a later start can remove it. Only root of the holder may enter it. */
 export async function diskUpper(parent: string, holder: Holder, log: Log): Promise<Upper> {
   made += 1;
   const { pid, startTime, namespace, boot } = ownIdentity();
@@ -111,10 +102,7 @@ export async function diskUpper(parent: string, holder: Holder, log: Log): Promi
   return { where: holder.inside(path), onDisk: true, largePages: false, remove };
 }
 
-/**
- * Only root of the holder may delete files of the testbed's users, and the work directory of overlayfs, which has mode 000.
- * Another start may have removed it.
- */
+/** Only root of the holder may delete files of the testbed's users, and the work directory of overlayfs (mode 000). */
 async function removeScratch(path: string, holder: Holder, log: Log): Promise<void> {
   const result = await runHost(holder.enter(['find', holder.inside(path), '-mindepth', '1', '-delete']), log);
   try {

@@ -74,7 +74,6 @@ export class Testbed implements OpenTestbed {
     return this.#maker.leaks(this.#opened());
   }
 
-  /** A failure to find leaks ends nothing. */
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
     const { options, log } = this.#maker;
     if (options.reportLeaks === undefined) return;
