@@ -1,7 +1,4 @@
-/**
- * Laboratories: testbeds on one or more networks, each with a real address, opened by one or several processes of a user.
- * See docs/networks.md.
- */
+/** Laboratories: testbeds on networks, each with a real address, opened by processes of one user. See docs/networks.md. */
 import { UsageError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
 import { type ProcessName, thisProcess } from '../processes/identity.ts';
