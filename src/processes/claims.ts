@@ -1,4 +1,4 @@
-/** Claims: private files, one for each name that only one process may have, which they name. Void when that has ended. */
+/** Claims: private files, one for each name that only one living process may own. The file of an ended process is void. */
 import {
   chmodSync,
   closeSync,
