@@ -4,8 +4,8 @@
 
 #include "helper.h"
 
-/* Descriptors: pid 1 of a testbed has its lifeline as this one; a holder has none of its own beyond the last. */
-enum { LIFELINE = 3, LAST_OWN = 2047 };
+/* The descriptor that pid 1 of a testbed has its lifeline as. */
+enum { LIFELINE = 3 };
 
 /* Where the steps of one request are. */
 struct place {
