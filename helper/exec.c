@@ -127,8 +127,8 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (job.user != NULL) become_user(&account);
 	/* A process that kills the caller's process group reaches the command too. */
 	if (!terminal) prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* The execute program was killed before, and pid 1 of the testbed is the parent now: a parent outside has no pid here. */
-	if (getppid() != 0) _exit(NOT_RUN);
+	/* That came too late when the parent has ended before. */
+	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(job.command[0], job.command);
 	int status = errno == ENOENT ? NO_PROGRAM : CANNOT_EXECUTE;

@@ -111,6 +111,7 @@ static bool step_detach(struct place *place, char **a) {
 
 bool run_program(char *const *argv, char *words, size_t size) {
 	int out[2], status;
+	words[0] = '\0';
 	if (pipe2(out, O_CLOEXEC) != 0) return false;
 	pid_t child = fork();
 	if (child < 0) return false;

@@ -1,10 +1,11 @@
 /** Stage and holder: what ends them early, stops them or reaches them from the caller never leaves an open without an answer. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
+import { helperWords, parseEvents } from '../../../src/helper.ts';
 import type { Holder } from '../../../src/namespaces/holder.ts';
 import * as steps from '../../../src/namespaces/steps.ts';
 import { isAlive } from '../../../src/processes/identity.ts';
@@ -103,6 +104,46 @@ describe('stage and holder', function () {
       assert.match(stderr, /making the namespaces of a testbed failed: No space left on device; .*doctor/);
     } finally {
       rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('end both when the kernel refuses the id map of the holder', async () => {
+    const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+    const maps = [`0 ${uid} 1`, `0 ${gid} 1`, 'no map', 'no map'];
+    // The end of its output is that of the last of its processes.
+    const { status, stdout } = await call([...helperWords('hold', 'self'), ...maps]);
+    const [event] = parseEvents(stdout);
+    assert.deepEqual([status, event?.what, event?.errno], [1, 'writing the id maps of', 'EINVAL']);
+  });
+
+  it('make a testbed where few files may be open', async () => {
+    const run = [process.execPath, PROGRAM, 'run', '--tarball', testTarball(), '--', 'sh', '-c', 'exit 42'];
+    const { status, stderr } = await call(['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh', ...run]);
+    assert.deepEqual([status, stderr], [42, '']);
+  });
+
+  it('make a testbed with hundreds of binds', async () => {
+    const binds = Array.from({ length: 460 }, (_, i) => ['--bind', '/etc/passwd', `/mnt/file${i}`]).flat();
+    const run = ['run', '--tarball', testTarball(), ...binds, '--', 'sh', '-c', 'ls /mnt | wc -l'];
+    const { stdout, stderr } = await virt(run);
+    assert.deepEqual([stdout, stderr], ['460\n', '']);
+  });
+
+  it('keep no descriptor of a run that got no namespaces', async () => {
+    const provider = testProvider();
+    try {
+      const holder = await provider.holder();
+      await provider.normalUser();
+      const descriptors = () => readdirSync(`/proc/${holder.pid}/fd`).length;
+      const before = descriptors();
+      // The limit is one of the holder's user namespace.
+      const forbid = ['sh', '-c', 'echo 0 >/proc/sys/user/max_uts_namespaces'] as const;
+      const [helper, ...words] = holder.enter([...forbid]);
+      assert.equal((await call([helper, ...words])).status, 0);
+      await assert.rejects(holder.run('t', []).ready, /No space left on device/);
+      assert.equal(descriptors(), before);
+    } finally {
+      await provider.dispose();
     }
   });
 
