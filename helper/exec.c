@@ -274,7 +274,11 @@ int exec_main(int argc, char **argv) {
 	int status = status_of(child, terminal);
 	char word;
 	bool was_run = recv(channel[0], &word, 1, MSG_DONTWAIT) != 1;
-	if (was_run && status == 128 + SIGKILL && testbed_is_gone()) fail("CLOSED", "it died meanwhile");
+	if (was_run && status == 128 + SIGKILL && testbed_is_gone()) {
+		/* Else it would be reaped by the init of the host, for which the end of pid 1 would have to wait. */
+		waitpid(child, NULL, 0);
+		fail("CLOSED", "it died meanwhile");
+	}
 	if (was_run && status > HIGHEST_STATUS) status = HIGHEST_STATUS;
 	if (is_anything_left(child))
 		drain(&(struct drain){.proc = job.proc, .init = job.init, .tag = job.tag, .seconds = job.seconds, .in = 0, .out = 1, .err = 2,

@@ -100,9 +100,17 @@ static bool end_children(int proc) {
 	return true;
 }
 
-/* Kills the processes of a user namespace, whatever put them there: a tar whose server was killed would continue to unpack. */
-static bool end_members(int proc, const struct stat *users, bool stuck) {
-	bool found = false;
+enum { GRACE = 8 };
+
+/*
+ * Kills the processes of a user namespace, whatever put them there: a tar whose server was killed would continue to unpack. One
+ * outside of the testbeds comes later: it may be the parent of one inside, and then reaps it and ends. An orphan would have to wait
+ * for the init of the host, and pid 1 of its testbed with it.
+ */
+static bool end_members(int proc, const struct stat *users, int round) {
+	bool found = false, stuck = round >= 20 && round % 20 == 0;
+	struct stat own, its;
+	if (stat("/proc/self/ns/pid", &own) != 0) own.st_ino = 0;
 	DIR *list = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
 		pid_t pid = (pid_t)atol(entry->d_name);
@@ -112,7 +120,8 @@ static bool end_members(int proc, const struct stat *users, bool stuck) {
 		/* A zombie is in its namespace too, until its parent reaps it. */
 		if (fstatat(process, "ns/user", &status, 0) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev && !is_zombie(process)) {
 			found = true;
-			kill_process(process);
+			bool outside = fstatat(process, "ns/pid", &its, 0) == 0 && its.st_ino == own.st_ino;
+			if (!outside || round >= GRACE) kill_process(process);
 			/* One that SIGKILL does not end may wait for a FUSE file system of its own. */
 			if (stuck) abort_fuse(process);
 		}
@@ -132,7 +141,7 @@ static int stage(pid_t holder, const struct stat *users, int proc) {
 	waitpid(holder, NULL, 0);
 	/* What is left after 2 s cannot be killed. */
 	for (int round = 0; round < 200; round++) {
-		bool children = end_children(proc), members = end_members(proc, users, round >= 20 && round % 20 == 0);
+		bool children = end_children(proc), members = end_members(proc, users, round);
 		if (!children && !members) break;
 		usleep(round < 5 ? 1000 : 10000);
 	}

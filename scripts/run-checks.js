@@ -1,130 +1,93 @@
-// Runs every check one after the other and ends with one line `N passed, N failed`. A check that crashes, hangs or
-// tells no figures counts as one failure. Arguments: names of checks to run (default: all).
+// Runs the checks one after the other; the last line is `N passed, N failed`. Mocha runs and counts the tests. A check that
+// crashes, hangs or reports no counts is one failure. Arguments: the checks to run, by the start of a name (default: all).
 import { spawn } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const asRoot = process.getuid() === 0;
-const MINUTE = 60_000;
-
-/** Every file below the folder, by its path from the project's own; an absent folder has none. */
-function filesBelow(folder) {
-  if (!existsSync(folder)) return [];
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+/** The files below a directory, by their paths from that of the project. */
+function filesBelow(directory) {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** Shell scripts by their name or first line. */
-function shellScripts() {
-  const files = ['.ci', 'bin', 'scripts', 'src', 'test', 'bench', 'docs', 'examples'].flatMap(filesBelow);
-  return files.filter((file) => file.endsWith('.sh') || /^#! ?\/bin\/sh/.test(readFileSync(file, 'utf8')));
-}
-
-const mocha = (pattern) => [
-  'node',
-  'node_modules/mocha/bin/mocha.js',
-  '--import=tsx',
-  '--reporter=test/support/count-reporter.cjs',
-  // A test that failed may leave what would keep the program from ending.
-  '--exit',
-  pattern,
-];
-
-/** A folder's tests: always as whoever we are, and where namespaces are made as the ordinary user too. */
-function tests(folder, { users, minutes }) {
-  if (!filesBelow(`test/${folder}`).some((file) => file.endsWith('.test.ts'))) return [];
-  const check = { name: folder, argv: mocha(`test/${folder}/**/*.test.ts`), minutes, counts: true };
-  if (!users || !asRoot) return [check];
-  return [
-    { ...check, name: `${folder}, as an ordinary user`, argv: ['scripts/as-test-user', ...check.argv] },
-    { ...check, name: `${folder}, as root` },
-  ];
-}
+const shellScripts = ['.ci', 'bin', 'scripts', 'src', 'test', 'bench', 'docs']
+  .flatMap(filesBelow)
+  .filter((file) => file.endsWith('.sh') || /^#! ?\/bin\/sh/.test(readFileSync(file, 'utf8')));
 
 const C_OPTIONS = [
   ...['-std=c17', '-O2', '-fsyntax-only', '-fanalyzer'],
   ...['-Wall', '-Wextra', '-Wpedantic', '-Wconversion', '-Werror'],
 ];
 
-const checks = [
-  { name: 'types', argv: ['node_modules/.bin/tsc', '--noEmit'], minutes: 5 },
-  { name: 'lint', argv: ['node_modules/.bin/biome', 'check', '.'], minutes: 5 },
-  {
-    name: 'compiler',
-    argv: [
-      'gcc',
-      ...C_OPTIONS,
-      ...[...filesBelow('src'), ...filesBelow('helper')].filter((file) => file.endsWith('.c')),
-    ],
-    minutes: 5,
-  },
-  { name: 'shellcheck', argv: ['shellcheck', '--shell=dash', '-x', ...shellScripts()], minutes: 5 },
-  ...tests('unit', { users: false, minutes: 5 }),
-  ...tests('real', { users: true, minutes: 15 }),
-  ...tests('fault', { users: true, minutes: 15 }),
-  ...tests('race', { users: true, minutes: 15 }),
-  ...tests('driver', { users: true, minutes: 20 }),
-  ...tests('examples', { users: true, minutes: 10 }),
-];
+/** What checks the sources without running them. */
+const lint = (name, ...argv) => ({ name, argv, minutes: 5 });
 
-/** Runs one check to its end, output straight through. Gives its exit status, or null when it was ended for its time. */
-function run({ argv, minutes }, countsFile) {
-  const [file, ...args] = argv;
-  const child = spawn(file, args, {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, VIRT_TS_UNSHARE_TEST_COUNTS: countsFile },
-    // A group of its own, so that a check that hangs can be ended with all it started.
-    detached: true,
-  });
-  let late = false;
-  const end = (signal) => {
-    try {
-      process.kill(-child.pid, signal);
-    } catch {
-      // It has just ended by itself.
-    }
-  };
-  const timer = setTimeout(() => {
-    late = true;
-    end('SIGTERM');
-    setTimeout(() => end('SIGKILL'), 10_000).unref();
-  }, minutes * MINUTE);
-  const stop = () => {
-    end('SIGTERM');
-    process.exitCode = 130;
-  };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
-  return new Promise((resolve) => {
-    const done = (status) => {
-      clearTimeout(timer);
-      process.off('SIGINT', stop).off('SIGTERM', stop);
-      resolve(late ? null : status);
-    };
-    child.once('error', () => done(127));
-    child.once('exit', (code, signal) => done(code ?? signal));
-  });
+/** The tests in a directory of test/. */
+function tests(directory, minutes, ...options) {
+  const mocha = ['node', 'node_modules/mocha/bin/mocha.js', '--reporter=test/support/count-reporter.cjs'];
+  const argv = [...mocha, ...options, `test/${directory}/**/*.test.ts`];
+  return { name: directory, argv, minutes, counts: true };
 }
 
-function counted(check, status, countsFile) {
-  if (!check.counts) return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, skipped: 0 };
+/** Tests that make namespaces: root runs them as the ordinary user of the tests too. */
+function testsOfNamespaces(directory, minutes) {
+  const check = tests(directory, minutes);
+  if (process.getuid() !== 0) return [check];
+  const argv = ['scripts/as-test-user', ...check.argv];
+  return [
+    { ...check, name: `${directory}, as an ordinary user`, argv },
+    { ...check, name: `${directory}, as root` },
+  ];
+}
+
+const checks = [
+  lint('types', 'node_modules/.bin/tsc', '--noEmit'),
+  lint('lint', 'node_modules/.bin/biome', 'check', '.'),
+  lint('compiler', 'gcc', ...C_OPTIONS, ...filesBelow('helper').filter((file) => file.endsWith('.c'))),
+  lint('shellcheck', 'shellcheck', '--shell=dash', '-x', ...shellScripts),
+  tests('unit', 5, '--parallel', '--jobs=2'),
+  ...testsOfNamespaces('real', 15),
+  ...testsOfNamespaces('fault', 15),
+  ...testsOfNamespaces('race', 15),
+  ...testsOfNamespaces('driver', 20),
+  ...testsOfNamespaces('examples', 10),
+];
+
+/** Runs one check to its end and gives its exit status, or the signal that killed it. */
+async function run({ argv, minutes }, countsFile) {
+  // timeout(1) ends a check that hangs, and all of its process group.
+  const child = spawn('timeout', ['--kill-after=10', `${minutes}m`, ...argv], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, VIRT_TS_UNSHARE_TEST_COUNTS: countsFile },
+    // A session of its own: the tests then have no terminal, as in CI.
+    detached: true,
+  });
+  const stop = () => {
+    process.exitCode = 130;
+    child.kill('SIGTERM');
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const [status, signal] = await once(child, 'exit');
+  process.off('SIGINT', stop).off('SIGTERM', stop);
+  return status ?? signal;
+}
+
+function count({ counts }, status, countsFile) {
+  const failure = { passed: 0, failed: 1, skipped: 0 };
+  if (!counts) return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : failure;
   const text = readFileSync(countsFile, 'utf8');
-  if (text === '') return { passed: 0, failed: 1, skipped: 0 };
-  const counts = JSON.parse(text);
-  // Mocha exits with the number of failures; anything else it did not count is a failure of its own.
-  return status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+  if (text === '') return failure;
+  const counted = JSON.parse(text);
+  // The status of mocha is the number of failures. Another failure than those is one more.
+  return status !== 0 && counted.failed === 0 ? { ...counted, failed: 1 } : counted;
 }
 
 const names = process.argv.slice(2);
-const chosen = checks.filter(({ name }) => names.length === 0 || names.some((word) => name.startsWith(word)));
+const chosen = checks.filter(
+  ({ name }) => names.length === 0 || names.some((start) => name.startsWith(start)),
+);
 const work = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
 chmodSync(work, 0o755);
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -135,16 +98,17 @@ for (const [index, check] of chosen.entries()) {
   chmodSync(countsFile, 0o666);
   const started = performance.now();
   const status = await run(check, countsFile);
-  const result = counted(check, status, countsFile);
+  const { passed, failed, skipped } = count(check, status, countsFile);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  const how = status === null ? `, ended after ${check.minutes} minutes` : '';
-  console.log(
-    `-- ${check.name}: ${result.passed} ok, ${result.failed} not ok, ${result.skipped} skipped, ${seconds} s${how}`,
-  );
-  for (const key of Object.keys(total)) total[key] += result[key];
+  // 124 and SIGKILL are timeout's.
+  const why = status === 124 || status === 'SIGKILL' ? `, ended after ${check.minutes} minutes` : '';
+  console.log(`-- ${check.name}: ${passed} ok, ${failed} not ok, ${skipped} skipped, ${seconds} s${why}`);
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
   if (process.exitCode === 130) break;
 }
 rmSync(work, { recursive: true, force: true });
-if (total.skipped > 0) console.log(`\n${total.skipped} skipped, for the reasons told above`);
+if (total.skipped > 0) console.log(`\n${total.skipped} skipped; the title of each has the reason`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode ||= total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,6 +1,6 @@
 /**
- * The program: argv → server, interactive session or a verb. Sole owner of signals and of the exit status. Imports at once only
- * what the first `ok` needs, since the driver waits for that line; all else when it is needed.
+ * The program: argv → server, interactive session or verb. Only this file handles signals and the exit status. It imports at
+ * once only what the first `ok` needs.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import type { Owner } from './command-line/given.ts';
@@ -17,7 +17,6 @@ import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import type { Interrupts } from './verbs/verb.ts';
 import { isVerb, VERBS } from './verbs.ts';
 
-/** Exit statuses beside those of a session (protocol/server.ts) and of a command. */
 const EXIT_USAGE = 2;
 const EXIT_OUTPUT = 1;
 const EXIT_INTERNAL = 16;
@@ -38,10 +37,7 @@ const makeTestbeds: MakeProvider = async (options, log) => {
   return provider;
 };
 
-/**
- * Runs the program to its end and sets process.exitCode, or dies by the signal that ended it.
- * @param makeProvider replaced by tests
- */
+/** Runs the program to its end and sets process.exitCode, or ends this process by the signal that ended the work. */
 export async function main(
   argv: readonly string[],
   makeProvider: MakeProvider = makeTestbeds,
@@ -66,7 +62,6 @@ export async function main(
   }
 }
 
-/** What ended the work: an exit status, or a signal. */
 type End = number | EndingSignal;
 
 async function serveWith(argv: readonly string[], makeProvider: MakeProvider): Promise<End> {
@@ -75,7 +70,7 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
   if (words.has('version')) return sayVersion();
   const testbed = testbedFromWords(words, process.env);
   await preflight(testbed, process.env);
-  // Before signals are listened to, which takes a millisecond: nothing is there yet that has to be ended in order.
+  // Signal handlers take a millisecond, and nothing exists yet that has to be ended in order.
   sayOk();
   return untilSignal(async (signal, interrupts) => {
     const log = createLog({ debug: words.has('debug') });
@@ -113,10 +108,7 @@ async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
   });
 }
 
-/**
- * Runs `work` with an AbortSignal that the first ending signal aborts. The end is that signal once the work is done, however
- * many more arrive meanwhile; else it is the status that the work gives.
- */
+/** Runs `work` with an AbortSignal that the first ending signal aborts. Gives that signal, or the status of the work. */
 async function untilSignal(
   work: (signal: AbortSignal, interrupts: Interrupts) => Promise<number>,
 ): Promise<End> {
@@ -134,7 +126,6 @@ async function untilSignal(
     return received ?? status;
   } catch (error) {
     if (received === undefined) throw error;
-    // The death by the signal says enough.
     if (error !== ending.signal.reason) reportFailure(error);
     return received;
   } finally {
@@ -142,7 +133,6 @@ async function untilSignal(
   }
 }
 
-/** Reports what went wrong, and gives the exit status for it. */
 function reportFailure(error: unknown): number {
   const log = createLog();
   if (error instanceof VirtError) {
@@ -155,12 +145,14 @@ function reportFailure(error: unknown): number {
 
 let outputFailed = false;
 
-/** A reader of stdout that has gone away is no failure, as in `virt-ts-unshare ps | head -1`; a full disk is one. */
+/**
+ * A closed reader of stdout is no failure, as in `virt-ts-unshare ps
+ * head -1`; a full disk is one.
+ */
 function watchOutput(): void {
   process.stdout.on('error', (error) => {
     if (systemCodeOf(error) === 'EPIPE' || outputFailed) return;
     outputFailed = true;
-    // Where the work is done already.
     if (process.exitCode === 0) process.exitCode = EXIT_OUTPUT;
     createLog().warn(`cannot write to stdout: ${reasonOf(error)}`);
   });

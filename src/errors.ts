@@ -1,16 +1,18 @@
 /**
- * The kinds of failure that the whole program tells apart. Each message is one sentence with what failed, on what,
- * and the remedy; the original error, if any, is the `cause`. This file imports nothing.
+ * The kinds of failure of the whole program. Each message is one sentence with what failed, on what, and the remedy; the
+ * original error is the `cause`. This file imports nothing.
  */
 
-/** Exit status of a verb whose testbed could not be made or is broken; a command's own never is that. */
+/** Exit status of a verb whose testbed could not be made or is broken. */
 export const EXIT_TESTBED = 255;
 
-/** What an error carries beside its sentence. */
 export interface ErrorFacts {
-  /** A word that a program can compare, such as `NO_SUBORDINATE_IDS`; it stays when the wording changes. Default: that of the class. */
+  /**
+   * A word that a program can compare, such as `NO_SUBORDINATE_IDS`. It stays when the wording changes. Default: that of the
+   * class.
+   */
   readonly code?: string | undefined;
-  /** What to do about it; it is put behind the sentence, after a semicolon. */
+  /** What to do about it; put behind the sentence, after a semicolon. */
   readonly remedy?: string | undefined;
   readonly cause?: unknown;
 }
@@ -19,7 +21,7 @@ export interface ErrorFacts {
 export class VirtError extends Error {
   override name = 'VirtError';
   readonly code: string;
-  /** What to do about it, where there is something to do. The message ends with it. */
+  /** What to do about it. The message ends with it. */
   readonly remedy: string | undefined;
 
   constructor(what: string, { code = 'FAILED', remedy, cause }: ErrorFacts = {}) {
@@ -74,10 +76,10 @@ export class CopyTimeoutError extends CopyError {
   }
 }
 
-/** A command in the testbed took longer than its limit and its whole process tree is dead. Reply `timeout`. */
+/** A command in the testbed took longer than its limit and its process tree is dead. Reply `timeout`. */
 export class CommandTimeoutError extends VirtError {
   override name = 'CommandTimeoutError';
-  /** What it wrote until then, where that was captured. */
+  /** Its output so far, where that was captured. */
   readonly stdout: string | undefined;
   readonly stderr: string | undefined;
 
@@ -95,7 +97,7 @@ export class CommandTimeoutError extends VirtError {
   }
 }
 
-/** A command in the testbed ran and ended with a status other than 0, where that was not expected; the testbed is good. */
+/** A command in the testbed ended with an unexpected status; the testbed is good. */
 export class CommandFailedError extends VirtError {
   override name = 'CommandFailedError';
   /** 1…253, or 128 + n for death by signal n. */
@@ -115,7 +117,7 @@ export class CommandFailedError extends VirtError {
   }
 }
 
-/** A command wrote more than its caller wanted to capture, and its processes were ended; the testbed is good. */
+/** A command wrote more than its caller wanted to capture and was ended; the testbed is good. */
 export class OutputLimitError extends VirtError {
   override name = 'OutputLimitError';
 
@@ -124,18 +126,16 @@ export class OutputLimitError extends VirtError {
   }
 }
 
-/** The sentence of an unknown value that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The same without the call and the path that Node puts behind it, for a sentence that names the path itself. */
+/** Without the call and the path that Node appends, for a sentence that names the path itself. */
 export function reasonOf(error: unknown): string {
   const message = messageOf(error);
   return systemCodeOf(error) === undefined ? message : message.replace(/, \w+( '.*)?$/s, '');
 }
 
-/** The `code` of a Node system error (`ENOENT`, …), if it is one. */
 export function systemCodeOf(error: unknown): string | undefined {
   if (error instanceof VirtError || !(error instanceof Error)) return undefined;
   return 'code' in error && typeof error.code === 'string' ? error.code : undefined;

@@ -1,12 +1,10 @@
-/** Making folders. */
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCodeOf } from './errors.ts';
 
 /**
- * Makes a folder that is not there, with its parents, all with `mode` (default 777, less the umask). One by one: Node's own
- * recursive mkdir never returns below /proc, where nothing can be made.
- * @throws the error of mkdir(2)
+ * Makes a directory with its parents. Node's recursive mkdir never returns below /proc, where nothing can be made. @throws
+ * the error of mkdir(2)
  */
 export function makeFolders(path: string, mode = 0o777): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;

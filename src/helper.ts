@@ -1,9 +1,8 @@
-/** The native program (helper/): where it is, and what it reports, a JSON object a line. */
+/** The native program of helper/ and the JSON events that it reports, one a line. */
 import { accessSync, constants } from 'node:fs';
 import { TestbedError } from './errors.ts';
 import { packageRoot } from './scripts.ts';
 
-/** The sub-commands; the head of each file in helper/ has their arguments. */
 export type HelperCommand =
   | 'abort-fuse'
   | 'copy'
@@ -14,14 +13,13 @@ export type HelperCommand =
   | 'look'
   | 'unstage';
 
-/** The words that start a sub-command. */
 export function helperWords(command: HelperCommand, ...args: readonly string[]): [string, ...string[]] {
   return [helperPath(), command, ...args];
 }
 
 let known: string | undefined;
 
-/** @throws TestbedError when the build has not compiled it for this machine */
+/** @throws TestbedError when the program was not built for this machine */
 export function helperPath(): string {
   if (known !== undefined) return known;
   const path = `${packageRoot()}/dist/helper-${process.arch}`;
@@ -38,21 +36,20 @@ export function helperPath(): string {
   return path;
 }
 
-/** One line of the helper's. Texts are bytes as Latin-1: names of the testbed's need not be UTF-8. */
+/** Texts are bytes as Latin-1, because names from the testbed need not be UTF-8. */
 export interface HelperEvent {
   readonly event: string;
   readonly [member: string]: string | number;
 }
 
-/** The event "failed", with which a sub-command says why it could not do what it was asked for. */
+/** Why a sub-command failed. */
 export interface HelperFailure extends HelperEvent {
   readonly event: 'failed';
   readonly code: string;
-  /** What failed, as "mounting an overlay". */
   readonly what: string;
 }
 
-/** Reads one line; undefined when it is no event of ours, such as a tool's own complaint. */
+/** Undefined when the line is no event, such as a message of a tool. */
 export function parseEvent(line: string): HelperEvent | undefined {
   if (!line.startsWith('{"event":')) return undefined;
   try {
@@ -63,7 +60,6 @@ export function parseEvent(line: string): HelperEvent | undefined {
   }
 }
 
-/** The events in a text, in their order. */
 export function parseEvents(text: string): HelperEvent[] {
   return text.split('\n').flatMap((line) => parseEvent(line) ?? []);
 }
@@ -77,7 +73,7 @@ export function isFailure(event: HelperEvent): event is HelperFailure {
   return event.event === 'failed' && typeof event.code === 'string' && typeof event.what === 'string';
 }
 
-/** The sentence of a failure, without its remedy: `mounting overlay on / failed: Invalid argument`. */
+/** Without the remedy: `mounting overlay on / failed: Invalid argument`. */
 export function failureText({ what, on, reason }: HelperFailure): string {
   const subject = on === undefined ? what : `${what} ${on}`;
   return reason === undefined ? `${subject} failed` : `${subject} failed: ${reason}`;

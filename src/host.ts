@@ -1,6 +1,6 @@
 /**
- * The one place where host processes are started: the only importer of execa. Every argv is logged so that it can be
- * pasted. A child's stdio is always said in full; nothing inherits stdout by default, because stdout is the protocol.
+ * The only place where host processes are started, and the only importer of execa. Every argv is logged. Nothing inherits
+ * stdout by default, because stdout carries the protocol.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
@@ -8,27 +8,23 @@ import type { Readable, Writable } from 'node:stream';
 import { messageOf, systemCodeOf, TestbedError } from './errors.ts';
 import { briefLine, type Log, printable, shellLine } from './log.ts';
 
-/** A program and its arguments. */
 export type Argv = readonly [string, ...string[]];
 
-/** One entry of a child's stdio: a descriptor of this process, a new pipe, /dev/null, or the end of another child's pipe. */
 export type Stdio = number | 'pipe' | 'ignore' | Writable;
-/** stdin, stdout, stderr, then further descriptors from 3 on. */
 export type StdioList = readonly [Stdio, Stdio, Stdio, ...Stdio[]];
 
 export interface HostProcessOptions {
-  /** stdin, stdout, stderr and further descriptors. Default: nothing to read, output discarded, this process's stderr. */
+  /** Default: no input, output discarded, this process's stderr. */
   stdio?: StdioList;
   cwd?: string;
-  /** Added to our own environment, or instead of it with `cleanEnv`. */
+  /** Added to the environment of this process, or with `cleanEnv` the whole environment. */
   env?: Readonly<Record<string, string>>;
   cleanEnv?: boolean;
-  /** Start a session and process group of its own (setsid), out of reach of the terminal's signals. */
+  /** In a session of its own, so that the terminal sends it no signals. */
   detached?: boolean;
 }
 
 export interface ExitStatus {
-  /** Exit status, or 128 + signal number as a shell would say it. */
   readonly status: number;
   readonly signal: NodeJS.Signals | null;
 }
@@ -36,15 +32,14 @@ export interface ExitStatus {
 export interface HostProcess {
   readonly pid: number;
   readonly child: ChildProcess;
-  /** Resolves when the process itself has ended and been reaped; its pipes may still be held by others. */
+  /** Resolves when the process was reaped; other processes may still hold its pipes. */
   readonly exited: Promise<ExitStatus>;
   kill(signal: NodeJS.Signals): void;
 }
 
 /**
- * Starts a long-lived host process whose descriptors matter. By Node's own spawn: it passes any descriptor number through
- * unchanged and costs a third of what execa adds, on a path where every millisecond is waited for.
- * Rejects with a TestbedError that names the program when it cannot be started.
+ * Starts a long-lived process by Node's own spawn, which passes any descriptor and costs a third of execa. @throws
+ * TestbedError when it cannot be started
  */
 export async function spawnHost(
   argv: Argv,
@@ -62,7 +57,6 @@ export async function spawnHost(
       detached: options.detached ?? false,
     });
   } catch (cause) {
-    // Some failures of the kernel are thrown, others are reported by an event.
     throw cannotStart(file, cause);
   }
   const exited = new Promise<ExitStatus>((resolve) => {
@@ -73,12 +67,11 @@ export async function spawnHost(
     const cause = await new Promise<Error>((resolve) => child.once('error', resolve));
     throw cannotStart(file, cause);
   }
-  // Later errors (a kill that came too late) say nothing that the exit status does not.
+  // Later errors, such as of a late kill, add nothing to the exit status.
   child.on('error', () => {});
   return { pid, child, exited, kill: (signal) => void child.kill(signal) };
 }
 
-/** What helps where the kernel could not start a program, by the errno word. */
 const REMEDIES: Readonly<Record<string, string>> = {
   E2BIG: 'give it fewer or shorter arguments',
   EAGAIN: 'end other processes of this user, or raise its limit (ulimit -u)',
@@ -108,35 +101,33 @@ function signalNumber(signal: NodeJS.Signals | null): number {
 }
 
 export interface HostOutput {
-  /** Exit status, or 128 + signal number. */
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 export interface RunHostOptions {
-  /** What the command reads. Default: nothing. */
+  /** Default: empty. */
   input?: string;
-  /** Default: /. */
   cwd?: string;
-  /** Added to our own environment. */
+  /** Added to the environment of this process. */
   env?: Readonly<Record<string, string>>;
-  /** Milliseconds; default: none. The command is killed when they have passed, and the status is 137. */
+  /** Milliseconds, after which the command is killed; its status is then 137. */
   timeout?: number;
 }
 
 /**
- * Runs a short host command to its end, both outputs kept as text. Does not throw on a status other than 0.
- * Throws a TestbedError when the program cannot be started.
+ * Runs a command to its end with both outputs as text. @throws TestbedError when it cannot be started, but not for a status
+ * other than 0
  */
 export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}): Promise<HostOutput> {
-  // Loaded at its first use: importing execa takes longer than starting a process does.
+  // Importing execa takes longer than starting a process.
   const { execa } = await import('execa');
   if (log.debugging) log.debug(`+ ${shellLine(argv)}`);
   const [file, ...args] = argv;
   const result = await execa(file, args, {
     input: options.input ?? '',
-    // Not that of this process: execa would enter it again, and after sudo it may be one that only root can enter.
+    // After sudo the working directory may be one that only root can enter, and execa would enter it again.
     cwd: options.cwd ?? '/',
     ...(options.env === undefined ? {} : { env: { ...options.env } }),
     ...(options.timeout === undefined ? {} : { timeout: options.timeout, killSignal: 'SIGKILL' as const }),
@@ -151,11 +142,10 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
 }
 
 export interface QuickHostOptions extends Pick<RunHostOptions, 'input' | 'env'> {
-  /** Of stdout. Default: UTF-8. */
   encoding?: BufferEncoding;
 }
 
-/** As runHost, for the way to an open testbed and from it: no library has to be loaded first. */
+/** As runHost, without loading a library. */
 export async function quickHost(
   argv: Argv,
   log: Log,
@@ -166,7 +156,6 @@ export async function quickHost(
     env,
   });
   const { stdin } = started.child;
-  // A program that ends before it has read all reports why by its status.
   stdin?.on('error', () => {});
   stdin?.end(input);
   const [stdout, stderr, { status }] = await Promise.all([
@@ -177,7 +166,7 @@ export async function quickHost(
   return { status, stdout, stderr };
 }
 
-/** As quickHost, but a status other than 0 is a TestbedError with the command's own words. Gives its stdout. */
+/** As quickHost, but throws a TestbedError with the command's stderr for a status other than 0. Gives its stdout. */
 export async function mustRunHost(
   argv: Argv,
   log: Log,
@@ -192,10 +181,7 @@ export async function mustRunHost(
   return stdout;
 }
 
-/**
- * What a tool wrote to stderr, in one line for a sentence: at most three of its lines, as it may report each of many files, and
- * without control characters. Empty when it wrote nothing.
- */
+/** The stderr of a tool as one line: at most three of its lines, without control characters. */
 export function briefWords(text: string): string {
   const lines = text
     .split(/[\r\n]+/)
@@ -205,9 +191,8 @@ export function briefWords(text: string): string {
 }
 
 /**
- * Takes an exclusive flock(2) on an open file and waits for it. The lock belongs to the open file, so it ends when this process
- * closes the descriptor or ends.
- * @throws TestbedError when the file system has no locks
+ * Waits for an exclusive flock(2) on an open file. It ends when the descriptor is closed in all processes. @throws
+ * TestbedError
  */
 export function lockSync(fd: number): void {
   const { status, error, stderr } = spawnSync('flock', ['3'], {
@@ -220,7 +205,6 @@ export function lockSync(fd: number): void {
   throw new TestbedError(`cannot lock a file: ${words}`, { code: 'CANNOT_LOCK' });
 }
 
-/** Everything a stream has to say until it ends or is destroyed, as text; an absent stream says nothing. */
 export function textOf(stream: Readable | null, encoding: BufferEncoding = 'utf8'): Promise<string> {
   return new Promise((resolve) => {
     if (stream === null) {

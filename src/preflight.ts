@@ -1,6 +1,6 @@
 /**
- * Errors of the host that can be found before the first `ok`, by cheap looks at the filesystem: nothing is started or
- * created. `open` reports all others.
+ * Errors that can be found before the first `ok` by cheap file checks: nothing is started or created. `open` reports all
+ * others.
  */
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -10,7 +10,7 @@ import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 import { neededTools } from './tools.ts';
 
-/** Throws UsageError with the first thing found. */
+/** @throws UsageError with the first error */
 export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
   const { root, binds, scratch, network, leakFile } = options;
   chooseRoot(root, env);
@@ -35,7 +35,7 @@ export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.Pr
     }
   }
   if (network === 'private') {
-    // It loads Node's processes and sockets, for which other networks need not wait.
+    // It loads Node's modules for processes and sockets, which other networks do not need.
     const { checkOutside } = await import('./network/outside.ts');
     checkOutside(options);
   }
@@ -68,7 +68,6 @@ function checkLeakFile(path: string): void {
   access('--report-leaks:', folder, there ? constants.W_OK : constants.W_OK | constants.X_OK);
 }
 
-/** The path itself, or the nearest directory above it that exists. */
 function existingPart(path: string): string {
   return existsSync(path) || path === '/' ? path : existingPart(dirname(path));
 }

@@ -1,31 +1,21 @@
-/**
- * A line on stderr for work that takes more than a second, when stderr is a terminal. It is erased when the work is done, so
- * that only what the log reports stays on the screen. Without a terminal the log can report once what is waited for.
- */
+/** A line on stderr, if that is a terminal, for work that takes more than a second. It is erased when the work is done. */
 import { isatty } from 'node:tty';
 import { writeToStderr } from './stderr.ts';
 
-/** Milliseconds before the line appears, and between two looks at the fraction. */
 const DELAY = 1000;
 const INTERVAL = 200;
 
 export interface ProgressLine {
-  /** Erases the line; may be called again. */
   done(): void;
 }
 
 export interface ProgressOptions {
-  /** The part that is done, 0 to 1; undefined when it is not known. */
   fraction?: () => number | undefined;
-  /** What is done at present. */
   note?: () => string | undefined;
-  /** Called after the first second where the line is not shown. */
   unseen?: () => void;
-  /** Writes to the terminal; default: stderr, if that is a terminal. */
   write?: ((text: string) => void) | undefined;
 }
 
-/** Shows `WHAT ... 42 % (3 s)` from the first second on until `done` is called. */
 export function startProgress(what: string, options: ProgressOptions = {}): ProgressLine {
   const write = options.write ?? (isatty(2) ? writeToStderr : undefined);
   if (write === undefined) {
@@ -40,7 +30,6 @@ export function startProgress(what: string, options: ProgressOptions = {}): Prog
     shown = true;
     write(`\r\x1b[K${progressLine(what, elapsed, options.fraction?.(), options.note?.())}`);
   }, INTERVAL);
-  // The line alone does not keep Node running.
   timer.unref();
   return {
     done: () => {
@@ -51,7 +40,6 @@ export function startProgress(what: string, options: ProgressOptions = {}): Prog
   };
 }
 
-/** The text of the line; `elapsed` in milliseconds, `fraction` 0 to 1. */
 export function progressLine(
   what: string,
   elapsed: number,
@@ -60,6 +48,6 @@ export function progressLine(
 ): string {
   const percent = fraction === undefined ? '' : `${Math.floor(Math.min(1, Math.max(0, fraction)) * 100)} % `;
   const line = `${what} ... ${percent}(${Math.floor(elapsed / 1000)} s)${note === undefined ? '' : ` ${note}`}`;
-  // A longer line would wrap, and a wrapped line cannot be erased. The words of a program may contain control characters.
+  // A wrapped line cannot be erased. Text of a program may contain control characters.
   return line.replaceAll(/[^ -~]/g, '?').slice(0, 79);
 }

@@ -1,4 +1,4 @@
-/** Random numbers for names and marks. node:crypto has the same, but takes 2 ms to load, on the way to the first `ok`. */
+/** As node:crypto, which takes 2 ms to load on the way to the first `ok`. */
 import { closeSync, openSync, readSync } from 'node:fs';
 
 export function randomBytes(length: number): Buffer {

@@ -1,4 +1,4 @@
-/** Started by sudo: become the user who called it, since nothing here needs root. */
+/** After sudo, become the user who called it, because nothing here needs root. */
 import { lstatSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { messageOf, UsageError } from './errors.ts';
@@ -12,7 +12,7 @@ declare global {
   }
 }
 
-/** The user who called sudo, by the variables that sudo sets; undefined when it was root, or sudo was not used. */
+/** Undefined when root called it, or sudo was not used. */
 export function sudoCaller(
   env: Readonly<NodeJS.ProcessEnv>,
 ): { readonly uid: number; readonly gid: number; readonly name: string } | undefined {
@@ -22,14 +22,14 @@ export function sudoCaller(
 }
 
 /**
- * Becomes the caller of sudo, with the caller's groups, home and runtime directory. Does nothing for users other than root.
- * @throws UsageError when that fails, since the caller did not ask to go on as root
+ * Takes over the groups, home and runtime directory of the caller too. @throws UsageError when that fails, because the
+ * caller did not ask to go on as root
  */
 export function leaveSudo(env: NodeJS.ProcessEnv): void {
   const caller = sudoCaller(env);
   if (process.geteuid?.() !== 0 || caller === undefined) return;
   try {
-    // A caller without a name has no more groups than its own.
+    // A caller without a name has no further groups.
     if (caller.name === '') process.setgroups?.([caller.gid]);
     else process.initgroups?.(caller.name, caller.gid);
     process.setgid?.(caller.gid);

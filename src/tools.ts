@@ -1,18 +1,15 @@
-/** The host programs that this program starts: the one list, for the checks before the first `ok`, the doctor and packages. */
+/** The host programs that this program starts: for the checks before the first `ok`, the doctor and packages. */
 
 export interface HostTool {
   readonly name: string;
-  /** The Debian package that has it. */
   readonly package: string;
   /**
-   * `always`: no testbed without it. `essential`: the same, but every Debian system has it, so only the doctor looks. `network`: no testbed with a network of its own. `ranges`: subordinate ids. `feature`:
-   * what `use` says, and the doctor names it. `tarball`: a compression that is rarely used. `substitute`: where another program
-   * is missing.
+   * `always`: no testbed without it. `essential`: the same, but every Debian system has it, so only the doctor looks.
+   * `network`: no private network. `ranges`: subordinate ids. `feature`: needed for `use` only. `tarball`: a rare
+   * compression. `substitute`: used where another program is missing.
    */
   readonly need: 'always' | 'essential' | 'network' | 'ranges' | 'feature' | 'tarball' | 'substitute';
-  /** What needs it. */
   readonly use: string;
-  /** The program that is used where this one is missing. */
   readonly substitute?: string;
 }
 
@@ -63,12 +60,10 @@ export const HOST_TOOLS: readonly HostTool[] = [
   tool('lzip', 'lzip', 'tarball', 'tarballs compressed with lzip'),
 ];
 
-/** The Debian package that has a program; its own name where the list has none. */
 export function packageOf(program: string): string {
   return HOST_TOOLS.find(({ name }) => name === program)?.package ?? program;
 }
 
-/** The programs that a testbed needs. */
 export function neededTools(ownNetwork: boolean): readonly HostTool[] {
   return HOST_TOOLS.filter(({ need }) => need === 'always' || (ownNetwork && need === 'network'));
 }

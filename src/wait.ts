@@ -1,6 +1,3 @@
-/** Waiting for conditions that the kernel does not announce. */
-
-/** Checks at once and then up to every 20 ms, until the condition is true or `limit` ms have passed. */
 export async function waitUntil(condition: () => boolean, limit: number): Promise<boolean> {
   const end = performance.now() + limit;
   for (let pause = 0.25; ; pause = Math.min(pause * 2, 20)) {
@@ -10,7 +7,7 @@ export async function waitUntil(condition: () => boolean, limit: number): Promis
   }
 }
 
-/** Whether a promise resolves within `limit` ms; the waiting itself leaves nothing behind that keeps the program running. */
+/** The waiting itself does not keep the program running. */
 export async function within(promise: Promise<unknown>, limit: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => {

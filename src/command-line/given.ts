@@ -1,4 +1,3 @@
-/** A command line, sorted: options of the table with their values, operands, and the command that is to be run. */
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { type Call, OPTIONS, type Option, type OptionName, type Verb } from './table.ts';
@@ -8,9 +7,7 @@ type Given = ReadonlyMap<OptionName, readonly (readonly string[])[]>;
 
 export class Words {
   readonly #given: Given;
-  /** The words that are no options. */
   readonly operands: readonly string[];
-  /** The words of a command, if there is one. */
   readonly command: Argv | undefined;
 
   constructor(given: Given, operands: readonly string[], command: Argv | undefined) {
@@ -23,7 +20,6 @@ export class Words {
     return this.#given.has(name);
   }
 
-  /** The last value. */
   one(name: OptionName): string | undefined {
     return this.#given.get(name)?.at(-1)?.[0];
   }
@@ -32,12 +28,10 @@ export class Words {
     return (this.#given.get(name) ?? []).map(([value = '']) => value);
   }
 
-  /** The values of an option that has two. */
   pairs(name: OptionName): readonly (readonly [string, string])[] {
     return (this.#given.get(name) ?? []).map(([first = '', second = '']) => [first, second]);
   }
 
-  /** @throws UsageError when an option was given that the call does not have */
   mustFit(call: Call): void {
     const all: readonly (Option & { readonly name: OptionName })[] = OPTIONS;
     const [verb = ''] = call.split(' ');
@@ -53,7 +47,6 @@ export class Words {
   }
 }
 
-/** Reads the values of `--env NAME=VALUE`. @throws UsageError */
 export function variables(words: Words): Record<string, string> {
   return Object.fromEntries(
     words.all('env').map((word) => {
@@ -69,7 +62,6 @@ export function variables(words: Words): Record<string, string> {
   );
 }
 
-/** How an option is written, as `--bind OUTSIDE INSIDE`. */
 export function written({ name, values }: Option): string {
   const [first] = values;
   return isOptional(first) ? `--${name}[=${first?.slice(1)}` : [`--${name}`, ...values].join(' ');

@@ -1,14 +1,10 @@
-/** The texts of --help, from the table of options and the pages. Pure; loaded only when it is asked for. */
-
 import { type Owner, written } from './given.ts';
 import { PAGES } from './pages.ts';
 import { type Option, optionsOf } from './table.ts';
 
-/** Columns of a line, and where descriptions start. */
 const WIDTH = 80;
 const INDENT = 28;
 
-/** The text of --help of the server or of a verb. */
 export function helpText(owner: Owner): string {
   const { usage, text, commands = [], notes = [], examples } = PAGES[owner];
   const [first = '', ...more] = usage;
@@ -30,7 +26,6 @@ export function helpText(owner: Owner): string {
   return sections.filter((part) => part !== '').join('\n');
 }
 
-/** Verbs have those of a testbed by reference only. */
 function optionSections(owner: Owner): string[] {
   const isTestbed = owner === 'run' || owner === 'shell';
   const shown = optionsOf(owner).filter(

@@ -1,12 +1,10 @@
-/** Which of the known words a mistyped one was meant to be. Pure. */
-
 /** ` (did you mean run)` where one word is near enough, else nothing: to be put behind the wrong word. */
 export function didYouMean(word: string, known: readonly string[]): string {
   const nearest = nearestTo(word, known);
   return nearest === undefined ? '' : ` (did you mean ${nearest})`;
 }
 
-/** The one that takes the fewest changes, and at most one for each three letters. */
+/** The nearest known word, with at most one change for each three letters. */
 export function nearestTo(word: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((each) => ({ each, changes: changesBetween(word, each) }))
@@ -17,7 +15,7 @@ export function nearestTo(word: string, known: readonly string[]): string | unde
     : undefined;
 }
 
-/** Letters to insert, delete, replace or swap with the next one (optimal string alignment). */
+/** Letters to insert, delete, replace or swap (optimal string alignment). */
 function changesBetween(one: string, other: string): number {
   const rows = Array.from({ length: one.length + 1 }, (_, row) => [row]);
   const at = (row: number, column: number) => rows[row]?.[column] ?? row + column;

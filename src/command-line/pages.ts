@@ -1,15 +1,10 @@
-/** What --help says of each call beside its options. Data; loaded only when it is asked for. */
 import type { Owner } from './given.ts';
 
 export interface Page {
-  /** What follows the program's name, one line for each way. */
   readonly usage: readonly string[];
-  /** One line in the list of verbs. */
   readonly summary: string;
   readonly text: string;
-  /** Sub-commands: their words and what they do. */
   readonly commands?: readonly (readonly [words: string, help: string])[];
-  /** Paragraphs behind the options. */
   readonly notes?: readonly string[];
   readonly examples: readonly string[];
 }

@@ -1,6 +1,6 @@
 /**
- * The one parser of the command line. Node splits it to tokens; what they mean is decided here, as getopt_long(3) and Python's
- * argparse do for the peer: names may be shortened, options may be given again, and one may have two values. Pure.
+ * Parses the command line as getopt_long(3) and Python's argparse do for autopkgtest-virt-unshare: names may be shortened,
+ * options may be repeated, and one may have two values. Node only splits the words.
  */
 import { parseArgs } from 'node:util';
 import { UsageError } from '../errors.ts';
@@ -11,12 +11,9 @@ import { type Option, type OptionName, optionsOf } from './table.ts';
 
 type Known = Option & { readonly name: OptionName };
 
-/** Which words besides options are allowed. */
 interface Shape {
   readonly operands: number;
-  /** A command may follow, behind `--`. */
   readonly command: boolean;
-  /** Whether the next operand starts the command, without `--`. */
   readonly commandNext?: (operands: readonly string[]) => boolean;
 }
 
@@ -35,14 +32,12 @@ const SHAPES: Readonly<Record<Owner, Shape>> = {
   },
 };
 
-/** Sorts the words behind the program's name, or behind the verb. @throws UsageError */
 export function parseWords(owner: Owner, argv: readonly string[]): Words {
   const known = optionsOf(owner);
   const shape = SHAPES[owner];
   const given = new Map<OptionName, string[][]>();
   const operands: string[] = [];
   const tokens = tokenize(known, argv);
-  /** The values of an option that are words of their own. */
   const following = (option: Known, shown: string, first: string | undefined): string[] =>
     option.values.map((placeholder, index) => {
       const isThere = index === 0 && first !== undefined;
@@ -90,7 +85,6 @@ export function parseWords(owner: Owner, argv: readonly string[]): Words {
   return new Words(given, operands, program === undefined ? undefined : ([program, ...args] satisfies Argv));
 }
 
-/** Node need not know more than which letters have a value, which may follow at once: -rbookworm. */
 function tokenize(known: readonly Known[], argv: readonly string[]) {
   const options = Object.fromEntries(
     known.flatMap(({ name, short, values }) =>
@@ -103,8 +97,8 @@ function tokenize(known: readonly Known[], argv: readonly string[]) {
 }
 
 /**
- * An option by its name, or by a start of it that no other shares. Where one of autopkgtest-virt-unshare's options is the
- * only one of its own with that start, it is meant, as it is there.
+ * An option by its name or an unambiguous start of it. A start that is unambiguous among the options of
+ * autopkgtest-virt-unshare means that option, as it does there.
  */
 function byName(owner: Owner, known: readonly Known[], text: string): Known {
   const found = known.find(({ name }) => name === text);

@@ -1,9 +1,5 @@
-/**
- * Every option of the program, as data: the source of the parser, of --help and of other descriptions of the command line.
- * Imports nothing.
- */
+/** Every option of the program, as data: the source of the parser and of --help. Imports nothing. */
 
-/** The server, the verbs, and for verbs of several kinds of use the kind: the names of their calls. */
 export type Call =
   | 'server'
   | 'run'
@@ -21,13 +17,11 @@ export type Verb = 'run' | 'shell' | 'exec' | 'ps' | 'doctor' | 'rootfs' | 'lab'
 export interface Option {
   readonly name: string;
   readonly short?: string;
-  /** What follows it. In brackets: may be left out, and is given only as `--name=VALUE`. */
+  /** In brackets: may be left out, and is given only as `--name=VALUE`. */
   readonly values: readonly string[];
   readonly help: string;
-  /** The heading in a list of options. */
   readonly group: 'Root filesystem' | 'Testbed' | 'Command' | 'Other options';
   readonly calls: readonly Call[];
-  /** autopkgtest-virt-unshare has it too, by the same names. */
   readonly peer?: true;
 }
 
@@ -42,7 +36,7 @@ const LABS = [
 ] as const;
 const VERBS = ['run', 'shell', ...HOSTS, 'exec', 'ps', 'doctor', ...ROOTFS, ...LABS] as const;
 
-/** A name is twice in it where verbs mean different things by it. */
+/** A name occurs twice where verbs mean different things by it. */
 export const OPTIONS = [
   {
     name: 'tarball',
@@ -334,7 +328,6 @@ export const OPTIONS = [
 
 export type OptionName = (typeof OPTIONS)[number]['name'];
 
-/** The options of a call, or of all calls of a verb. */
 export function optionsOf(call: Call | Verb): readonly (Option & { readonly name: OptionName })[] {
   const all: readonly (Option & { readonly name: OptionName })[] = OPTIONS;
   return all.filter(({ calls }) => calls.some((each) => each === call || each.startsWith(`${call} `)));

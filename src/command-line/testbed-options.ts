@@ -1,4 +1,4 @@
-/** From the server's words to the frozen options of a testbed: what they mean. Looks at no file: that is preflight.ts. */
+/** From the words of the command line to the options of a testbed. Reads no file: preflight.ts does. */
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
@@ -11,10 +11,7 @@ import { parseSeconds, parseSize, wrongValue } from './values.ts';
 /** Empty, they are as if they were not given, as for autopkgtest-virt-unshare: `-m "$MIRROR"`. */
 const MAY_BE_EMPTY: ReadonlySet<OptionName> = new Set(['prefix', 'unpack-dir', 'mirror'] as const);
 
-/**
- * Reads the options that choose and shape a testbed. `env` gives AUTOPKGTEST_VIRT_COPY_TIMEOUT, as for the reference server.
- * Throws UsageError.
- */
+/** `env` gives AUTOPKGTEST_VIRT_COPY_TIMEOUT, as for the reference server. @throws UsageError */
 export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>): TestbedOptions {
   const one = (name: OptionName): string | undefined => {
     const value = words.one(name);
@@ -100,7 +97,6 @@ function onlyOne(...names: readonly string[]): UsageError {
   });
 }
 
-/** The peer's default for release and arch is `*`, any. */
 function anyAsNone(value: string | undefined): string | undefined {
   return value === '*' ? undefined : value;
 }

@@ -1,9 +1,7 @@
-/** Numbers with units, as values of options. Pure. */
 import { UsageError } from '../errors.ts';
 
 const UNITS = ['', 'K', 'M', 'G', 'T'] as const;
 
-/** Bytes, from a number that may have a unit of 1024. @throws UsageError */
 export function parseSize(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)i?B?$/i.exec(text) ?? [];
@@ -13,7 +11,6 @@ export function parseSize(option: string, text: string | undefined): number | un
   return Number(digits) * 1024 ** power;
 }
 
-/** Milliseconds, from a number of days. @throws UsageError */
 export function parseDays(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d+(\.\d+)?$/.test(text)) {
@@ -22,7 +19,6 @@ export function parseDays(option: string, text: string | undefined): number | un
   return Number(text) * 24 * 60 * 60 * 1000;
 }
 
-/** Seconds. @throws UsageError */
 export function parseSeconds(option: string, text: string): number {
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   // The timers of Node take at most 2^31 milliseconds.

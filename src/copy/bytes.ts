@@ -1,9 +1,4 @@
-/** Paths as bytes, which the names of Linux files are in any locale. */
-
-/**
- * Bytes, one to a character (latin1): so a path can be the key of a map and be sliced like text, and no byte is lost.
- * It is not text for a person: see `shown`.
- */
+/** Bytes as a latin1 string, so that a path can be the key of a map. Not for display: see `shown`. */
 export type ByteString = string;
 
 function toBytes(text: ByteString): Buffer {
@@ -18,8 +13,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 const LONGEST_SHOWN = 300;
 
 /**
- * A name for a message, at most 300 characters of it: plain UTF-8 as it is, anything else with backslash escapes. Names
- * from the testbed may reach a terminal, so there is no control character in it.
+ * A name for a message, at most 300 characters. Control characters and bytes that are not UTF-8 are escaped, because names
+ * from the testbed may reach a terminal.
  */
 export function shown(name: Buffer | ByteString): string {
   const bytes = typeof name === 'string' ? toBytes(name) : name;
@@ -43,8 +38,8 @@ function octalByte(byte: number): string {
 }
 
 /**
- * A path as a word that `printf %b` of a POSIX shell turns back into the same bytes, because Node's spawn takes only UTF-8.
- * A relative path begins with `./`, so that it is not an option.
+ * A path as a word that `printf %b` turns back into the same bytes, because Node's spawn takes only UTF-8. A relative path
+ * begins with `./`, so that it is not an option.
  */
 export function shellEscaped(path: Buffer): string {
   let word = '';

@@ -1,24 +1,22 @@
 /**
- * What may come up from a testbed: see `EntryChecker`. Every entry is hostile until it has passed. Two rules make the rest
- * simple: a path consists of plain names only; and the directory of an entry must have come before it, as a directory, so
- * that no entry is written through a link.
+ * Checks the entries of an archive from a testbed, which are hostile until they have passed. A path consists of plain names
+ * only, and the directory of an entry must have come before it as a directory, so that no entry is written through a link.
  */
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
 import { tooManyBytes } from './failures.ts';
 import type { TarEntry, TarKind } from './tar-entry.ts';
 
-/** Longest path in bytes: with what is put before it, it stays below the kernel's PATH_MAX of 4096. */
 const LONGEST_PATH = 3900;
 const LONGEST_NAME = 255;
-/** Most bytes of all paths together. They are kept in memory until the copy ends. */
+/** Most bytes of all paths together, which are kept in memory. */
 const ALL_PATHS = 256 * 2 ** 20;
 const SETUID_SETGID = 0o6000;
 
 export interface Limits {
-  /** Most bytes of content, of all files together; holes count. Default 64 GiB. */
+  /** Most bytes of all files together; holes count. Default: 64 GiB. */
   readonly maxBytes?: number | undefined;
-  /** Most files, directories and links together. Default one million. */
+  /** Default: one million. */
   readonly maxEntries?: number | undefined;
 }
 
@@ -35,21 +33,18 @@ export class EntryChecker {
   #pathBytes = 0;
   #warnedOfAccessLists = false;
 
-  /** @param warn gets what is left out without failing the copy */
   constructor(limits: Limits, warn: (what: string) => void) {
     this.#maxBytes = limits.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#maxEntries = limits.maxEntries ?? DEFAULT_MAX_ENTRIES;
     this.#warn = warn;
   }
 
-  /** Whether the top directory itself has come. */
   get hasTop(): boolean {
     return this.#kinds.has('.');
   }
 
   /**
-   * Gives the entry with a clean path (`.` for the top directory, else `a/b`).
-   * @throws CopyError with the entry's name when it is refused
+   * Gives the entry with a clean path (`.` for the top directory, else `a/b`). @throws CopyError that names a refused entry
    */
   check(entry: TarEntry): TarEntry {
     const path = cleanPath(entry.path, (why) => refuse(entry, why));
@@ -141,7 +136,6 @@ export class EntryChecker {
     return kept;
   }
 
-  /** An access list names users of the testbed. It is not copied, as the owner is not, but this is reported. */
   #warnOfAccessList(entry: TarEntry): void {
     if (this.#warnedOfAccessLists) return;
     this.#warnedOfAccessLists = true;
@@ -155,10 +149,8 @@ function refuse(entry: TarEntry, why: string): never {
   throw new CopyError(`${shown(entry.path)} from the testbed is refused: ${why}`, { code: 'ENTRY_REFUSED' });
 }
 
-/** Without `.` and empty names; `.` for the top. */
 function cleanPath(path: ByteString, fail: (why: string) => never): ByteString {
   if (path.startsWith('/')) fail('its name is absolute');
-  // The fast way for what honest tars write: ./ and plain names.
   const plain = path.startsWith('./') ? path.slice(2) : path;
   if (plain.length <= LONGEST_NAME && !/(^|\/)\.{0,2}(\/|$)/.test(plain)) return plain;
   const names = path.split('/').filter((name) => name !== '' && name !== '.');

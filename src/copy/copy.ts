@@ -1,19 +1,11 @@
-/**
- * Files and trees between the host and a testbed. A slash at the end of both paths means the content of a directory. The rules
- * and their reasons are in docs/copying.md.
- */
+/** Files and trees between the host and a testbed. The rules and their reasons are in docs/copying.md. */
 import { copyFileIn } from './file-in.ts';
 import { copyFileOut } from './file-out.ts';
 import { copyTreeIn } from './tree-in.ts';
 import { copyTreeOut } from './tree-out.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
-/**
- * From the host into the testbed. A file keeps its executable bit; a tree keeps modes, times, links, sparse files and
- * extended attributes, and belongs to root. A directory is created (not its parents) or merged into.
- * @throws CopyError with the reason; what was copied into the testbed until then stays there
- * @throws CopyTimeoutError when the time is up and both ends have ended
- */
+/** From the host into the testbed. What was copied before a failure stays there. @throws CopyError, CopyTimeoutError */
 export function copyIn(
   testbed: CopyTestbed,
   host: Buffer,
@@ -26,10 +18,8 @@ export function copyIn(
 }
 
 /**
- * From the testbed to the host. What comes is hostile. Files belong to the caller. A tree appears at its destination only
- * when all of it has come and passed the checks.
- * @throws CopyError with the reason and the name of a refused entry
- * @throws CopyTimeoutError when the time is up and both ends have ended
+ * From the testbed, which is hostile, to the host. A tree appears at its destination only when all of it has passed the
+ * checks. @throws CopyError, CopyTimeoutError
  */
 export function copyOut(
   testbed: CopyTestbed,

@@ -1,8 +1,7 @@
 /**
- * Where a tree from a testbed arrives on the host. It is unpacked in a new directory that only the caller can enter (the
- * staging directory), and gets its place by rename(2) when it is whole. So a copy that fails changes nothing, and another
- * process that changes the destination meanwhile cannot lead a write elsewhere: every directory is held open, and no link
- * below the destination is followed.
+ * Where a tree from a testbed arrives on the host: in a new private directory (the staging directory), and by rename(2) at
+ * its place when it is complete. So a copy that fails changes nothing. Every directory is held open and no link below the
+ * destination is followed, so another process cannot redirect a write.
  */
 import {
   chmodSync,
@@ -33,25 +32,19 @@ import {
 import { move, OWNER_ALL, removeTree } from './host-trees.ts';
 import { Guard, stagingName } from './staging.ts';
 
-/** The name of the tree in the staging directory. */
 export const TREE = 't';
 
 export class Destination {
   readonly #log: Log;
-  /** The directory that is merged into, or the one in which it will be created. */
   readonly #directory: number;
-  /** The name it gets there; undefined when the directory exists and is merged into. */
+  /** The name of a new directory; undefined when the directory exists and is merged into. */
   readonly #name: Buffer | undefined;
   readonly #stagingName = stagingName();
   readonly #guard: Guard;
-  /** The staging directory, held open. */
   readonly staging: number;
   #isRemoved = false;
 
-  /**
-   * @param path with or without slashes at its end; may be a symbolic link to a directory
-   * @throws CopyError when it can neither be created nor written to
-   */
+  /** @throws CopyError when the destination can neither be created nor written to */
   constructor(path: Buffer, log: Log) {
     this.#log = log;
     const { directory, name } = openDestination(path);
@@ -80,7 +73,6 @@ export class Destination {
       }
       const { mode, mtimeNs } = lstatSync(tree, { bigint: true });
       await this.#merge(tree, '.', this.#directory, attributed);
-      // This changes the time of the directory, so it comes before.
       await this.#removeStaging();
       await this.#finish(this.#directory, Number(mode) & 0o7777, mtimeNs);
     } catch (error) {
@@ -93,7 +85,6 @@ export class Destination {
     }
   }
 
-  /** Removes what is left in the staging directory, and that itself. */
   async close(): Promise<void> {
     try {
       await this.#removeStaging();
@@ -143,14 +134,13 @@ export class Destination {
         }
         continue;
       }
-      // As tar does: what has the name is replaced, but not a directory that has something in it.
       if (there?.isDirectory() === true) rmdirSync(target);
       else if (there !== undefined && arriving.isDirectory()) unlinkSync(target);
       move(source, target);
     }
   }
 
-  /** Gives a directory that was merged into the mode and time of the one that came, if it belongs to the caller. */
+  /** Sets mode and time of a directory that was merged into, if it belongs to the caller. */
   async #finish(directory: number, mode: number, mtimeNs: bigint): Promise<void> {
     const user = process.geteuid?.();
     if (user !== 0 && fstatSync(directory).uid !== user) {
@@ -158,7 +148,7 @@ export class Destination {
       return;
     }
     fchmodSync(directory, mode);
-    // Node's futimes takes a double, which is exact to some 200 ns only.
+    // Node's futimes takes a double, which is exact to about 200 ns only.
     const touch = await spawnHost(
       ['touch', '-c', '-m', '-d', `@${decimalSeconds(mtimeNs)}`, '-'],
       this.#log,
@@ -190,7 +180,7 @@ function openDestination(path: Buffer): { directory: number; name: Buffer | unde
   }
 }
 
-/** Makes the staging directory and opens it. @throws CopyError when another process has exchanged it in between */
+/** @throws CopyError when another process has exchanged the new directory */
 function makeStaging(path: Buffer): number {
   mkdirSync(path, OWNER_ALL);
   let staging: number | undefined;
@@ -207,9 +197,7 @@ function makeStaging(path: Buffer): number {
     if (staging !== undefined) closeSync(staging);
     try {
       rmdirSync(path);
-    } catch {
-      // It is not the one that was made.
-    }
+    } catch {}
     throw error;
   }
 }

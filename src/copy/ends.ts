@@ -1,4 +1,4 @@
-/** The two ends of a copy, its time limit, and how they are ended. */
+/** The two processes of a copy, its time limit, and how they are ended. */
 import { CopyError, CopyTimeoutError, TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
 import { shown } from './bytes.ts';
@@ -9,7 +9,6 @@ const LONGEST_COMPLAINT = 4096;
 /** Seconds. */
 const DEFAULT_TIMEOUT = 300;
 
-/** A process of a copy. */
 export interface End {
   readonly place: 'host' | 'testbed';
   readonly process: HostProcess;
@@ -17,17 +16,16 @@ export interface End {
   complaint(): string;
 }
 
-/** Shells put their name and a line number before what they report of a script. */
 const SHELL_PREFIX = /^copy-(?:in|out)-(?:file|tree)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
 
-/** Every process of one copy; all are killed when it fails or takes too long. */
+/** Every process of one copy. */
 export class Ends {
-  /** What a failed copy leaves behind, for its message. */
+  /** What a failed copy left behind, for its message. */
   left: string | undefined;
   readonly #ends: End[] = [];
   #killed = false;
 
-  /** Adds a process, whose stderr has to be a pipe. */
+  /** The stderr of the process has to be a pipe. */
   add(process: HostProcess, place: End['place']): End {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -35,7 +33,6 @@ export class Ends {
       if (length < LONGEST_COMPLAINT) chunks.push(chunk.subarray(0, LONGEST_COMPLAINT - length));
       length += chunk.length;
     });
-    // The exit status of the process at the other end explains more than a broken pipe.
     for (const stream of process.child.stdio) stream?.on('error', () => {});
     const complaint = (): string => {
       const lines = Buffer.concat(chunks).toString('latin1').split('\n');
@@ -50,17 +47,15 @@ export class Ends {
     return end;
   }
 
-  /** Kills every process and closes every pipe. */
   kill(): void {
     this.#killed = true;
     for (const { process } of this.#ends) {
-      // The pid of a process that was reaped may be another's by now.
+      // The pid of a reaped process may be another's.
       if (process.child.exitCode === null && process.child.signalCode === null) process.kill('SIGKILL');
       for (const stream of process.child.stdio) stream?.destroy();
     }
   }
 
-  /** Kills what still runs, and resolves when every process has ended. */
   async settled(): Promise<void> {
     this.kill();
     await Promise.all(this.#ends.map((end) => end.process.exited));
@@ -68,7 +63,7 @@ export class Ends {
 }
 
 /**
- * Does a copy. When it fails, takes too long or is aborted, both ends have ended before this rejects.
+ * Does a copy. Both processes have ended before this rejects.
  * @param what for the message: "copying up a/"
  */
 export async function withEnds(
@@ -106,16 +101,14 @@ export async function withEnds(
   }
 }
 
-/** Milliseconds that stderr is waited for after the end of its process: another process may hold it. */
+/** Milliseconds that stderr is read after the end of its process: another process may hold it. */
 const LAST_WORDS = 500;
 /** The status of an execute command that could not enter the testbed; a command's own 255 arrives as 253. */
 const NOT_STARTED = 255;
 
 /**
- * Waits for the end of a process and gives what it wrote to stderr.
- * @param what it did, for a process that fails without a word
- * @throws CopyError with its stderr when its status is not 0
- * @throws TestbedError when the testbed could not run it
+ * Gives the stderr of a process that ended with status 0.
+ * @throws CopyError with its stderr for another status, TestbedError when the testbed could not run it
  */
 export async function mustEnd(end: End, what: string): Promise<string> {
   const { status } = await end.process.exited;
@@ -137,7 +130,6 @@ export async function mustEnd(end: End, what: string): Promise<string> {
   return words;
 }
 
-/** Waits for the end of a process. @throws TestbedError when the testbed could not run it */
 export async function mustHaveRun(end: End, words = end.complaint()): Promise<void> {
   const { status } = await end.process.exited;
   if (status !== NOT_STARTED || end.place !== 'testbed') return;
@@ -145,10 +137,7 @@ export async function mustHaveRun(end: End, words = end.complaint()): Promise<vo
   throw new TestbedError(why, { code: 'NOT_RUN' });
 }
 
-/**
- * Waits for the end of both processes that share a pipe, each with what it did. Gives their stderr.
- * @throws as mustEnd: the error of the writer, unless it failed because the reader had ended
- */
+/** Waits for both processes of a pipe. @throws the error of the writer, unless it failed because the reader had ended */
 export async function bothEnd(
   [writer, written]: readonly [End, string],
   [reader, read]: readonly [End, string],

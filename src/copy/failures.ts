@@ -1,13 +1,10 @@
-/** Errors of copies that several files raise, and what an error that wraps another one takes from it. */
 import { CopyError, reasonOf, VirtError } from '../errors.ts';
 import { shown } from './bytes.ts';
 
-/** Code and remedy of an error. */
 export function factsOf(error: unknown): { code?: string; remedy?: string | undefined } {
   return error instanceof VirtError ? { code: error.code, remedy: error.remedy } : {};
 }
 
-/** The sentence of an error without its remedy. */
 export function sentenceOf(error: unknown): string {
   const reason = reasonOf(error);
   const remedy = error instanceof VirtError ? error.remedy : undefined;
@@ -48,7 +45,6 @@ export function noTar(): CopyError {
   });
 }
 
-/** GNU tar only warns of a socket, which it leaves out. */
 export function checkSockets(words: string): void {
   if (!/: socket ignored/.test(words)) return;
   throw new CopyError(`sockets cannot be copied: ${words}`, { code: 'SOCKET' });

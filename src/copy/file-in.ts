@@ -1,4 +1,3 @@
-/** A single file from the host into the testbed. */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { shown } from './bytes.ts';
 import { withEnds } from './ends.ts';

@@ -1,4 +1,3 @@
-/** A single file from the testbed to the host. */
 import { shown } from './bytes.ts';
 import { DEFAULT_MAX_BYTES } from './check.ts';
 import { withEnds } from './ends.ts';

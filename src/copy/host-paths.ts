@@ -1,8 +1,6 @@
-/** Paths on the host below an open directory, so that no other process can put another tree in their place. */
 import { type BigIntStats, constants, lstatSync, openSync } from 'node:fs';
 import { systemCodeOf } from '../errors.ts';
 
-/** Opens a directory itself; a symbolic link in its place is an error (ELOOP or ENOTDIR). */
 export const DIRECTORY_ITSELF = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 /** A path below an open directory. Node has no openat(2); the kernel resolves this link to the directory itself. */
@@ -14,21 +12,18 @@ export function joined(directory: Buffer, name: Buffer): Buffer {
   return Buffer.concat([directory, Buffer.from('/'), name]);
 }
 
-/** Without the slashes at its end; `/` becomes empty. */
 export function withoutSlash(path: Buffer): Buffer {
   let end = path.length;
   while (end > 0 && path[end - 1] === 0x2f) end -= 1;
   return path.subarray(0, end);
 }
 
-/** The directory a path is in, and its last name. */
 export function splitPath(path: Buffer): { parent: Buffer; name: Buffer } {
   const slash = path.lastIndexOf(0x2f);
   if (slash === -1) return { parent: Buffer.from('.'), name: path };
   return { parent: slash === 0 ? Buffer.from('/') : path.subarray(0, slash), name: path.subarray(slash + 1) };
 }
 
-/** The status of what has this path, a link itself and not its target; undefined when there is nothing. */
 export function lstatOrNothing(path: Buffer): BigIntStats | undefined {
   try {
     return lstatSync(path, { bigint: true });

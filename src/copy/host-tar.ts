@@ -1,14 +1,12 @@
-/** GNU tar of the host: it packs what goes down, and unpacks what was checked on its way up. */
 import { type HostProcess, type Stdio, type StdioList, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
 const ENVIRONMENT = { LC_ALL: 'C', TAR_OPTIONS: '', TAPE: '' };
-/** Records of 64 KiB instead of 10: a third of the system calls. */
+/** 64 KiB instead of 10: a third of the system calls. */
 const RECORDS = ['-b', '128'];
 /** The directory it works in is descriptor 3, so that its name does not matter and it cannot be exchanged. */
 const THERE = ['-C', '/proc/self/fd/3'];
 
-/** Packs the directory to an output. */
 export function packTree(directory: number, output: Stdio, log: Log): Promise<HostProcess> {
   return start(
     [
@@ -21,7 +19,6 @@ export function packTree(directory: number, output: Stdio, log: Log): Promise<Ho
   );
 }
 
-/** Unpacks its standard input, every entry new, into the directory. The files belong to the caller. */
 export function unpackTree(directory: number, log: Log): Promise<HostProcess> {
   return start(
     [

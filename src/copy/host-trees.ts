@@ -1,4 +1,3 @@
-/** Directories of the host that may lack rights even for their owner: moved and removed. */
 import {
   chmodSync,
   closeSync,
@@ -14,7 +13,7 @@ import { DIRECTORY_ITSELF, joined, lstatOrNothing } from './host-paths.ts';
 
 export const OWNER_ALL = 0o700;
 
-/** A rename. To move a directory the kernel changes its `..`, so that its owner has to have the right to write to it. */
+/** To move a directory the kernel changes its `..`, so its owner needs write permission. */
 export function move(source: Buffer, target: Buffer): void {
   const { mode } = lstatSync(source);
   const isLocked =

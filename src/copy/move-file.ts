@@ -1,7 +1,7 @@
 /**
- * The content of one file, between the host and a testbed. The testbed's shell opens the file there and waits. The helper,
- * which has no more rights than the testbed's root, opens what that shell has open, and copies. So no process in the testbed
- * holds a file of the host, and no byte passes through this process or a pipe.
+ * The content of one file, between the host and a testbed. A shell in the testbed opens the file there. The helper, with no
+ * more rights than root of the testbed, opens it through that shell's /proc entry and copies. So no process in the testbed
+ * holds a file of the host.
  */
 import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -14,20 +14,18 @@ import { isDirectory, notRegular } from './failures.ts';
 import type { OpenFile } from './open-file.ts';
 import type { CopyTestbed, MoverWay } from './types.ts';
 
-/** For the script that opens the file in the testbed: descriptor 3 is its socket. */
+/** Descriptor 3 is the socket of copy-in-file.sh or copy-out-file.sh. */
 export const OPENER_STDIO = ['ignore', 'ignore', 'pipe', 'pipe'] as const;
 
 export interface Move {
-  /** Opens the file in the testbed: copy-in-file.sh or copy-out-file.sh. It is started first, because it takes some time. */
+  /** The script that opens the file in the testbed, started first because that takes some time. */
   readonly opener: End;
   readonly way: MoverWay;
-  /** The file on the host: read on the way in, written on the way out. */
   readonly file: OpenFile;
-  /** Gets the byte that the script has sent, before anything is copied out. */
   readonly opened?: (sent: number) => void;
 }
 
-/** What the script sends when it has opened the file, or why it has not. */
+/** What the script sends when it has opened the file, or else why it failed. */
 export const EXECUTABLE = 'x'.charCodeAt(0);
 const DIRECTORY = 'd'.charCodeAt(0);
 const NOT_REGULAR = 'n'.charCodeAt(0);
@@ -40,11 +38,7 @@ function closed(): CopyError {
   return new CopyError('the testbed closed the file before it was copied', { code: 'FILE_CLOSED' });
 }
 
-/**
- * Copies, and gives the number of bytes.
- * @throws CopyError with the reason
- * @throws TestbedError when the testbed could not run its part
- */
+/** Gives the number of bytes copied. @throws CopyError, TestbedError */
 export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Promise<number> {
   const { opener, way, file } = move;
   const again = file.again ?? 'ignore';
@@ -75,7 +69,6 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   const result = await Promise.race([outcome, gone]);
   if (typeof result !== 'number') {
     talk.destroy();
-    // That the testbed is broken explains more than what followed from it.
     if (await within(opener.process.exited, LAST_WORDS)) await mustHaveRun(opener);
     if (result !== undefined) throw failureOf(result);
   }
@@ -87,13 +80,11 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
 }
 
 interface Listener {
-  /** The line with which the helper begins. */
   readonly begin: string;
   readonly opened: () => void;
   readonly halved: (at: number) => void;
 }
 
-/** Talks with the helper until it closes its socket, and gives the number of bytes, its failure, or nothing. */
 function listen(
   orders: Socket,
   { begin, opened, halved }: Listener,
@@ -101,7 +92,6 @@ function listen(
   return new Promise((resolve, reject) => {
     let outcome: number | HelperFailure | undefined;
     const lines = createInterface({ input: orders });
-    // It repeats the errors of its input. A helper that was killed has a status.
     lines.on('error', () => {});
     lines.on('line', (line) => {
       const event = parseEvent(line);
@@ -139,14 +129,12 @@ function failureOf(failure: HelperFailure): CopyError {
   }
 }
 
-/** Descriptor 3. */
 function socketOf(end: End): Socket {
   const [, , , socket] = end.process.child.stdio;
   if (!(socket instanceof Socket)) throw new CopyError('a socket is missing', { code: 'INTERNAL' });
   return socket;
 }
 
-/** The first byte that arrives; the rest is not read. Undefined when there is none. */
 function firstByte(socket: Socket): Promise<number | undefined> {
   return new Promise((resolve) => {
     socket.once('data', (chunk: Buffer) => {

@@ -1,4 +1,3 @@
-/** The file of the host that is the source or the destination when a single file is copied. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync } from 'node:fs';
 
 const { O_RDONLY, O_RDWR, O_WRONLY } = constants;
@@ -10,30 +9,27 @@ const XFS = 0x58465342;
 const BTRFS = 0x9123683e;
 
 /**
- * File systems on which two threads copy faster than one. Elsewhere two readers keep the head of a disk moving, and some file
- * systems can only be written in order (many of FUSE) or fill a hole with zeros (vfat).
+ * File systems on which two threads copy faster than one. Elsewhere two readers move the head of a disk, and some file
+ * systems can only be written in order (FUSE) or fill a hole with zeros (vfat).
  */
 const READ_AT_ONCE = [TMPFS];
 const WRITTEN_AT_ONCE = [TMPFS, EXT4, XFS, BTRFS];
 
 export class OpenFile {
   readonly file: number;
-  /** The same file with a position of its own, for its second half, if the halves may be copied at once. */
+  /** The same file with its own position, if its halves may be copied at the same time. */
   readonly again: number | undefined;
   #half: number | undefined;
 
-  /** @param file its position is 0; `close` closes it */
   constructor(file: number, use: 'read' | 'written') {
     this.file = file;
     this.again = openAgain(file, use);
   }
 
-  /** Notes that `again` is used from this byte on. */
   halved(at: number): void {
     this.#half = at;
   }
 
-  /** Bytes copied so far. The process that copies shares the positions. */
   get copied(): number {
     return positionOf(this.file) + this.#copiedOfSecondHalf;
   }
@@ -53,7 +49,6 @@ function openAgain(file: number, use: 'read' | 'written'): number | undefined {
   const path = `/proc/self/fd/${file}`;
   // A mapping of a file that is written has to be readable.
   const [types, ways] = use === 'read' ? [READ_AT_ONCE, [O_RDONLY]] : [WRITTEN_AT_ONCE, [O_RDWR, O_WRONLY]];
-  // A file system need not have statfs(2), and after a umask the owner may have no right to open a new file.
   if (!attempt(() => fstatSync(file).isFile() && types.includes(statfsSync(path).type))) return undefined;
   for (const way of ways) {
     const again = attempt(() => openSync(path, way));

@@ -1,11 +1,10 @@
-/** Extended headers of pax(1): lines `LENGTH KEY=VALUE`, LENGTH counting the whole line in bytes. Pure. */
+/** Extended headers of pax(1): lines `LENGTH KEY=VALUE`, where LENGTH counts the whole line in bytes. */
 import type { ByteString } from './bytes.ts';
 import { shown } from './bytes.ts';
 import type { Fail } from './tar-header.ts';
 
 export type PaxRecords = ReadonlyMap<ByteString, ByteString>;
 
-/** Keys of GNU's sparse format. */
 export const SPARSE = {
   major: 'GNU.sparse.major',
   minor: 'GNU.sparse.minor',
@@ -15,7 +14,6 @@ export const SPARSE = {
 
 const KNOWN_SPARSE: ReadonlySet<string> = new Set(Object.values(SPARSE));
 
-/** A later record of the same key wins, as POSIX says. */
 export function parsePax(body: Buffer, fail: Fail): PaxRecords {
   const records = new Map<ByteString, ByteString>();
   for (let at = 0; at < body.length; ) {
@@ -37,7 +35,6 @@ export function parsePax(body: Buffer, fail: Fail): PaxRecords {
   return records;
 }
 
-/** A record that is a length in bytes. */
 export function paxSize(records: PaxRecords | undefined, key: string, fail: Fail): number | undefined {
   const text = records?.get(key);
   if (text === undefined) return undefined;
@@ -46,7 +43,7 @@ export function paxSize(records: PaxRecords | undefined, key: string, fail: Fail
   return size;
 }
 
-/** A record that is a time: seconds with any number of digits after the point, of which a file system keeps nine. */
+/** Seconds with any number of digits after the point; a file system keeps nine. */
 export function paxTime(records: PaxRecords | undefined, key: string, fail: Fail): string | undefined {
   const text = records?.get(key);
   if (text === undefined) return undefined;
@@ -58,7 +55,6 @@ export function paxTime(records: PaxRecords | undefined, key: string, fail: Fail
 
 const NONE: ReadonlyMap<ByteString, ByteString> = new Map();
 
-/** The records that are extended attributes or access lists. */
 export function attributesOf(records: PaxRecords | undefined): ReadonlyMap<ByteString, ByteString> {
   if (records === undefined) return NONE;
   let found: Map<ByteString, ByteString> | undefined;

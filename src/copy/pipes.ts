@@ -1,11 +1,7 @@
-/** Reading and writing the pipes of a copy with little of it in memory. */
 import type { Readable, Writable } from 'node:stream';
 import { CopyError } from '../errors.ts';
 
-/**
- * Hands everything a stream has to `take`, in order, until its end. When `take` gives a promise the stream waits for it, so
- * that at most one chunk is held. Rejects when the stream breaks or `take` throws.
- */
+/** Passes each chunk of a stream to `take` and waits for its promise. Rejects when the stream fails or `take` throws. */
 export async function drain(
   stream: Readable,
   take: (chunk: Buffer) => Promise<void> | undefined,
@@ -28,7 +24,6 @@ export async function drain(
   });
 }
 
-/** Resolves when a stream that was full takes more, or is closed. */
 export function roomIn(stream: Writable): Promise<void> | undefined {
   if (!stream.writableNeedDrain || stream.destroyed) return undefined;
   return new Promise((resolve) => {
@@ -54,7 +49,6 @@ export function firstLine(stream: Readable): Promise<string> {
   });
 }
 
-/** A pipe of a process that was started with one in this place. */
 export function existing<T>(pipe: T | null): T {
   if (pipe === null) throw new CopyError('a pipe is missing', { code: 'INTERNAL' });
   return pipe;

@@ -1,4 +1,3 @@
-/** Reports how much of a copy is done, four times a second and once at its end. */
 import type { CopyOptions } from './types.ts';
 
 const INTERVAL = 250;
@@ -9,7 +8,6 @@ export class Progress {
   readonly #report: () => void;
   readonly #timer: NodeJS.Timeout | undefined;
 
-  /** @param bytes gives the number of bytes, if they are not counted in `bytes` */
   constructor(options: Pick<CopyOptions, 'progress'>, bytes?: () => number) {
     const { progress } = options;
     this.#report = () => progress?.(bytes?.() ?? this.bytes, this.files);

@@ -1,4 +1,3 @@
-/** The scripts of src/in-testbed that a copy runs in the testbed. */
 import type { StdioList } from '../host.ts';
 import { scriptText } from '../scripts.ts';
 import { shellEscaped } from './bytes.ts';
@@ -7,12 +6,7 @@ import type { CopyTestbed } from './types.ts';
 
 export type CopyScript = `copy-${'in' | 'out'}-${'file' | 'tree'}`;
 
-/**
- * Starts one as an end of a copy.
- * @param path its first argument, here not yet escaped for printf %b
- * @param more its further arguments
- * @throws TestbedError when nothing can be started
- */
+/** Starts a script of src/in-testbed as one process of a copy. @throws TestbedError */
 export async function startInside(
   testbed: CopyTestbed,
   ends: Ends,

@@ -1,17 +1,13 @@
-/** The map before the data of a sparse file, format 1.0: decimal lines, the first with the number of segments. Pure. */
+/** The map before the data of a sparse file, format 1.0: decimal lines, the first with the number of segments. */
 import type { Segment } from './tar-entry.ts';
 import type { Fail } from './tar-header.ts';
 
 export interface SparseMap {
   readonly segments: readonly Segment[];
-  /** Bytes of the map without its padding. */
   readonly length: number;
 }
 
-/**
- * Undefined when the bytes do not yet have the whole map. Segments have to be in order, apart from each other, and within the
- * apparent size of the file.
- */
+/** Undefined when the map is not complete yet. Segments have to be in order, disjoint, and within the file. */
 export function parseSparseMap(bytes: Buffer, fileSize: number, fail: Fail): SparseMap | undefined {
   let at = 0;
   const next = (): number | undefined => {

@@ -1,19 +1,17 @@
-/** What arrives on the host has a name of its own until it is whole; a process removes it if the server is killed. */
+/** Temporary names for files and directories that arrive on the host; a process removes them if the server is killed. */
 import { helperWords } from '../helper.ts';
 import { type HostProcess, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { randomBytes } from '../random.ts';
 
-/** A name that nothing else has, for a file or a directory. */
 export function stagingName(): string {
   return `.virt-ts-unshare-copy-${randomBytes(6).toString('hex')}`;
 }
 
-/** Starts helper/unstage.c, before there is something to remove. It never fails: the copy works without it. */
+/** Starts helper/unstage.c. It never fails: the copy works without it. */
 export class Guard {
   readonly #process: Promise<HostProcess | undefined>;
 
-  /** @param directory the one that has the name */
   constructor(directory: number, name: string, log: Log) {
     const started = spawnHost(helperWords('unstage', name), log, {
       stdio: ['pipe', 'ignore', 'ignore', directory],
@@ -28,7 +26,6 @@ export class Guard {
     );
   }
 
-  /** Ends the process before it does anything. */
   async end(): Promise<void> {
     const guard = await this.#process;
     guard?.kill('SIGKILL');

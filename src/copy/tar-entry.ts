@@ -1,4 +1,3 @@
-/** The description of one file in a tar archive, and the size of its blocks. Pure. */
 import type { ByteString } from './bytes.ts';
 
 export const BLOCK = 512;
@@ -13,7 +12,6 @@ export type TarKind =
   | 'fifo'
   | 'unknown';
 
-/** A run of data in a sparse file, in bytes. */
 export interface Segment {
   readonly offset: number;
   readonly size: number;
@@ -21,19 +19,14 @@ export interface Segment {
 
 export interface TarEntry {
   readonly kind: TarKind;
-  /** As the archive spells it. */
   readonly path: ByteString;
-  /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
   readonly mode: number;
-  /** Seconds since 1970 as decimal text, exact to the nanosecond: `-?digits` and up to nine digits after a point. */
+  /** Seconds since 1970 as decimal text, with up to nine digits after the point. */
   readonly mtime: string;
-  /** Bytes of data that follow; of a sparse file the bytes of its segments. */
+  /** Bytes of data that follow; for a sparse file, the bytes of its segments. */
   readonly size: number;
-  /** The target of a symbolic or hard link, else empty. */
   readonly link: ByteString;
-  /** Only of a sparse file: its apparent size, and where its data is. */
   readonly sparse?: { readonly size: number; readonly segments: readonly Segment[] };
-  /** Extended attributes and access lists as the archive names them: `SCHILY.xattr.user.x`, `SCHILY.acl.access`. */
   readonly attributes: ReadonlyMap<ByteString, ByteString>;
 }
 

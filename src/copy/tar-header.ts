@@ -1,23 +1,17 @@
-/** The 512 bytes of a tar header, read. Pure. */
 import type { ByteString } from './bytes.ts';
 import { BLOCK } from './tar-entry.ts';
 
-/** Throws an error about the archive. */
 export type Fail = (what: string) => never;
 
 export interface Header {
-  /** The letter of its type. */
   readonly type: string;
   readonly path: ByteString;
   readonly link: ByteString;
   readonly mode: number;
-  /** Bytes that follow, without padding. */
   readonly size: number;
-  /** Whole seconds since 1970, decimal. */
   readonly mtime: string;
 }
 
-/** A length rounded up to blocks. */
 export function padded(size: number): number {
   return Math.ceil(size / BLOCK) * BLOCK;
 }
@@ -46,11 +40,11 @@ export function parseHeader(block: Buffer, fail: Fail): Header {
   };
 }
 
-// Aligned, so that four bytes at a time are added to the checksum: the hottest loop of a copy of many files.
+// Aligned, so that four bytes at a time can be added: the hottest loop of a copy of many files.
 const aligned = new Uint8Array(BLOCK);
 const words = new Uint32Array(aligned.buffer);
 
-/** The sum of all bytes, its own field (148 to 155) counted as eight spaces. */
+/** The sum of all bytes; its own field (148 to 155) counts as eight spaces. */
 function checksum(block: Buffer): number {
   aligned.set(block);
   aligned.fill(0x20, 148, 156);
@@ -77,10 +71,7 @@ function text(block: Buffer, start: number, length: number): ByteString {
   return block.toString('latin1', start, end === -1 || end > start + length ? start + length : end);
 }
 
-/**
- * Octal digits, with blanks before and blanks or zero bytes after them; or GNU's base 256: the first bit set, then two's
- * complement. An empty field is 0, because a field that a kind does not use may be empty.
- */
+/** Octal digits between blanks or zero bytes, or base 256 of GNU (first bit set, two's complement). An empty field is 0. */
 function parseNumber(block: Buffer, start: number, length: number, fail: Fail): number {
   const first = block[start] ?? 0;
   if ((first & 0x80) !== 0) return parseBase256(block.subarray(start, start + length), fail);

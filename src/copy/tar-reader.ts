@@ -1,8 +1,7 @@
 /**
- * Reads tar archives: POSIX ustar and pax, GNU's long names and its sparse format 1.0, and the oldest format. It is exact where
- * libraries are not: names and pax records stay bytes, and times keep their nanoseconds. Every length is limited, because the
- * archive may come from a hostile tar. What an entry may be is decided by check.ts. The formats: pax(1) in POSIX.1-2017, and
- * the chapter "Tar Internals" of the manual of GNU tar.
+ * Reads tar archives: ustar, pax, GNU's long names and sparse format 1.0, and the oldest format; see pax(1) and "Tar
+ * Internals" in the manual of GNU tar. Names stay bytes and times keep nanoseconds. Every length is limited, because the
+ * archive may be hostile. check.ts decides what an entry may be.
  */
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
@@ -11,9 +10,7 @@ import { parseSparseMap } from './sparse-map.ts';
 import { BLOCK, type TarEntry, type TarKind, type TarSink } from './tar-entry.ts';
 import { type Fail, type Header, isZeroBlock, padded, parseHeader } from './tar-header.ts';
 
-/** Longest name, extended header and sparse map, in bytes. */
 const MAX_BODY = 1 << 20;
-/** Most bytes after the end, with which a tar fills its last record. */
 const MAX_TRAILER = 1 << 20;
 
 const KINDS: ReadonlyMap<string, TarKind> = new Map([
@@ -25,11 +22,9 @@ const KINDS: ReadonlyMap<string, TarKind> = new Map([
   ['4', 'block device'],
   ['5', 'directory'],
   ['6', 'fifo'],
-  // "Contiguous file": today a regular file on every system.
   ['7', 'file'],
 ]);
 
-/** Where the reader is: before a header, in a header's body, in a sparse map, in data, after the end. */
 type State =
   | { readonly in: 'header' | 'data' | 'end' }
   | { readonly in: 'body'; readonly header: Header }
@@ -37,15 +32,12 @@ type State =
 
 export class TarReader {
   readonly #sink: TarSink;
-  /** Bytes that were too few for the next step. */
   #rest: Buffer = Buffer.alloc(0);
   #state: State = { in: 'header' };
-  /** In data: bytes that are still to come, and the padding after them. */
   #dataLeft = 0;
   #paddingLeft = 0;
   #zeroBlocks = 0;
   #trailer = 0;
-  /** What came before the next entry and belongs to it. */
   #pax: PaxRecords | undefined;
   #longName: ByteString | undefined;
   #longLink: ByteString | undefined;
@@ -55,12 +47,11 @@ export class TarReader {
     this.#sink = sink;
   }
 
-  /** Whether the two zero blocks that end an archive were read. */
   get ended(): boolean {
     return this.#state.in === 'end';
   }
 
-  /** @throws CopyError when this is no archive, and whatever the sink throws */
+  /** @throws CopyError when this is no archive */
   push(chunk: Buffer): void {
     let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     while (bytes.length > 0) {
@@ -71,12 +62,12 @@ export class TarReader {
     this.#rest = bytes;
   }
 
-  /** To be called when no more comes. @throws CopyError when the archive is truncated */
+  /** @throws CopyError when the archive is truncated */
   finish(): void {
     if (!this.ended) this.#fail('is truncated');
   }
 
-  /** Uses some of the bytes and gives how many; 0 when it needs more of them first. */
+  /** Uses some of the bytes and gives how many; 0 when it needs more. */
   #step(bytes: Buffer): number {
     const state = this.#state;
     switch (state.in) {
@@ -133,7 +124,6 @@ export class TarReader {
     this.#state = { in: 'body', header };
   }
 
-  /** The body of a header that describes the next entry. */
   #body(header: Header, body: Buffer): void {
     switch (header.type) {
       case 'x':
@@ -149,14 +139,13 @@ export class TarReader {
         this.#longLink = untilZero(body);
         return;
       default:
-        // Records for the whole archive, which no tar writes by default. A comment (git archive) changes nothing.
+        // Global records, which no tar writes by default. A comment (git archive) changes nothing.
         for (const key of parsePax(body, this.#fail).keys()) {
           if (key !== 'comment') this.#fail(`has the global record ${shown(key)}`);
         }
     }
   }
 
-  /** The header of an entry itself. */
   #member(plain: Header): void {
     const pax = this.#pax;
     this.#lastPath = pax?.get(SPARSE.name) ?? pax?.get('path') ?? this.#longName ?? plain.path;
@@ -205,7 +194,6 @@ export class TarReader {
     this.#paddingLeft = padded(size) - size;
     this.#state = { in: size === 0 ? 'header' : 'data' };
     this.#sink.entry({
-      // In the oldest format a directory is a file whose name ends with a slash.
       kind: kind === 'file' && header.path.endsWith('/') ? 'directory' : kind,
       path: header.path,
       mode: header.mode,

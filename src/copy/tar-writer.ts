@@ -1,7 +1,7 @@
 /**
- * Writes tar archives. The tar that unpacks reads only what was written here, so it cannot understand an archive in another way
- * than the checks. Two dialects: `pax` for GNU tar (exact times, attributes, sparse files), `gnu` for smaller ones such as
- * busybox's (long names, whole seconds).
+ * Writes tar archives. The tar that unpacks reads only this output, so it cannot interpret an archive in another way than
+ * the checks. `pax` is for GNU tar (exact times, attributes, sparse files), `gnu` for smaller ones such as busybox (long
+ * names, whole seconds).
  */
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
@@ -22,7 +22,6 @@ const TYPES: Readonly<Record<TarKind, string>> = {
   fifo: '6',
   unknown: '0',
 };
-/** Bytes that are gathered for one write. */
 const BATCH = 1 << 16;
 const NAME_FIELD = 100;
 
@@ -62,13 +61,11 @@ export class TarWriter implements TarSink {
     if (this.#dataLeft === 0) this.#room(this.#paddingLeft).fill(0);
   }
 
-  /** The two zero blocks. */
   end(): void {
     this.#room(2 * BLOCK).fill(0);
     this.flush();
   }
 
-  /** Writes what was gathered. */
   flush(): void {
     if (this.#used === 0) return;
     this.#write(this.#batch.subarray(0, this.#used));
@@ -80,7 +77,6 @@ export class TarWriter implements TarSink {
     if (size > this.#batch.length - this.#used) {
       this.flush();
       if (size > BATCH) {
-        // A very long extended header or map.
         this.#batch = Buffer.allocUnsafe(size);
       }
     }
@@ -125,7 +121,6 @@ export class TarWriter implements TarSink {
     }
   }
 
-  /** Text in blocks of its own. */
   #body(text: ByteString): void {
     const room = this.#room(padded(text.length));
     room.write(text, 0, 'latin1');
@@ -136,7 +131,7 @@ export class TarWriter implements TarSink {
     const block = this.#room(BLOCK);
     const { start, sum } = STARTS[this.#dialect];
     block.set(start);
-    // Each field adds to the checksum: to add all 512 bytes of every header would take longer than the rest.
+    // To add all 512 bytes of every header takes longer than the rest.
     const total =
       sum +
       text(block, entry.path, 0) +
@@ -149,7 +144,6 @@ export class TarWriter implements TarSink {
   }
 }
 
-/** What all headers of a dialect have in common (owner root, the magic, blanks for the checksum), and its checksum. */
 function startOf(magic: string): { start: Buffer; sum: number } {
   const start = Buffer.alloc(BLOCK);
   start.write('0000000\x000000000\0', 108, 'latin1');
@@ -163,9 +157,6 @@ const STARTS: Readonly<Record<Dialect, { start: Buffer; sum: number }>> = {
   gnu: startOf('ustar  \0'),
 };
 
-// Each of these writes a field and gives the sum of its bytes.
-
-/** The beginning of a name, as much as fits. */
 function text(block: Buffer, value: ByteString, start: number): number {
   const length = Math.min(value.length, NAME_FIELD);
   let sum = 0;
@@ -177,7 +168,6 @@ function text(block: Buffer, value: ByteString, start: number): number {
   return sum;
 }
 
-/** Octal digits. The zero byte after them is there already. */
 function octal(block: Buffer, value: number, start: number, length: number): number {
   let rest = value;
   let sum = 0;
@@ -192,7 +182,6 @@ function octal(block: Buffer, value: number, start: number, length: number): num
 
 const NUMBER_FIELD = 12;
 
-/** Octal if it fits, else base 256 as GNU and busybox read it. */
 function number(block: Buffer, value: number, start: number): number {
   if (value >= 0 && value < 8 ** (NUMBER_FIELD - 1)) return octal(block, value, start, NUMBER_FIELD);
   let rest = BigInt.asUintN(8 * NUMBER_FIELD - 1, BigInt(value));
@@ -206,7 +195,6 @@ function number(block: Buffer, value: number, start: number): number {
 
 function paxRecord(key: ByteString, value: ByteString): string {
   const text = ` ${key}=${value}\n`;
-  // The length counts its own digits.
   let length = text.length + 1;
   while (String(length).length + text.length !== length) length = String(length).length + text.length;
   return `${length}${text}`;

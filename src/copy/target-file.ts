@@ -1,6 +1,6 @@
 /**
- * The file on the host that a single file from the testbed is written to. One that exists is written over, as cp does; a new
- * one has another name until it is whole.
+ * The host file that a single file from the testbed is written to. An existing file is overwritten, as by cp; a new one has
+ * a temporary name until it is complete.
  */
 import {
   closeSync,
@@ -23,17 +23,16 @@ import { Guard, stagingName } from './staging.ts';
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
 
 export class TargetFile {
-  /** For writing. */
   readonly open: OpenFile;
   readonly #directory: number;
   readonly #name: Buffer;
-  /** A new file: its name until it is whole. */
+  /** The temporary name of a new file. */
   readonly #created: { readonly name: string; readonly guard: Guard } | undefined;
   #touched = false;
 
   /**
-   * An existing file is written to through a symbolic link too, and keeps its mode. It is not changed before `begin`.
-   * @throws CopyError when it cannot be written to
+   * An existing file is written through a symbolic link too, keeps its mode, and is not changed before `begin`. @throws
+   * CopyError
    */
   constructor(path: Buffer, log: Log) {
     let directory: number | undefined;
@@ -55,28 +54,27 @@ export class TargetFile {
     }
   }
 
-  /** Truncates the file. If it is to be executable, the users that may read it may execute it. */
+  /** Truncates the file. If it is to be executable, its readers may execute it. */
   begin(executable: boolean): void {
     const { file } = this.open;
     const stat = fstatSync(file);
     if (!stat.isFile()) return;
     const mode = stat.mode & 0o7777;
     const wanted = executable ? mode | ((mode & 0o444) >> 2) : mode;
-    // First, because it may be forbidden: another user's file can be writable.
+    // First, because it may be forbidden.
     if (wanted !== mode) fchmodSync(file, wanted);
     this.#touched = true;
-    // A file of ext4 that was truncated, even an empty one, is written to the disk at once when it is closed.
+    // ext4 writes a file that was truncated, even an empty one, to the disk when it is closed.
     if (stat.size > 0) ftruncateSync(file, 0);
   }
 
-  /** Gives a new file its name. @throws CopyError when that name exists by now */
   async accept(): Promise<void> {
     if (this.#created !== undefined)
       giveName(below(this.#directory, this.#created.name), below(this.#directory, this.#name));
     await this.#close();
   }
 
-  /** Removes a new file, and gives what stays behind. The file may not be written to any more. */
+  /** Removes a new file. Gives what stays behind. */
   async abandon(): Promise<string | undefined> {
     try {
       if (this.#created === undefined) {
@@ -98,14 +96,14 @@ export class TargetFile {
   }
 }
 
-/** As a rename, but it never replaces a file that another process has made meanwhile. */
+/** As a rename, but never replaces a file that another process made. */
 function giveName(from: Buffer, to: Buffer): void {
   try {
     try {
       linkSync(from, to);
     } catch (error) {
       if (!NO_LINKS.has(systemCodeOf(error) ?? '')) throw error;
-      // An empty file that was not there before takes the name, and is replaced.
+      // Without hard links: a new empty file reserves the name and is then replaced.
       closeSync(openSync(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
       renameSync(from, to);
       return;
@@ -120,7 +118,6 @@ function giveName(from: Buffer, to: Buffer): void {
   }
 }
 
-/** What link(2) gives on a file system without hard links. */
 const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 function createFile(directory: number, log: Log): { file: number; name: string; guard: Guard } {

@@ -1,4 +1,3 @@
-/** A directory from the host into the testbed: the host's tar, then the testbed's. */
 import { closeSync } from 'node:fs';
 import { CopyError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -31,7 +30,6 @@ export async function copyTreeIn(
       const stdio = ['pipe', 'pipe', 'pipe'] as const;
       const unpacking = await startInside(testbed, ends, 'copy-in-tree', stdio, withoutSlash(inside));
       const dialect = await dialectOf(unpacking);
-      // The archive passes through this process only where it is translated, or where its size is to be shown.
       if (dialect === 'pax' && options.progress === undefined) {
         await sendDirectly(directory, unpacking, ends, options.log);
       } else {
@@ -54,7 +52,6 @@ function openSource(host: Buffer): number {
   }
 }
 
-/** What the script in the testbed writes about its tar before it reads the archive. */
 async function dialectOf(unpacking: End): Promise<Dialect> {
   const word = await firstLine(existing(unpacking.process.child.stdout));
   if (word === 'pax' || word === 'gnu') return word;
@@ -65,7 +62,6 @@ async function dialectOf(unpacking: End): Promise<Dialect> {
 async function sendDirectly(directory: number, unpacking: End, ends: Ends, log: Log): Promise<void> {
   const input = existing(unpacking.process.child.stdin);
   const packing = ends.add(await packTree(directory, input, log), 'host');
-  // Else the reader would not get the end of file.
   input.destroy();
   const [packed, unpacked] = await bothEnd([packing, PACKING], [unpacking, UNPACKING]);
   checkSockets(packed);
@@ -74,7 +70,7 @@ async function sendDirectly(directory: number, unpacking: End, ends: Ends, log: 
 
 async function send(packing: End, unpacking: End, dialect: Dialect, progress: Progress): Promise<void> {
   const stdin = existing(unpacking.process.child.stdin);
-  // GNU tar gets the archive as GNU tar has written it; it is only read along here.
+  // For GNU tar the archive is passed on unchanged and only read here.
   const writer = dialect === 'pax' ? undefined : new TarWriter(dialect, (bytes) => void stdin.write(bytes));
   const directories: TarEntry[] = [];
   const reader = new TarReader({
@@ -95,13 +91,12 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
   });
   checkSockets(await mustEnd(packing, PACKING));
   reader.finish();
-  // Smaller tars set the time of a directory when they make it, before its files. So it is sent again, the deepest first.
+  // Smaller tars set the time of a directory before its files exist, so directories are sent again, the deepest first.
   for (const directory of directories.reverse()) writer?.entry(directory);
   writer?.end();
   stdin.end();
 }
 
-/** GNU tar only warns of an attribute that it cannot set. */
 function checkAttributes(words: string): void {
   if (/: Cannot (set|store)/i.test(words)) throw new CopyError(words, { code: 'ATTRIBUTES_LOST' });
 }

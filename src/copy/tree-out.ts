@@ -1,4 +1,3 @@
-/** A directory from the testbed to the host: the testbed's tar, the checks, the host's tar, a rename. */
 import { CopyError } from '../errors.ts';
 import { type ByteString, shown } from './bytes.ts';
 import { EntryChecker } from './check.ts';
@@ -36,12 +35,9 @@ export async function copyTreeOut(
   });
 }
 
-/** The status of the script when the testbed has no tar. */
 const NO_PROGRAM = 127;
 
-/** Passes on what passes the checks, with paths below `t` in the staging directory. */
 class CheckedTree {
-  /** Directories that came with extended attributes. */
   readonly attributed = new Set<ByteString>();
   readonly checker: EntryChecker;
   readonly #progress: Progress;

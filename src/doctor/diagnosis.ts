@@ -1,4 +1,3 @@
-/** From facts to what works, what does not and the remedy. Pure. */
 import { HOST_TOOLS } from '../tools.ts';
 import type { Attempt, Facts } from './facts.ts';
 
@@ -12,7 +11,6 @@ export interface Check {
 }
 
 export interface Diagnosis {
-  /** Whether the server will work. */
   readonly works: boolean;
   readonly checks: readonly Check[];
 }

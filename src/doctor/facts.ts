@@ -1,4 +1,4 @@
-/** What the doctor finds out: by trying, and by reading what explains a failure. Changes nothing that stays. */
+/** The facts for the doctor: by attempts, and by reading what explains a failure. Changes nothing permanently. */
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { release, userInfo } from 'node:os';
 import { messageOf } from '../errors.ts';
@@ -18,34 +18,28 @@ import { overlayRoot } from '../testbed/mounts.ts';
 import { diskUpper, scratchFolderOf } from '../testbed/scratch.ts';
 import { HOST_TOOLS } from '../tools.ts';
 
-/** How one attempt went: `undefined` worked, else the words of the failure. */
+/** `undefined`: the attempt worked; else the text of the failure. */
 export type Attempt = string | undefined;
 
 export interface Facts {
   readonly user: { readonly uid: number; readonly name: string };
   readonly nodeVersion: string;
   readonly kernel: string;
-  /** What we seem to be inside of, if anything: `docker`, `podman`, … */
+  /** The kind of container that this machine seems to be: `docker`, `podman`, … */
   readonly container: string | undefined;
-  /** Values below /proc/sys by name; absent ones are left out. */
   readonly sysctls: ReadonlyMap<string, string>;
-  /** Path and version of each tool that was found. */
   readonly tools: ReadonlyMap<string, string>;
-  /** unshare(1) with a user namespace. */
   readonly userNamespace: Attempt;
-  /** A mount in it, by uid 0 of it. */
   readonly mountInside: Attempt;
-  /** The package's directory, and why its native program cannot be used, if that is so. */
+  /** The package's directory, and why the native program cannot be used, if so. */
   readonly package: { readonly folder: string; readonly helper: Attempt };
-  /** How many user ids a testbed has, and why it is only one. */
   readonly ids: number;
-  /** Stage and holder as the server starts them. */
   readonly holder: Attempt;
-  /** What was tried there; undefined when there is no holder. */
+  /** What was tried in the holder; undefined when there is none. */
   readonly probe: ReadonlyMap<string, Attempt> | undefined;
   readonly fuse: Attempt;
   readonly tun: Attempt;
-  /** Path of the root filesystem that the server would use without options; undefined: it would build one. */
+  /** The root filesystem that the server would use without options; path undefined: it would build one. */
   readonly root: { readonly path: string | undefined } | { readonly failure: string };
 }
 
@@ -100,7 +94,6 @@ async function attempt(argv: Argv, log: Log): Promise<Attempt> {
   }
 }
 
-/** Starts stage and holder as the server does, and tries in them what a testbed needs of the kernel. */
 async function tryHolder(idMap: IdMaps, log: Log): Promise<Pick<Facts, 'holder' | 'probe'>> {
   let holder: Holder | undefined;
   try {
@@ -119,7 +112,6 @@ async function tryHolder(idMap: IdMaps, log: Log): Promise<Pick<Facts, 'holder' 
   }
 }
 
-/** @param disk a directory on the disk of the cache, as seen from the holder */
 async function probe(holder: Holder, disk: string): Promise<Map<string, Attempt>> {
   const attempts: readonly [name: string, namespaces: string, attempt: readonly Step[]][] = [
     ['tmpfs', 'm', TMPFS],
@@ -144,7 +136,6 @@ async function probe(holder: Holder, disk: string): Promise<Map<string, Attempt>
 
 const TMPFS: readonly Step[] = [steps.root('/'), steps.mount('tmpfs', '/mnt/scratch', 'mode=755')];
 
-/** A file is written and a directory made through an overlay with its upper layer below a directory. */
 function overlayOver(place: string): readonly Step[] {
   return [
     ...TMPFS,
@@ -167,7 +158,6 @@ async function findTools(log: Log): Promise<Map<string, string>> {
   return new Map(found.flat());
 }
 
-/** Those whose version helps to explain a failure; not every tool has --version. */
 const VERSIONED: readonly string[] = ['unshare', 'tar', 'mmdebstrap', 'zstd'];
 
 async function versionOf(tool: string, path: string, log: Log): Promise<string> {

@@ -1,6 +1,6 @@
 /**
- * A command on the machine's own root filesystem, with a /tmp, /dev/shm, mounts, processes and IPC objects of its own. It keeps the
- * caller's uid, gid, environment and working directory. helper/isolate.c does it; here is decided in which user namespace and with which mounts.
+ * A command on the host's own root filesystem with private /tmp, /dev/shm, mounts, processes and IPC objects, as the caller.
+ * This file chooses user namespace and mounts; helper/isolate.c makes them.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -20,36 +20,28 @@ import { commandLine, treeOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 
 export interface IsolationOptions {
-  /** Be uid 0, in a user namespace with the caller's subordinate ids if there are any. Real root is uid 0 already. */
+  /** Be uid 0, with the caller's subordinate ids if there are any. */
   readonly root: boolean;
-  /** The command is an interactive shell: it becomes the foreground job of the terminal, which the caller gets back afterwards. */
+  /** The command is the foreground job of the terminal. */
   readonly foreground: boolean;
-  /** Descriptors of this process for the command's stdin, stdout and stderr. */
   readonly stdio: readonly [number, number, number];
-  /** Added to the environment of this process. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 export interface IsolatedEnd {
-  /** The command's exit status, or 128 + n when signal n killed it. */
   readonly status: number;
-  /** The processes that were ended because they held its output open. */
   readonly ended: readonly ProcessLeak[];
 }
 
 /** Bit of CAP_SYS_ADMIN in CapEff of /proc/PID/status (capabilities(7)). */
 const SYS_ADMIN = 1n << 21n;
-/** Status of a command that was killed with all that it started. */
 const KILLED = 137;
-/** Milliseconds before processes that SIGKILL does not end are looked for. */
+/** Milliseconds before stuck processes are searched. */
 const PATIENCE = 100;
-/** Milliseconds for the end of killed processes; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
 
 export class Isolation {
-  /** Host pid of the command's pid 1. */
   readonly pid: number;
-  /** The uid inside for a uid of the host. */
   readonly insideUser: (uid: number) => number;
   readonly #helper: HostProcess;
   readonly #lifeline: Duplex;
@@ -76,10 +68,7 @@ export class Isolation {
     this.#events = events;
   }
 
-  /**
-   * Makes the namespaces. The command does not run before `run`, so that the state before it can be read.
-   * @throws TestbedError when the machine refuses it
-   */
+  /** Makes the namespaces. The command starts in `run`, so that the state before it can be read. @throws TestbedError */
   static async prepare(argv: Argv, options: IsolationOptions, log: Log): Promise<Isolation> {
     const users = userNamespace(options.root);
     const foreground = options.foreground ? ['-f'] : [];
@@ -103,8 +92,8 @@ export class Isolation {
   }
 
   /**
-   * Runs the command, once. Resolves when all output of the command and its helpers has been written: a helper that still carries
-   * output is waited for, a process that only holds it open is ended.
+   * Runs the command once. Resolves when all output has been written: a background process with output in its pipes is
+   * waited for, one that only holds a pipe open is ended.
    */
   async run(log: Log): Promise<IsolatedEnd> {
     const ended: ProcessLeak[] = [];
@@ -122,8 +111,7 @@ export class Isolation {
   }
 
   /**
-   * Kills every process inside at once; the kernel frees what they held. Resolves when pid 1 has been reaped.
-   * @throws TestbedError that names what is left when that takes longer than 30 s
+   * Kills every process inside. Resolves when pid 1 has been reaped. @throws TestbedError that names what is left after 30 s
    */
   stop(log: Log): Promise<void> {
     this.#stopping ??= this.#stop(log);
@@ -164,7 +152,7 @@ async function* eventsOf({ child }: HostProcess): AsyncGenerator<HelperEvent, un
   return undefined;
 }
 
-/** A private directory is mounted where the machine has it; a working directory below one stays what it is. */
+/** Private directories, where the host has them. The working directory is kept if it lies below one. */
 function mountSteps(): Step[] {
   const tmpfs = (path: string) => mount('tmpfs', path, 'nosuid,nodev,mode=1777');
   const here = process.cwd();
@@ -174,13 +162,12 @@ function mountSteps(): Step[] {
     tmpfs('/tmp'),
     ...(existsSync('/dev/shm') ? [tmpfs('/dev/shm')] : []),
     ...(existsSync('/dev/mqueue') ? [mount('mqueue', '/dev/mqueue', '')] : []),
-    // The dot is the directory that the mounts hide.
+    // `.` is the directory that the mounts hide.
     ...(keepsHere ? [place(here, 'directory'), bind('.', here)] : []),
     mount('proc', '/proc', 'nosuid,nodev,noexec'),
   ];
 }
 
-/** The user namespace of the command, as words of the helper. */
 interface UserNamespace {
   readonly how: 'none' | 'ranges' | 'self';
   readonly users: string;

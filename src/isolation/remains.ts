@@ -1,6 +1,6 @@
 /**
- * What a command has left in its namespaces, compared with what was there before. Its directories are held open from the beginning,
- * so that mounts and links over their names do not hide what is in them.
+ * What a command has left in its namespaces. The directories are held open from the start, so that mounts and links over
+ * their names hide nothing.
  */
 import { closeSync, openSync } from 'node:fs';
 import { readBaseline } from '../leaks/baseline.ts';
@@ -22,7 +22,6 @@ export class Watch {
       try {
         return [{ path, descriptor: openSync(`/proc/${pid}/root${path}`, 'r') }];
       } catch {
-        // This machine has no such directory, so nothing can be left in it.
         return [];
       }
     });
@@ -32,14 +31,13 @@ export class Watch {
     };
   }
 
-  /** Reads what is there before the command runs. */
   static async start(isolation: Isolation, log: Log): Promise<Watch> {
     const watch = new Watch(isolation, log);
     watch.#before = await watch.remains();
     return watch;
   }
 
-  /** What is there now and was not there before. Of directories the entries only, not what is below these. */
+  /** Of directories the entries only, not what is below them. */
   async remains(): Promise<Leak[]> {
     return newLeaks(this.#before, await collectLeaks(this.#place, this.#log));
   }

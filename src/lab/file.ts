@@ -1,4 +1,3 @@
-/** The file that describes a laboratory (YAML, or JSON, which is YAML too), read into options. Pure. */
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
@@ -22,14 +21,13 @@ export interface LabHost {
     readonly inside: string;
     readonly readOnly: boolean;
   }[];
-  /** Shell commands, run one after the other; one that fails ends the laboratory. */
+  /** Shell commands in order; one that fails ends the laboratory. */
   readonly commands: readonly string[];
-  /** Shell commands that are started after them and left to run. */
+  /** Shell commands that are started after them and left running. */
   readonly daemons: readonly string[];
 }
 
 export interface LabFile {
-  /** The name of its claim: the file's own name and the first digits of a hash of its path. */
   readonly name: string;
   readonly networks: readonly LabNetwork[];
   readonly hosts: readonly LabHost[];
@@ -63,7 +61,6 @@ export function parseLab(text: string, path: string): LabFile {
   }
 }
 
-/** The name by which the laboratory of a file is found again. */
 export function labName(path: string, given?: unknown): string {
   const stem = given === undefined ? basename(path).replace(/\.[a-z]+$/, '') : word(given, 'name');
   const sum = createHash('sha256').update(path).digest('hex').slice(0, 8);
@@ -141,7 +138,6 @@ function hostOf(
   };
 }
 
-/** `address` where there is one network; else `networks: {NAME: ADDRESS or [ADDRESS...] or {address, latency…}}`. */
 function interfacesOf(host: Fields, where: string, networks: readonly LabNetwork[]): InterfaceOptions[] {
   const [only, second] = networks;
   if (host.networks === undefined) {
@@ -209,7 +205,6 @@ function routeOf(value: unknown, where: string): Route {
   };
 }
 
-/** A word is a release; else one of the ways of the command line. */
 function rootOf(value: unknown, where: string, folder: string): RootOptions {
   if (value === undefined) return {};
   if (typeof value === 'string') return { release: value };
@@ -226,7 +221,6 @@ function rootOf(value: unknown, where: string, folder: string): RootOptions {
   return { ...path('tarball', tarball), ...path('rootfs', rootfs), ...Object.fromEntries(plain) };
 }
 
-/** The first address of a host's description, for `dns`, which may name a host. */
 function firstAddress(value: unknown): string | undefined {
   if (!isFields(value)) return undefined;
   const [plug] = isFields(value.networks) ? Object.values(value.networks) : [value.address];
@@ -278,7 +272,6 @@ function list(value: unknown, where: string): readonly unknown[] {
   return value;
 }
 
-/** One word, or several. */
 function words(value: unknown, where: string): string[] {
   return (Array.isArray(value) ? value : [value]).map((one) => word(one, where));
 }

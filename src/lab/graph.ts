@@ -1,5 +1,3 @@
-/** A laboratory as a picture: for dot(1), or drawn here as SVG. Pure. */
-
 import { describeQuality } from '../network/link.ts';
 import type { LabFile, LabHost } from './file.ts';
 
@@ -27,7 +25,6 @@ function notes({ member }: LabHost): string[] {
   ];
 }
 
-/** In the language of dot(1). */
 export function dotGraph(lab: LabFile): string {
   const text = (...lines: string[]) =>
     `"${lines.join('\n').replaceAll(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`;
@@ -49,12 +46,11 @@ export function dotGraph(lab: LabFile): string {
   ].join('\n');
 }
 
-/** Room for a host and its addresses, and from one network to the next. */
 const WIDTH = 190;
 const HOST_TOP = 70;
 const LINE = 16;
 
-/** Hosts in a row, each network a bar below them, and a line from each host to its networks. */
+/** Hosts in a row, a bar for each network below, and a line from each host to its networks. */
 export function svgGraph(lab: LabFile): string {
   const edges = edgesOf(lab);
   const depth = Math.max(...lab.hosts.map((host) => notes(host).length));
@@ -77,7 +73,6 @@ export function svgGraph(lab: LabFile): string {
       const at = bar(lab.networks.findIndex((network) => network.name === edge.network));
       parts.push(`<path class="link" d="M${x} ${HOST_TOP + hostHeight}V${at}"/>`);
       for (const [row, text] of edge.label.split('\n').entries()) {
-        // Beside its own line, and beside those of the host's other networks above them.
         parts.push(label(x + 6, at - 12 - (edge.label.split('\n').length - 1 - row) * LINE, text, 'note'));
       }
     }

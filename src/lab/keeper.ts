@@ -1,4 +1,4 @@
-/** The process that keeps a laboratory: opens what the file describes, waits for its end, and leaves nothing. */
+/** The process that keeps a laboratory open until its end. */
 import { TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Laboratory } from '../network/laboratory.ts';
@@ -6,17 +6,12 @@ import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
 import type { LabFile, LabHost } from './file.ts';
 
-/** Seconds for one command of a host's set-up. */
 const COMMAND_LIMIT = 600;
 
-/** Starts a daemon that outlives the command that starts it; $1 is the shell command, $2 the file for its output. */
+/** $1 is the shell command, $2 the file for its output. */
 const DAEMON = 'mkdir -p /var/log; /bin/sh -c "$1" </dev/null >"$2" 2>&1 &';
 
-/**
- * Keeps the laboratory until the signal is aborted.
- * @param ready called once all hosts are open and set up
- * @throws UsageError, TestbedError; nothing is left then
- */
+/** @throws UsageError, TestbedError; nothing is left then */
 export async function keepLab(
   file: LabFile,
   log: Log,
@@ -27,7 +22,7 @@ export async function keepLab(
   const providers: Provider[] = [];
   try {
     for (const { name, subnets } of file.networks) await laboratory.network(name, subnets);
-    // All are declared before one is opened, so that each /etc/hosts has them all from the beginning.
+    // Declared before one is opened, so that each /etc/hosts has them all.
     for (const host of file.hosts) {
       const network = laboratory.member(host.member);
       providers.push(new Provider(optionsOf(host, network), log));
@@ -61,9 +56,8 @@ function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
 }
 
 /**
- * Waits for all, so that none is still being opened when the first failure is reported. An abort stops what an open waits for,
- * such as the building of an image.
- * @throws the reason of the abort, or what the first open that failed throws
+ * Waits for all, so that none is still being opened when the first failure is reported. @throws the first failure, or the
+ * reason of the abort
  */
 async function openAll(providers: readonly Provider[], signal: AbortSignal): Promise<OpenTestbed[]> {
   signal.throwIfAborted();
@@ -100,7 +94,6 @@ async function setUp(
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
-    // Neither a signal that may come nor a testbed keeps Node from ending when it has nothing else to do.
     const stay = setInterval(() => {}, 1 << 30);
     signal.addEventListener('abort', () => {
       clearInterval(stay);

@@ -1,18 +1,13 @@
-/** What is read of a testbed right after it was made, so that its later state can be compared with it. */
+/** The state of a testbed right after it was made. */
 import { readFileSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 
 export interface Baseline {
-  /** Text of /proc/PID/mountinfo, read as Latin-1. */
   readonly mounts: string;
-  /** Text of /proc/PID/net/dev; undefined if the network is the host's. */
   readonly interfaces: string | undefined;
 }
 
-/**
- * @param pid pid 1 of the testbed
- * @throws TestbedError when it has ended
- */
+/** @throws TestbedError when pid 1 has ended */
 export function readBaseline(pid: number, ownNetwork: boolean): Baseline {
   try {
     return {

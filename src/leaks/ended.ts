@@ -3,12 +3,11 @@ import { type HelperEvent, parseEvents } from '../helper.ts';
 import type { ProcessLeak } from './leak.ts';
 import { commandText } from './text.ts';
 
-/** The leaks in a text with events, in their order. */
 export function parseEnded(text: string): ProcessLeak[] {
   return parseEvents(text).flatMap(endedLeak);
 }
 
-/** None for another event. A command line consists of bytes, with a zero byte after each argument. */
+/** A command line consists of bytes, with a zero byte after each argument. */
 export function endedLeak({ event, pid, uid, command }: HelperEvent): ProcessLeak[] {
   return event === 'ended' &&
     typeof pid === 'number' &&

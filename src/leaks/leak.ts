@@ -1,35 +1,28 @@
-/** What a test can leave behind, as data. */
-
 /** Names are safe to print: control characters, `%` and bytes that are not UTF-8 are percent-encoded. */
 export type Leak = FileLeak | MountLeak | ProcessLeak | IpcLeak | InterfaceLeak;
 
-/** A file below /tmp, /var/tmp, /run or /dev/shm, which also has POSIX shared memory and semaphores. */
 export interface FileLeak {
   readonly kind: 'file';
   readonly path: string;
   readonly type: 'file' | 'directory' | 'link' | 'socket' | 'fifo' | 'device';
   readonly uid: number;
   readonly gid: number;
-  /** Bytes. */
   readonly size: number;
 }
 export interface MountLeak {
   readonly kind: 'mount';
   readonly path: string;
-  /** Type of the file system, as in /proc/mounts. */
   readonly type: string;
   readonly source: string;
 }
 export interface ProcessLeak {
   readonly kind: 'process';
-  /** Its pid in the testbed. */
   readonly pid: number;
   readonly uid: number;
-  /** Its arguments, separated by spaces; if it has none, its name in brackets. */
   readonly command: string;
   /**
-   * It held the output of an ended command open, and was ended for that; `command` has the first 200 bytes. Missing when the
-   * process still runs.
+   * It was ended because it held the output of an ended command; `command` has the first 200 bytes. Missing when the process
+   * still runs.
    */
   readonly ended?: true;
 }
@@ -37,10 +30,8 @@ export interface ProcessLeak {
 export interface IpcLeak {
   readonly kind: 'ipc';
   readonly type: 'shm' | 'sem' | 'msg' | 'mqueue';
-  /** Number, or name of the message queue. */
   readonly id: string;
   readonly uid: number;
-  /** Bytes of shared memory or in a queue; number of semaphores in a set. */
   readonly size: number;
 }
 export interface InterfaceLeak {
@@ -48,7 +39,7 @@ export interface InterfaceLeak {
   readonly name: string;
 }
 
-/** The leaks of `now` that `before` does not have. A file that has only grown is not a new one. */
+/** A file that has only grown is not a new leak. */
 export function newLeaks(before: readonly Leak[], now: readonly Leak[]): Leak[] {
   const identity = (leak: Leak) => JSON.stringify({ ...leak, size: 0 });
   const known = new Set(before.map(identity));

@@ -6,24 +6,20 @@ import type { Log } from '../log.ts';
 import type { FileLeak, IpcLeak } from './leak.ts';
 import { printable } from './text.ts';
 
-/** A directory of the place that is held open, so that a mount over its name does not hide it. */
 export interface HeldDirectory {
   readonly path: string;
   readonly descriptor: number;
 }
 
 export interface Place {
-  /** Host pid of pid 1 inside. */
   readonly pid: number;
-  /** Host pid of a process in whose user and mount namespaces the layers are. Default: pid 1 itself. */
+  /** Host pid of a process whose user and mount namespaces have the layers. Default: pid 1 itself. */
   readonly holder?: number;
-  /** The directories there that the root filesystem was made of, the topmost first. */
   readonly layers: readonly string[];
-  /** Directories whose entries alone are listed. Default: all below the directories for temporary files. */
+  /** Directories of which only the entries are listed. Default: all below the directories for temporary files. */
   readonly held?: readonly HeldDirectory[];
 }
 
-/** What `look` found: files of the place that no layer has in the same form, and IPC objects. */
 export interface Found {
   readonly files: readonly FileLeak[];
   readonly ipc: readonly IpcLeak[];
@@ -32,7 +28,7 @@ export interface Found {
 /** 128 + SIGALRM, which the helper sets itself. */
 const TOO_LONG = 142;
 
-/** @throws TestbedError when the place has ended, or its files are too many to be listed in 30 s */
+/** @throws TestbedError when the place has ended, or its files cannot be listed in 30 s */
 export async function look({ pid, holder, layers, held = [] }: Place, log: Log): Promise<Found> {
   const words = helperWords(
     'look',
@@ -57,11 +53,9 @@ function failure(events: readonly HelperEvent[], status: number): TestbedError {
   return new TestbedError(`${what}: the helper ended with status ${status}`);
 }
 
-/** The files of the place that no layer has in the same form, sorted by their paths. */
 export function newFiles(events: readonly HelperEvent[]): FileLeak[] {
   const files = events.filter(({ event }) => event === 'file');
   const before = new Map<unknown, HelperEvent>();
-  // The topmost layer is the first one, and hides the same path in others.
   for (const file of files) if (file.in !== 0 && !before.has(file.path)) before.set(file.path, file);
   const found = new Map<string, FileLeak>();
   for (const file of files) {
@@ -69,7 +63,7 @@ export function newFiles(events: readonly HelperEvent[]): FileLeak[] {
     const { type, path } = file;
     if (!isFileType(type)) continue;
     const leak = { path: printableName(path), type, uid: Number(file.uid), gid: Number(file.gid) };
-    // A directory that is not a mount any more is listed twice.
+    // A directory that is no mount point any more is listed twice.
     found.set(leak.path, { kind: 'file', ...leak, size: Number(file.size) });
   }
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -85,7 +79,6 @@ function ipcLeak({ event, type, id, uid, size }: HelperEvent): IpcLeak[] {
   return [{ kind: 'ipc', type, id: printableName(id), uid: Number(uid), size: Number(size) }];
 }
 
-/** A text of an event: each of its characters is a byte. */
 function printableName(text: unknown): string {
   return printable(Buffer.from(String(text), 'latin1'));
 }

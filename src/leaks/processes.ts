@@ -1,4 +1,3 @@
-/** The processes of a pid namespace, as the host's /proc shows them. */
 import { readFileSync } from 'node:fs';
 import { allPids, childrenOf, namespaceOf } from '../processes/list.ts';
 import { processState } from '../processes/stat.ts';
@@ -6,15 +5,13 @@ import type { ProcessLeak } from './leak.ts';
 import { commandText } from './text.ts';
 
 export interface ProcessPlace {
-  /** Host pid of pid 1. */
   readonly pid: number;
   /** The timer slack of pid 1 and of the process that reads its lifeline, if it has one. */
   readonly mark?: string;
-  /** The uid inside for a uid of the host. */
   readonly insideUser: (uid: number) => number;
 }
 
-/** The processes of a place, without its pid 1 and the process that reads the lifeline for it. */
+/** Without pid 1 and the process that reads the lifeline. */
 export function processesOf({ pid, mark, insideUser }: ProcessPlace): ProcessLeak[] {
   const namespace = namespaceOf(pid, 'pid');
   const states = allPids().flatMap((each) => processState(each) ?? []);
@@ -46,13 +43,11 @@ function describeProcess(pid: number, insideUser: (uid: number) => number): Proc
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
     const uid = Number(/^Uid:\s*(\d+)/m.exec(status)?.[1]);
-    // The pid on the host, then the one in each pid namespace below.
     const inside = Number(/^NSpid:\s*\d+\s+(\d+)/m.exec(status)?.[1]);
     const name = /^Name:\t(.*)$/m.exec(status)?.[1] ?? '';
     const command = commandText(readFileSync(`/proc/${pid}/cmdline`, 'latin1')) || commandText(`[${name}]`);
     return [{ kind: 'process', pid: inside, uid: insideUser(uid), command }];
   } catch {
-    // It has just ended.
     return [];
   }
 }

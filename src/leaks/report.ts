@@ -1,15 +1,11 @@
-/** Leaks as lines: the report of `--report-leaks` for programs, and the warnings of `run` for a person. */
 import { appendFileSync, writeSync } from 'node:fs';
 import type { Log } from '../log.ts';
 import type { Leak } from './leak.ts';
 
-/** The most lines of one report; a test may leave any number of files. */
 const MOST = { report: 1000, warnings: 100 } as const;
 
-/** What had ended when it was left. */
 export type LeakMoment = 'command' | 'revert' | 'close';
 
-/** Writes one line for each leak to a file, or to stderr: there, lines of the format `text` begin with the program's name. */
 export function reportLeaks(
   leaks: readonly Leak[],
   at: LeakMoment,
@@ -25,8 +21,8 @@ export function reportLeaks(
 }
 
 /**
- * One leak as one line, without newline. `json`: an object with all members of the leak, and `at`. `text`:
- * `left at AT: KIND NAME=VALUE ...`, values percent-encoded so that each is one word of ASCII.
+ * `json`: an object with all members of the leak, and `at`. `text`: `left at AT: KIND NAME=VALUE ...`, values
+ * percent-encoded.
  */
 export function leakLine(leak: Leak, at: LeakMoment, format: 'text' | 'json'): string {
   if (format === 'json') return JSON.stringify({ at, ...leak });
@@ -35,7 +31,6 @@ export function leakLine(leak: Leak, at: LeakMoment, format: 'text' | 'json'): s
   return [`left at ${at}: ${kind}`, ...words].join(' ');
 }
 
-/** The last line of a report that would be too long. */
 function moreLine(count: number, at: LeakMoment, format: 'text' | 'json'): string {
   return format === 'json'
     ? JSON.stringify({ at, kind: 'more', count })
@@ -46,7 +41,6 @@ function asWord(text: string): string {
   return text.replace(/[^!-~]/gu, (char) => encodeURIComponent(char));
 }
 
-/** Warns of each leak; says nothing when there is none. */
 export function warnOfLeaks(leaks: readonly Leak[], log: Log): void {
   for (const leak of leaks.slice(0, MOST.warnings)) {
     const ended = leak.kind === 'process' && leak.ended === true;
@@ -62,7 +56,6 @@ const IPC = {
   mqueue: 'POSIX message queue',
 } as const;
 
-/** One leak as one phrase for a person; its names are safe to print. */
 export function describeLeak(leak: Leak): string {
   switch (leak.kind) {
     case 'file':

@@ -1,7 +1,5 @@
-/** Names and tables that were written in the testbed or by the kernel, as text that is safe to print. Pure. */
 import type { InterfaceLeak, MountLeak } from './leak.ts';
 
-/** A name, safe to print: characters that can control a terminal, `%` and bytes that are not UTF-8 are percent-encoded. */
 export function printable(bytes: Buffer): string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -19,7 +17,6 @@ export function commandText(text: string): string {
   return printable(Buffer.from(words, 'latin1'));
 }
 
-/** The mounts of the second /proc/PID/mountinfo that the first does not have. */
 export function newMounts(before: string, now: string): MountLeak[] {
   const known = new Set(parseMounts(before).map(({ identity }) => identity));
   return parseMounts(now).flatMap(({ identity, leak }) => (known.has(identity) ? [] : [leak]));
@@ -50,7 +47,6 @@ function unescapeMount(text: string): Buffer {
   return Buffer.from(bytes, 'latin1');
 }
 
-/** The interfaces of the second /proc/PID/net/dev that the first does not have. */
 export function newInterfaces(before: string, now: string): InterfaceLeak[] {
   const names = (text: string) => text.split('\n').flatMap((line) => /^\s*([^\s:]+):/.exec(line)?.[1] ?? []);
   const known = new Set(names(before));

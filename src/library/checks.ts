@@ -1,9 +1,8 @@
-/** Checks of the library's arguments, since JavaScript does not check types: a mistake is an error, not ignored. Pure. */
+/** JavaScript does not check types, so a wrong argument is reported, not ignored. */
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import type { Command, CommandOptions, RunOptions } from './command.ts';
 
-/** The names of the options of a call. */
 export type Names<O> = Readonly<Record<keyof O, true>>;
 
 const COMMAND_NAMES: Names<Required<CommandOptions>> = {
@@ -15,13 +14,11 @@ const RUN_NAMES: Names<Required<RunOptions>> = {
 };
 const OUTPUTS = ['text', 'bytes', 'inherit', 'ignore'];
 
-/** What a call got, and what it takes. */
 export function notAllowed(name: string, value: unknown, remedy: string): UsageError {
   const shown = typeof value === 'object' && value !== null ? 'an object' : String(value);
   return new UsageError(`${name} is ${shown}`, { code: 'WRONG_VALUE', remedy });
 }
 
-/** @throws UsageError when there is an option that `names` does not have */
 export function checkNames(what: string, options: object, names: Readonly<Record<string, true>>): void {
   const stranger = Object.keys(options).find((name) => !Object.hasOwn(names, name));
   if (stranger === undefined) return;
@@ -31,14 +28,13 @@ export function checkNames(what: string, options: object, names: Readonly<Record
   });
 }
 
-/** @throws UsageError when it is none of them */
 export function choice<const T extends string>(name: string, value: string, choices: readonly T[]): T {
   const found = choices.find((each) => each === value);
   if (found === undefined) throw notAllowed(name, value, `give one of ${choices.join(', ')}`);
   return found;
 }
 
-/** @throws UsageError when it is no time that Node's timers know */
+/** @throws UsageError when it is no time that Node's timers can wait */
 export function seconds(name: string, value: number): number {
   if (!(typeof value === 'number' && value > 0 && value <= 2_147_483)) {
     throw notAllowed(name, value, 'give seconds, more than 0');
@@ -46,21 +42,18 @@ export function seconds(name: string, value: number): number {
   return value;
 }
 
-/** @throws UsageError when it is given and no text */
 export function checkText(name: string, value: unknown, remedy = 'give a text'): void {
   if (value !== undefined && (typeof value !== 'string' || value === '')) {
     throw notAllowed(name, value === '' ? 'empty' : value, remedy);
   }
 }
 
-/** @throws UsageError when it is given and no number from 1 on */
 export function checkCount(name: string, value: unknown): void {
   if (value !== undefined && !(typeof value === 'number' && value >= 1)) {
     throw notAllowed(name, value, 'give a number, 1 or more');
   }
 }
 
-/** The argv of a command. @throws UsageError when it is none */
 export function argvOf(command: Command): Argv {
   if (typeof command === 'string') return ['sh', '-c', command];
   const words: unknown = command;
@@ -73,7 +66,6 @@ export function argvOf(command: Command): Argv {
   });
 }
 
-/** @throws UsageError */
 export function checkRunOptions(options: RunOptions): void {
   checkOptions('run', options, RUN_NAMES);
   const { input, stdin, stdout, stderr, maxOutput, check }: Readonly<Record<string, unknown>> = {
@@ -104,7 +96,6 @@ export function checkRunOptions(options: RunOptions): void {
     throw notAllowed('check', check, 'give true or false');
 }
 
-/** @throws UsageError */
 export function checkCommandOptions(what: 'run' | 'start', options: CommandOptions): void {
   checkOptions(what, options, COMMAND_NAMES);
 }

@@ -1,12 +1,11 @@
-/** Types of the library's commands: what a command reads, where its output goes, and how it ended. */
 import type { Readable, Writable } from 'node:stream';
 
 /** A program with its arguments, or a text for `sh -c` of the testbed. */
 export type Command = readonly [string, ...string[]] | string;
 
 /**
- * Where an output of a command goes. `text` (as UTF-8) and `bytes`: captured, and part of the result. `inherit`: to the output
- * of this process. `ignore`: discarded. A stream is written to, and stays open.
+ * `text` (as UTF-8) and `bytes`: captured, and part of the result. `inherit`: to the output of this process. `ignore`:
+ * discarded. A stream is written to, and stays open.
  */
 export type OutputTo = 'text' | 'bytes' | 'inherit' | 'ignore' | Writable;
 

@@ -1,7 +1,6 @@
 /**
- * Pipes to and from commands. Node gives a child sockets in place of pipes, and /dev/stdout and /dev/stderr cannot be opened
- * when they are sockets; test programs do that. So these are FIFOs, made a few at a time and unlinked before use, with
- * mode 666, so that any user of the testbed may open them there.
+ * Pipes to and from commands. Node makes sockets in place of pipes, and a test program that opens /dev/stdout fails on a
+ * socket. So these are FIFOs, unlinked before use, with mode 666, so that any user of the testbed may open them.
  */
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +9,7 @@ import { TestbedError } from '../errors.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
-/** Two descriptors, to be closed by the code that took them. Both block, since one of them becomes a command's. */
+/** Two descriptors that block, to be closed by the code that took them. */
 export interface Pipe {
   readonly read: number;
   readonly write: number;
@@ -40,7 +39,6 @@ export class Pipes {
     }
   }
 
-  /** Closes those that were not taken. */
   close(): void {
     this.#closed = true;
     this.#closeFree();
@@ -65,7 +63,7 @@ export class Pipes {
   }
 }
 
-/** A blocking open waits for the other end, so a descriptor that does not block is there for a moment. */
+/** A blocking open waits for the other end, so a descriptor that does not block is open meanwhile. */
 function openPipe(path: string): Pipe {
   const opened = [openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)];
   const open = (flags: number) => {

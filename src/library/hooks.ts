@@ -1,7 +1,4 @@
-/**
- * Testbeds for tests, independent of a test runner: hooks are functions without parameters that return a promise, as mocha,
- * node:test and vitest need them.
- */
+/** Testbeds for tests of any runner: hooks are functions without parameters that return a promise. */
 import { UsageError } from '../errors.ts';
 import type { OpenOptions } from './open-options.ts';
 import { Testbed } from './testbed.ts';
@@ -32,7 +29,7 @@ export function withTestbed(first: OpenOptions | Test, second?: Test): () => Pro
   };
 }
 
-/** The runner's functions that register hooks: mocha's and node:test's by these names, vitest's beforeAll and afterAll. */
+/** Registering functions of mocha and node:test; vitest has beforeAll and afterAll. */
 export interface SuiteHooks {
   readonly before: (hook: () => Promise<void>) => unknown;
   readonly after: (hook: () => Promise<void>) => unknown;

@@ -1,4 +1,3 @@
-/** From the library's options to those of a provider. Pure but for resolving relative paths. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';

@@ -1,7 +1,6 @@
 /**
- * What the testbeds of this process share: one provider for each set of options, so that only the first open creates user
- * namespaces and unpacks. Module-level, since it ends with the process: a provider does not keep Node running, the death of
- * the process ends it, and it is disposed of before the process ends by itself.
+ * One provider for each set of options, shared by the testbeds of this process, so that only the first open creates user
+ * namespaces and unpacks. Module-level, because it ends with the process.
  */
 import { randomUUID } from 'node:crypto';
 import { createLog, type Log, silentLog } from '../log.ts';
@@ -11,23 +10,19 @@ import { Pipes } from './fifos.ts';
 import { type OpenOptions, testbedFromOptions } from './open-options.ts';
 
 export interface Shared {
-  /** Rejects with a UsageError when the options have an error that can be found at once. */
+  /** Rejects with a UsageError for an error that can be found at once. */
   readonly checked: Promise<void>;
   readonly provider: Provider;
   readonly pipes: Pipes;
-  /** For one testbed only, and disposed of with it. */
   readonly ownPlace: boolean;
-  /** Testbeds that are open or being opened. */
   users: number;
 }
 
 const shared = new Map<string, Shared>();
 const log: Log = process.env.VIRT_TS_UNSHARE_DEBUG ? createLog({ debug: true }) : silentLog;
 
-/** @throws UsageError */
 export function sharedProvider(options: OpenOptions): Shared {
   const full = testbedFromOptions(options);
-  // A place in a laboratory belongs to one testbed.
   const ownPlace = typeof full.network === 'object';
   const key = ownPlace ? `place ${randomUUID()}` : JSON.stringify(full);
   const there = shared.get(key);
@@ -39,11 +34,9 @@ export function sharedProvider(options: OpenOptions): Shared {
   return made;
 }
 
-/** Forgets a provider that failed, so that the next open tries again. */
 export async function forget(one: Shared): Promise<void> {
   for (const [key, each] of shared) if (each === one) shared.delete(key);
   one.pipes.close();
-  // The open has reported the failure.
   await one.provider.dispose().catch(() => {});
 }
 

@@ -1,4 +1,3 @@
-/** Starts a command with pipes, and runs one to its end with its output where it was wanted. */
 import { CommandFailedError, CommandTimeoutError, OutputLimitError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { shellLine } from '../log.ts';
@@ -26,7 +25,6 @@ export interface StartPlace {
   readonly pipes: Pipes;
 }
 
-/** Starts a command with three pipes. */
 export async function startPiped(
   place: StartPlace,
   command: Command,
@@ -60,7 +58,6 @@ export interface CommandOutcome {
   readonly stderr: Output;
 }
 
-/** Runs a command to its end. See Testbed.run for what it throws. */
 export async function runToEnd(
   place: StartPlace,
   command: Command,
@@ -78,7 +75,7 @@ export async function runToEnd(
   );
   const [stdin, out, err] = wires;
   const started = await startWired(place, argv, wires, options);
-  // What ends the command early, and is the reason why: too much output, or a stream of the caller's that failed.
+  // Ends the command early: too much output, or a stream of the caller that failed.
   const failure = new AbortController();
   const fail = (reason: unknown): undefined => void failure.abort(reason);
   const onLimit = () => fail(tooMuch(argv, maxOutput));

@@ -1,4 +1,3 @@
-/** The testbed of the library: the same that the server opens, with an interface for programs. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CopyError, reasonOf, systemCodeOf, UsageError } from '../errors.ts';
@@ -40,7 +39,6 @@ export class Testbed {
       return new Testbed(shared, await InnerTestbed.open(shared.provider));
     } catch (error) {
       shared.users -= 1;
-      // The next open tries again; open testbeds have what they need.
       if (shared.users === 0) await forget(shared);
       throw error;
     }

@@ -1,4 +1,3 @@
-/** The three descriptors of a command, and the streams at the other ends of those that are pipes. */
 import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
@@ -6,18 +5,15 @@ import { pipeline } from 'node:stream/promises';
 import type { OutputTo, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
 
-/** One of a command's descriptors. */
 export interface Wire<S extends Readable | Writable | undefined> {
   readonly descriptor: number;
-  /** Whether it is to be closed here once the command has it. */
   readonly close: boolean;
-  /** The other end of a pipe. */
   readonly stream: S;
 }
 
 type AnyWire = Wire<Readable | Writable | undefined>;
 
-/** Makes stdin, stdout and stderr. When one fails, no descriptor of the others stays open. */
+/** When one fails, no descriptor of the others stays open. */
 export async function makeWires<
   I extends Writable | undefined,
   O extends Readable | undefined,
@@ -41,7 +37,7 @@ export async function makeWires<
   }
 }
 
-/** A copy that stays open here would make the reader of a pipe wait for ever. */
+/** An open copy would make the reader of a pipe wait for ever. */
 export function closeDescriptors(wires: readonly AnyWire[]): void {
   for (const { descriptor, close } of wires) if (close) closeSync(descriptor);
 }
@@ -85,13 +81,12 @@ export async function outputWire(
   return outputPipe(pipes);
 }
 
-/** Gives the command its input. Rejects when the caller's stream fails, not when the command does not read all. */
+/** Rejects when the caller's stream fails, not when the command does not read all. */
 export async function feed(stream: Writable | undefined, { input, stdin }: Input): Promise<void> {
   if (stream === undefined) return;
   if (input !== undefined) stream.end(input);
   if (typeof stdin !== 'object') return;
   let failed = stdin.errored !== null || (stdin.destroyed && !stdin.readableEnded);
-  // The pipeline destroys each end when the other one fails: which was first?
   const note = () => {
     failed ||= !stream.destroyed && !stdin.readableEnded;
   };
@@ -104,8 +99,8 @@ export async function feed(stream: Writable | undefined, { input, stdin }: Input
 }
 
 /**
- * Takes an output to where it was wanted, and gives what is captured. Rejects when the caller's stream fails.
- * @param onLimit called when there are more bytes to capture than `limit`
+ * Gives what is captured. Rejects when the caller's stream fails.
+ * @param onLimit called when more than `limit` bytes are captured
  */
 export async function receive(
   stream: Readable | undefined,

@@ -1,4 +1,3 @@
-/** The caller's ids, from which the id maps are chosen. */
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { hasProgram } from '../processes/find.ts';
@@ -16,12 +15,11 @@ function userName(uid: number): string[] {
   try {
     return [userInfo().username];
   } catch {
-    // An id without a passwd entry: subuid(5) may still name it by number.
+    // An id without a passwd entry: subuid(5) may name it by number.
     return [String(uid)];
   }
 }
 
-/** Reads /proc/self, /etc/subuid and /etc/subgid. */
 export function readCaller(): Caller {
   const uid = process.geteuid?.() ?? 0;
   const names = [...userName(uid), String(uid)];

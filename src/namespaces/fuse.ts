@@ -1,4 +1,3 @@
-/** Processes that cannot be killed because they wait for a FUSE file system of their own. */
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { helperWords } from '../helper.ts';
@@ -6,10 +5,10 @@ import { quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { within } from '../wait.ts';
 
-/** Milliseconds for what takes a few; a mount below another one that hangs would take for ever. */
+/** Milliseconds; a request to a mount below a hanging one would take for ever. */
 const LIMIT = 2_000;
 
-/** Aborts the connections that processes which should have ended see and we do not; see helper/fuse.c. */
+/** Aborts the FUSE connections that only these processes see; see helper/fuse.c. */
 export async function abortFuse(pids: readonly number[], log: Log): Promise<void> {
   const waiting = pids.filter(seesFuse);
   if (waiting.length === 0) return;

@@ -1,9 +1,9 @@
 /**
- * Which ids a testbed may have, as data: the maps of the stage's and of the holder's user namespace (see
- * docs/architecture.md), from the caller's ids. Pure; `readCaller` in caller.ts reads them.
+ * Which ids a testbed has: the maps of the stage's and the holder's user namespace (docs/architecture.md), from the caller's
+ * ids.
  */
 
-/** One line of a map: `count` ids from `inside` on are `outside` and following in the parent user namespace. */
+/** A line of a map: `count` ids from `inside` on are `outside` and following in the parent user namespace. */
 export interface Extent {
   readonly inside: number;
   readonly outside: number;
@@ -15,38 +15,35 @@ export interface IdRange {
   readonly count: number;
 }
 
-/** What decides the maps. */
 export interface Caller {
   readonly uid: number;
   readonly gid: number;
-  /** Our own user namespace's maps (/proc/self/uid_map, gid_map): which ids exist for us at all. */
+  /** The maps of the caller's user namespace. */
   readonly ownUsers: readonly Extent[];
   readonly ownGroups: readonly Extent[];
-  /** The largest subordinate ranges of /etc/subuid and /etc/subgid, if any and if newuidmap is there to use them. */
+  /** The largest ranges of /etc/subuid and /etc/subgid, if newuidmap is there to use them. */
   readonly subUsers: IdRange | undefined;
   readonly subGroups: IdRange | undefined;
 }
 
 export interface IdMaps {
   /**
-   * How the stage is made: `none` (real root: stays in the user namespace it has), `ranges` (by newuidmap and
-   * newgidmap), `self` (one id, which a user may write without help).
+   * How the stage is made. `none`: real root stays in its user namespace. `ranges`: by newuidmap and newgidmap. `self`: one
+   * id, which needs no privileged program.
    */
   readonly stage: 'none' | 'ranges' | 'self';
   readonly stageUsers: readonly Extent[];
   readonly stageGroups: readonly Extent[];
-  /** In terms of the stage's ids. */
   readonly users: readonly Extent[];
   readonly groups: readonly Extent[];
-  /** True when root is the only id inside: no other owner, no normal user. */
   readonly single: boolean;
-  /** Names the mapping, for keys of what is stored with mapped owners. */
+  /** Names the id map, for keys of what is stored with mapped owners. */
   readonly key: string;
 }
 
 /**
- * First id for real root's testbeds: the 65536 ids from here on lie beyond the last range that systemd gives to
- * containers and below those that some programs take for negative (UIDS-GIDS.md of systemd: 524288…1879048191).
+ * First id for testbeds of real root: beyond the last range that systemd gives to containers, and below the ids that some
+ * programs take for negative (UIDS-GIDS.md of systemd).
  */
 const ROOT_RANGE: IdRange = { start: 1879048192, count: 65536 };
 const FULL = 65536;
@@ -55,7 +52,7 @@ function covers(extents: readonly Extent[], range: IdRange): boolean {
   return extents.some((e) => e.inside <= range.start && range.start + range.count <= e.inside + e.count);
 }
 
-/** Identity over what the own user namespace has, at most 65536 ids: for root inside a small container. */
+/** For root inside a small container: the ids of its own user namespace, at most 65536. */
 function identity(extents: readonly Extent[]): Extent[] {
   return extents
     .filter((e) => e.inside < FULL)
@@ -70,21 +67,19 @@ function rootMap(own: readonly Extent[]): Extent[] {
 }
 
 /**
- * The caller's id in a testbed that may act as the caller. It lies behind the ids of the ranges and is no id of a Debian
- * package or of useradd's default range, so it is neither root's nor a normal user's.
+ * The caller's id in a testbed that may act as the caller: behind the ids of the ranges, and no id of a Debian package or a
+ * normal user.
  */
 export const CALLER_INSIDE = 65536;
 
 export interface IdMapOptions {
   /**
-   * Map the caller's own user and group too, at CALLER_INSIDE: root of the holder then has its capabilities over the caller's
-   * files as well. Never for real root, whose files are the host's. `key` is the same with it: it names the owners of a base,
-   * and no file of a base has this id.
+   * Also map the caller's own ids, so that root of the holder has its capabilities over the caller's files. Never for real
+   * root. `key` is the same with it, because no file of a base has this id.
    */
   readonly withCaller?: boolean;
 }
 
-/** The maps for a caller. Never fails: a caller without any range gets the one id that everybody has. */
 export function chooseIdMaps(caller: Caller, { withCaller = false }: IdMapOptions = {}): IdMaps {
   if (caller.uid === 0) {
     const users = rootMap(caller.ownUsers);
@@ -134,10 +129,9 @@ function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {
   return key(users) === key(groups) ? key(users) : `${key(users)}-g${key(groups)}`;
 }
 
-/** The kernel's overflow id, which stands for every id that a namespace has no name for. */
+/** The kernel's overflow id, which stands for every unmapped id. */
 const NOBODY = 65534;
 
-/** The id in a testbed of the user with this id of the host. */
 export function insideUser(maps: Pick<IdMaps, 'stage' | 'stageUsers' | 'users'>, uid: number): number {
   const [inStage] = maps.stage === 'none' ? [uid] : mapped(maps.stageUsers, uid);
   const [inside = NOBODY] = inStage === undefined ? [] : mapped(maps.users, inStage);
@@ -150,17 +144,14 @@ function mapped(extents: readonly Extent[], outside: number): number[] {
   );
 }
 
-/** The text for /proc/PID/uid_map or gid_map. */
 export function mapText(extents: readonly Extent[]): string {
   return extents.map((e) => `${e.inside} ${e.outside} ${e.count}`).join('\n');
 }
 
-/** The arguments for newuidmap or newgidmap behind the pid. */
 export function mapArguments(extents: readonly Extent[]): string[] {
   return extents.flatMap((e) => [String(e.inside), String(e.outside), String(e.count)]);
 }
 
-/** Reads the lines of /proc/PID/uid_map or gid_map. */
 export function parseMap(text: string): Extent[] {
   return text
     .split('\n')
@@ -172,7 +163,6 @@ export function parseMap(text: string): Extent[] {
     );
 }
 
-/** The largest range that a subuid(5) or subgid(5) text gives to a user, named or by number. */
 export function largestRange(text: string, names: readonly string[]): IdRange | undefined {
   let best: IdRange | undefined;
   for (const line of text.split('\n')) {

@@ -1,4 +1,4 @@
-/** One set of namespaces with its pid 1: how it starts, and how it ends so that nothing of it is left. */
+/** A set of namespaces with its pid 1: how it starts, and how it ends completely. */
 import { TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isAlive, nameOf, type ProcessName } from '../processes/identity.ts';
@@ -14,32 +14,26 @@ import type { Step } from './steps.ts';
 import * as steps from './steps.ts';
 import { Traces } from './traces.ts';
 
-/** Where `steps` have put the root filesystem, a mount point of the holder's. */
 export const ROOT = '/mnt/root';
 
 export interface InstanceOptions {
-  /** What is made in the namespaces before pid 1 is started. */
   readonly steps: readonly Step[];
   readonly hostname: string;
   readonly ownNetwork: boolean;
-  /** A mount point inside with a file system that no other mount namespace has. */
+  /** A mount point with a file system that no other mount namespace has. */
   readonly ownFileSystem: string;
   readonly log: Log;
 }
 
-/** Milliseconds before the processes are looked for that keep dead namespaces from going. */
+/** Milliseconds before stuck processes are searched. */
 const PATIENCE = 100;
-/** Milliseconds for the end of what is dead already; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
-/** Milliseconds for the mounts, when no process is left whose end could free them. */
+/** Milliseconds for the unmount, when no process is left that holds the mounts. */
 const MOUNT_LIMIT = 10_000;
 
 export class Instance {
-  /** Host pid of pid 1. */
   readonly pid: number;
-  /** Field 22 of /proc/PID/stat: with the pid it names this process and no later one. */
   readonly startTime: string;
-  /** What the execute program knows it by. */
   readonly mark: string;
   readonly #holder: Holder;
   readonly #run: Run;
@@ -60,7 +54,6 @@ export class Instance {
     this.#log = ends.log;
   }
 
-  /** @throws TestbedError with the step that failed */
   static async start(holder: Holder, options: InstanceOptions): Promise<Instance> {
     const { hostname, ownNetwork, ownFileSystem, log } = options;
     const mark = makeMark();
@@ -81,23 +74,22 @@ export class Instance {
     }
   }
 
-  /** False once pid 1 has ended, for whatever reason. */
   get alive(): boolean {
     return isAlive(this);
   }
 
   /**
-   * Ends pid 1 and waits for two proofs that nothing is left. Processes: the kernel lets the parent reap pid 1 only after
-   * every other member of the pid namespace is dead and reaped. Mounts: the kernel says when the root file system is
-   * unmounted for good, that is, when whoever had entered the mount namespace has left it too.
-   * @throws TestbedError that names what is left when that takes longer than 30 s
+   * Kills pid 1 and waits for two proofs. The kernel lets the parent reap pid 1 only after every other member of the pid
+   * namespace is reaped. inotify reports when the root filesystem is unmounted, that is, when every process has left the
+   * mount namespace.
+   * @throws TestbedError that names what is left after 30 s
    */
   async stop(): Promise<void> {
     this.#holder.end(this.#run);
     try {
       const gone = Promise.all([this.#run.ended, this.#traces.unmounted]);
       if (!(await within(gone, PATIENCE))) await this.#hunt(gone);
-      // Only after somebody has killed its parent can pid 1 be there still.
+      // Pid 1 remains only when its parent was killed.
       if (!(await waitUntil(() => !this.alive, END_LIMIT))) throw this.#left([]);
       if (!this.#traces.watching) await this.#hunt(waitUntil(() => this.#holders().length === 0, END_LIMIT));
     } finally {
@@ -106,9 +98,9 @@ export class Instance {
   }
 
   /**
-   * Ends whoever keeps the namespaces from going: a dead process whose parent outside does not reap it (an nsenter that was
-   * stopped) holds up pid 1, and whoever entered by other tools holds the mounts. First they are told to go on, which is all
-   * that a stopped one needs. Who is not even killed may wait for a FUSE file system of its own.
+   * Kills the processes that keep the namespaces: a dead process whose parent outside does not reap it (a stopped nsenter)
+   * blocks pid 1, and a process that entered by other tools holds the mounts. SIGCONT is enough for a stopped one. A process
+   * that survives SIGKILL may wait for a FUSE file system.
    */
   async #hunt(gone: Promise<unknown>): Promise<void> {
     const end = performance.now() + END_LIMIT;
@@ -119,10 +111,11 @@ export class Instance {
       if (holders.length > 0 || isAlive(this)) mountsEnd = Number.POSITIVE_INFINITY;
       else if (mountsEnd === Number.POSITIVE_INFINITY) mountsEnd = now + MOUNT_LIMIT;
       if (now > Math.min(end, mountsEnd)) throw this.#left(holders);
-      for (const { pid } of holders) {
+      for (const holder of holders) {
+        const { pid } = holder;
         this.#log.debug(`ending ${pid} (${commandLine(pid)}), which holds up the end of the testbed`);
-        signalProcess(pid, 'SIGCONT');
-        if (pause > 20) signalProcess(pid, 'SIGKILL');
+        signalProcess(holder, 'SIGCONT');
+        if (pause > 20) signalProcess(holder, 'SIGKILL');
       }
       if (pause > 20) {
         this.#holder.wake();

@@ -1,25 +1,24 @@
-/** The two pipes between the server and a long-lived process of ours: its lifeline, and the line it says when it stands. */
+/** The two pipes between the server and a long-lived process: its lifeline, and its first line. */
 import { Duplex, type Readable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
 
 /**
- * Our end of descriptor 3, the lifeline: whoever holds the other end reads end of file when we are gone by whatever
- * death. It does not keep our event loop alive.
+ * Descriptor 3, the lifeline: the process reads end of file when the server ends. It does not keep Node's event loop alive.
  */
 export function lifelineOf(started: HostProcess): Duplex {
   const end = started.child.stdio[3];
   if (!(end instanceof Duplex))
     throw new TestbedError('internal: a process was started without its lifeline');
-  // An ECONNRESET is only the news that the process is gone, which its exit tells too.
+  // ECONNRESET only means that the process has ended, which its exit status reports.
   end.on('error', () => {});
   if ('unref' in end && typeof end.unref === 'function') end.unref();
   return end;
 }
 
 /**
- * The first line of a stream without its newline, or what came before the end of file. The stream is closed then, unless
- * `readOn`: for a process that says its next line only after it was answered.
+ * The first line of a stream without its newline, or what came before the end of file. The stream is then closed, unless
+ * `readOn`.
  */
 export function firstLine(stream: Readable | null, { readOn = false } = {}): Promise<string> {
   return new Promise((resolve) => {

@@ -1,15 +1,15 @@
 /**
- * What the helper does for a request, as data: files to make, mounts, and the pid 1 to become (helper/steps.c). Pure. A path is
- * looked up below the root of the last `root` step, and so are the links in it.
+ * Requests to the helper as data: files, mounts, and the pid 1 to become (helper/steps.c). Paths and the links in them are
+ * looked up below the root of the last `root` step.
  */
 
-/** A name, a description that is reported when it fails, and its arguments. */
+/** A name, a description for its failure, and its arguments. */
 export type Step = readonly [name: string, description: string, ...args: string[]];
 
-/** From here on paths are looked up below this directory of the holder's. */
+/** Following paths are looked up below this directory of the holder. */
 export const root = (path: string): Step => ['root', `opening the root ${path}`, path];
 
-/** @param mode octal digits; a directory that is there gets it */
+/** @param mode octal digits; an existing directory gets it */
 export const directory = (path: string, mode = '0755'): Step => [
   'directory',
   `making the directory ${path}`,
@@ -38,7 +38,6 @@ export const mount = (type: string, path: string, options: string): Step => [
   options,
 ];
 
-/** Shows a file or directory of the holder's, with all that is mounted below it. */
 export const bind = (source: string, path: string, access: 'rw' | 'ro' = 'rw'): Step => [
   'bind',
   `binding ${path}`,
@@ -49,7 +48,6 @@ export const bind = (source: string, path: string, access: 'rw' | 'ro' = 'rw'): 
 
 export const detach = (path: string): Step => ['detach', `detaching ${path}`, path];
 
-/** Copies what lies in a directory, with owners, modes, links and extended attributes, by the host's cp. */
 export const copy = (source: string, path: string): Step => [
   'copy',
   'copying the root filesystem',
@@ -61,13 +59,11 @@ export const keyring = (name: string): Step => ['keyring', 'making a session key
 
 export const hostname = (name: string): Step => ['hostname', 'setting the host name', name];
 
-/** The interface lo of an own network namespace goes up. */
 export const loopback = (): Step => ['loopback', 'setting the interface lo up'];
 
 /** Copies the base's accounts, and reports the event `accounts`: `files` it has, its first ordinary `user`, its `bash`. */
 export const accounts = (base: string): Step => ['accounts', 'copying the accounts', base];
 
-/** A directory below /home with what the base has in /etc/skel. */
 export const home = (base: string, user: string, id: number): Step => [
   'home',
   `making the home of ${user}`,
@@ -76,7 +72,7 @@ export const home = (base: string, user: string, id: number): Step => [
   String(id),
 ];
 
-/** Makes what is missing of a path, so that something can be bound there. */
+/** Makes what is missing of a path, as a target for a bind mount. */
 export const place = (path: string, kind: 'directory' | 'file'): Step => [
   'place',
   `making the mount point ${path}`,
@@ -84,7 +80,7 @@ export const place = (path: string, kind: 'directory' | 'file'): Step => [
   kind,
 ];
 
-/** Makes a mount point the root, and becomes a testbed's pid 1: `/bin/sh` with this script. */
+/** Makes a mount point the root, and becomes pid 1: `/bin/sh` with this script. */
 export const init = (path: string, mark: string, script: string): Step => [
   'init',
   'executing /bin/sh of the root filesystem',

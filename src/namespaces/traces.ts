@@ -1,4 +1,4 @@
-/** What shows that a set of namespaces is still there, and who keeps it from going. */
+/** What shows that a set of namespaces still exists, and the processes that keep it. */
 import {
   closeSync,
   type FSWatcher,
@@ -13,23 +13,18 @@ import { allPids, namespaceOf } from '../processes/list.ts';
 import { type ProcessState, processState } from '../processes/stat.ts';
 
 export class Traces {
-  /** Resolves when the kernel has freed the mounts; at once where it has no watch left to tell us. */
+  /** Resolves when the kernel has freed the mounts; at once where there is no inotify watch left. */
   readonly unmounted: Promise<void>;
-  /** True when `unmounted` is the kernel's word. */
+  /** True when `unmounted` comes from the kernel. */
   readonly watching: boolean;
   readonly #watcher: FSWatcher | undefined;
   readonly #namespace: string | undefined;
   readonly #pin: number | undefined;
   readonly #rootMount: string | undefined;
-  /** Of the file system that is watched. */
   readonly #device: number | undefined;
-  /** Clock ticks after boot when holders were first looked for. */
   #asked: number | undefined;
 
-  /**
-   * @param pid pid 1 of the namespaces, as the host sees it
-   * @param mountPoint in the testbed: where a file system is mounted that no other mount namespace has
-   */
+  /** @param mountPoint in the testbed: where a file system is mounted that no other mount namespace has */
   constructor(pid: number, mountPoint: string) {
     this.#namespace = namespaceOf(pid, 'pid');
     this.#pin = pinNumber(pid);
@@ -43,8 +38,8 @@ export class Traces {
   }
 
   /**
-   * The processes that are in the namespaces, have entered them, put children into them or hold them open, as far as they
-   * are ours to see. Costs a look at every process of the machine.
+   * The processes that are in the namespaces, have entered them, put children into them or hold them open. Reads every
+   * process of the machine.
    */
   holders(): ProcessState[] {
     this.#asked ??= ticksNow();
@@ -52,8 +47,8 @@ export class Traces {
     const below = this.#processes(
       (pid) => this.#rootMount !== undefined && mountOf(`/proc/${pid}/root`) === this.#rootMount,
     );
-    // The id of a mount is given to the next one as soon as it is gone: who has that may be anybody, as long as the kernel did
-    // not have the old one until now. Where it does not tell, at least nobody is taken for a holder who came later.
+    // The id of a mount is reused as soon as it is gone. While the watch exists the old mount exists. Without a watch, at
+    // least processes that started later are left out.
     const isThere = this.watching && isWatched(this.#device);
     const ours = below.filter(({ startTime }) => (this.watching ? isThere : Number(startTime) <= asked));
     const known = new Set(ours.map(({ pid }) => pid));
@@ -63,7 +58,6 @@ export class Traces {
     ];
   }
 
-  /** The processes that only have a file or folder of the testbed's root file system open. */
   users(): ProcessState[] {
     return this.#processes(
       (pid) =>
@@ -94,13 +88,12 @@ export class Traces {
     return openFiles(pid).some((fd) => this.#isNamespace(linkOf(`/proc/${pid}/fd/${fd}`)));
   }
 
-  /** What cannot be read is nobody's, not ours. */
   #isNamespace(link: string | undefined): boolean {
     return link !== undefined && link === this.#namespace;
   }
 }
 
-/** The number of a namespace is given to the next one at once, but not while somebody has it open. */
+/** The number of a namespace is reused at once, but not while it is open. */
 function pinNumber(pid: number): number | undefined {
   try {
     return openSync(`/proc/${pid}/ns/pid`, 'r');
@@ -110,9 +103,9 @@ function pinNumber(pid: number): number | undefined {
 }
 
 /**
- * inotify(7) tells when the file system of a watched folder is unmounted for good, that is, when its last mount in the last
- * namespace is gone and nobody has a file of it open; the watch itself keeps nothing. The event is named after the last part
- * of the path, and `.` can be no file that was made in the folder.
+ * inotify(7) reports when the file system of a watched directory is unmounted in the last mount namespace and no process has
+ * a file of it open; the watch itself holds nothing. The event is named after the last part of the path, and no file has the
+ * name `.`.
  */
 function watchMount(path: string): { watcher: FSWatcher | undefined; unmounted: Promise<void> } {
   let watcher: FSWatcher;
@@ -130,7 +123,6 @@ function watchMount(path: string): { watcher: FSWatcher | undefined; unmounted: 
   return { watcher, unmounted };
 }
 
-/** `st_dev`, or undefined when there is nothing. */
 function deviceOf(path: string): number | undefined {
   try {
     return statSync(path).dev;
@@ -140,14 +132,14 @@ function deviceOf(path: string): number | undefined {
 }
 
 /**
- * Whether a file system is watched by us, as /proc/self/fdinfo tells (proc(5)): it is until its end, and the id of its last mount is
- * free only after that (cleanup_mnt() in fs/namespace.c).
+ * Whether this process watches a file system, by /proc/self/fdinfo (proc(5)). The id of its last mount is free only after
+ * that ends (cleanup_mnt() in fs/namespace.c).
  */
 function isWatched(device: number | undefined): boolean {
   if (device === undefined) return false;
   const major = (device >> 8) & 0xfff;
   const minor = (device & 0xff) | ((device >> 12) & 0xfff00);
-  // The kernel's own form of it, MKDEV() in linux/kdev_t.h.
+  // MKDEV() in linux/kdev_t.h.
   const line = new RegExp(`^inotify .* sdev:${((major << 20) | minor).toString(16)} `, 'm');
   return openFiles(process.pid).some(
     (fd) =>
@@ -164,7 +156,7 @@ function textOf(path: string): string {
   }
 }
 
-/** Now, as the start times of processes are told: in hundredths of a second after boot. */
+/** In hundredths of a second after boot, as start times of processes. */
 function ticksNow(): number {
   return Math.floor(Number.parseFloat(textOf('/proc/uptime')) * 100);
 }
@@ -185,10 +177,9 @@ function linkOf(path: string): string | undefined {
   }
 }
 
-/** open(2): the file itself is not touched, so one on a file system that hangs does no harm. Node has no name for it. */
+/** An open with O_PATH, which Node does not name, does not touch the file, so a hanging file system does no harm. */
 const O_PATH = 0o10000000;
 
-/** The id of the mount that a path lies on, as of /proc/PID/mountinfo: one id means one mount while that is there. */
 function mountOf(path: string): string | undefined {
   let fd: number;
   try {

@@ -1,19 +1,17 @@
-/** What can be done to the cables of open hosts: pull and plug, make worse, cut a network in two and heal it. */
+/** What can be done to the links of open hosts: cut, heal, delay, and split a network. */
 import { UsageError } from '../errors.ts';
 import type { Ledger } from './ledger.ts';
 import { type LinkQuality, queueArguments } from './link.ts';
 import { portName } from './membership.ts';
 import { newBridge, type Switch } from './switch.ts';
 
-/** The cable of a host in one network, or in all that it is in. */
+/** The link of a host in one network, or in all. */
 export interface Link {
   down(): Promise<void>;
   up(): Promise<void>;
-  /** @throws UsageError when the kernel cannot */
   shape(quality: LinkQuality): Promise<void>;
 }
 
-/** @throws UsageError when the host is not open or not in the network */
 export function linkOf(ledger: Ledger, theSwitch: Switch, hostname: string, network?: string): Link {
   const { pid, ports } = plugged(ledger, hostname, network);
   if (ports.length === 0)
@@ -46,7 +44,7 @@ export function linkOf(ledger: Ledger, theSwitch: Switch, hostname: string, netw
   };
 }
 
-/** Moves the ports of the hosts to a second bridge, so that they keep to themselves. */
+/** Moves the ports of the hosts to a second bridge. */
 export async function cutNetwork(
   ledger: Ledger,
   theSwitch: Switch,
@@ -61,7 +59,6 @@ export async function cutNetwork(
   await theSwitch.ip([...(present ? [] : newBridge(aside)), ...lines], `cutting the network ${network}`);
 }
 
-/** Moves all ports back. */
 export async function healNetwork(ledger: Ledger, theSwitch: Switch, network: string): Promise<void> {
   const { bridge } = ledger.network(network);
   const aside = asideOf(bridge);
@@ -71,12 +68,10 @@ export async function healNetwork(ledger: Ledger, theSwitch: Switch, network: st
   await theSwitch.delete([aside]);
 }
 
-/** The second bridge of a network that is cut. */
 function asideOf(bridge: string): string {
   return `c${bridge.slice(1)}`;
 }
 
-/** The plugs of an open host in a network, or in all: their names in the switch and inside. */
 function plugged(ledger: Ledger, hostname: string, network: string | undefined) {
   const { member, testbed } = ledger.openMember(hostname);
   const ports = member.ports

@@ -1,6 +1,4 @@
-/** Names of hosts, and the text of /etc/hosts. Pure. */
-
-/** Whether it is a label of RFC 1123, in small letters. */
+/** Whether it is a label of RFC 1123, in lower case. */
 export function isHostname(text: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
 }
@@ -10,12 +8,10 @@ export interface HostEntry {
   readonly name: string;
 }
 
-/** The lines behind that of localhost, without a newline at their end. */
 export function hostLines(entries: readonly HostEntry[]): string {
   return entries.map(({ address, name }) => `${address} ${name}`).join('\n');
 }
 
-/** The whole file. */
 export function hostsFile(lines: string): string {
   return [
     '127.0.0.1 localhost',

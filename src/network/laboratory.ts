@@ -1,6 +1,6 @@
 /**
- * Laboratories: several testbeds on one or more networks, each with a real address, opened by one process or several of the
- * same user. See docs/networks.md. What a laboratory and its networks are to callers; the work is done in the files beside.
+ * Laboratories: testbeds on one or more networks, each with a real address, opened by one or several processes of a user.
+ * See docs/networks.md.
  */
 import { UsageError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
@@ -20,7 +20,6 @@ import { newBridge, OwnSwitch, Switch } from './switch.ts';
 
 export class Laboratory {
   readonly name: string;
-  /** The process that made it. */
   readonly keeper: ProcessName;
   readonly #ledger: Ledger;
   readonly #switch: Switch;
@@ -115,7 +114,7 @@ export class Laboratory {
     const place = { ledger: this.#ledger, theSwitch: this.#switch, log: this.#log };
     return {
       resolvConf,
-      // Asked for when the testbeds are prepared: hosts that were declared meanwhile are in it.
+      // Read when the testbeds are prepared, so that hosts declared meanwhile are included.
       get hosts() {
         const hosts = place.ledger.hostLines();
         member = { ...member, hosts };

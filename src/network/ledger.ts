@@ -1,7 +1,4 @@
-/**
- * A laboratory as the processes of one user see it: its networks, hosts and addresses, each claimed by one of them. Files only;
- * the switch is elsewhere.
- */
+/** The networks, hosts and addresses of a laboratory, each claimed by a process of the user. Files only. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
@@ -12,32 +9,25 @@ import { hostLines } from './hosts.ts';
 import { bare, type InterfaceOptions, isMember, type Member, type Port } from './membership.ts';
 import { formatSubnet, freeAddress, isHostAddress, normalAddress, parseSubnet } from './subnet.ts';
 
-/** The claim of a laboratory; the owner is its switch. */
 export interface LaboratoryClaim extends Claim {
-  /** The process that made it. */
   readonly keeper: ProcessName;
 }
 
-/** The claim of a network. */
 export interface NetworkClaim extends Claim {
-  /** As `formatSubnet` writes them. */
   readonly subnets: readonly string[];
-  /** Its interface in the switch. */
   readonly bridge: string;
 }
 
-/** A host that is declared, and the function that gives its name and addresses free. */
 export interface Declared {
   readonly member: Member;
   readonly release: () => void;
 }
 
-/** The laboratories of this user, in a directory of their own: any name is allowed. */
 function laboratories(): Claims {
   return new Claims(join(runtimeFolder(process.env), 'laboratories'));
 }
 
-/** Where a laboratory has its own claims: under a name that no claim has, which ends with .json. */
+/** In a directory with a name that no claim has: a claim ends with .json. */
 function folderOf(all: Claims, name: string): string {
   return join(all.path, `${name}.lab`);
 }
@@ -56,7 +46,6 @@ function isNetworkClaim(value: unknown): value is NetworkClaim {
 }
 
 export class Ledger {
-  /** The laboratory's name. */
   readonly name: string;
   readonly claim: LaboratoryClaim;
   readonly #folder: string;
@@ -73,13 +62,12 @@ export class Ledger {
     this.#addresses = new Claims(join(folder, 'addresses'));
   }
 
-  /** Removes what laboratories left that have ended. @throws UsageError when the directory is not private */
+  /** Removes ended laboratories. @throws UsageError when the directory is not private */
   static sweep(): void {
     const all = laboratories();
     all.sweep((name) => rmSync(folderOf(all, name), { recursive: true, force: true }));
   }
 
-  /** Claims a new laboratory. @throws UsageError when the name is taken */
   static enter(name: string, claim: LaboratoryClaim): Ledger {
     const all = laboratories();
     if (!all.claim(name, claim)) {
@@ -93,7 +81,6 @@ export class Ledger {
     return new Ledger(name, claim, folder);
   }
 
-  /** That of a laboratory that is up. @throws UsageError when there is none of that name */
   static find(name: string): Ledger {
     const all = laboratories();
     const claim = all.read(name);
@@ -106,13 +93,11 @@ export class Ledger {
     return new Ledger(name, claim, folderOf(all, name));
   }
 
-  /** Removes the laboratory, with all that belongs to it. */
   remove(): void {
     rmSync(this.#folder, { recursive: true, force: true });
     laboratories().remove(this.name);
   }
 
-  /** @throws UsageError when the name is taken */
   enterNetwork(name: string, claim: NetworkClaim): void {
     if (!this.#networks.claim(name, claim))
       throw new UsageError(`the laboratory ${this.name} has a network ${name} already`, {
@@ -121,7 +106,6 @@ export class Ledger {
       });
   }
 
-  /** @throws UsageError when there is none of that name */
   network(name: string): NetworkClaim {
     const claim = this.#networks.read(name);
     if (!isNetworkClaim(claim)) {
@@ -137,10 +121,7 @@ export class Ledger {
     return new Map(this.#networks.names().map((name) => [name, this.network(name)]));
   }
 
-  /**
-   * Claims a host's name and addresses.
-   * @throws UsageError when one of them is taken or does not fit; nothing is claimed then
-   */
+  /** Claims a host's name and addresses. @throws UsageError when one is taken or does not fit; nothing is claimed then */
   declare(hostname: string, interfaces: readonly InterfaceOptions[]): Declared {
     const empty: Member = { owner: thisProcess(), hostname, ports: [], hosts: '' };
     if (!this.#members.claim(hostname, empty)) {
@@ -152,7 +133,6 @@ export class Ledger {
     const claimed: string[] = [];
     let released = false;
     const release = () => {
-      // Later they may belong to another process.
       if (released) return;
       released = true;
       for (const key of claimed) this.#addresses.remove(key);
@@ -215,23 +195,20 @@ export class Ledger {
     });
   }
 
-  /** Updates what is known of a host that is declared. */
   update(member: Member): void {
     this.#members.update(member.hostname, member);
   }
 
-  /** What is known of a host; undefined when none of that name is declared. */
   member(hostname: string): Member | undefined {
     const member = this.#members.read(hostname);
     return isMember(member) ? member : undefined;
   }
 
-  /** The hosts that are declared, open or not yet. */
   members(): Member[] {
     return this.#members.names().flatMap((name) => this.member(name) ?? []);
   }
 
-  /** A host that is open, and its pid 1. @throws UsageError when it is not */
+  /** @throws UsageError when the host is not open */
   openMember(hostname: string): { readonly member: Member; readonly testbed: ProcessName } {
     const member = this.member(hostname);
     if (member === undefined) {
@@ -251,7 +228,6 @@ export class Ledger {
     return { member, testbed };
   }
 
-  /** What /etc/hosts of each host says: all that are declared, by all their addresses. */
   hostLines(): string {
     return hostLines(
       this.members().flatMap(({ hostname, ports }) =>

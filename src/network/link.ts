@@ -1,4 +1,4 @@
-/** What a link does to the packets that pass it: latency, loss and bandwidth, as data and as arguments of tc(8). Pure. */
+/** What a link does to packets: latency, loss and bandwidth, as data and as arguments of tc(8). */
 import { UsageError } from '../errors.ts';
 
 export interface LinkQuality {
@@ -61,12 +61,12 @@ function bandwidthOf(text: string): number {
   return value;
 }
 
-/** Whether tc needs netem, which small kernels lack, and not only tbf. */
+/** Whether tc needs netem, which small kernels lack. */
 export function needsNetem({ latency = 0, loss = 0 }: LinkQuality): boolean {
   return latency > 0 || loss > 0;
 }
 
-/** The arguments of tc behind `tc qdisc replace dev NAME root`; undefined: the interface's own queue is enough. */
+/** The arguments behind `tc qdisc replace dev NAME root`; undefined: the default queue. */
 export function queueArguments(quality: LinkQuality): string[] | undefined {
   const { latency = 0, loss = 0, bandwidth = 0 } = quality;
   const rate = bandwidth > 0 ? ['rate', `${Math.round(bandwidth)}bit`] : [];
@@ -76,17 +76,16 @@ export function queueArguments(quality: LinkQuality): string[] | undefined {
       ...(latency > 0 ? ['delay', `${latency}ms`] : []),
       ...(loss > 0 ? ['loss', `${loss}%`] : []),
       ...rate,
-      // In packets; the default of 1000 would be a loss of its own on a fast link with a long latency.
+      // In packets; the default of 1000 would lose packets on a fast link with a long latency.
       ...['limit', '100000'],
     ];
   }
   if (bandwidth === 0) return undefined;
-  // A burst of 10 ms, and never less than a few packets, which tbf would drop for good.
+  // A burst of 10 ms, and at least a few packets, because tbf drops larger ones for ever.
   const burst = Math.max(Math.round(bandwidth / 8 / 100), 5 * 1514);
   return ['tbf', ...rate, 'burst', String(burst), 'latency', '400ms'];
 }
 
-/** As a person would say it: `20 ms, 1 % lost, 10 Mbit/s`. */
 export function describeQuality({ latency, loss, bandwidth }: LinkQuality): string {
   return [
     ...(latency === undefined ? [] : [`${latency} ms`]),

@@ -1,4 +1,3 @@
-/** A host of a laboratory as data: its options, and its claim. */
 import { createHash } from 'node:crypto';
 import { type Claim, isRecord } from '../processes/claims.ts';
 import { isProcessName, type ProcessName } from '../processes/identity.ts';
@@ -6,7 +5,6 @@ import type { LinkQuality } from './link.ts';
 
 /** A plug in a host, to be put into a network. */
 export interface InterfaceOptions {
-  /** Name of a network of the laboratory. */
   readonly network: string;
   /** At most one per subnet of the network. Default: the lowest free one of each. */
   readonly addresses?: readonly string[];
@@ -15,21 +13,18 @@ export interface InterfaceOptions {
 }
 
 export interface Route {
-  /** `default`, or ADDRESS/PREFIX. */
   readonly to: string;
   readonly via: string;
 }
 
 export interface MemberOptions {
   readonly hostname: string;
-  /** In their order they are eth0, eth1, … inside. */
+  /** They become eth0, eth1, … inside. */
   readonly interfaces: readonly InterfaceOptions[];
   /** Addresses for /etc/resolv.conf. Default: none, or with outside access the host's own resolvers. */
   readonly dns?: readonly string[];
-  /** Domains for names without a dot. */
   readonly search?: readonly string[];
   readonly routes?: readonly Route[];
-  /** Pass on packets between the interfaces. */
   readonly forward?: boolean;
   /** Outside access, by one more interface `outside`. */
   readonly outside?: boolean;
@@ -39,34 +34,28 @@ export interface MemberOptions {
 
 export interface Port {
   readonly network: string;
-  /** Name in the host. */
   readonly inside: string;
-  /** ADDRESS/PREFIX. */
   readonly addresses: readonly string[];
 }
 
-/** The claim of a host. */
 export interface Member extends Claim {
   readonly hostname: string;
   readonly ports: readonly Port[];
-  /** Its pid 1, once it is open. */
   readonly testbed?: ProcessName;
-  /** The lines of /etc/hosts that it has. */
   readonly hosts: string;
 }
 
-/** Name of the switch's end of a link: unique among all hosts, of whichever process. */
+/** Name of the switch's end of a link, unique among all hosts. */
 export function portName(testbed: number, index: number): string {
   return `p${testbed}n${index}`;
 }
 
-/** The same after a revert, so that the neighbours need not learn it again. Locally administered, unicast. */
+/** The same after a revert, so that neighbours need not learn it again. Locally administered, unicast. */
 export function hardwareAddress(network: string, hostname: string): string {
   const digest = createHash('sha256').update(`${network} ${hostname}`).digest();
   return ['02', ...[...digest.subarray(0, 5)].map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
 }
 
-/** The address without its prefix. */
 export function bare(address: string): string {
   return address.replace(/\/.*/, '');
 }

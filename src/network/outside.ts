@@ -1,6 +1,6 @@
 /**
- * Outside access for a testbed with a network namespace of its own: pasta, or slirp4netns where pasta is missing,
- * which carry its packets through ordinary sockets of the host.
+ * Outside access of a private network namespace by pasta, or slirp4netns where pasta is missing, through ordinary sockets of
+ * the host.
  */
 import { accessSync, constants } from 'node:fs';
 import { networkInterfaces } from 'node:os';
@@ -16,19 +16,14 @@ import { parsePublish, pastaPorts } from './publish.ts';
 import { hostResolver, privateResolver } from './resolver.ts';
 
 export interface OutsideOptions {
-  /** As `parsePublish` reads them. */
   readonly publish: readonly string[];
-  /** Name of the interface in the testbed. Default: eth0. */
   readonly interfaceName?: string;
 }
 
 /** slirp4netns(1): where its own resolver listens. */
 const SLIRP_RESOLVER = '10.0.2.3';
 
-/**
- * Whether outside access can be had, by cheap looks at the host.
- * @throws UsageError that names what is missing
- */
+/** Cheap checks only. @throws UsageError that names what is missing */
 export function checkOutside({ publish }: OutsideOptions): void {
   const published = publish.map(parsePublish);
   try {
@@ -54,10 +49,7 @@ export function checkOutside({ publish }: OutsideOptions): void {
     });
 }
 
-/**
- * Chooses the program.
- * @throws UsageError as `checkOutside` does
- */
+/** @throws UsageError as `checkOutside` does */
 export function outsideConnector(options: OutsideOptions, log: Log): Connector {
   checkOutside(options);
   const name = options.interfaceName ?? 'eth0';
@@ -74,7 +66,7 @@ export function outsideConnector(options: OutsideOptions, log: Log): Connector {
   const { text, forward } = privateResolver(hostResolver(), hostAddresses());
   const pasta: Argv = [
     ...(['pasta', '--quiet', '--config-net', '--netns', 'NETNS', '--netns-only'] as const),
-    // The gateway's address would lead to the host's own loopback, where unprotected services listen.
+    // The gateway's address would lead to the host's loopback, where unprotected services listen.
     ...['--ns-ifname', name, '--no-map-gw', '--no-dhcp', '--no-dhcpv6', '--no-ra'],
     ...pastaPorts(options.publish.map(parsePublish)),
     ...forward.flatMap((address) => ['--dns-forward', address]),
@@ -82,7 +74,7 @@ export function outsideConnector(options: OutsideOptions, log: Log): Connector {
   return { resolvConf: text, connect: (holder, pid) => Outside.start(holder, pid, pasta, log) };
 }
 
-/** The process that runs pasta or slirp4netns, see outside.sh. */
+/** The process that runs pasta or slirp4netns; see outside.sh. */
 class Outside implements Connection {
   readonly #keeper: HostProcess;
   readonly #lifeline: ReturnType<typeof lifelineOf>;
@@ -111,7 +103,6 @@ class Outside implements Connection {
     if ((await firstLine(keeper.child.stdout)) !== 'ready') {
       await outside.end();
       const why = words(await complaints);
-      // What pasta says of a port, see pasta(1), -t.
       const remedy = /bind.*port/i.test(why)
         ? 'choose another port for --publish, as that one is in use or not open to this user'
         : '--network=none does without';
@@ -125,7 +116,7 @@ class Outside implements Connection {
     return outside;
   }
 
-  /** The keeper is pid 1 of pasta's pid namespace, so its end is pasta's too. */
+  /** The process is pid 1 of pasta's pid namespace, so pasta ends with it. */
   async end(): Promise<void> {
     this.#keeper.child.ref();
     this.#lifeline.destroy();
@@ -133,7 +124,6 @@ class Outside implements Connection {
   }
 }
 
-/** What pasta wrote, without its complaints about a missing syslog. */
 function words(complaints: string): string {
   const lines = complaints
     .split('\n')

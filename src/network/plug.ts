@@ -1,4 +1,4 @@
-/** How an open host of a laboratory is plugged in: its cables, addresses, routes and outside access, and their end. */
+/** How an open host of a laboratory gets its links, addresses, routes and outside access, and how they end. */
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { nameOf } from '../processes/identity.ts';
@@ -10,7 +10,6 @@ import { normalAddress } from './subnet.ts';
 import type { Switch } from './switch.ts';
 import { updateHosts } from './update-hosts.ts';
 
-/** Where a host is plugged in. */
 export interface Place {
   readonly ledger: Ledger;
   readonly theSwitch: Switch;
@@ -18,17 +17,12 @@ export interface Place {
 }
 
 interface Cable extends Port {
-  /** Name of its end in the switch. */
   readonly name: string;
   readonly bridge: string;
   readonly quality: LinkQuality;
 }
 
-/**
- * @param pid pid 1 of the host, started in the holder
- * @param outside gives the host outside access
- * @throws UsageError when the kernel cannot do what the options ask for, TestbedError; nothing is plugged in then
- */
+/** @throws UsageError when the kernel cannot do what the options ask for, TestbedError; nothing is connected then */
 export async function plugIn(
   { ledger, theSwitch, log }: Place,
   holder: Holder,
@@ -61,14 +55,13 @@ export async function plugIn(
   }
   return {
     end: async () => {
-      // A laboratory that was closed before its hosts has removed the claims and all links.
+      // A laboratory that was closed before its hosts has removed the claims and links.
       if (theSwitch.alive) ledger.update(member);
       await end();
     },
   };
 }
 
-/** From the switch's bridges to the host's interfaces, with addresses, routes and the quality of each. */
 async function lay(
   theSwitch: Switch,
   cables: readonly Cable[],
@@ -85,7 +78,7 @@ async function lay(
   await theSwitch.ip(
     [
       ...cables.flatMap(({ inside, addresses }) => [
-        // The claims exclude duplicates; looking for one would leave the address unusable for a second.
+        // The claims exclude duplicates; a found duplicate would disable the second address.
         ...addresses.map((one) => `address add ${one} dev ${inside}${one.includes(':') ? ' nodad' : ''}`),
         `link set ${inside} up`,
       ]),

@@ -1,9 +1,7 @@
-/** Ports of the host that lead into a testbed: from what the command line says to what pasta(1) wants. Pure. */
 import { isIP } from 'node:net';
 import { UsageError } from '../errors.ts';
 
 export interface Publish {
-  /** Address of the host to listen on. */
   readonly address: string;
   readonly hostPort: number;
   readonly port: number;
@@ -13,10 +11,7 @@ export interface Publish {
 const SPEC =
   /^(?:(?<v4>\d+(?:\.\d+){3}):|\[(?<v6>[0-9a-fA-F:.]+)\]:)?(?<host>\d{1,5})(?::(?<port>\d{1,5}))?(?:\/(?<protocol>tcp|udp))?$/;
 
-/**
- * Reads `[ADDRESS:]HOSTPORT[:PORT][/tcp|/udp]`. Without an address only the host itself gets in (127.0.0.1).
- * @throws UsageError
- */
+/** Reads `[ADDRESS:]HOSTPORT[:PORT][/tcp|/udp]`. Default address: 127.0.0.1. @throws UsageError */
 export function parsePublish(text: string): Publish {
   const { v4, v6, host, port = host, protocol } = SPEC.exec(text)?.groups ?? {};
   const address = v4 ?? v6 ?? '127.0.0.1';
@@ -36,7 +31,7 @@ export function parsePublish(text: string): Publish {
   };
 }
 
-/** The arguments of pasta for them; what is not named is not forwarded, in neither direction. */
+/** The arguments of pasta. Ports that are not named are not forwarded, in neither direction. */
 export function pastaPorts(published: readonly Publish[]): string[] {
   const specs = (protocol: Publish['protocol'], option: string) => {
     const chosen = published.filter((one) => one.protocol === protocol);

@@ -1,22 +1,19 @@
-/** What /etc/resolv.conf says in a testbed. */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { MemberOptions } from './membership.ts';
 import { normalAddress } from './subnet.ts';
 
-/** Where a private network takes name queries for the host's own resolver: addresses that no network hands out. */
+/** Addresses, never assigned by a network, whose name queries are passed to the host's resolver. */
 export const FORWARD = { 4: '169.254.1.1', 6: 'fd53:53::53' } as const;
 
 export interface Resolver {
-  /** Text for /etc/resolv.conf. */
   readonly text: string;
-  /** The addresses of `FORWARD` that it names, whose queries have to be taken to the host's resolver. */
   readonly forward: readonly string[];
 }
 
 /**
- * The host's resolv.conf(5), made fit for a network of the testbed's own: a resolver at an address of the host's own
- * (systemd-resolved's 127.0.0.53, a dnsmasq) cannot be reached from there, so it is replaced by one of `FORWARD`.
+ * The host's resolv.conf(5) for a private network. A resolver at an address of the host itself (systemd-resolved, dnsmasq)
+ * cannot be reached from there, so `FORWARD` replaces it.
  * @param own addresses of the host's interfaces
  */
 export function privateResolver(hostText: string, own: ReadonlySet<string>): Resolver {
@@ -36,9 +33,8 @@ export function privateResolver(hostText: string, own: ReadonlySet<string>): Res
 }
 
 /**
- * For a host of a laboratory: the resolvers that it names, or with none those of its outside access.
+ * The resolvers that a host of a laboratory names, else those of its outside access.
  * @param outside the text for outside access; empty without
- * @throws UsageError when one is no address
  */
 export function memberResolver(
   { dns, search = [] }: Pick<MemberOptions, 'dns' | 'search'>,
@@ -56,12 +52,10 @@ export function isLoopback(address: string): boolean {
   return /^(127\.|::1$|::ffff:127\.)/.test(address);
 }
 
-/** The text of the host's own resolv.conf(5). */
 export function hostResolver(): string {
   try {
     return readFileSync('/etc/resolv.conf', 'utf8');
   } catch {
-    // A host that resolves no names has a testbed that does not either.
     return '';
   }
 }

@@ -1,17 +1,14 @@
-/** Addresses and subnets as numbers. Pure. */
 import { isIP } from 'node:net';
 import { UsageError } from '../errors.ts';
 
 export interface Subnet {
   readonly version: 4 | 6;
-  /** The first address. */
   readonly base: bigint;
   readonly prefix: number;
 }
 
 const BITS = { 4: 32, 6: 128 } as const;
 
-/** @throws UsageError when it is no address */
 export function parseAddress(text: string): { readonly version: 4 | 6; readonly value: bigint } {
   const version = isIP(text);
   if (version === 4) {
@@ -31,7 +28,7 @@ export function parseAddress(text: string): { readonly version: 4 | 6; readonly 
   return { version, value: all.reduce((sum, group) => sum * 65536n + BigInt(`0x${group}`), 0n) };
 }
 
-/** As RFC 5952 wants it for IPv6: the longest run of zeros is `::`. */
+/** As in RFC 5952 for IPv6: the longest run of zeros is `::`. */
 export function formatAddress(version: 4 | 6, value: bigint): string {
   if (version === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');
   const groups = Array.from({ length: 8 }, (_, i) => ((value >> BigInt(112 - 16 * i)) & 65535n).toString(16));
@@ -44,10 +41,7 @@ export function formatAddress(version: 4 | 6, value: bigint): string {
   return `${before}::${after}`;
 }
 
-/**
- * Reads `ADDRESS/PREFIX`, where the address is the first of the subnet.
- * @throws UsageError
- */
+/** `ADDRESS/PREFIX` with the first address of the subnet. @throws UsageError */
 export function parseSubnet(text: string): Subnet {
   const [, address, bits] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   const prefix = Number(bits);
@@ -75,7 +69,7 @@ export function formatSubnet({ version, base, prefix }: Subnet): string {
   return `${formatAddress(version, base)}/${prefix}`;
 }
 
-/** Whether a host may have the address: not the first, nor in IPv4 the last, which mean the subnet and all its hosts. */
+/** Neither the first address nor, in IPv4, the last one, which is for broadcast. */
 export function isHostAddress(subnet: Subnet, address: string): boolean {
   const { version, value } = parseAddress(address);
   const size = 1n << BigInt(BITS[subnet.version] - subnet.prefix);
@@ -83,7 +77,6 @@ export function isHostAddress(subnet: Subnet, address: string): boolean {
   return version === subnet.version && value > subnet.base && value < last;
 }
 
-/** The lowest address for a host that is not taken. @throws UsageError when there is none */
 export function freeAddress(subnet: Subnet, taken: ReadonlySet<string>): string {
   for (let value = subnet.base + 1n; ; value += 1n) {
     const address = formatAddress(subnet.version, value);
@@ -97,7 +90,6 @@ export function freeAddress(subnet: Subnet, taken: ReadonlySet<string>): string 
   }
 }
 
-/** The one spelling of an address. @throws UsageError */
 export function normalAddress(text: string): string {
   const { version, value } = parseAddress(text);
   return formatAddress(version, value);

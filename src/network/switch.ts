@@ -1,6 +1,6 @@
 /**
- * The switch of a laboratory: a network namespace that holds its bridges, and the user namespace below which all members
- * live, so that one process has rights in the switch and in each member's network namespace and may connect them.
+ * The switch of a laboratory: a network namespace with its bridges, and the user namespace above all members, so that one
+ * process has rights in all their network namespaces and may connect them.
  */
 import { TestbedError, UsageError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
@@ -18,7 +18,6 @@ export interface SwitchPort {
   readonly carries: boolean;
 }
 
-/** A switch that this or another process keeps. */
 export class Switch {
   readonly process: ProcessName;
   readonly #log: Log;
@@ -33,7 +32,6 @@ export class Switch {
     return isAlive(this.process);
   }
 
-  /** Runs `ip -batch` over lines in the switch, or in the network namespace of a member. */
   async ip(lines: readonly string[], what: string, member?: number): Promise<void> {
     await mustRunHost(this.#enter(['ip', '-batch', '-'], member), this.#log, what, {
       env: { PATH: systemPath() },
@@ -41,7 +39,7 @@ export class Switch {
     });
   }
 
-  /** Deletes interfaces of the switch; the kernel is done with them when this resolves. One that is gone is no error. */
+  /** The kernel has deleted them when this resolves. A missing interface is no error. */
   async delete(interfaces: readonly string[]): Promise<void> {
     if (interfaces.length === 0 || !this.alive) return;
     const lines = interfaces.map((name) => `link delete ${name}\n`).join('');
@@ -58,7 +56,6 @@ export class Switch {
     }
   }
 
-  /** The interfaces of the switch, or of a member, lo left out. */
   async ports(member?: number): Promise<SwitchPort[]> {
     const text = await mustRunHost(
       this.#enter(['ip', '-json', 'link', 'show'], member),
@@ -81,10 +78,7 @@ export class Switch {
     );
   }
 
-  /**
-   * Resolves when packets pass the ports, of the switch or of a member: the kernel lets them some time after a link was set
-   * up, and drops what is sent before.
-   */
+  /** Resolves when the ports pass packets: the kernel drops them for some time after a link was set up. */
   async carrying(names: readonly string[], member?: number): Promise<void> {
     for (const end = performance.now() + CARRIER_LIMIT; performance.now() < end; ) {
       const ports = await this.ports(member);
@@ -97,13 +91,11 @@ export class Switch {
     });
   }
 
-  /** The queue of an interface of the switch, or of a member. */
   async queue(name: string, words: readonly string[] | undefined, member?: number): Promise<void> {
     const tc: Argv = words === undefined ? ['tc', 'qdisc', 'del', 'dev', name, 'root'] : queue(name, words);
     const { status, stderr } = await quickHost(this.#enter(tc, member), this.#log, {
       env: { PATH: systemPath() },
     });
-    // Where no queue was set there is none to delete.
     if (status === 0 || words === undefined) return;
     const module = words[0] === 'netem' ? 'sch_netem' : 'sch_tbf';
     throw new UsageError(
@@ -115,7 +107,6 @@ export class Switch {
     );
   }
 
-  /** Lets a member pass packets on from one of its interfaces to another. */
   async forward(member: number): Promise<void> {
     const text = 'for knob in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 >/proc/sys/net/$knob; done';
     await mustRunHost(this.#enter(['sh', '-c', text], member), this.#log, 'making a host a router');
@@ -130,23 +121,19 @@ export class Switch {
   }
 }
 
-/** Lines of ip(8) that make a bridge. */
 export function newBridge(name: string): string[] {
-  // Nothing is plugged in twice, so no spanning tree, and a port forwards at once.
+  // No spanning tree, and a port forwards at once.
   return [`link add ${name} type bridge forward_delay 0 mcast_snooping 0`, `link set ${name} up`];
 }
 
-/** Milliseconds for a link to come up. */
 const CARRIER_LIMIT = 5000;
 
-/** What ip(8) says of an interface that is not there. */
 const GONE = /^Cannot find device|^Command failed -:\d+$/;
 
 function queue(name: string, words: readonly string[]): Argv {
   return ['tc', 'qdisc', 'replace', 'dev', name, 'root', ...words];
 }
 
-/** A switch that this process keeps: it ends with this process, whatever ends it. */
 export class OwnSwitch extends Switch {
   readonly #keeper: Holder;
 
@@ -155,7 +142,6 @@ export class OwnSwitch extends Switch {
     this.#keeper = keeper;
   }
 
-  /** @throws UsageError when ip is missing, TestbedError with what the kernel or a tool refused */
   static async start(log: Log): Promise<OwnSwitch> {
     if (findProgram('ip') === undefined) {
       throw new UsageError('a laboratory needs ip', {
@@ -167,7 +153,6 @@ export class OwnSwitch extends Switch {
     return new OwnSwitch(await Holder.start({ idMap, sources: [], log, ownNetwork: true }), log);
   }
 
-  /** Deletes what is plugged in and ends. */
   async stop(): Promise<void> {
     if (this.alive) await this.delete((await this.ports()).map(({ name }) => name));
     await this.#keeper.stop();

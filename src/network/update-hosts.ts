@@ -1,4 +1,3 @@
-/** Writes the names of a laboratory's hosts into /etc/hosts of those that are open already. */
 import { helperWords } from '../helper.ts';
 import { briefWords, quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -8,7 +7,7 @@ import { hostsFile } from './hosts.ts';
 import type { Ledger } from './ledger.ts';
 import type { Member } from './membership.ts';
 
-/** Updates /etc/hosts of all open hosts, by a command inside: the testbed may have put a link there. */
+/** By a command inside, because /etc/hosts may be a link there. */
 export async function updateHosts(ledger: Ledger, log: Log): Promise<void> {
   const hosts = ledger.hostLines();
   await Promise.all(
@@ -33,7 +32,7 @@ async function updateHost(
     log,
   );
   if (status !== 0) {
-    // A host that ends meanwhile needs no names, and one that cannot be written must not keep others from opening.
+    // A host that has ended needs no names. A failure must not keep other hosts from opening.
     if (isAlive(testbed))
       log.warn(
         `cannot write /etc/hosts of the host ${hostname}, which then lacks names: ${briefWords(stderr) || `exit status ${status}`}`,

@@ -1,6 +1,6 @@
 /**
- * Claims: small files in a private directory, one for each name that only one living process may have. A file says which
- * process owns the name, and is void when that process has ended.
+ * Claims: files in a private directory, one for each name that only one living process may have. A file names its process,
+ * and is void when that process has ended.
  */
 import {
   chmodSync,
@@ -20,7 +20,6 @@ import { lockSync } from '../host.ts';
 import { randomBytes } from '../random.ts';
 import { isAlive, isProcessName, type ProcessName, thisProcess } from './identity.ts';
 
-/** What each file says. */
 export interface Claim {
   readonly owner: ProcessName;
 }
@@ -35,10 +34,8 @@ function isClaim(value: unknown): value is Claim {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,100}$/;
 const ENDING = '.json';
-/** A file that is being written. */
 const UNFINISHED = /^\..*\.(\d+)\.(\d+)\.new$/;
 
-/** One directory of claims. */
 export class Claims {
   readonly path: string;
 
@@ -48,7 +45,6 @@ export class Claims {
     chmodSync(path, 0o700);
   }
 
-  /** Claims a name; false when a living process has it. */
   claim<T extends Claim>(name: string, value: T): boolean {
     const path = this.#file(name);
     const fresh = this.#write(name, value);
@@ -67,12 +63,10 @@ export class Claims {
     }
   }
 
-  /** Changes a claim that this process owns. */
   update<T extends Claim>(name: string, value: T): void {
     renameSync(this.#write(name, value), this.#file(name));
   }
 
-  /** What the file of a name says; undefined when its owner has ended or there is none. */
   read(name: string): Claim | undefined {
     try {
       const value: unknown = JSON.parse(readFileSync(this.#file(name), 'utf8'));
@@ -83,7 +77,6 @@ export class Claims {
     }
   }
 
-  /** The names that living processes have, in order. */
   names(): string[] {
     return this.#all().filter((name) => this.read(name) !== undefined);
   }
@@ -110,7 +103,6 @@ export class Claims {
     }
   }
 
-  /** Gives up a claim that this process owns. */
   remove(name: string): void {
     rmSync(this.#file(name), { force: true });
   }
@@ -136,8 +128,8 @@ export class Claims {
   }
 
   /**
-   * Only with this lock is the file of a process that has ended replaced or removed. Without it, two processes that have read
-   * the same void file could both replace it.
+   * Void files are replaced or removed only with this lock: two processes that have read the same void file could both
+   * replace it.
    */
   #locked<T>(work: () => T): T {
     const lock = openSync(join(this.path, '.lock'), 'a', 0o600);
@@ -157,7 +149,6 @@ export class Claims {
   }
 }
 
-/** Gives a file a second name; false when that name exists. */
 function link(path: string, name: string): boolean {
   try {
     linkSync(path, name);

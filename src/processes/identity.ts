@@ -1,6 +1,6 @@
 /**
- * The identity of a process. On this machine, in this pid namespace and until the next boot, pid and start time are enough. A
- * file on disk, which other pid namespaces and later boots may read, says these two as well.
+ * The identity of a process. Pid and start time are enough in one pid namespace and boot; a file on disk, which others may
+ * read, names these two as well.
  */
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
@@ -11,7 +11,6 @@ export interface ProcessName extends Pick<ProcessState, 'pid' | 'startTime'> {}
 export interface ProcessIdentity extends ProcessName {
   /** Inode of the pid namespace in which `pid` counts. */
   readonly namespace: string;
-  /** The first eight characters of the kernel's boot id. */
   readonly boot: string;
 }
 
@@ -19,14 +18,13 @@ export function thisProcess(): ProcessName {
   return nameOf(process.pid);
 }
 
-/** @throws TestbedError when there is no such process */
 export function nameOf(pid: number): ProcessName {
   const state = processState(pid);
   if (state === undefined) throw new TestbedError(`the process ${pid} has ended`, { code: 'PROCESS_ENDED' });
   return { pid, startTime: state.startTime };
 }
 
-/** Whether this same process still runs. A zombie does not: it holds nothing any more. */
+/** A zombie counts as ended: it holds nothing. */
 export function isAlive({ pid, startTime }: ProcessName): boolean {
   const state = processState(pid);
   return state?.startTime === startTime && state.state !== 'Z' && state.state !== 'X';
@@ -50,10 +48,10 @@ export function ownIdentity(): ProcessIdentity {
   return own;
 }
 
-/** How long, in milliseconds, a process of another pid namespace counts as alive: its pid cannot be looked up here. */
+/** Milliseconds for which a process of another pid namespace counts as alive, because its pid cannot be looked up here. */
 const FOREIGN_LIFETIME = 24 * 60 * 60 * 1000;
 
-/** Whether the process that made the file `path` is alive. In another pid namespace it counts as alive while the file is new. */
+/** Whether the process that made the file `path` is alive; one of another pid namespace is while the file is new. */
 export function isAliveAnywhere(identity: ProcessIdentity, path: string): boolean {
   const { boot, namespace } = ownIdentity();
   if (identity.boot !== boot) return false;

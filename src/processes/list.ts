@@ -1,8 +1,8 @@
-/** The processes of the machine, from the host's own /proc. Its numbers are trusted; command lines are not. */
+/** The processes of the machine, from the host's /proc. */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { isAlive, type ProcessName } from './identity.ts';
 import { processState } from './stat.ts';
 
-/** Whether a process has the user id of this one. */
 export function hasOwnUser(pid: number): boolean {
   try {
     return statSync(`/proc/${pid}`).uid === process.geteuid?.();
@@ -19,7 +19,7 @@ export function allPids(): number[] {
 
 export type NamespaceType = 'mnt' | 'pid' | 'pid_for_children' | 'net' | 'user' | 'ipc' | 'uts' | 'cgroup';
 
-/** `TYPE:[INODE]` of one of a process's namespaces, or undefined when it has ended or may not be seen. */
+/** `TYPE:[INODE]`; undefined when the process has ended or may not be seen. */
 export function namespaceOf(pid: number, type: NamespaceType): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/${type}`);
@@ -28,12 +28,11 @@ export function namespaceOf(pid: number, type: NamespaceType): string | undefine
   }
 }
 
-/** The processes that are in a namespace now. */
 export function membersOf(type: NamespaceType, namespace: string): number[] {
   return allPids().filter((pid) => namespaceOf(pid, type) === namespace);
 }
 
-/** A process's arguments in one line, safe to print: bytes that are not printable ASCII become `?`. */
+/** Safe to print: bytes that are not printable ASCII become `?`. */
 export function commandLine(pid: number): string {
   try {
     const text = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
@@ -43,18 +42,17 @@ export function commandLine(pid: number): string {
   }
 }
 
-/** The children of a process that has a single thread. */
 export function childrenOf(pid: number): number[] {
   try {
     const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
     return text === '' ? [] : text.split(' ').map(Number);
   } catch {
-    // It has ended, or this kernel was built without CONFIG_PROC_CHILDREN.
+    // The process has ended, or the kernel lacks CONFIG_PROC_CHILDREN.
     return allPids().filter((other) => processState(other)?.parent === pid);
   }
 }
 
-/** A process, its descendants and the members of the sessions that these lead, without zombies. */
+/** A process, its descendants and the members of sessions that these lead, without zombies. */
 export function treeOf(root: number): number[] {
   const states = allPids().flatMap((pid) => processState(pid) ?? []);
   const tree = new Set(states.filter((s) => s.pid === root || s.session === root).map((s) => s.pid));
@@ -70,9 +68,10 @@ export function treeOf(root: number): number[] {
   return states.filter((s) => tree.has(s.pid) && s.state !== 'Z').map((s) => s.pid);
 }
 
-/** Sends a signal; it is no error when the process has ended. */
-export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+/** One that is given with its start time gets the signal only as that process, not as a later one with its pid. */
+export function signalProcess(target: number | ProcessName, signal: NodeJS.Signals): void {
+  if (typeof target !== 'number' && !isAlive(target)) return;
   try {
-    process.kill(pid, signal);
+    process.kill(typeof target === 'number' ? target : target.pid, signal);
   } catch {}
 }

@@ -1,6 +1,6 @@
 /**
- * The testbeds of this user that are open now, for `ps` and `exec`: one small file each, in a directory that is private to the
- * user. A file whose testbed has ended is void; the next process that reads the directory removes it.
+ * The open testbeds of this user, for `ps` and `exec`: one file each in a private directory. A file whose testbed has ended
+ * is void and removed by the next reader.
  */
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,26 +11,20 @@ import { isAlive, isProcessName, type ProcessName, thisProcess } from './identit
 import { runtimeFolder, runtimeFolders } from './runtime-folder.ts';
 
 export interface Registered extends ProcessName {
-  /** Its host name. Several testbeds may have the same. */
   readonly name: string;
-  /** Milliseconds since 1970. */
   readonly since: number;
-  /** Path of the root filesystem; empty for the machine's own. */
   readonly root: string;
-  /** Directory of the scratch on disk; empty for a scratch in memory. */
   readonly scratch: string;
   readonly ownNetwork: boolean;
-  /** The process that has it open. */
   readonly owner: number;
-  /** Path of what its execute programs report to, see ReportFile in testbed/report-file.ts. */
   readonly report?: string;
 }
 
 const FOLDER = 'testbeds';
 
 /**
- * Adds a testbed. Gives the function that removes it.
- * @throws UsageError when the directory cannot be private, and errors of the file system
+ * Gives the function that removes the file. @throws UsageError when the directory cannot be private, and errors of the file
+ * system
  */
 export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>): () => void {
   const path = join(makeFolder(env), `${testbed.pid}-${testbed.startTime}.json`);
@@ -39,9 +33,8 @@ export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>):
 }
 
 /**
- * Opens a file without a name for reading and appending, private to the user; it is deleted when its descriptor is closed. If
- * this process is killed before the name is removed, the file is void like that of a testbed that has ended. Root of a user
- * namespace may not own the runtime directory; there the directory for temporary files is used.
+ * Opens an unnamed private file for reading and appending. Root of a user namespace may not own the runtime directory; then
+ * the directory for temporary files is used.
  * @throws errors of the file system
  */
 export function unnamedFile(env: Readonly<NodeJS.ProcessEnv>): number {
@@ -64,7 +57,6 @@ function makeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   return folder;
 }
 
-/** Those that are open, oldest first. */
 export function registered(env: Readonly<NodeJS.ProcessEnv>): Registered[] {
   return runtimeFolders(env)
     .flatMap((folder) => readFolder(join(folder, FOLDER)))
@@ -82,7 +74,6 @@ function readFolder(folder: string): Registered[] {
     const path = join(folder, name);
     const found = readEntry(path);
     if (found !== undefined && isAlive(found)) return [found];
-    // A file that is being written has a living process in its name.
     const [pid, startTime = ''] = name.replace(/\.json$/, '').split('-');
     if (!isAlive({ pid: Number(pid), startTime })) rmSync(path, { force: true });
     return [];

@@ -1,11 +1,11 @@
-/** The private directory in which the processes of one user find each other: what is open now, nothing that lasts. */
+/** The private directory in which processes of one user find each other. */
 import { lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf, UsageError } from '../errors.ts';
 
 /**
- * $XDG_RUNTIME_DIR/virt-ts-unshare, or /tmp/virt-ts-unshare-UID; made if it does not exist.
- * @throws UsageError when it belongs to another user or others may enter it
+ * $XDG_RUNTIME_DIR/virt-ts-unshare, or /tmp/virt-ts-unshare-UID. @throws UsageError when it belongs to another user or
+ * others may enter it
  */
 export function runtimeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   const uid = process.geteuid?.() ?? 0;
@@ -28,7 +28,7 @@ export function runtimeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   return path;
 }
 
-/** All that exist: another process of this user may have been started with another environment. */
+/** Another process of this user may have been started with another environment. */
 export function runtimeFolders(env: Readonly<NodeJS.ProcessEnv>): string[] {
   const uid = process.geteuid?.() ?? 0;
   const runtime = [env.XDG_RUNTIME_DIR, `/run/user/${uid}`].flatMap((path) =>

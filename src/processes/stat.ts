@@ -1,17 +1,16 @@
-/** The state of a process, read from /proc/PID/stat. The only parser of that file. */
+/** The only parser of /proc/PID/stat. */
 import { readFileSync } from 'node:fs';
 
 export interface ProcessState {
   readonly pid: number;
-  /** One letter as in proc(5), `Z` for a zombie. */
   readonly state: string;
   readonly parent: number;
   readonly session: number;
-  /** Field 22, in clock ticks after boot: together with the pid it identifies one process until the next boot. */
+  /** Field 22, in clock ticks after boot. */
   readonly startTime: string;
 }
 
-/** Reads the text of /proc/PID/stat. The command name may contain any byte, but the last parenthesis ends it. */
+/** The command name may contain any byte; the last parenthesis ends it. */
 export function parseStat(text: string): ProcessState | undefined {
   const name = text.lastIndexOf(')');
   const [pid] = text.split(' ', 1);
@@ -22,7 +21,6 @@ export function parseStat(text: string): ProcessState | undefined {
   return { pid: Number(pid), state, parent: Number(parent), session: Number(session), startTime };
 }
 
-/** One process; undefined when it does not exist. */
 export function processState(pid: number): ProcessState | undefined {
   try {
     return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));

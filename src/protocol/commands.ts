@@ -1,6 +1,6 @@
 /**
- * The table of the protocol's commands: name, words, required state, handler. The server and the manual session both
- * run requests through `perform`; protocol.md has one section for each row, and a test holds the two together.
+ * The table of the protocol's commands, for the server and the manual session. protocol.md has one section for each row, and
+ * a test compares them.
  */
 import { didYouMean } from '../command-line/nearest.ts';
 import { CommandTimeoutError, CopyError, CopyTimeoutError, MisuseError, messageOf } from '../errors.ts';
@@ -10,30 +10,23 @@ import { decodeText, decodeWord, encodeList, encodeWord, quoted, type Request } 
 import { serveCommand } from './serve-command.ts';
 import { serveShell } from './serve-shell.ts';
 
-/** What the requests of a session share. */
 export interface Session {
   readonly provider: TestbedProvider;
   readonly log: Log;
-  /** The testbed has a network of its own: it cannot conflict with the host's ports. */
   readonly ownNetwork: boolean;
-  /** Undefined in the state Closed. */
   testbed?: OpenTestbed;
-  /** Whether it was reported that there is no normal user. */
   noUserReported?: boolean;
-  /** Aborted to end the running `command`: the server's end, or in the interactive session a Ctrl-C, which ends only that. */
+  /** Aborted to end the running `command`: by the server's end, or by Ctrl-C in the interactive session. */
   interrupt?: AbortSignal;
 }
 
-/** What follows `ok` in the reply: words, encoded. */
 type Answer = readonly string[];
 
 interface Description {
-  /** What follows the name, for help texts. */
   readonly usage: string;
   readonly summary: string;
   readonly words: readonly [min: number, max: number];
 }
-/** `state` is the state that the command needs; the handler of an open one gets the testbed. */
 type Row = Description &
   (
     | {
@@ -165,8 +158,8 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
 };
 
 /**
- * Carries out a request and gives the reply, without newline. A failed copy is a reply. Throws MisuseError for a request that
- * cannot be served, and what the testbed throws.
+ * Gives the reply, without newline. A failed copy is a reply. @throws MisuseError for a request that cannot be served, and
+ * errors of the testbed
  */
 export async function perform(session: Session, request: Request): Promise<string> {
   const row = Object.hasOwn(COMMANDS, request.verb) ? COMMANDS[request.verb] : undefined;
@@ -209,13 +202,11 @@ function handle(row: Row, session: Session, verb: string, words: readonly string
   return row.handle(session, words);
 }
 
-/** A failure that leaves the testbed as it was is a reply; any other ends the session. */
 function replyFor(error: unknown): 'timeout' | 'copy-failed' | undefined {
   if (error instanceof CopyTimeoutError || error instanceof CommandTimeoutError) return 'timeout';
   return error instanceof CopyError ? 'copy-failed' : undefined;
 }
 
-/** Brings the session to Closed, also when it fails. */
 export async function closeTestbed(session: Session): Promise<void> {
   const { testbed } = session;
   delete session.testbed;
@@ -251,7 +242,6 @@ async function capabilities(session: Session): Promise<readonly string[]> {
       );
     }
   } catch (error) {
-    // open reports why testbeds cannot be made.
     log.debug(`no normal user: ${messageOf(error)}`);
   }
   return [

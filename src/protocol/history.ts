@@ -1,4 +1,4 @@
-/** The lines typed in earlier interactive sessions, in a file, the newest last. */
+/** The lines of earlier interactive sessions, in a file, the newest last. */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
@@ -8,13 +8,11 @@ import type { Log } from '../log.ts';
 
 export const HISTORY_LINES = 1000;
 
-/** The XDG base directory specification requires that relative paths are ignored. */
 export function historyPath(env: Readonly<NodeJS.ProcessEnv>): string {
   const state = env.XDG_STATE_HOME ?? '';
   return join(isAbsolute(state) ? state : join(homedir(), '.local/state'), 'virt-ts-unshare/history');
 }
 
-/** The newest line first, as readline needs it; empty when there is no file. */
 export function readHistory(path: string): string[] {
   try {
     const lines = readFileSync(path, 'utf8').split('\n');
@@ -27,7 +25,7 @@ export function readHistory(path: string): string[] {
   }
 }
 
-/** Adds a line. A session goes on when it cannot be kept. */
+/** A line that cannot be kept does not end the session. */
 export function addHistory(path: string, line: string, log: Log): void {
   try {
     makeFolders(dirname(path), 0o700);

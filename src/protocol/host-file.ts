@@ -1,6 +1,6 @@
 /**
- * The host's files that become the descriptors of a command. open(2) of a FIFO waits for the other end, and in Node nothing
- * can end that wait; so a process of its own waits, which can be killed.
+ * Host files as descriptors of a command. open(2) of a FIFO waits for the other end, and Node cannot end that wait; so a
+ * separate process waits, which can be killed.
  */
 import { closeSync, constants, fstatSync, open, openSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -10,13 +10,13 @@ import type { Log } from '../log.ts';
 
 export type Stream = 'stdin' | 'stdout' | 'stderr';
 
-/** Linux's, which Node does not name: a descriptor that only names a file, with which no open waits. */
+/** An open with O_PATH, which Node does not name, never waits. */
 const O_PATH = 0o10000000;
 
 /**
- * Opens a file for a command, and creates the one of an output. Waits for the other end of a FIFO until the signal is aborted.
- * @param path as bytes
- * @throws MisuseError when it cannot be opened, or is a directory: a command could leave the testbed by it
+ * Opens a file for a command, and creates the one of an output. Waits for the other end of a FIFO until the signal is
+ * aborted.
+ * @throws MisuseError when it cannot be opened, or is a directory, through which a command could leave the testbed
  * @throws CommandTimeoutError when the signal is aborted
  */
 export async function openHostFile(
@@ -32,7 +32,6 @@ export async function openHostFile(
     if (named === undefined) throw Object.assign(new Error('no such file or directory'), { code: 'ENOENT' });
     const stats = fstatSync(named);
     if (stats.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' });
-    // Another file may have that name by now; this one was checked.
     const same = `/proc/self/fd/${named}`;
     return stats.isFIFO() ? await openFifo(stream, named, { log, signal }) : openSync(same, flags);
   } catch (cause) {
@@ -47,7 +46,6 @@ export async function openHostFile(
   }
 }
 
-/** A descriptor of O_PATH, or undefined when there is no such file. */
 function nameOf(path: Buffer): number | undefined {
   try {
     return openSync(path, O_PATH);
@@ -57,7 +55,7 @@ function nameOf(path: Buffer): number | undefined {
   }
 }
 
-/** Opens its standard file as the command's would be, says so, and keeps it open until its stdin is closed. */
+/** Opens its standard file as the command would, reports that, and keeps it open until its stdin is closed. */
 const WAIT = {
   stdin: 'exec 4</proc/self/fd/3; echo; read -r _',
   stdout: 'exec 4>/proc/self/fd/3; echo; read -r _',
@@ -97,14 +95,13 @@ async function openFifo(
   }
 }
 
-/** Another end of each kind, for a moment, lets the open succeed at once though the other process may be gone already. */
+/** A second end for a moment lets the open succeed even when the other process is gone. */
 async function openOneEnd(path: string, flags: number): Promise<number> {
   let both: number;
   try {
     both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
   } catch (error) {
     if (systemCodeOf(error) !== 'EACCES') throw error;
-    // Not allowed where the FIFO may only be read or only be written.
     return promisify(open)(path, flags);
   }
   try {

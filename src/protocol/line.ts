@@ -1,19 +1,16 @@
 /**
- * Words and lines of the protocol: percent codec, request and reply. Pure.
- *
- * A line is a latin1 string, one character for each byte, so that no byte is lost before the words are decoded. A decoded
- * word is a Buffer, because a path may contain bytes that are not UTF-8.
+ * Words and lines of the protocol. A line is a latin1 string, one character for each byte; a decoded word is a Buffer,
+ * because a path may contain bytes that are not UTF-8.
  */
 import { MisuseError } from '../errors.ts';
 
 export interface Request {
-  /** As in the table: `_` is read as `-`, as the reference server does (autopkgtest sends `auxverb_debug_fail`). */
+  /** `_` is read as `-`, as the reference server does (autopkgtest sends `auxverb_debug_fail`). */
   readonly verb: string;
-  /** What follows the verb, still encoded. */
   readonly words: readonly string[];
 }
 
-/** Splits a line into verb and words. Throws MisuseError for an empty line or a NUL. */
+/** @throws MisuseError for an empty line or a NUL */
 export function parseRequest(line: string): Request {
   if (line.includes('\0'))
     throw new MisuseError('a request contains a NUL', { remedy: 'send one request per line, as text' });
@@ -23,7 +20,7 @@ export function parseRequest(line: string): Request {
   return { verb: decodeText(verb).replaceAll('_', '-'), words };
 }
 
-/** The bytes of an encoded word. Throws MisuseError for a `%` without two hexadecimal digits, and for an encoded NUL. */
+/** @throws MisuseError for a `%` without two hexadecimal digits, and for an encoded NUL */
 export function decodeWord(word: string): Buffer {
   const broken = /%(?![0-9A-Fa-f]{2}).{0,2}/s.exec(word);
   if (broken !== null) {
@@ -42,7 +39,7 @@ export function decodeWord(word: string): Buffer {
   return Buffer.from(bytes, 'latin1');
 }
 
-/** An encoded word as text. Throws MisuseError when its bytes are not UTF-8, which Node cannot pass to a process. */
+/** @throws MisuseError when the bytes are not UTF-8, which Node cannot pass to a process */
 export function decodeText(word: string): string {
   const bytes = decodeWord(word);
   try {
@@ -55,7 +52,7 @@ export function decodeText(word: string): string {
   }
 }
 
-/** A word for the line: every byte but unreserved ones (RFC 3986) and `/` as a percent code. */
+/** Encodes every byte but `/` and the unreserved ones of RFC 3986. */
 export function encodeWord(word: string | Buffer): string {
   let encoded = '';
   for (const byte of Buffer.from(word)) {
@@ -67,12 +64,11 @@ export function encodeWord(word: string | Buffer): string {
   return encoded;
 }
 
-/** Several words as one, separated by commas; a comma within a word is encoded. */
 export function encodeList(words: readonly string[]): string {
   return words.map(encodeWord).join(',');
 }
 
-/** A part of a request as it may be shown on a terminal: in quotes, short, and without control characters. */
+/** A part of a request for a terminal: quoted, short, and without control characters. */
 export function quoted(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not reach a terminal
   const plain = text.replace(/[\x00-\x1f\x7f-\xff]/g, '?');

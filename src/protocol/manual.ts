@@ -1,6 +1,6 @@
 /**
- * The interactive session: the same requests, typed by a person. A mistake prints its sentence and keeps the session; so does
- * a testbed that failed, which is then closed. Ctrl-C ends a running command, Ctrl-D the session.
+ * The interactive session. An error prints its sentence and keeps the session; a testbed that failed is closed. Ctrl-C ends
+ * a running command, Ctrl-D the session.
  */
 import { createInterface, type Interface } from 'node:readline';
 import type { Writable } from 'node:stream';
@@ -14,13 +14,11 @@ import { once, unlessStopped } from './stop.ts';
 
 export interface ConverseOptions extends ServeOptions {
   readonly input: ReadStream;
-  /** The terminal to write prompts to; replies go to `output`. */
+  /** For prompts; replies go to `output`. */
   readonly screen: Writable;
-  /** Where a handler is set that may use a Ctrl-C while a request runs. */
   readonly interrupts: { handler?: (() => boolean) | undefined };
 }
 
-/** Runs until the session is over and testbed and provider are gone, and gives the exit status. */
 export async function converse(options: ConverseOptions): Promise<number> {
   const { input, screen, output, provider, ownNetwork, log, signal } = options;
   const session: Session = { provider, log, ownNetwork };
@@ -62,7 +60,7 @@ export async function converse(options: ConverseOptions): Promise<number> {
   return status;
 }
 
-/** Carries out one line; false when it was the last. Throws what ends the session. */
+/** False for the last line. Throws what ends the session. */
 async function carryOut(
   options: ConverseOptions,
   session: Session,
@@ -101,7 +99,7 @@ class Interrupted extends VirtError {
   override name = 'Interrupted';
 }
 
-/** A Ctrl-C ends a command, and in a shell is left to the shell; during other requests it ends the session. */
+/** A Ctrl-C ends a command, is left to a shell, and ends the session during other requests. */
 function interruptHandler(verb: string, interrupt: AbortController): (() => boolean) | undefined {
   if (verb === 'shell') return () => true;
   if (verb !== 'command') return undefined;
@@ -111,9 +109,7 @@ function interruptHandler(verb: string, interrupt: AbortController): (() => bool
   };
 }
 
-/** The lines a person types, with a prompt before each; ends with Ctrl-D or when `signal` is aborted. */
 async function* typedLines(editor: Interface, screen: Writable, signal: AbortSignal): AsyncGenerator<string> {
-  // Several lines can be pasted at once.
   const lines: string[] = [];
   let closed = false;
   let wake = () => {};
@@ -151,7 +147,7 @@ async function* typedLines(editor: Interface, screen: Writable, signal: AbortSig
   if (!signal.aborted) screen.write('\n');
 }
 
-/** Leaves raw mode while a request runs: Ctrl-C is a signal again, and a shell can read what is typed. */
+/** Leaves raw mode during a request: Ctrl-C is a signal again, and a shell can read input. */
 async function withoutEditor<T>(input: ReadStream, editor: Interface, work: () => Promise<T>): Promise<T> {
   editor.pause();
   input.setRawMode(false);
@@ -167,14 +163,12 @@ async function withoutEditor<T>(input: ReadStream, editor: Interface, work: () =
 
 const VERBS = [...Object.keys(COMMANDS), 'help'];
 
-/** Completes the verb, and the verb after help. */
 export function complete(line: string): [string[], string] {
   const [, before = '', word = ''] = /^(\s*(?:help\s+)?)(\S*)$/.exec(line) ?? [];
   if (before + word !== line) return [[], line];
   return [VERBS.filter((verb) => verb.startsWith(word)).map((verb) => `${verb} `), word];
 }
 
-/** What `help` prints: all commands, or one with its words. */
 export function help(verb?: string): string {
   if (verb === undefined) {
     const rows = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(23)}${summary}\n`);

@@ -1,4 +1,3 @@
-/** The `command` request: its words become a run in the testbed, with the host's files as its descriptors. */
 import { closeSync } from 'node:fs';
 import { MisuseError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -8,7 +7,6 @@ import { decodeText, decodeWord, quoted } from './line.ts';
 
 interface CommandWords {
   readonly argv: readonly [string, ...string[]];
-  /** Paths of the host, as bytes. */
   readonly files: Readonly<Partial<Record<Stream, Buffer>>>;
   readonly options: Pick<RunOptions, 'cwd' | 'user' | 'env' | 'timeout'>;
 }
@@ -16,7 +14,6 @@ interface CommandWords {
 /** In seconds: the timers of Node take at most 2^31 milliseconds. */
 const LONGEST_TIMEOUT = 2_147_483;
 
-/** Reads the words after `command`, still encoded. Throws MisuseError. */
 export function parseCommand(words: readonly string[]): CommandWords {
   const [list = '', ...keywords] = words;
   const [program = '', ...args] = list.split(',').map(decodeText);
@@ -61,8 +58,8 @@ export function parseCommand(words: readonly string[]): CommandWords {
 }
 
 /**
- * Runs it and gives the command's status. The time limit holds for the opening of FIFOs too.
- * @throws MisuseError for a host file that cannot be opened, and what OpenTestbed.run throws
+ * The time limit includes the opening of FIFOs. @throws MisuseError for a host file that cannot be opened, and errors of
+ * OpenTestbed.run
  */
 export async function serveCommand(
   testbed: OpenTestbed,
@@ -79,7 +76,7 @@ export async function serveCommand(
     if (files.stdin !== undefined) opened.stdin = await openHostFile('stdin', files.stdin, until);
     if (files.stdout !== undefined) opened.stdout = await openHostFile('stdout', files.stdout, until);
     if (files.stderr !== undefined) {
-      // One open file for both, since two would overwrite each other's lines.
+      // One open file for both, because two would overwrite each other's lines.
       const same = files.stdout?.equals(files.stderr) === true ? opened.stdout : undefined;
       opened.stderr = same ?? (await openHostFile('stderr', files.stderr, until));
     }
@@ -125,8 +122,8 @@ function parseTimeout(text: string): number {
 }
 
 /**
- * The variables of `shell DIR K=V...`. autopkgtest writes `K="V"`, for servers that give the word to a shell without quoting
- * it: one pair of double quotes around the value is removed. Throws MisuseError.
+ * The variables of `shell DIR K=V...`. autopkgtest writes `K="V"`, for servers that pass the word to a shell: one pair of
+ * double quotes around the value is removed. @throws MisuseError
  */
 export function parseVariables(words: readonly string[]): Record<string, string> {
   return Object.fromEntries(

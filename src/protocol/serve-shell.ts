@@ -1,4 +1,3 @@
-/** The `shell` request: an interactive shell on the terminal that controls the server. */
 import { constants, promises } from 'node:fs';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -6,8 +5,8 @@ import type { OpenTestbed } from '../testbed/types.ts';
 import { parseVariables } from './serve-command.ts';
 
 /**
- * Words: a directory, then variables; decoded. Without a terminal it reports that and returns: a driver asks for a shell when a
- * test has failed, and must get its reply.
+ * Takes a directory, then variables. Without a terminal it reports that and returns: a driver asks for a shell when a test
+ * has failed, and must get its reply.
  */
 export async function serveShell(testbed: OpenTestbed, words: readonly string[], log: Log): Promise<void> {
   const [directory = '/', ...variables] = words;

@@ -1,6 +1,6 @@
 /**
- * The loop: a line comes in, becomes a request, and its reply goes out before the next is looked at. Errors become
- * replies in commands.ts or the end of the session here, and nowhere else. Streams are arguments.
+ * The loop: each request gets its reply before the next one is read. Errors become replies in commands.ts, or end the
+ * session here.
  */
 import type { Readable, Transform, Writable } from 'node:stream';
 import split2 from 'split2';
@@ -11,13 +11,12 @@ import { closeTestbed, perform, type Session } from './commands.ts';
 import { parseRequest } from './line.ts';
 import { once, unlessStopped } from './stop.ts';
 
-/** Exit statuses of a session, the same as of autopkgtest's own servers. */
+/** The same as of autopkgtest's own servers. */
 export const EXIT = { quit: 0, ended: 12, internal: 16 } as const;
 
-/** Characters. The longest argument list that the kernel takes fits, encoded. */
+/** Characters: enough for the longest encoded argument list that the kernel takes. */
 const LONGEST_LINE = 8 * 1024 * 1024;
 
-/** Milliseconds that the last request may take after the end of the input. */
 const LAST_REQUEST_GRACE = 1000;
 
 export interface ServeOptions {
@@ -26,13 +25,11 @@ export interface ServeOptions {
   readonly provider: TestbedProvider;
   readonly ownNetwork: boolean;
   readonly log: Log;
-  /** Aborted by a signal: the current request is ended, and the testbed closed. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Serves one session until it is over and testbed and provider are gone, and gives the exit status. The first `ok` has
- * been sent before. Does not throw.
+ * Serves one session after its first `ok`, until testbed and provider are gone, and gives the exit status. Does not throw.
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const { input, output, provider, ownNetwork, log, signal } = options;
@@ -47,10 +44,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const onSignal = () => stop(new StoppedBySignal());
   if (signal.aborted) onSignal();
   else signal.addEventListener('abort', onSignal, { once: true });
-  // A reader that is gone is no failure: the driver closes the server's stdout before it sends quit.
+  // The driver closes the server's stdout before it sends quit.
   output.on('error', () => {});
 
-  // A driver that died has sent nothing behind the current request, which then is not waited for long.
+  // A driver that died has sent nothing after the current request, which then gets little time.
   let grace: NodeJS.Timeout | undefined;
   const watchForEnd = () => {
     const ended = input.readableEnded || input.destroyed;
@@ -102,7 +99,6 @@ export async function serve(options: ServeOptions): Promise<number> {
   return status;
 }
 
-/** Not reported: the death by the signal says enough. */
 class StoppedBySignal extends VirtError {
   constructor() {
     super('stopped by a signal');
@@ -124,25 +120,21 @@ function endOfFile(): MisuseError {
   });
 }
 
-/** The complete lines of a stream, each byte one character. */
 function linesOf(input: Readable): Transform {
   const lines = split2('\n', { maxLength: LONGEST_LINE, decodeStrings: false });
-  // A last line without newline is half a request and must not run; split2 would emit it.
+  // A last line without newline is an incomplete request and must not run; split2 would emit it.
   lines._flush = (done) => done();
   input.setEncoding('latin1');
-  // Input that cannot be read has ended.
   input.on('error', () => {});
   input.once('close', () => lines.end());
   input.pipe(lines);
   return lines;
 }
 
-/** Resolves when the line is written, or cannot be. */
 function writeLine(output: Writable, line: string): Promise<void> {
   return new Promise((resolve) => output.write(`${line}\n`, () => resolve()));
 }
 
-/** Reports why the session ends: a sentence, or the stack of an internal error. */
 function report(error: unknown, log: Log): void {
   if (error instanceof StoppedBySignal) return;
   if (error instanceof VirtError) log.warn(error.message);

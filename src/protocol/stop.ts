@@ -1,10 +1,9 @@
-/** How a running request is stopped. */
 import { within } from '../wait.ts';
 
 /** Milliseconds in which the processes of a request must end when its testbed is gone. */
 const SETTLING = 1000;
 
-/** The result of `work`. Once stopped, waits only until all is gone, and throws the reason. */
+/** The result of `work`. Once stopped, waits until all is gone, and throws the reason. */
 export async function unlessStopped<T>(
   work: Promise<T>,
   signal: AbortSignal,
@@ -26,7 +25,6 @@ export async function unlessStopped<T>(
     return await Promise.race([work, stopped]);
   } catch (error) {
     if (!signal.aborted) throw error;
-    // The work fails because its testbed is removed.
     await dispose();
     throw signal.reason;
   } finally {
@@ -34,7 +32,6 @@ export async function unlessStopped<T>(
   }
 }
 
-/** Does `work` once, however often it is called; all calls get the result of the first. */
 export function once<T>(work: () => Promise<T>): () => Promise<T> {
   let done: Promise<T> | undefined;
   return () => {

@@ -1,5 +1,3 @@
-/** The machine's own archive mirrors, as lines of sources.list(5) for a root filesystem of any release. */
-
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,24 +7,21 @@ import { findProgram } from '../processes/find.ts';
 
 /** One index of the machine's sources, as apt describes it. */
 export interface AptIndex {
-  /** The publisher, and its label: `Debian` and `Debian`, or `Debian-Security`. */
   readonly origin: string;
   readonly label: string;
-  /** Base URI of the archive. */
   readonly site: string;
-  /** The suite as the machine's sources name it (`bookworm`, `stable-updates`), and its code name. */
   readonly release: string;
   readonly codename: string;
 }
 
 const FORMAT = '$(ORIGIN)\t$(LABEL)\t$(SITE)\t$(RELEASE)\t$(CODENAME)';
 
-/** The machine's binary package indexes; none when there is no apt or it cannot reach its sources. */
+/** None when there is no apt or it cannot reach its sources. */
 export async function readAptIndexes(log: Log): Promise<AptIndex[]> {
   if (findProgram('apt-get') === undefined) return [];
   const known = await askApt([], log);
   if (known.some((index) => index.origin !== '')) return known;
-  // The machine's lists were never fetched or were deleted, and only they name the publisher of an archive: fetch our own.
+  // The host's lists are missing, and only they name the publisher of an archive: download them.
   const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-'));
   try {
     for (const name of ['lists/partial', 'cache/archives/partial']) {
@@ -47,7 +42,6 @@ async function askApt(options: readonly string[], log: Log): Promise<AptIndex[]>
   return status === 0 ? parseIndexes(stdout) : [];
 }
 
-/** Reads apt's answer in FORMAT; a field that apt does not know is empty. */
 export function parseIndexes(text: string): AptIndex[] {
   return text.split('\n').flatMap((line) => {
     const [origin, label, site, release, codename] = line.split('\t');
@@ -68,11 +62,10 @@ export function parseIndexes(text: string): AptIndex[] {
 }
 
 /**
- * Lines for a release from the machine's mirrors: what the machine has of that very release, else the same archives with
- * the usual suites of the release (unstable has neither updates nor security). Third parties' archives are left out.
- * Empty when the machine has no archive of the distribution.
+ * Lines for a release from the host's mirrors: those of that release, else the same archives with the usual suites of the
+ * release (unstable has neither updates nor security). Archives of third parties are left out.
  * @param origin the distribution, as its archives name it
- * @param keyring file that signs the archives, in the machine and in the root filesystem; undefined: what apt trusts
+ * @param keyring file that signs the archives, on the host and in the root filesystem; undefined: what apt trusts
  */
 export function sourceLines(
   indexes: readonly AptIndex[],

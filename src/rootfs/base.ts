@@ -1,4 +1,4 @@
-/** From a root source to a base: one that is in the cache costs reading a few files. */
+/** From a root source to a base; one in the cache costs reading a few files. */
 import { statSync } from 'node:fs';
 import { messageOf, reasonOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -15,9 +15,8 @@ import type { RootSource } from './source.ts';
 import type { Inside } from './unpack.ts';
 
 /**
- * The base of a source if nothing has to be unpacked for it: a directory is used as it is, a tarball's base may be in the cache.
- * Until `release` it is in use and will not be pruned.
- * @param idMap key of the id map whose ids own it
+ * The base of a source if nothing has to be unpacked: a directory is used as it is, and a tarball's base may be in the
+ * cache. It is not pruned before `release`.
  * @throws TestbedError when there is no tarball
  */
 export async function findBase(
@@ -32,10 +31,10 @@ export async function findBase(
 }
 
 /**
- * The base of a source. A tarball's is unpacked when it is not in the cache, or waited for when another process unpacks it
- * now; until `release` it is in use and will not be pruned.
- * @param finding of findBase, where that was begun before there was a holder
- * @throws TestbedError when the tarball cannot be read or unpacked, or is no root filesystem, or the cache is full or deleted
+ * The base of a source: a tarball is unpacked when it is not in the cache, or another process that unpacks it now is waited
+ * for. It is not pruned before `release`.
+ * @param finding an earlier result of findBase
+ * @throws TestbedError when the tarball cannot be unpacked or is no root filesystem, or the cache is full or deleted
  */
 export async function useBase(
   source: RootSource,
@@ -70,7 +69,7 @@ async function findOrMake(
   return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
 }
 
-/** Tidies the cache while the base is used; only its release waits for the end of that. */
+/** Tidies the cache while the base is used; only its release waits for that. */
 function tidying(base: Base, log: Log, work: () => Promise<unknown>): Base {
   const done = work().catch((error) => log.debug(`tidying the cache failed: ${messageOf(error)}`));
   return {

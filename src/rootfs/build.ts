@@ -1,4 +1,4 @@
-/** Building a root filesystem of a release, kept as an image in the cache. */
+/** Builds the root filesystem of a release as an image in the cache. */
 import { existsSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost } from '../host.ts';
@@ -13,15 +13,14 @@ import { osReleaseValue, readOsRelease } from './release.ts';
 import { compressionOfFile, imageThatServes, newestTarball, type RootSource } from './source.ts';
 import { EMPTY_COMMAND, EMPTY_COMMAND_FACTS, splitWords } from './words.ts';
 
-/** The keyring of Debian's archives: the package debian-archive-keyring has it, on the host and in what is built. */
+/** From the package debian-archive-keyring, on the host and in the built root filesystem. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-/** Characters of a failed command's stderr that its error message repeats. */
 const MAX_REASON = 160;
 
 /**
- * The source to unpack for an order: the image that is built now, or that another process has built while this one waited for it.
- * @throws TestbedError when it cannot be built, with the reason that the command gives
+ * The tarball of an order: built now, or by another process meanwhile. @throws TestbedError with the reason that the command
+ * gives
  */
 export async function provideRoot(
   order: RootOrder,
@@ -39,7 +38,6 @@ export async function provideRoot(
   return sourceOf(name, path ?? newestTarball(cache.images, name));
 }
 
-/** Builds the image of an order, whether there is one or not, and replaces the old one. */
 export async function rebuildRoot(
   order: RootOrder,
   cache: CacheFolder,
@@ -63,7 +61,6 @@ function sourceOf(name: string, path: string | undefined): RootSource {
   return { kind: 'tarball', path };
 }
 
-/** Gives the ending of the file that it made at `stem`. */
 async function build(
   order: RootOrder,
   name: string,
@@ -91,16 +88,15 @@ async function ownLines(release: string, log: Log): Promise<string[]> {
   return sourceLines(await readAptIndexes(log), release, origin(), keyring);
 }
 
-/** The origin that the archives of the host's distribution name: Debian, Ubuntu, … */
+/** The origin in the archives of the host's distribution: Debian, Ubuntu, … */
 function origin(): string {
   const id = osReleaseValue(readOsRelease(), 'ID') ?? 'debian';
   return id.charAt(0).toUpperCase() + id.slice(1);
 }
 
 /**
- * The command that makes `target`. Its own words come first, then, as autopkgtest-virt-unshare 6.0 appends them,
- * `--arch=ARCH`, the release, the target and the mirror. The user's own command gets the architecture only if the user has
- * named one.
+ * The command that makes `target`. autopkgtest-virt-unshare 6.0 appends the same arguments: `--arch=ARCH`, the release, the
+ * target and the mirror. The user's own command gets the architecture only if the user has named one.
  * @param lines of sources.list(5), used when there is no mirror
  */
 export function bootstrapArgv(
@@ -128,7 +124,6 @@ function ownCommand({ packages }: RootOrder, lines: readonly string[], asRoot: b
     '--skip=output/mknod,cleanup/apt/lists',
   ];
   if (lines.length === 0) {
-    // mmdebstrap's own lines have no sources.
     command.push(
       '--customize-hook=sed -n "s/^deb /deb-src /p" "$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/src.list" && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get update',
     );
@@ -151,12 +146,11 @@ async function runBuild(
   try {
     const child = await spawnHost(argv, log, {
       stdio: ['ignore', 'ignore', 'pipe', lock],
-      // A process group of its own: a mmdebstrap that fails sends SIGHUP to its whole group.
+      // A failing mmdebstrap sends SIGHUP to its whole process group.
       detached: true,
     });
     const stop = () => {
       signalGroup(child);
-      // A process that it leaves behind may hold its stderr open.
       child.exited.then(() => child.child.stderr?.destroy());
     };
     if (signal?.aborted === true) stop();
@@ -181,9 +175,8 @@ async function runBuild(
   }
 }
 
-/** Sends SIGTERM to a child that has a process group of its own, and to the group. */
 function signalGroup({ pid, child }: HostProcess): void {
-  // Until Node has reaped it, its number is that of no other group.
+  // A reaped process group's number may be reused.
   if (child.exitCode !== null || child.signalCode !== null) return;
   try {
     process.kill(-pid, 'SIGTERM');
@@ -192,7 +185,6 @@ function signalGroup({ pid, child }: HostProcess): void {
   }
 }
 
-/** Why a build failed: the first line that apt or mmdebstrap marks as an error, else the last line. */
 export class BuildWords {
   last: string | undefined;
   #error: string | undefined;
@@ -202,14 +194,12 @@ export class BuildWords {
     if (/^(E|error|ERROR|[\w.-]+: error): /.test(line)) this.#error ??= this.last;
   }
 
-  /** At most one line of a screen or two. */
   get reason(): string | undefined {
     const reason = this.#error ?? this.last;
     return reason === undefined || reason.length <= MAX_REASON ? reason : `${reason.slice(0, MAX_REASON)}…`;
   }
 }
 
-/** Calls back for every line that is not empty; resolves at the end of the stream. */
 async function hear(stream: NodeJS.ReadableStream | null, onLine: (line: string) => void): Promise<void> {
   if (stream === null) return;
   let rest = '';

@@ -1,14 +1,11 @@
-/** Errors of the file system on the cache, as sentences: it is full, or another program deletes it. */
 import { existsSync } from 'node:fs';
 import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import type { CacheFolder } from './cache.ts';
 
-/** @param path where there is no room */
 export function cacheFullRemedy(path: string): string {
   return `free space on the file system of ${path}, or set XDG_CACHE_HOME to a directory on another one`;
 }
 
-/** The error to raise for one that came up while the cache was used. */
 export function cacheFailure(cache: CacheFolder, error: unknown): unknown {
   const reason = systemCodeOf(error);
   if (reason === 'ENOSPC' || reason === 'EDQUOT') {

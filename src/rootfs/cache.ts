@@ -28,7 +28,7 @@ export interface CacheFolder {
   readonly images: string;
   readonly tarballs: string;
   readonly locks: string;
-  /** The one folder that the holder needs: give it to `Holder.start` as a source. */
+  /** What the holder needs: a source of `Holder.start`. */
   readonly bases: string;
 }
 
@@ -38,14 +38,13 @@ const TAG = `Signature: 8a477f597d28d172789f06886806bc55
 # For information about cache directory tags see https://bford.info/cachedir/
 `;
 
-/** $XDG_CACHE_HOME; ~/.cache when that is unset or, against the XDG base directory specification, relative. */
 export function cacheHome(env: Environment): string {
   const given = env.XDG_CACHE_HOME;
   if (given !== undefined && isAbsolute(given)) return given;
   return join(homeOf(env), '.cache');
 }
 
-/** $HOME; the home directory of passwd(5) where that is no absolute path. @throws UsageError when neither is */
+/** @throws UsageError when neither $HOME nor passwd(5) has an absolute path */
 function homeOf(env: Environment): string {
   if (env.HOME !== undefined && isAbsolute(env.HOME)) return env.HOME;
   const home = accountHome();
@@ -58,7 +57,6 @@ function homeOf(env: Environment): string {
   return home;
 }
 
-/** The home directory of the account in passwd(5); undefined when the user id has no entry there. */
 function accountHome(): string | undefined {
   try {
     return userInfo().homedir;
@@ -68,9 +66,9 @@ function accountHome(): string | undefined {
 }
 
 /**
- * The path of this program's cache: in `cacheHome`, except where that lies below a $HOME that is not the account's own home
- * directory. Such a home is made for one run and deleted by `rm -rf` after it, which cannot delete the bases, because they
- * belong to ids of a map. The cache is then in the account's own home, and the next such run finds the same bases.
+ * The path of the cache: in `cacheHome`, unless that lies below a $HOME that is not the account's home directory. Such a
+ * home is temporary, and the `rm -rf` after its use cannot delete bases, which belong to ids of a map. The account's own
+ * home is then used.
  */
 export function cachePath(env: Environment, own: string | undefined = accountHome()): string {
   const given = join(cacheHome(env), 'virt-ts-unshare');
@@ -86,13 +84,11 @@ function isBelow(path: string, folder: string): boolean {
   return !isAbsolute(way) && way.split('/', 1)[0] !== '..';
 }
 
-/** Whether two paths name the same directory. */
 function isSame(one: string, other: string): boolean {
   const [a, b] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }));
   return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
-/** Whether this user may write a directory or make it. */
 function mayWrite(path: string): boolean {
   try {
     const found = statSync(path, { throwIfNoEntry: false });
@@ -105,10 +101,7 @@ function mayWrite(path: string): boolean {
   }
 }
 
-/**
- * The cache folder, made if it is not there.
- * @throws UsageError when it cannot be made or belongs to another user, who could put anything there
- */
+/** @throws UsageError when it cannot be made or belongs to another user, who could put anything there */
 export function openCache(env: Environment): CacheFolder {
   const path = cachePath(env);
   const cache: CacheFolder = {
@@ -146,7 +139,6 @@ export function openCache(env: Environment): CacheFolder {
 function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
   makeFolders(path);
-  // Whatever the umask: root of a holder is `other` in `bases` and has to walk through.
   chmodSync(path, 0o711);
 }
 
@@ -154,7 +146,7 @@ function makeTag(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) writeFileSync(path, TAG);
 }
 
-/** Writes a file so that a reader sees the old text or the new one, never a part. On failure nothing is left. */
+/** Atomic: a reader sees the old text or the new one. On failure nothing is left. */
 export function writeWhole(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {

@@ -1,10 +1,9 @@
-/** How a tarball is compressed, by its first bytes and never by its name, and the host program that decompresses it. */
+/** How a tarball is compressed, by its first bytes, and the host program that decompresses it. */
 import { findProgram } from '../processes/find.ts';
 import { packageOf } from '../tools.ts';
 
 export type Compression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd' | 'lz4' | 'lzip';
 
-/** Bytes that `compressionOf` wants to see: one tar header. */
 export const HEADER_SIZE = 512;
 
 const MAGIC: readonly (readonly [Compression, readonly number[]])[] = [
@@ -16,7 +15,6 @@ const MAGIC: readonly (readonly [Compression, readonly number[]])[] = [
   ['lzip', [0x4c, 0x5a, 0x49, 0x50]],
 ];
 
-/** The compression of a tarball that starts with these bytes; undefined when it is no tarball at all. */
 export function compressionOf(header: Buffer): Compression | undefined {
   for (const [compression, magic] of MAGIC) {
     if (magic.every((byte, index) => header[index] === byte)) return compression;
@@ -24,7 +22,7 @@ export function compressionOf(header: Buffer): Compression | undefined {
   return isTarHeader(header) ? 'none' : undefined;
 }
 
-/** Is this a tar header of any age? The sum of its bytes, its own field counted as spaces, is stored in octal (pax(1), ustar). */
+/** Whether the checksum of a tar header is right; its own field counts as spaces (pax(1), ustar). */
 function isTarHeader(header: Buffer): boolean {
   if (header.length < HEADER_SIZE) return false;
   const stored = Number.parseInt(header.toString('latin1', 148, 156).replaceAll('\0', ' ').trim(), 8);
@@ -36,9 +34,8 @@ function isTarHeader(header: Buffer): boolean {
 }
 
 /**
- * Commands that read compressed data on stdin and, given `-d`, write the plain data on stdout; as tar's --use-compress-program
- * takes them: tar splits them at spaces and adds -d. The first one that is installed is used: those that work in parallel come
- * first, the usual one last.
+ * Commands for tar's --use-compress-program, which adds `-d`. The first installed one is used: parallel ones come first, the
+ * usual one last.
  */
 const DECOMPRESSORS: Readonly<Record<Exclude<Compression, 'none'>, readonly [string, ...string[]]>> = {
   gzip: ['pigz', 'gzip'],
@@ -53,7 +50,7 @@ export type DecompressorChoice =
   | { readonly found: true; readonly command: string | undefined }
   | { readonly found: false; readonly program: string; readonly package: string };
 
-/** The command that undoes a compression on this host (undefined: nothing to undo), or the package that is missing. */
+/** Undefined: nothing to decompress. */
 export function chooseDecompressor(
   compression: Compression,
   installed: (program: string) => boolean = (program) => findProgram(program) !== undefined,

@@ -1,13 +1,9 @@
-/**
- * The hash of a tarball's content, known without reading the file again: it is remembered beside the result of stat(2), and the
- * file is read again only when that changes.
- */
+/** The hash of a tarball's content, remembered with the result of stat(2), so that an unchanged file is not read again. */
 import { type BigIntStats, createReadStream, fstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import { HASH_LENGTH } from './keys.ts';
 
-/** What changes when a file's content does; numbers in decimal, times in nanoseconds. */
 export interface FileState {
   readonly dev: string;
   readonly ino: string;
@@ -21,7 +17,7 @@ interface TarballRecord extends FileState {
   readonly sha256: string;
 }
 
-/** Times are taken from a clock that ticks every 1 to 10 ms: within a tick, a change leaves no trace. In nanoseconds. */
+/** File times come from a clock with ticks of 1 to 10 ms: within a tick a change leaves no trace. Nanoseconds. */
 const TICK = 50_000_000n;
 
 export function stateOf(stats: BigIntStats): FileState {
@@ -41,8 +37,8 @@ export function sameState(a: FileState, b: FileState): boolean {
 }
 
 /**
- * The state of an open file, such that every later change of the file gives another state. A file that was changed a moment ago is waited for;
- * one whose time lies in the future cannot be.
+ * A state of an open file that every later change replaces. Waits for the next tick where the file was just changed; a time
+ * in the future cannot be waited for.
  */
 export async function settledState(fd: number): Promise<FileState> {
   const state = stateOf(fstatSync(fd, { bigint: true }));
@@ -51,18 +47,14 @@ export async function settledState(fd: number): Promise<FileState> {
   return stateOf(fstatSync(fd, { bigint: true }));
 }
 
-/** May a file in this state, first read at `now` (milliseconds since 1970), still change without a trace? */
+/** Whether a file in this state, first read at `now` (milliseconds since 1970), may still change without a trace. */
 export function isFresh(state: FileState, now: number): boolean {
   return BigInt(now) * 1_000_000n - BigInt(state.ctime) < TICK;
 }
 
-/** Takes some milliseconds to load, so it is loaded only where a tarball has to be read. */
 const crypto = () => import('node:crypto');
 
-/**
- * A short name for a text, good for a file name: FNV-1a from several beginnings. Two texts may have the same, so the file says
- * which one it is about; in turn, an open need not load node:crypto.
- */
+/** A file name for a text (FNV-1a), without node:crypto. It is not unique, so the file names its text. */
 export function shortHash(text: string): string {
   const bytes = Buffer.from(text);
   const hash = (begin: number): string =>
@@ -77,7 +69,6 @@ function recordPath(cache: CacheFolder, path: string): string {
   return join(cache.tarballs, `${shortHash(path)}.json`);
 }
 
-/** The hash of the content of the tarball at `path` (absolute) in this state, if it was hashed in this state before. */
 export async function rememberedHash(
   cache: CacheFolder,
   path: string,
@@ -87,7 +78,6 @@ export async function rememberedHash(
     const record: unknown = JSON.parse(readFileSync(recordPath(cache, path), 'utf8'));
     return isRecord(record) && record.path === path && sameState(record, state) ? record.sha256 : undefined;
   } catch {
-    // Missing, or damaged: then the tarball is read.
     return undefined;
   }
 }
@@ -101,15 +91,12 @@ export async function rememberHash(
   const record: TarballRecord = { path, ...state, sha256 };
   try {
     writeWhole(recordPath(cache, path), `${JSON.stringify(record)}\n`);
-  } catch {
-    // The cache is full or gone: the tarball is read again next time.
-  }
+  } catch {}
 }
 
-/** The hash of a file's content, read by position, so that a process that shares the descriptor is not disturbed. */
+/** Reads by position, so that a process that shares the descriptor is not disturbed. */
 export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> {
   const { createHash } = await crypto();
-  // A stream that is aborted as it is made throws where no code can catch it.
   signal?.throwIfAborted();
   const hash = createHash('sha256');
   const stream = createReadStream('', {
@@ -123,7 +110,6 @@ export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> 
   return hash.digest('hex');
 }
 
-/** Is it an object whose properties of these names are strings? */
 function hasStrings<Name extends string>(
   value: unknown,
   names: readonly Name[],

@@ -1,6 +1,6 @@
 /**
- * The images of the cache: root filesystems as tarballs, NAME.tar, .tar.zst, …, where NAME is RELEASE-ARCH, and beside it
- * NAME.json with the order that one was built by. A process that changes an image holds its lock.
+ * The images of the cache: root filesystems as tarballs, RELEASE-ARCH.tar, .tar.zst, …, each with RELEASE-ARCH.json, the
+ * order that it was built by. A process that changes an image holds its lock.
  */
 import { constants, copyFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,15 +19,11 @@ import { checkRoot, compressionOfFile, type RootSource, TARBALL_NAME } from './s
 export interface Image {
   readonly name: string;
   readonly path: string;
-  /** Bytes. */
   readonly size: number;
-  /** Milliseconds since 1970. */
   readonly made: number;
-  /** What it was built by; undefined for an imported one. */
   readonly order: RootOrder | undefined;
 }
 
-/** The images of the cache, by name. */
 export function listImages(cache: CacheFolder): Image[] {
   return readdirSync(cache.images)
     .flatMap((entry) => {
@@ -41,11 +37,9 @@ export function listImages(cache: CacheFolder): Image[] {
 }
 
 /**
- * Lets `make` write an image and puts it in the place of the old one, whole or not at all. Another process that makes the
- * same one is waited for.
- * @param make gets the path to write, without its ending, and the lock's descriptor, for a child to keep; gives the
- *   ending; undefined: there is nothing to be put
- * @param order what it is built by, for `rootfs update`
+ * Lets `make` write an image and replaces the old one atomically. Waits for another process that makes the same one.
+ * @param make gets the path without its ending, and the lock's descriptor for a child; gives the ending, or undefined for no
+ * image
  */
 export async function putImage(
   cache: CacheFolder,
@@ -58,7 +52,7 @@ export async function putImage(
   const lock = await lockImage(cache, name, log, signal);
   const stem = join(cache.images, `.${name}.${process.pid}`);
   try {
-    // Parts that a killed process left. No other process works on them, as this one holds the lock.
+    // Parts that a killed process left; this one holds the lock.
     removeParts(cache, name);
     const ending = await make(stem, lock.fd);
     if (ending === undefined) return undefined;
@@ -66,7 +60,6 @@ export async function putImage(
     renameSync(`${stem}.${ending}`, path);
     if (order === undefined) rmSync(orderPath(cache.images, name), { force: true });
     else writeWhole(orderPath(cache.images, name), `${JSON.stringify(order)}\n`);
-    // Older ones, of another compression.
     for (const image of listImages(cache)) if (image.name === name && image.path !== path) rmSync(image.path);
     return path;
   } finally {
@@ -99,7 +92,7 @@ async function lockImage(
   return lock;
 }
 
-/** Removes an image; says whether there was one. Bases that were unpacked from it stay until they are pruned. */
+/** Gives whether there was one. Bases that were unpacked from it stay until they are pruned. */
 export async function removeImage(cache: CacheFolder, name: string, log: Log): Promise<boolean> {
   const lock = await lockImage(cache, name, log, undefined);
   try {
@@ -123,8 +116,8 @@ const ENDINGS: Readonly<Record<Compression, string>> = {
 };
 
 /**
- * Makes an image of a tarball or a folder of the user's, and gives its path.
- * @throws UsageError when it is neither, or no root filesystem
+ * Makes an image of a tarball or a directory, and gives its path. @throws UsageError when it is neither, or no root
+ * filesystem
  */
 export async function importImage(
   cache: CacheFolder,
@@ -168,7 +161,7 @@ async function packFolder(
 ): Promise<string> {
   const zstd = findProgram('zstd') !== undefined;
   const ending = zstd ? ENDINGS.zstd : ENDINGS.none;
-  // All that an ordinary user has unpacked belongs to that user, but is meant to belong to root.
+  // Files that an ordinary user has unpacked belong to that user, but are meant to belong to root.
   const owners = process.geteuid?.() === 0 ? ['--numeric-owner'] : ['--owner=0', '--group=0'];
   const progress = startProgress(`packing ${source.path}`);
   try {

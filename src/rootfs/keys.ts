@@ -1,29 +1,23 @@
-/** Names of what lies in the cache's `bases`, see cache.ts. */
-
-/** Length of the part of a SHA-256 that names are made of. */
 export const HASH_LENGTH = 32;
 
 const NEW = '.new-';
 const OLD = '.old-';
 
-/** A base: its content and the key of the id map whose ids own it. */
 export function baseKey(sha256: string, idMap: string): string {
   return `${sha256.slice(0, HASH_LENGTH)}-${idMap}`;
 }
 
-/** An unpacking: the id map, and a hash that names the tarball as a file, for its content is not known yet. */
+/** By a hash that names the tarball as a file, because its content is not known yet. */
 export function unpackingName(idMap: string, fileHash: string): string {
   return `${idMap}-${fileHash}`;
 }
 
-/** The folder in which an unpacking works. */
 export function newName(unpacking: string): string {
   return `${NEW}${unpacking}`;
 }
 
 let removed = 0;
 
-/** A new name for a base that this process removes. */
 export function oldName(key: string): string {
   removed += 1;
   return `${OLD}${key}.${process.pid}.${removed}`;

@@ -1,8 +1,6 @@
 /**
- * An exclusive lock between processes that vanishes with its holder, by whatever death. Node has no flock(2), but a lock
- * belongs to the open file, not to the process: flock(1) takes it on a descriptor that it shares with us, ends, and the
- * lock stays for as long as any process has that descriptor. A child that got it too (tar, while it unpacks) keeps the lock
- * when we are killed.
+ * An exclusive lock between processes, by flock(1) on an inherited descriptor, because Node has no flock(2). It lasts while
+ * any process has that descriptor, so a child (tar, while it unpacks) keeps the lock when the server is killed.
  */
 import { closeSync, fstatSync, openSync, rmSync, statSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
@@ -10,17 +8,16 @@ import { briefWords, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 
 export interface Lock {
-  /** For a child that shall keep the lock while it lives. */
   readonly fd: number;
   release(): void;
 }
 
-/** Takes the lock when no process has it, else gives undefined at once. */
+/** Undefined when another process has the lock. */
 export function tryLock(path: string, log: Log): Promise<Lock | undefined> {
   return take(path, ['-n'], log);
 }
 
-/** Takes the lock, after waiting until it is free; gives undefined when the signal ends the wait. */
+/** Waits; undefined when the signal ends the wait. */
 export function waitLock(path: string, log: Log, signal?: AbortSignal): Promise<Lock | undefined> {
   return take(path, [], log, signal);
 }
@@ -36,7 +33,7 @@ async function take(
     let kept = false;
     try {
       if (!(await flock(fd, path, options, log, signal))) return undefined;
-      // The process that had it may have removed the file meanwhile: then no other process will find this lock.
+      // The previous holder may have removed the file: then no other process finds this lock.
       kept = isAt(fd, path);
       if (kept) return { fd, release: () => release(fd, path) };
     } finally {
@@ -77,7 +74,7 @@ function isAt(fd: number, path: string): boolean {
 
 function release(fd: number, path: string): void {
   try {
-    // While it is still locked: a process that waits for it notices that and locks the next file of that name.
+    // Before it is unlocked: a waiting process notices that and locks the next file of that name.
     rmSync(path, { force: true });
   } finally {
     closeSync(fd);

@@ -1,4 +1,4 @@
-/** Unpacks a tarball into a base, under a name of its own until a rename puts it in place: a base is whole or not there. */
+/** Unpacks a tarball into a base, with a temporary name until it is complete. */
 import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
@@ -27,8 +27,8 @@ import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from '.
 import { addUser, makeUsersFolder, removeUser } from './users.ts';
 
 /**
- * Makes the base of a tarball, or waits for another process that makes it now.
- * @throws TestbedError when the tarball cannot be read or unpacked, or is no root filesystem
+ * Waits for another process that makes the same base now. @throws TestbedError when the tarball cannot be unpacked or is no
+ * root filesystem
  */
 export async function makeBase(
   tarball: string,
@@ -43,7 +43,6 @@ export async function makeBase(
   });
   let lock: Lock | undefined;
   try {
-    // Named by the file, as its content is not known yet.
     const { dev, ino } = fstatSync(fd, { bigint: true });
     const name = unpackingName(holder.idMap.key, shortHash(`${dev} ${ino}`));
     lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
@@ -78,7 +77,7 @@ function openTarball(path: string): number {
   }
 }
 
-/** The base of a tarball whose content is in the cache: unpacked while we waited, or under another name or date. */
+/** A base in the cache with the same content: unpacked meanwhile, or under another name or date. */
 async function knownBase(
   tarball: string,
   fd: number,
@@ -89,7 +88,7 @@ async function knownBase(
 ): Promise<Base | undefined> {
   let sha256 = await rememberedHash(cache, tarball, state);
   if (sha256 === undefined) {
-    // Hashing costs a part of unpacking, but is lost when the content turns out to be new.
+    // Hashing costs a part of unpacking, but is lost for new content.
     const sizes = readBases(cache).map(({ record }) => String(record.tarballSize));
     if (!sizes.includes(state.size)) return undefined;
     sha256 = await readHash(tarball, fd, state, cache, signal);
@@ -111,7 +110,6 @@ async function readHash(
   return sha256;
 }
 
-/** @throws TestbedError when a file is no longer what it was in this state */
 function checkUnchanged(tarball: string, fd: number, state: FileState): void {
   if (sameState(state, stateOf(fstatSync(fd, { bigint: true })))) return;
   throw new TestbedError(`the tarball ${tarball} changed while it was read`, {
@@ -143,7 +141,7 @@ async function unpackBase(job: Job): Promise<Base> {
       'this user has no subordinate ids, so everything in the testbed belongs to root; virt-ts-unshare doctor names the remedy',
     );
   }
-  // tar reads at the descriptor's position, hashing at its own, both at once and from the page cache.
+  // tar reads at the descriptor's position, hashing at its own, both from the page cache.
   const unpacking = unpack(holder, log, {
     ...{ tarball, fd, decompressor, signal },
     ...{ tree: join(fresh, 'tree'), lock: job.lock.fd },
@@ -155,7 +153,6 @@ async function unpackBase(job: Job): Promise<Base> {
   try {
     if (unpacked.status === 'rejected') throw unpacked.reason;
     if (hashed.status === 'rejected') throw hashed.reason;
-    // tar may have read a part after the hash was complete.
     checkUnchanged(tarball, fd, job.state);
     if (unpacked.value.skipped.length > 0) {
       log.debug(`device nodes left out of ${tarball}: ${unpacked.value.skipped.join(' ')}`);
@@ -174,7 +171,7 @@ async function unpackBase(job: Job): Promise<Base> {
   }
 }
 
-/** The folders around a tree of the map's ids; whatever the umask. */
+/** With these modes whatever the umask. */
 function makeShell(folder: string): void {
   mkdirSync(folder);
   chmodSync(folder, 0o711);
@@ -183,7 +180,6 @@ function makeShell(folder: string): void {
   chmodSync(join(folder, 'tree'), 0o777);
 }
 
-/** Renames a finished tree to its key, unless another process unpacked the same content meanwhile. */
 async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked): Promise<Base> {
   const { tarball, state, holder, cache, log } = job;
   const key = baseKey(sha256, holder.idMap.key);
@@ -195,7 +191,7 @@ async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked
   };
   writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
   if (!isWhole(folder)) await setAside(cache, key, holder, log);
-  // Marked before the rename, so that there is no moment in which it could be pruned.
+  // Before the rename, so that it cannot be pruned in between.
   const mark = addUser(fresh);
   try {
     renameSync(fresh, folder);

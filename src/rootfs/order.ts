@@ -1,36 +1,30 @@
-/** Orders to build a root filesystem, and the copy that is kept with an image that was built. */
+/** Orders to build a root filesystem, and their copies beside the images. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A root filesystem that has to be built first, see build.ts. */
 export interface RootOrder {
   readonly kind: 'build';
   readonly release: string;
-  /** Debian's name of the architecture. */
   readonly arch: string;
-  /** Whether the user named that architecture; only then the user's own command gets it. */
+  /** Only then the user's own command gets it. */
   readonly archGiven: boolean;
   readonly mirror: string | undefined;
-  /** See `bootstrapArgv` in build.ts; undefined: mmdebstrap, with the machine's own apt sources. */
   readonly bootstrapCommand: string | undefined;
-  /** Packages that mmdebstrap installs beside apt; the user's own command does not get them. */
+  /** Not for the user's own command. */
   readonly packages: readonly string[];
 }
 
-/** Drivers call su, useradd and groupadd; apt itself has not needed them since trixie. Every release has the package. */
+/** Drivers call su, useradd and groupadd; apt has not needed them since trixie. */
 export const PACKAGES: readonly string[] = ['passwd'];
 
-/** The name of the image that an order makes. */
 export function imageName({ release, arch }: Pick<RootOrder, 'release' | 'arch'>): string {
   return `${release}-${arch}`;
 }
 
-/** Where the order of an image is kept, in the folder of the images. */
 export function orderPath(images: string, name: string): string {
   return join(images, `${name}.json`);
 }
 
-/** The order that an image was built by; undefined for an imported one. */
 export function readOrder(images: string, name: string): RootOrder | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(orderPath(images, name), 'utf8'));
@@ -52,9 +46,8 @@ export function readOrder(images: string, name: string): RootOrder | undefined {
 }
 
 /**
- * Whether an image fits the options. With a mirror or a command in them, an image that was built by another one does not fit, and
- * one that the user imported does. An image that mmdebstrap made without one of `PACKAGES` never fits.
- * @param kept the order that the image was built by
+ * Whether an image fits the options. With a mirror or a command in them, an image that was built otherwise does not fit, but
+ * an imported one does. An image without one of `PACKAGES` never fits.
  */
 export function serves(
   kept: RootOrder | undefined,

@@ -1,4 +1,3 @@
-/** Keeping the cache of bases within bounds. */
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
@@ -10,9 +9,7 @@ import type { Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
 export interface Limits {
-  /** Milliseconds that an unused base is kept after its last use. */
   readonly maxAge: number;
-  /** Bytes that all bases may take together, those in use included. */
   readonly maxSize: number;
 }
 
@@ -20,17 +17,13 @@ const DAY = 24 * 60 * 60 * 1000;
 
 export const DEFAULT_LIMITS: Limits = { maxAge: 30 * DAY, maxSize: 20 * 2 ** 30 };
 
-/** With them every base goes that is not in use. */
 export const NO_LIMITS: Limits = { maxAge: -1, maxSize: 0 };
 
 export interface BaseInfo extends KnownBase {
-  /** Milliseconds since 1970: when a use last began or ended. */
   readonly lastUsed: number;
-  /** Pids of the processes that use it now. */
   readonly users: readonly number[];
 }
 
-/** The bases of the cache, the one used last first. */
 export function listBases(cache: CacheFolder): BaseInfo[] {
   return readBases(cache)
     .map((base) => {
@@ -41,7 +34,7 @@ export function listBases(cache: CacheFolder): BaseInfo[] {
     .sort((a, b) => b.lastUsed - a.lastUsed);
 }
 
-/** Which of these bases have to go: the old ones, then those used longest ago until the rest fits. Never one in use. */
+/** The old ones, then the least recently used ones until the rest fits. Never one in use. */
 export function choosePruned(bases: readonly BaseInfo[], limits: Limits, now: number): BaseInfo[] {
   const oldestFirst = [...bases].sort((a, b) => a.lastUsed - b.lastUsed);
   let size = bases.reduce((sum, base) => sum + base.record.size, 0);
@@ -55,7 +48,7 @@ export function choosePruned(bases: readonly BaseInfo[], limits: Limits, now: nu
   return pruned;
 }
 
-/** Removes what crashes left and the bases over the limits, and gives those. Bases of other id maps cannot be removed. */
+/** Also removes what crashes left. Gives the removed bases. Bases of other id maps cannot be removed. */
 export async function prune(
   cache: CacheFolder,
   holder: Inside,
@@ -74,7 +67,7 @@ export async function prune(
   return removed;
 }
 
-/** Those of the holder's id map without their record, as after an `rm -r`, which may delete no file of a subordinate id. */
+/** Bases of this id map without a record, as after an `rm -r`, which may not delete files of a subordinate id. */
 function brokenBases(cache: CacheFolder, { idMap }: Inside): string[] {
   return readdirSync(cache.bases).filter(
     (name) =>
@@ -84,10 +77,8 @@ function brokenBases(cache: CacheFolder, { idMap }: Inside): string[] {
   );
 }
 
-/** Drops what is remembered of tarballs that are gone. */
 function forgetTarballs(cache: CacheFolder): void {
   for (const entry of readdirSync(cache.tarballs)) {
-    // Another process may be writing a file that is not named so yet.
     if (!entry.endsWith('.json')) continue;
     const path = join(cache.tarballs, entry);
     const tarball = rememberedPath(path);

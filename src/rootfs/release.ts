@@ -1,17 +1,15 @@
-/** Names of releases and architectures. */
 import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 
 /**
- * The release whose root filesystem serves for a name that a changelog may have: as autopkgtest-virt-unshare 6.0 does it,
- * what is not uploaded yet runs on unstable, and an add-on runs on the release that it is added to.
+ * The release for a name in a changelog, as in autopkgtest-virt-unshare 6.0: what is not uploaded yet runs on unstable, an
+ * add-on on its release.
  */
 export function resolveRelease(name: string): string {
   if (/^(experimental|rc-buggy|UNRELEASED)/.test(name)) return 'unstable';
   return name.replace(/-(backports|security)$/, '');
 }
 
-/** The value of a variable in the text of os-release(5), unquoted. */
 export function osReleaseValue(text: string, name: string): string | undefined {
   for (const line of text.split('\n')) {
     const [, key, value] = /^\s*([A-Z0-9_]+)=(.*)$/.exec(line) ?? [];
@@ -33,13 +31,11 @@ export function readOsRelease(): string {
   return '';
 }
 
-/** The code name of the host's own release (testing and unstable have one too); undefined when it says none. */
 export function hostRelease(): string | undefined {
   const name = osReleaseValue(readOsRelease(), 'VERSION_CODENAME');
   return name === undefined || name === '' ? undefined : name;
 }
 
-/** Debian's names where Node's differ. */
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   x64: 'amd64',
   ia32: 'i386',
@@ -48,7 +44,6 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
   mipsel: endianness() === 'LE' ? 'mipsel' : 'mips',
 };
 
-/** Debian's name of the architecture that we run on. */
 export function hostArchitecture(): string {
   return ARCHITECTURES[process.arch] ?? process.arch;
 }

@@ -1,4 +1,4 @@
-/** Removing trees from the cache: what crashes left, and bases that are not in use. */
+/** Removes trees from the cache: what crashes left, and unused bases. */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf } from '../errors.ts';
@@ -10,9 +10,8 @@ import { deleteTree, type Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
 /**
- * Removes what unpackings and removals that ended early left behind, of this holder's id map only: it cannot delete files of
- * other ids. What another process works on now stays.
- * @param held name of the unpacking whose lock the caller holds, see base.ts
+ * Removes what interrupted work of this id map left, except what another process works on now.
+ * @param held the unpacking whose lock the caller holds
  */
 export async function removeLeftovers(
   cache: CacheFolder,
@@ -51,7 +50,7 @@ async function removeUnlocked(
   }
 }
 
-/** Removes a base unless it is in use; says whether it is gone. */
+/** False when it is in use. */
 export async function removeBase(
   cache: CacheFolder,
   key: string,
@@ -62,7 +61,7 @@ export async function removeBase(
   if (livingUsers(folder).length > 0) return false;
   const old = join(cache.bases, oldName(key));
   try {
-    // Renamed first: a process that looks for it from now on sees that it is gone, and one that did before has left a mark.
+    // A process that looks for it later sees that it is gone; one that looked before has left a mark.
     renameSync(folder, old);
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return true;
@@ -77,8 +76,8 @@ export async function removeBase(
 }
 
 /**
- * Takes a base that is not whole out of the way of a new one. A process that still uses it keeps what it has; its files go with
- * its last user.
+ * Renames an incomplete base to make room for a new one. A process that uses it keeps it; its files are deleted after its
+ * last user.
  */
 export async function setAside(cache: CacheFolder, key: string, holder: Inside, log: Log): Promise<void> {
   const old = join(cache.bases, oldName(key));
@@ -95,13 +94,12 @@ function putBack(old: string, folder: string): void {
   try {
     renameSync(old, folder);
   } catch (error) {
-    // Another process has unpacked the same in that moment; the old one goes with its last user.
     if (systemCodeOf(error) !== 'ENOTEMPTY' && systemCodeOf(error) !== 'EEXIST') throw error;
   }
 }
 
 async function removeFolder(folder: string, holder: Inside, log: Log): Promise<void> {
-  // Without its record first, so that no half of it can be taken for whole.
+  // The record first, so that a partial tree is not taken for a complete one.
   rmSync(join(folder, 'base.json'), { force: true });
   await deleteTree(holder, log, join(folder, 'tree'));
   rmSync(folder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 /**
- * Which root filesystem a testbed starts from. Everything that can be found out by reading files is found out here, without
- * starting a process: this runs before the first `ok`.
+ * Which root filesystem a testbed starts from. This runs before the first `ok`, so it only reads files and starts no
+ * process.
  */
 import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -15,16 +15,14 @@ import { EMPTY_COMMAND, EMPTY_COMMAND_FACTS, splitWords } from './words.ts';
 
 export interface RootSource {
   readonly kind: 'tarball' | 'directory';
-  /** Absolute. */
   readonly path: string;
 }
 
 export type RootChoice = RootSource | RootOrder;
 
-/** The command line's part in the choice; the names are those of autopkgtest-virt-unshare's options. */
+/** Named as the options of autopkgtest-virt-unshare. */
 export interface RootOptions {
   readonly tarball?: string | undefined;
-  /** A folder that holds a root filesystem. */
   readonly rootfs?: string | undefined;
   readonly release?: string | undefined;
   readonly arch?: string | undefined;
@@ -33,9 +31,10 @@ export interface RootOptions {
 }
 
 /**
- * In this order: --tarball; --rootfs; $XDG_CACHE_HOME/sbuild/RELEASE-ARCH.t*; our own cache's images, unless a mirror or a
- * command is named by which the image was not built; else an order to build one. Without --release the host's own release is meant, but any tarball of sbuild's is better than building.
- * @throws UsageError for whatever of the options or of the chosen file is wrong
+ * In this order: --tarball; --rootfs; $XDG_CACHE_HOME/sbuild/RELEASE-ARCH.t*; an image of the cache, unless another mirror
+ * or command is named; else an order to build one. Without --release the host's release is meant, but any tarball of sbuild
+ * is better than building.
+ * @throws UsageError when the options or the chosen file are wrong
  */
 export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   if (options.tarball !== undefined && options.rootfs !== undefined) {
@@ -64,7 +63,6 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   return orderRoot(release, options.arch, options);
 }
 
-/** The image of that name in our own cache, if it is one that the options ask for. */
 export function imageThatServes(
   images: string,
   name: string,
@@ -74,11 +72,7 @@ export function imageThatServes(
   return serves(readOrder(images, name), wanted) ? newestTarball(images, name) : undefined;
 }
 
-/**
- * An order to build a root filesystem.
- * @param givenArch default: the host's own
- * @throws UsageError when it cannot be carried out
- */
+/** @throws UsageError when the order cannot be carried out */
 export function orderRoot(release: string, givenArch: string | undefined, options: RootOptions): RootOrder {
   const arch = givenArch ?? hostArchitecture();
   checkName('--release', release);
@@ -106,7 +100,7 @@ export function orderRoot(release: string, givenArch: string | undefined, option
   return { kind: 'build', release, arch, archGiven, mirror, bootstrapCommand: bootstrapcmd, packages };
 }
 
-/** Both become parts of a file's name and arguments of a program. */
+/** Both become parts of a file name and arguments of a program. */
 function checkName(option: string, value: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(value)) {
     throw new UsageError(`${option} ${value} is no name of a release or an architecture`, {
@@ -116,7 +110,6 @@ function checkName(option: string, value: string): void {
   }
 }
 
-/** The root source at a path that may be a tarball or a folder. @throws UsageError */
 export function checkRoot(path: string): RootSource {
   return look('root filesystem', resolve(path)).isDirectory() ? directorySource(path) : tarballSource(path);
 }
@@ -147,7 +140,7 @@ function tarballSource(given: string): RootSource {
   return { kind: 'tarball', path };
 }
 
-/** How a tarball is compressed; undefined when the file is none. @throws UsageError when it cannot be read */
+/** Undefined when the file is no tarball. @throws UsageError when it cannot be read */
 export function compressionOfFile(path: string): Compression | undefined {
   return compressionOf(readHeader(path));
 }
@@ -200,10 +193,9 @@ function look(what: string, path: string): Stats {
   }
 }
 
-/** A name that says what the content is meant to be; group 1 is what is before its endings. */
+/** Group 1 is the name before its endings. */
 export const TARBALL_NAME = /^([^.].*?)\.t(?:ar(?:\.(?:gz|bz2|xz|zst|lz4|lz))?|gz|bz2?|xz|zst)$/;
 
-/** The newest file NAME.t* in a folder, or, without a name, *-ARCH.t*; undefined if there is none. */
 export function newestTarball(folder: string, name: string | undefined, arch = ''): string | undefined {
   let entries: string[];
   try {

@@ -1,20 +1,16 @@
-/** Looking into the tree of a root filesystem from outside, without ever following a link out of it. */
+/** Looks into the tree of a root filesystem without following a link out of it. */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { systemCodeOf } from '../errors.ts';
 
-/** As many links in a row as the kernel follows (path_resolution(7)). */
+/** As the kernel: path_resolution(7). */
 const MAX_LINKS = 40;
 
 export type Found =
   | { readonly kind: 'found'; readonly path: string; readonly stats: Stats }
   | { readonly kind: 'missing' }
-  /** A folder on the way may not be searched by us (the root filesystem belongs to other ids). */
   | { readonly kind: 'hidden' };
 
-/**
- * Finds what `path` (absolute, as seen inside) names in the tree at `root` (a host path), links followed as they
- * would be with the tree as the root: absolute ones start at `root`, and `..` never leaves it.
- */
+/** What the absolute `path` names in the tree at `root`. Links are followed as if the tree were the root directory. */
 export function findInTree(root: string, path: string): Found {
   const todo = path.split('/').reverse();
   const done: string[] = [];
@@ -49,7 +45,7 @@ function look(path: string): Found {
   }
 }
 
-/** Why the tree cannot be a root filesystem, as the end of a sentence; undefined when it looks like one or cannot be looked into. */
+/** The end of a sentence; undefined when it looks like a root filesystem or cannot be read. */
 export function whyNoRoot(root: string): string | undefined {
   const shell = findInTree(root, '/bin/sh');
   if (shell.kind === 'missing') return 'it has no /bin/sh';

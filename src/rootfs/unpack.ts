@@ -1,6 +1,6 @@
 /**
- * Unpacking a tarball by GNU tar as root of the holder, so that owners, modes, extended attributes, file capabilities and
- * hard links come out as they are in the archive, in terms of the ids of the map.
+ * Unpacks a tarball by GNU tar as root of the holder, with owners, modes, extended attributes, file capabilities and hard
+ * links.
  */
 import { readFileSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -10,7 +10,6 @@ import { type Log, printable } from '../log.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
 import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 
-/** What of the holder (see namespaces/holder.ts) unpacking and deleting need. */
 export interface Inside {
   readonly idMap: { readonly key: string; readonly single: boolean };
   inside(hostPath: string): string;
@@ -18,29 +17,20 @@ export interface Inside {
 }
 
 export interface UnpackOptions {
-  /** Path of the tarball, for messages. */
   readonly tarball: string;
-  /** The open tarball, at its start. */
   readonly fd: number;
-  /** See compression.ts; undefined: the tarball is not compressed. */
   readonly decompressor: string | undefined;
-  /** An existing folder of mode 777; `root` is made in it. */
   readonly tree: string;
-  /** A further descriptor that tar shall keep open while it lives. */
   readonly lock: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface Unpacked {
-  /** Members that a user namespace may not create: device nodes outside /dev. */
   readonly skipped: readonly string[];
-  /** Bytes of the uncompressed archive, which is about what the tree takes. */
   readonly size: number;
 }
 
-/**
- * @throws TestbedError with tar's words. The abort signal kills tar and makes this reject; the tree is then part of one.
- */
+/** @throws TestbedError with tar's message. An abort kills tar and leaves a partial tree. */
 export async function unpack(holder: Inside, log: Log, options: UnpackOptions): Promise<Unpacked> {
   const { tarball, fd, tree, lock, signal } = options;
   const root = `${holder.inside(tree)}/root`;
@@ -48,7 +38,6 @@ export async function unpack(holder: Inside, log: Log, options: UnpackOptions): 
   const argv = holder.enter(tarArgv(root, options.decompressor, holder.idMap.single));
   const tar = await spawnHost(argv, log, {
     stdio: [fd, 'ignore', 'pipe', lock],
-    // Messages in English, to be understood below.
     env: { LC_ALL: 'C' },
     cwd: '/',
   });
@@ -59,7 +48,7 @@ export async function unpack(holder: Inside, log: Log, options: UnpackOptions): 
   signal?.removeEventListener('abort', stop);
   signal?.throwIfAborted();
   const said = readComplaints(printable(words));
-  // 2: something could not be done, but everything else was (tar's manual, "Possible exit codes").
+  // 2: something failed, but everything else was done (tar's manual, "Possible exit codes").
   const onlyNodes = status === 2 && said.errors.length === 0 && said.skipped.length > 0;
   if (status !== 0 && !onlyNodes) throw unpackingFailed(tarball, tree, said.errors, status);
   return { skipped: said.skipped, size: said.size };
@@ -71,9 +60,9 @@ function unpackingFailed(
   errors: readonly string[],
   status: number,
 ): TestbedError {
-  // A full disk also ends what decompresses, whose complaint may come first.
+  // A full disk also ends the decompressor, whose message may come first.
   const full = errors.find((line) => /No space left|Disk quota exceeded/.test(line));
-  // A hard link to a file that is not in the archive is the archive's fault.
+  // A hard link to a file that is not in the archive is an error of the archive.
   const gone = errors.find((line) => /: Cannot (?!hard link).*: No such file or directory$/.test(line));
   const why = full ?? errors[0] ?? `tar ended with status ${status}`;
   const facts =
@@ -85,7 +74,7 @@ function unpackingFailed(
   return new TestbedError(`unpacking ${tarball} failed: ${why}`, facts);
 }
 
-/** The argv of tar for a tarball on stdin; `single`: there is only one id, so owners cannot be kept. */
+/** `single`: there is only one id, so owners cannot be kept. */
 export function tarArgv(root: string, decompressor: string | undefined, single: boolean): Argv {
   return [
     'tar',
@@ -97,7 +86,6 @@ export function tarArgv(root: string, decompressor: string | undefined, single: 
   ];
 }
 
-/** The argv of tar that compares a tarball on stdin with what it was unpacked to. */
 export function compareArgv(root: string, decompressor: string | undefined): Argv {
   return ['tar', '--compare', ...commonArguments(root, decompressor)];
 }
@@ -110,17 +98,17 @@ function commonArguments(root: string, decompressor: string | undefined): string
     '--numeric-owner',
     '--xattrs',
     '--xattrs-include=*',
-    // They would steer the testbed's overlay instead of being its files' attributes.
+    // They would change the testbed's overlay.
     '--xattrs-exclude=user.overlay.*',
     '--quoting-style=escape',
     '--warning=no-timestamp',
     '--anchored',
-    // Device nodes cannot be made in a user namespace; the testbed gets a /dev of its own.
+    // A user namespace cannot make device nodes; the testbed gets its own /dev.
     ...['./dev/*', 'dev/*', '/dev/*'].map((pattern) => `--exclude=${pattern}`),
   ];
 }
 
-/** The messages of GNU tar in the C locale, sorted: device nodes that may be missing, and errors. */
+/** From messages of GNU tar in the C locale. */
 export function readComplaints(words: string): { skipped: string[]; errors: string[]; size: number } {
   const skipped: string[] = [];
   const errors: string[] = [];
@@ -130,17 +118,14 @@ export function readComplaints(words: string): { skipped: string[]; errors: stri
     const node = /^tar: (.*): Cannot mknod: Operation not permitted$/.exec(line)?.[1];
     if (total !== undefined) size = Number(total);
     else if (node !== undefined) skipped.push(node);
-    // The last line sums up; warnings and remarks have no effect on tar's exit status.
+    // The last line sums up; warnings and remarks do not change tar's exit status.
     else if (line !== '' && !/^tar: (Exiting with failure status|.*: Warning: |Removing leading )/.test(line))
       errors.push(line);
   }
   return { skipped, errors, size };
 }
 
-/**
- * The command that undoes the compression of an open tarball, see compression.ts.
- * @throws TestbedError when it is none, or when the command is not installed
- */
+/** @throws TestbedError when the file is no tarball, or the command is not installed */
 export function decompressorOf(tarball: string, fd: number): string | undefined {
   const header = Buffer.alloc(HEADER_SIZE);
   const compression = compressionOf(header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0)));
@@ -160,13 +145,12 @@ export function decompressorOf(tarball: string, fd: number): string | undefined 
   return choice.command;
 }
 
-/** Deletes a tree of the map's ids; one that does not exist is no error. */
 export async function deleteTree(holder: Inside, log: Log, tree: string): Promise<void> {
   const argv = holder.enter(['rm', '-rf', '--', `${holder.inside(tree)}/root`]);
   await mustRun(argv, log, `deleting ${tree}`);
 }
 
-/** Not by runHost: loading execa would take longer than the command. */
+/** Without runHost: loading execa would take longer than the command. */
 async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
   const [{ status }, words] = await Promise.all([child.exited, textOf(child.child.stderr)]);
@@ -176,7 +160,7 @@ async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   });
 }
 
-/** The part, 0 to 1, of a file of this size that has been read through the descriptor, by any process that shares it. */
+/** The part, 0 to 1, that has been read through the descriptor by any process. */
 export function readSoFar(fd: number, size: number): number | undefined {
   try {
     const position = /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];

@@ -1,6 +1,6 @@
 /**
- * The processes that use a base: one empty file per use, named by the process. This needs no lock, so no process is started, and
- * a file whose process has ended does not count.
+ * The processes that use a base: one empty file per use, named by the process. So no lock is needed, and the file of an
+ * ended process does not count.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
 
 let uses = 0;
 
-/** Says that this process uses the base in `folder` and gives the file that says it; undefined when the folder is gone. */
+/** Gives the file; undefined when the directory is gone. */
 export function addUser(folder: string): string | undefined {
   const { pid, startTime, namespace, boot } = ownIdentity();
   uses += 1;
@@ -27,7 +27,7 @@ export function removeUser(path: string): void {
   rmSync(path, { force: true });
 }
 
-/** The pids of the living users of the base in `folder`; the files of dead ones are removed. */
+/** Removes the files of ended processes. */
 export function livingUsers(folder: string): number[] {
   const users = join(folder, 'users');
   let names: string[];

@@ -1,4 +1,3 @@
-/** Is a base still what its tarball says? */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -10,12 +9,10 @@ import { compareArgv, decompressorOf, type Inside } from './unpack.ts';
 
 export type Verdict =
   | { readonly kind: 'same' }
-  /** Lines of tar's, each naming a file and what is different. */
   | { readonly kind: 'different'; readonly differences: readonly string[] }
-  /** There is nothing to compare with; `why` is a sentence. */
   | { readonly kind: 'unknown'; readonly why: string };
 
-/** Compares every file of a base with the tarball that it came from. Slow: reads both. */
+/** Slow: reads both completely. */
 export async function verifyBase(
   base: KnownBase,
   holder: Inside,
@@ -54,8 +51,8 @@ export async function verifyBase(
 }
 
 /**
- * What GNU tar said, in the C locale, without what must be different: device nodes that were left out, and owners where
- * there is only one id.
+ * The output of GNU tar in the C locale, without expected differences: excluded device nodes, and owners where there is only
+ * one id.
  */
 export function readDifferences(words: string, skipped: readonly string[], single: boolean): string[] {
   return words.split('\n').filter((line) => {

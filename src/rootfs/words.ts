@@ -1,13 +1,11 @@
-/** Splitting a command into words as a POSIX shell does, without running anything. */
 import { UsageError } from '../errors.ts';
 
 export const EMPTY_COMMAND = '--bootstrapcmd is empty';
 export const EMPTY_COMMAND_FACTS = { code: 'WRONG_VALUE', remedy: 'give a command like mmdebstrap' } as const;
 
 /**
- * The words of a command that is given as one argument (as Python's shlex.split): quotes and backslashes count, nothing
- * else does.
- * @throws UsageError for an open quote
+ * The words of a command in one argument, as Python's shlex.split: only quotes and backslashes count. @throws UsageError for
+ * an open quote
  */
 export function splitWords(text: string): string[] {
   const words: string[] = [];
@@ -24,7 +22,7 @@ export function splitWords(text: string): string[] {
       at = end;
     } else if (char === '"') {
       const end = closing(text, at);
-      // In double quotes a backslash stays, except before what it could protect.
+      // In double quotes a backslash stays, except before what it could escape.
       word = (word ?? '') + text.slice(at + 1, end).replaceAll(/\\(["\\$`])/g, '$1');
       at = end;
     } else if (char === '\\') {
@@ -38,7 +36,6 @@ export function splitWords(text: string): string[] {
   return words;
 }
 
-/** Where the quote that opens at `start` is closed. */
 function closing(text: string, start: number): number {
   const quote = text[start];
   for (let at = start + 1; at < text.length; at++) {

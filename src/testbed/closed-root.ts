@@ -1,10 +1,9 @@
-/** What to do with a directory given as root filesystem whose files are closed to root of the testbeds. */
+/** The error for a root filesystem whose files root of the testbeds may not read. */
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TestbedError } from '../errors.ts';
 import { shellQuote } from '../log.ts';
 
-/** @param closed path below the folder, from a slash on; empty: the folder itself */
 export function closedRoot(folder: string, closed: string): TestbedError {
   const path = join(folder, closed);
   return new TestbedError(

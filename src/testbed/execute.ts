@@ -1,4 +1,3 @@
-/** Commands in a testbed: the words of the execute command, and running one to its end from here. */
 import { closeSync, openSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
 import { type HelperFailure, helperWords } from '../helper.ts';
@@ -8,15 +7,12 @@ import { childrenOf, namespaceOf } from '../processes/list.ts';
 import { wholeTree } from './killing.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
-/** What the execute program has to know about the testbed; see the head of helper/exec.c. */
+/** What the execute program needs; see the head of helper/exec.c. */
 export interface Target {
   readonly pid: number;
-  /** See namespaces/mark.ts. */
   readonly mark: string;
   readonly ownNetwork: boolean;
-  /** Seconds that a helper without progress is waited for. */
   readonly drainTimeout: number;
-  /** Gets the events of the execute program, see ReportFile. */
   readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
 }
 
@@ -25,16 +21,14 @@ export interface CommandPlace {
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly keepTerm?: boolean;
-  /** Whether the command gets descriptor 3 as well. Default: the first three only. */
   readonly third?: boolean;
-  /** Whether it is the foreground job of the terminal that is its stdin. */
   readonly foreground?: boolean;
 }
 
-/** Codes of failures that lie in what was asked for, not in the testbed. */
+/** Codes of failures in the request, not in the testbed. */
 const WRONG_REQUESTS = ['DIRECTORY_CLOSED', 'NO_DIRECTORY', 'NO_IDS', 'NO_USER'];
 
-/** The execute program could not run a command, and has written why to the command's stderr. Its code is in helper/exec.c. */
+/** The execute program could not run a command and has written why to its stderr. */
 export class NotRunError extends TestbedError {
   readonly #what: string;
 
@@ -45,14 +39,12 @@ export class NotRunError extends TestbedError {
     this.#what = what;
   }
 
-  /** The error for a caller that chose directory and user itself. */
   forCaller(): VirtError {
     if (!WRONG_REQUESTS.includes(this.code)) return this;
     return new UsageError(this.#what, { code: this.code, cause: this });
   }
 }
 
-/** The words to put before a command's own. */
 export function executeCommand(target: Target, place: CommandPlace = {}): [string, ...string[]] {
   return helperWords(
     'exec',
@@ -70,15 +62,12 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
   );
 }
 
-/** An execute program with its command. */
 export interface StartedCommand extends HostProcess {
-  /** Why the command could not be run, where that was reported. */
   failure(): HelperFailure | undefined;
 }
 
 /**
- * Starts a command as root inside, with up to four descriptors; killing it ends all that it started. The execute program has a
- * session of its own so that its tree can be found.
+ * Starts a command as root inside. Killing it ends its process tree, which the session of the execute program identifies.
  */
 export async function startCommand(
   target: Target,
@@ -95,7 +84,7 @@ export async function startCommand(
 /**
  * Runs a command to its end.
  * @throws CommandTimeoutError when its time is over or it was aborted, and its process tree is dead
- * @throws NotRunError at status 255: the execute program maps a command's own 255 to 253
+ * @throws NotRunError at status 255, because a command's own 255 becomes 253
  */
 export async function runCommand(
   target: Target,
@@ -116,11 +105,7 @@ export async function runCommand(
   return endOfCommand(started, argv, options);
 }
 
-/**
- * The end of a command that was started, brought about when its time is over or it was aborted.
- * @param started as of startCommand
- * @throws as runCommand
- */
+/** Waits for the end of a started command, or ends it when its time is over or it was aborted. @throws as runCommand */
 export async function endOfCommand(
   started: StartedCommand,
   argv: Argv,
@@ -148,7 +133,7 @@ export async function endOfCommand(
   }
 }
 
-/** Host pid of the command itself that an execute program has started: the first that is inside. Undefined when it is gone. */
+/** The first process of the execute program that is inside; undefined when it is gone. */
 export function pidInside(root: HostProcess): number | undefined {
   const outside = namespaceOf(process.pid, 'pid');
   for (let generation = [root.pid]; generation.length > 0; generation = generation.flatMap(childrenOf)) {

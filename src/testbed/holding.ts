@@ -1,6 +1,5 @@
 /**
- * Stage and holder with what they need to know, started before the rest of the server is loaded: the kernel makes the
- * namespaces while Node.js reads code.
+ * Starts stage and holder before the rest of the server is loaded: the kernel makes the namespaces while Node.js reads code.
  */
 import { messageOf, TestbedError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
@@ -15,7 +14,6 @@ import type { TestbedOptions } from './types.ts';
 
 export interface Holding {
   readonly cache: CacheFolder;
-  /** Where upper layers on disk go. */
   readonly scratchFolder: string;
   readonly source: RootSource;
   readonly holder: Promise<Holder>;
@@ -25,7 +23,6 @@ export interface HoldingOptions {
   readonly options: TestbedOptions;
   readonly idMaps: IdMaps;
   readonly log: Log;
-  /** As `Holder.start` takes it. */
   readonly below?: number | undefined;
 }
 
@@ -34,7 +31,6 @@ export function idMapsFor(options: TestbedOptions): IdMaps {
   return chooseIdMaps(readCaller(), { withCaller: writableBind });
 }
 
-/** The cache, and the directory for upper layers on disk. @throws TestbedError */
 export function preparePlaces({ options, idMaps }: Omit<HoldingOptions, 'log'>): {
   cache: CacheFolder;
   scratchFolder: string;
@@ -45,7 +41,6 @@ export function preparePlaces({ options, idMaps }: Omit<HoldingOptions, 'log'>):
   return { cache, scratchFolder };
 }
 
-/** Starts stage and holder for a root filesystem that is there. */
 export function hold(
   source: RootSource,
   places: { readonly cache: CacheFolder; readonly scratchFolder: string },
@@ -59,14 +54,13 @@ export function hold(
     ...{ idMap: idMaps, log, below },
     ...{ sources: [...own, ...bound(false)], readOnlySources: bound(true) },
   });
-  // The open that waits for it rejects.
   holder.catch(() => {});
   return { cache, scratchFolder, source, holder };
 }
 
 /**
- * The same ahead of everything else, for the server. Undefined where the root filesystem has to be made first, and where it
- * fails: then the open tries again, and reports it.
+ * Starts them early, for the server. Undefined where the root filesystem has to be made first, or where it fails: then the
+ * open tries again and reports the failure.
  */
 export function holdEarly(options: TestbedOptions, idMaps: IdMaps, log: Log): Holding | undefined {
   try {

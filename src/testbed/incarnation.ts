@@ -1,4 +1,4 @@
-/** What one open or revert makes: namespaces, upper layer and network, and the order in which they end. */
+/** What one open or revert makes, and the order in which it ends. */
 
 import type { Baseline } from '../leaks/baseline.ts';
 import type { Instance } from '../namespaces/instance.ts';
@@ -6,21 +6,17 @@ import type { Connection } from '../network/connector.ts';
 import type { ReportFile } from './report-file.ts';
 import type { Upper } from './scratch.ts';
 
-/** A running set of namespaces with its upper layer and its network: all that one open or revert makes. */
 export class Incarnation {
   readonly instance: Instance;
   readonly connection: Connection | undefined;
   readonly baseline: Baseline;
-  /** What its execute programs report; undefined when there is no place for a file. */
   readonly report: ReportFile | undefined;
-  /** Resolves when `end` has done what it could. */
   readonly ended: Promise<void>;
   readonly #upper: Upper;
   readonly #strike: () => void;
   #tellEnded: () => void = () => {};
   #ending: Promise<void> | undefined;
 
-  /** @param strike strikes it out of the registry */
   constructor(
     instance: Instance,
     upper: Upper,
@@ -40,12 +36,10 @@ export class Incarnation {
     this.#upper = upper;
   }
 
-  /** See Upper. */
   get largePages(): boolean {
     return this.#upper.largePages;
   }
 
-  /** Resolves when nothing of it is left; one and the same end for all who call it. */
   end(): Promise<void> {
     this.#ending ??= this.#end();
     return this.#ending;
@@ -56,9 +50,9 @@ export class Incarnation {
       async () => this.connection?.end(),
       async () => this.#strike(),
       () => this.instance.stop(),
-      // Not before: until then an execute program may open what has the descriptor's number.
+      // Before that, an execute program may open a file with the same descriptor number.
       async () => this.report?.close(),
-      // Even when somebody still has a file of it open: then at least the disk is free again.
+      // Also when a process still has a file of it open: then at least the disk is free again.
       () => this.#upper.remove(),
     ];
     const failures: unknown[] = [];

@@ -1,26 +1,25 @@
-/** Processes that a SIGKILL from here ends with all that they have started, also when those wait for a FUSE file system. */
+/** Processes that a SIGKILL ends with all that they have started, also when those wait for a FUSE file system. */
 import type { HostProcess } from '../host.ts';
 import type { Log } from '../log.ts';
 import { abortFuse } from '../namespaces/fuse.ts';
 import { namespaceOf, signalProcess, treeOf } from '../processes/list.ts';
 import { isStuck } from '../processes/stat.ts';
 
-/** The same process of a command, but a SIGKILL ends all that it started, and it counts as exited only then. */
 export function wholeTree<T extends HostProcess>(root: T, log: Log): T {
   return killedBy(root, () => endTree(root, log));
 }
 
 /**
- * The same process of the host, which may use files of a testbed: a SIGKILL ends it and all that it started, and so does a
- * status other than 0. It has to have a session of its own.
- * @param seer gives a process that sees what is mounted in the testbed, or nothing when that is gone
+ * The same for a host process that may use files of a testbed; a status other than 0 ends its tree too. It has to have its
+ * own session.
+ * @param seer gives a process that sees the mounts of the testbed
  */
 export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
   const { child } = root;
   const isReaped = (): boolean => child.exitCode !== null || child.signalCode !== null;
   let tree: number[] = [];
   const look = (): readonly number[] | undefined => {
-    // Once it is reaped its pid may be another's, but not the session's as long as somebody is in that.
+    // The pid of a reaped process may be reused, but not the number of a session that has members.
     tree = treeOf(root.pid).filter((pid) => pid !== root.pid || !isReaped());
     return tree.length === 0 ? undefined : tree;
   };
@@ -28,11 +27,11 @@ export function killable(root: HostProcess, seer: () => number | undefined, log:
     const pid = seer();
     return pid !== undefined && tree.some(isStuck) ? [pid] : [];
   };
-  // Who fails may have left somebody who copies on.
+  // A process that fails may have left a child that still copies.
   return killedBy(root, () => killAll(look, seers, log), { alsoWhenItFails: true });
 }
 
-/** The same process, but a SIGKILL is what `end` does, and the process counts as exited only when that is done. */
+/** A SIGKILL is replaced by `end`, and the process counts as exited only after that. */
 function killedBy<T extends HostProcess>(
   root: T,
   end: () => Promise<void>,
@@ -53,16 +52,14 @@ function killedBy<T extends HostProcess>(
   };
 }
 
-/** Milliseconds between looks at who is still there. */
 const LOOK = 2;
-/** Looks for which the host's part of a command may end by itself. */
 const GRACE = 50;
-/** Milliseconds before whoever is still there after a SIGKILL is taken to wait for a FUSE file system of the testbed's. */
+/** Milliseconds before a process that survives SIGKILL is taken to wait for a FUSE file system of the testbed. */
 const KILL_LIMIT = 1_000;
 
 /**
- * Kills a command's process tree. What is inside goes first: what entered for it then reaps it and ends, where an orphan would
- * have to wait for the host's init to reap it.
+ * Kills a command's process tree, the processes inside first: their parent reaps them, where an orphan would wait for the
+ * host's init.
  */
 function endTree(root: HostProcess, log: Log): Promise<void> {
   const outside = namespaceOf(process.pid, 'pid');
@@ -79,8 +76,8 @@ function endTree(root: HostProcess, log: Log): Promise<void> {
 }
 
 /**
- * Kills whom `look` finds, again and again, also what forks meanwhile, until it finds nobody any more and gives nothing.
- * @param seers processes that see the FUSE file systems for which those who do not end may wait
+ * Kills what `look` finds until it finds nothing, including new children.
+ * @param seers processes that see the FUSE file systems for which a process may wait
  */
 async function killAll(
   look: () => readonly number[] | undefined,

@@ -1,10 +1,9 @@
-/** The mounts of a testbed as data, in the order in which they are made. Pure. */
+/** The mounts of a testbed as data, in order. */
 import { ROOT } from '../namespaces/instance.ts';
 import { bind, copy, detach, directory, mount, root, type Step } from '../namespaces/steps.ts';
 
 const SCRATCH = '/mnt/scratch';
 
-/** @param where options of a tmpfs, or an absolute path in the holder: a directory for the upper layer */
 export function scratchSteps(where: string): Step[] {
   return [
     where.startsWith('/') ? bind(where, SCRATCH) : mount('tmpfs', SCRATCH, where),
@@ -14,15 +13,15 @@ export function scratchSteps(where: string): Step[] {
 }
 
 /**
- * The root as an overlay, the lowest layer last. No path has a character that needs an escape.
+ * The lowest layer comes last. No path has a character that needs an escape.
  * @param place directory that `scratchSteps` has prepared
  */
 export function overlayRoot(
   layers: readonly string[],
   { volatile = false, place = SCRATCH }: { readonly volatile?: boolean; readonly place?: string } = {},
 ): Step[] {
-  // userxattr: a user namespace may not write trusted.* (Linux 5.11). volatile: after a crash the scratch is not needed, so no
-  // fsync(2) has to reach a disk (Linux 5.10).
+  // userxattr: a user namespace may not write trusted.* (Linux 5.11). volatile: no fsync(2) has to reach a disk, since the
+  // scratch is not needed after a crash (Linux 5.10).
   const options = [
     `lowerdir=${layers.join(':')}`,
     `upperdir=${place}/upper`,
@@ -33,7 +32,7 @@ export function overlayRoot(
   return [mount('overlay', ROOT, options.join(',')), root(ROOT)];
 }
 
-/** The root as a plain tree: a copy of what an overlay over the layers shows. */
+/** A copy of what an overlay over the layers shows. */
 export function copyRoot(layers: readonly string[]): Step[] {
   return [
     mount('overlay', ROOT, `lowerdir=${layers.join(':')},userxattr`),
@@ -44,14 +43,12 @@ export function copyRoot(layers: readonly string[]): Step[] {
   ];
 }
 
-/** What the kernel provides: /proc, /sys, /dev, and the memory-backed directories that a boot would make. */
 export function kernelMounts({
   ownNetwork,
   devices,
   ptsGroup,
 }: {
   readonly ownNetwork: boolean;
-  /** The names below /dev to take from the host. */
   readonly devices: readonly string[];
   /** Group of new terminals, Debian's `tty`; undefined where the id map has no such group. */
   readonly ptsGroup: number | undefined;
@@ -64,7 +61,7 @@ export function kernelMounts({
   ];
   return [
     mount('proc', '/proc', 'nosuid,nodev,noexec'),
-    // Only the owner of a network namespace may mount its sysfs; the host's can be bound.
+    // Only the owner of a network namespace may mount its sysfs.
     ownNetwork ? mount('sysfs', '/sys', 'nosuid,nodev,noexec') : bind('/sys', '/sys'),
     mount('devpts', '/dev/pts', pts.join(',')),
     mount('tmpfs', '/dev/shm', 'mode=1777,nosuid,nodev'),
@@ -72,7 +69,7 @@ export function kernelMounts({
     directory('/run/lock'),
     mount('tmpfs', '/run/lock', 'mode=1777,nosuid,nodev,size=5m'),
     ...devices.map((name) => bind(`/dev/${name}`, `/dev/${name}`)),
-    // A testbed's console is read by no process; a program that writes to it must neither fail nor reach the host's.
+    // A program that writes to the console must neither fail nor reach the host's.
     ...(devices.includes('null') ? [bind('/dev/null', '/dev/console')] : []),
   ];
 }

@@ -1,4 +1,4 @@
-/** What all testbeds of one server share: the base, the holder, the skeleton, mounts and network. Made once, ahead of need. */
+/** What all testbeds of a server share: base, holder, skeleton, mounts and network. */
 import { existsSync, statSync } from 'node:fs';
 import { UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -18,40 +18,31 @@ import { DEVICES, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
 
 export interface Prepared {
-  /** Path of the tarball or folder. */
   readonly root: string;
   readonly holder: Holder;
   readonly base: Base;
-  /** Where upper layers on disk go. */
   readonly scratchFolder: string;
   readonly layers: readonly string[];
   readonly mounts: readonly Step[];
   /**
-   * Resolves with the normal user when the skeleton is filled: until then, no testbed may mount its root. Rejects with a
-   * TestbedError.
+   * Resolves with the normal user when the skeleton is filled, which a testbed waits for before it mounts its root. Rejects
+   * with a TestbedError.
    */
   readonly filled: Promise<string | undefined>;
   readonly connector: Connector;
 }
 
-/** What to prepare, and what its owner has already chosen. */
 export interface Preparation {
   readonly options: TestbedOptions;
   readonly idMaps: IdMaps;
   readonly hostname: string;
-  /** Path in every testbed. */
   readonly scratchDirectory: string;
   readonly log: Log;
-  /** Gives up the building or unpacking of a root filesystem. */
   readonly signal: AbortSignal;
-  /** Stage and holder, where they were started ahead. */
   readonly early: Holding | undefined;
 }
 
-/**
- * Starts the holder, provides the base and begins to fill the skeleton.
- * @throws TestbedError, and then nothing of it is left
- */
+/** @throws TestbedError; nothing is left then */
 export async function prepare(preparation: Preparation): Promise<Prepared> {
   const { options, idMaps, hostname, scratchDirectory, log, signal, early } = preparation;
   let connector: Connector;
@@ -83,7 +74,6 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       ...{ holder, base: base.path, hostname, scratchDirectory },
       ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
     });
-    // The open that waits for it rejects.
     filled.catch(() => {});
     return {
       root: source.path,
@@ -101,7 +91,6 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   }
 }
 
-/** Stage and holder, once the root filesystem is there. */
 async function holdLate(preparation: Preparation, { below }: Connector): Promise<Holding> {
   const { options, idMaps, log, signal } = preparation;
   const places = preparePlaces({ options, idMaps });
@@ -120,7 +109,6 @@ async function sourceOf(
   return provideRoot(choice, cache, log, signal);
 }
 
-/** What is mounted into each testbed after its root, in this order. */
 function mountsOf({ options, idMaps }: Preparation, holder: Holder): Step[] {
   return [
     ...kernelMounts({
@@ -135,7 +123,6 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder): Step[] {
   ];
 }
 
-/** How the testbed is connected, and what name resolution that gives it. */
 async function connectorFor({ network, publish }: TestbedOptions, log: Log): Promise<Connector> {
   if (typeof network === 'object') return network;
   switch (network) {

@@ -1,7 +1,6 @@
 /**
- * What the execute programs of one incarnation report: the processes that were ended for holding a command's output open, and
- * why a command could not be run. The driver may have started them, so they write to a file without a name: only this user can
- * open it, by this process's descriptor, and nothing is left of it however this process ends.
+ * What the execute programs report: processes that were ended because they held a command's output open, and why a command
+ * could not be run. The driver may start execute programs, so they write to an unnamed file, which only this user can open.
  */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
@@ -19,7 +18,7 @@ export class ReportFile {
     this.#descriptor = descriptor;
   }
 
-  /** A testbed without one works too: undefined, with a warning, when it cannot be made. */
+  /** Undefined, with a warning, when it cannot be made; a testbed works without it. */
   static open(log: Log): ReportFile | undefined {
     try {
       return new ReportFile(unnamedFile(process.env));
@@ -31,17 +30,14 @@ export class ReportFile {
     }
   }
 
-  /** For another process of this user, until this one ends or closes it. */
   get path(): string {
     return `/proc/${process.pid}/fd/${this.#descriptor}`;
   }
 
-  /** The processes that were ended until now. */
   ended(): ProcessLeak[] {
     return parseEnded(this.#text());
   }
 
-  /** Why the execute program with this host pid could not run its command. */
   failureOf(pid: number): HelperFailure | undefined {
     return parseEvents(this.#text())
       .filter(isFailure)

@@ -1,4 +1,4 @@
-/** Where the upper layers lie: in memory, or in a folder of its own for each testbed. */
+/** Upper layers: in memory, or in a directory for each testbed. */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
@@ -10,38 +10,34 @@ import { insideUser } from '../namespaces/idmap.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
 import type { Scratch } from './types.ts';
 
-/** A place for one upper layer. */
 export interface Upper {
-  /** As Instance wants it: tmpfs options, or a folder in the holder. */
+  /** Options of a tmpfs, or a directory in the holder. */
   readonly where: string;
-  /** On a disk: an overlay then goes without fsync(2). */
   readonly onDisk: boolean;
-  /** In memory, in large pages if a program asks for them. */
   readonly largePages: boolean;
-  /** Removes what is left of it; the mounts must be gone. */
+  /** Call it after the mounts are gone. */
   remove(): Promise<void>;
 }
 
 /** Below this much free memory (bytes) `auto` chooses a disk: a package build in a tmpfs would not fit. */
 const ENOUGH_MEMORY = 2 * 1024 ** 3;
 
-/** The folder of the cache for upper layers on disk, made if it is not there. */
 export function scratchFolderOf(cacheFolder: string): string {
   const path = join(cacheFolder, 'scratch');
-  // The cache folder is private; in it the holder's root, who is nobody to us, has to find its way.
+  // The cache directory is private, but root of the holder, an unmapped user on the host, needs access.
   mkdirSync(path, { recursive: true });
   if ((statSync(path).mode & 0o001) === 0) chmodSync(path, 0o755);
   return path;
 }
 
 /**
- * Looks whether a testbed can reach what lies in a folder for upper layers, and nobody else can replace it.
+ * Checks that a testbed can reach the directory, and that no other user can replace its entries.
  * @param single whether root of a testbed is the caller
  * @throws TestbedError with the remedy
  */
 export function checkScratchFolder(path: string, single: boolean): void {
   const { mode } = statSync(path);
-  // In the holder its owner is nobody to root, who is one of the others.
+  // The owner is unmapped in the holder, so the bits for others count.
   if (!single && (mode & 0o001) === 0) {
     throw new TestbedError(
       `the scratch ${path} is closed to others, as root of a testbed is one; chmod o+x it`,
@@ -54,7 +50,6 @@ export function checkScratchFolder(path: string, single: boolean): void {
   }
 }
 
-/** `auto` resolved before anything is tried: memory unless there is little of it. */
 export function chooseScratch(scratch: Scratch, folder: string): Exclude<Scratch, { kind: 'auto' }> {
   if (scratch.kind !== 'auto') return scratch;
   return freemem() < ENOUGH_MEMORY ? { kind: 'directory', path: folder } : { kind: 'tmpfs' };
@@ -64,15 +59,13 @@ export function memoryUpper(size: string | undefined): Upper {
   const largePages = hasLargePages();
   const where = [
     'mode=755',
-    // Only for a program that asks for them, which is helper/copy.c.
+    // For programs that ask for them: helper/copy.c.
     ...(largePages ? ['huge=advise'] : []),
     ...(size === undefined ? [] : [`size=${size}`]),
   ].join(',');
-  // The kernel frees it with the last process of the testbed.
   return { where, onDisk: false, largePages, remove: async () => {} };
 }
 
-/** Whether the kernel can have large pages in a tmpfs. */
 function hasLargePages(): boolean {
   try {
     return !readFileSync('/sys/kernel/mm/transparent_hugepage/shmem_enabled', 'utf8').includes('[deny]');
@@ -85,8 +78,8 @@ const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
 let made = 0;
 
 /**
- * A fresh folder below `parent`, named after this process so that the next start can tell who left it. Only root of the
- * holder may enter it: whoever writes in it chooses what set-up mounts.
+ * A new directory below `parent`, named after this process so that a later start can remove it. Only root of the holder may
+ * enter it, because its content decides what is mounted.
  */
 export async function diskUpper(parent: string, holder: Holder, log: Log): Promise<Upper> {
   made += 1;
@@ -102,7 +95,7 @@ export async function diskUpper(parent: string, holder: Holder, log: Log): Promi
     });
   }
   try {
-    // Nor has it the set-group-ID bit that its parent may have.
+    // The parent may have set the set-group-ID bit.
     chmodSync(path, 0o700);
     await holder.giveToRoot(path, log);
   } catch (error) {
@@ -114,8 +107,8 @@ export async function diskUpper(parent: string, holder: Holder, log: Log): Promi
 }
 
 /**
- * Only root of the holder may delete what the testbed's users own, and overlayfs's work folder of mode 000. That another
- * start has removed it meanwhile is no error.
+ * Only root of the holder may delete files of the testbed's users, and the work directory of overlayfs, which has mode 000.
+ * Another start may have removed it.
  */
 async function removeScratch(path: string, holder: Holder, log: Log): Promise<void> {
   const result = await runHost(holder.enter(['find', holder.inside(path), '-mindepth', '1', '-delete']), log);
@@ -123,7 +116,7 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
     rmdirSync(path);
   } catch (cause) {
     if (systemCodeOf(cause) === 'ENOENT') return;
-    // It is not ours: in a folder with the sticky bit, as /tmp is, only root of the stage may remove it.
+    // It belongs to another user: in a directory with the sticky bit, such as /tmp, only root of the stage may remove it.
     if (systemCodeOf(cause) === 'EPERM' && (await holder.removeFolder(path, log))) return;
     throw new TestbedError(
       `cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}; remove it by hand`,
@@ -134,7 +127,7 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
   }
 }
 
-/** Removes what servers left below `parent` that were killed. What cannot be removed is told, and costs no testbed. */
+/** Removes the scratch directories of killed servers. A failure is reported and does not stop the testbed. */
 export async function sweepScratch(parent: string, holder: Holder, log: Log): Promise<void> {
   for (const name of readdirSync(parent)) {
     if (!isAbandoned(parent, name) || !isOurs(join(parent, name), holder)) continue;
@@ -147,14 +140,12 @@ export async function sweepScratch(parent: string, holder: Holder, log: Log): Pr
   }
 }
 
-/** Whether a name in the folder is that of a scratch whose server has ended. */
 export function isAbandoned(parent: string, name: string): boolean {
   const [, pid, startTime = '', namespace = '', boot = ''] = NAME.exec(name) ?? [];
   if (pid === undefined) return false;
   return !isAliveAnywhere({ pid: Number(pid), startTime, namespace, boot }, join(parent, name));
 }
 
-/** Whether a folder is that of root of the holder, or ours, as it is before it is given away. */
 function isOurs(path: string, holder: Holder): boolean {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there?.isDirectory() !== true) return false;

@@ -1,6 +1,6 @@
 /**
- * The skeleton: a small layer between base and upper layer with what every testbed of a server has in common, so that an open has
- * nothing to create. Made by the holder, as steps.
+ * The skeleton: a layer between base and upper layer with what all testbeds of a server have in common, so that an open has
+ * nothing to create.
  */
 import { TestbedError } from '../errors.ts';
 import type { HelperFailure } from '../helper.ts';
@@ -10,11 +10,9 @@ import * as steps from '../namespaces/steps.ts';
 import { hostsFile } from '../network/hosts.ts';
 import { closedRoot } from './closed-root.ts';
 
-/** Where stage and holder have it. */
 export const SKELETON = '/mnt/skeleton';
-/** The names below /dev that are taken from the host. */
 export const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
-/** Account made in a base that has no user of its own with an id from 1000 on. */
+/** Made in a base that has no user with an id from 1000 on. */
 const NORMAL_USER = 'user';
 const NORMAL_ID = 1000;
 const DEVICE_LINKS = [
@@ -27,20 +25,14 @@ const DEVICE_LINKS = [
 
 export interface SkeletonOptions {
   readonly holder: Holder;
-  /** The base: its path on the host. */
   readonly base: string;
   readonly hostname: string;
-  /** Lines for /etc/hosts behind that of localhost. */
   readonly hosts: string;
   readonly resolvConf: string;
-  /** A directory with mode 777, below /tmp. */
   readonly scratchDirectory: string;
 }
 
-/**
- * Fills the skeleton. Resolves with the name of the normal user, or undefined where the id map has no id for one.
- * @throws TestbedError, UsageError
- */
+/** Gives the normal user, or undefined where the id map has no id for one. @throws TestbedError, UsageError */
 export async function fillSkeleton(options: SkeletonOptions): Promise<string | undefined> {
   const { holder, base } = options;
   const events = await runSteps(options, [
@@ -49,7 +41,7 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<string | u
       steps.directory(path),
     ),
     steps.directory('tmp', '1777'),
-    // For why it is 777 see "open" in protocol.md.
+    // Mode 777: see "open" in protocol.md.
     steps.directory(options.scratchDirectory.slice(1), '0777'),
     ...[...DEVICES, 'console'].map((name) => steps.file(`dev/${name}`)),
     ...DEVICE_LINKS.map(([name, target]) => steps.link(`dev/${name}`, target)),
@@ -89,8 +81,8 @@ function cannotFill(failure: HelperFailure | undefined): TestbedError {
 }
 
 /**
- * "x" says that the password is in the other file: PAM refuses an account that has no line there, for su from root too. "*" says
- * that no password is accepted.
+ * "x": the password is in the other file; PAM refuses an account without a line there, also for su from root. "*": no
+ * password is accepted.
  */
 function passwords(files: ReadonlySet<string>): { user: string; group: string } {
   return { user: files.has('shadow') ? 'x' : '*', group: files.has('gshadow') ? 'x' : '*' };

@@ -1,4 +1,3 @@
-/** The open testbed: the order of the steps of open, run, copy, revert and close. */
 import { isatty } from 'node:tty';
 import type { CopyOptions, MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
@@ -24,16 +23,12 @@ import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types
 
 type Copying = typeof import('../copy/copy.ts');
 
-/** What a testbed is made by: see Provider. */
 export interface TestbedMaker {
   readonly options: TestbedOptions;
   readonly log: Log;
   readonly scratchDirectory: string;
-  /** Whose user namespace is that of the testbeds. */
   holder(): Promise<Holder>;
-  /** Makes fresh namespaces over a fresh upper layer, and connects them. */
   incarnate(): Promise<Incarnation>;
-  /** See OpenTestbed. */
   leaks(incarnation: Incarnation): Promise<Leak[]>;
 }
 
@@ -77,7 +72,7 @@ export class Testbed implements OpenTestbed {
     return this.#maker.leaks(this.#opened());
   }
 
-  /** Tells what is there and was not before. That it cannot be found out ends nothing. */
+  /** A failure to find leaks ends nothing. */
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
     const { options, log } = this.#maker;
     if (options.reportLeaks === undefined) return;
@@ -93,12 +88,10 @@ export class Testbed implements OpenTestbed {
     }
   }
 
-  /** Starts a command with descriptors of the caller's choice; killing it ends its whole tree. */
   start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
     return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
   }
 
-  /** See CopyTestbed. */
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
     const { instance, largePages } = this.#opened();
     const { log } = this.#maker;
@@ -124,10 +117,9 @@ export class Testbed implements OpenTestbed {
     );
   }
 
-  /** A copy with this testbed's limits, and its progress shown to a person. */
   async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
     const { options, log } = this.#maker;
-    // Loaded at its first use: an open waits for all that is loaded before it.
+    // An open waits for everything that is loaded before it.
     const copying = await import('../copy/copy.ts');
     let copied = '';
     const shown = startProgress(what, { note: () => copied });
@@ -137,7 +129,6 @@ export class Testbed implements OpenTestbed {
         timeout: options.copyTimeout,
         ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
         ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
-        // Counting costs the copy something: only for who looks.
         ...(isatty(2)
           ? {
               progress: (bytes, files) => {
@@ -153,7 +144,7 @@ export class Testbed implements OpenTestbed {
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
     const target = this.#target();
-    // Not in a session of its own: job control needs the terminal to be the controlling one.
+    // Without its own session: job control needs the controlling terminal.
     const argv: Argv = [
       ...executeCommand(target, { cwd: directory, env, keepTerm: true, foreground: true }),
       ...['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'],
@@ -167,7 +158,7 @@ export class Testbed implements OpenTestbed {
     const old = this.#take('revert');
     // Addresses and published ports are free only when the old one is gone.
     if (old.connection !== undefined) await old.end();
-    // Else the new one may be made while the old one ends; nothing is shared but the read-only base.
+    // Else both may exist: they share only the read-only base.
     const [fresh, ended] = await Promise.allSettled([
       this.#maker.incarnate(),
       old.connection === undefined ? old.end() : undefined,

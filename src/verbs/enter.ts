@@ -1,4 +1,3 @@
-/** A command, or a shell, in a testbed that another process has opened: for `exec` and `lab exec`. */
 import { isatty } from 'node:tty';
 import { type Argv, spawnHost } from '../host.ts';
 import { readMark } from '../namespaces/mark.ts';
@@ -8,14 +7,12 @@ import { wholeTree } from '../testbed/killing.ts';
 import { openPipes } from './open-pipes.ts';
 import type { VerbContext } from './verb.ts';
 
-/** Seconds to wait for a reader of the output that makes no progress, the server's default. */
 const DRAIN_TIMEOUT = 10;
 
 const SHELL: Argv = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash; else exec sh; fi'];
 
 /**
- * Runs it with the stdin, stdout and stderr of this process, and gives its exit status.
- * An abort ends the command with all processes of its tree.
+ * Runs it on the stdin, stdout and stderr of this process. An abort ends its process tree.
  * @param command default: a shell, with job control where stdin is a terminal
  */
 export async function enterTestbed(
@@ -36,7 +33,7 @@ export async function enterTestbed(
     await spawnHost([...execute, ...(command ?? SHELL)], log, { stdio: [0, 1, 2] }),
     log,
   );
-  // A terminal sends SIGINT to the command too, which decides what to do.
+  // A terminal sends SIGINT to the command too, which handles it.
   interrupts.handler = () => interactive;
   const end = () => started.kill('SIGKILL');
   signal.addEventListener('abort', end, { once: true });

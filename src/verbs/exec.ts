@@ -1,4 +1,3 @@
-/** `exec`: a command, or a shell, in an open testbed. */
 import { variables } from '../command-line/given.ts';
 import { UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
@@ -27,7 +26,6 @@ export const exec: RunVerb = async (words, signal, interrupts) => {
   return enterTestbed(testbed, place, words.command, { log, signal, interrupts });
 };
 
-/** @throws UsageError when there is none, or more than one */
 export function choose(name: string, testbeds: readonly Registered[]): Registered {
   const found = testbeds.filter(
     (each) => each.name === name || String(each.pid) === name || String(each.owner) === name,

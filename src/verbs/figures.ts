@@ -1,8 +1,6 @@
-/** Figures and tables for people. Pure. */
-
 const UNITS = ['', 'K', 'M', 'G', 'T'] as const;
 
-/** Bytes with three digits or so: `65 MB` would be ambiguous, so units are of 1024, as those of ls -h: `62M`. */
+/** Units of 1024 as in ls -h, for example `62M`; `65 MB` would be ambiguous. */
 export function showSize(bytes: number): string {
   let unit = 0;
   let value = bytes;
@@ -13,7 +11,6 @@ export function showSize(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)}${UNITS[unit]}`;
 }
 
-/** Local time to the minute; `time` in milliseconds since 1970. */
 export function showTime(time: number): string {
   const date = new Date(time);
   const two = (part: number) => String(part).padStart(2, '0');
@@ -21,7 +18,6 @@ export function showTime(time: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
-/** Rows in columns of equal width, the last one as it is. */
 export function showTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));

@@ -1,4 +1,3 @@
-/** The commands of `virt-ts-unshare lab`, by their names. */
 import type { Words } from '../command-line/given.ts';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, spawnHost } from '../host.ts';
@@ -17,19 +16,15 @@ import { showTable } from './figures.ts';
 import type { Interrupts } from './verb.ts';
 
 export interface LabCall {
-  /** Path of the file, as it was given. */
   readonly path: string;
   readonly file: LabFile;
-  /** The words behind the file. */
   readonly operands: readonly string[];
-  /** The options, and the command of exec. */
   readonly words: Words;
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly interrupts: Interrupts;
 }
 
-/** Each gives the exit status. @throws UsageError, TestbedError */
 export const LAB_COMMANDS = {
   up,
   ps,
@@ -41,7 +36,6 @@ export const LAB_COMMANDS = {
   graph,
 } as const satisfies Record<string, (call: LabCall) => Promise<number>>;
 
-/** Milliseconds for a laboratory to end. */
 const DOWN_LIMIT = 60_000;
 
 async function up({ path, file, words, log, signal }: LabCall): Promise<number> {
@@ -52,7 +46,7 @@ async function up({ path, file, words, log, signal }: LabCall): Promise<number> 
     await keepLab(file, log, signal, ready);
     return 0;
   }
-  // The keeper is this program again, which stays; its stderr is copied until all hosts are ready.
+  // The keeper is this program again; its stderr is copied until all hosts are ready.
   const [program] = process.argv.slice(1);
   const argv: Argv = [
     process.execPath,
@@ -88,7 +82,6 @@ interface HostState {
   readonly host: string;
   readonly addresses: readonly string[];
   readonly state: 'open' | 'closed';
-  /** Of its pid 1 on this machine. */
   readonly pid: number | undefined;
 }
 
@@ -181,7 +174,7 @@ function networkOf(file: LabFile, words: Words): string {
 async function down({ file, log }: LabCall): Promise<number> {
   const laboratory = Laboratory.join(file.name, log);
   const left = laboratory.members().flatMap(({ testbed }) => testbed ?? []);
-  signalProcess(laboratory.keeper.pid, 'SIGTERM');
+  signalProcess(laboratory.keeper, 'SIGTERM');
   const gone = () => !isAlive(laboratory.keeper) && left.every((one) => !isAlive(one));
   if (!(await waitUntil(gone, DOWN_LIMIT))) {
     throw new TestbedError(`the laboratory ${file.name} did not end within ${DOWN_LIMIT / 1000} s`, {

@@ -1,4 +1,3 @@
-/** `lab COMMAND FILE`: laboratories that a file describes. */
 import { readFileSync, realpathSync } from 'node:fs';
 import { reasonOf, UsageError } from '../errors.ts';
 import { type LabFile, parseLab } from '../lab/file.ts';
@@ -7,10 +6,8 @@ import { LAB_COMMANDS } from './lab-commands.ts';
 import { chooseCommand } from './sub-command.ts';
 import type { RunVerb } from './verb.ts';
 
-/** These take more words than a file. */
 const TAKES_WORDS: readonly string[] = ['exec', 'link', 'cut'];
 
-/** Gives the exit status: 0, or that of the command with exec. */
 export const lab: RunVerb = async (words, signal, interrupts) => {
   const [given, path, ...more] = words.operands;
   const command = chooseCommand('lab', given, LAB_COMMANDS);

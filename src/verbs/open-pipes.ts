@@ -1,9 +1,8 @@
-/** The pipes of this process, for a command that runs as another user. */
 import { fchmodSync, readlinkSync } from 'node:fs';
 
 /**
- * Lets the users of the testbed open /dev/stdin, /dev/stdout and /dev/stderr where these are pipes without a name. Other users
- * cannot open them: only a process that may read /proc/PID/fd of this one finds them.
+ * Lets the users of the testbed open /dev/stdin, /dev/stdout and /dev/stderr where these are unnamed pipes, which other
+ * users cannot find.
  */
 export function openPipes(): void {
   for (const descriptor of [0, 1, 2]) {

@@ -1,5 +1,3 @@
-/** A testbed for the time of one verb. */
-
 import type { Words } from '../command-line/given.ts';
 import { testbedFromWords } from '../command-line/testbed-options.ts';
 import { createLog, type Log } from '../log.ts';
@@ -9,8 +7,7 @@ import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../testbed/types.ts';
 
 /**
- * Opens the testbed that `words` describe. `close` ends it and all that was made for it.
- * @param signal aborted: opening stops, also the building of a root filesystem, and the reason is thrown
+ * Opens the testbed that `words` describe. An abort also stops the building of a root filesystem.
  * @param changes to what the words say
  * @throws UsageError, TestbedError
  */

@@ -1,4 +1,3 @@
-/** `ps`: the open testbeds of this user. */
 import { statfsSync } from 'node:fs';
 import { readMark } from '../namespaces/mark.ts';
 import { commandLine, membersOf, namespaceOf } from '../processes/list.ts';
@@ -8,9 +7,8 @@ import { showSize, showTable } from './figures.ts';
 import type { RunVerb } from './verb.ts';
 
 export interface Shown extends Registered {
-  /** Bytes of an upper layer in memory; undefined for one on disk, which is not measured. */
+  /** Bytes of an upper layer in memory; one on disk is not measured. */
   readonly used: number | undefined;
-  /** Without pid 1 and the process that belongs to it. */
   readonly processes: readonly { readonly pid: number; readonly command: string }[];
 }
 
@@ -27,7 +25,7 @@ export const ps: RunVerb = async (words) => {
 function look(testbed: Registered): Shown {
   const namespace = namespaceOf(testbed.pid, 'pid');
   const inside = namespace === undefined ? [] : membersOf('pid', namespace);
-  // The process beside pid 1 that reads its lifeline has pid 1's mark, which no other process has.
+  // The process that reads the lifeline has the mark of pid 1.
   const mark = readMark(testbed);
   const processes = inside
     .filter((pid) => pid !== testbed.pid && !isMarked(pid, mark))
@@ -51,7 +49,6 @@ function usedOf({ pid, scratch }: Registered): number | undefined {
   }
 }
 
-/** @param now milliseconds since 1970 */
 export function table(testbeds: readonly Shown[], now: number, withProcesses: boolean): string {
   if (testbeds.length === 0) return 'no testbed is open\n';
   const rows = testbeds.flatMap((each) => [
@@ -68,7 +65,6 @@ export function table(testbeds: readonly Shown[], now: number, withProcesses: bo
   return showTable(['PID', 'NAME', 'AGE', 'SCRATCH', 'PROCESSES', 'ROOT FILESYSTEM'], rows);
 }
 
-/** Milliseconds as the two largest of days, hours, minutes and seconds. */
 export function age(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   const parts = [

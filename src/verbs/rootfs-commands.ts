@@ -1,4 +1,3 @@
-/** The commands of `virt-ts-unshare rootfs`, by their names. */
 import type { Words } from '../command-line/given.ts';
 import { parseDays, parseSize } from '../command-line/values.ts';
 import { TestbedError, UsageError } from '../errors.ts';
@@ -20,14 +19,12 @@ import { showSize, showTable, showTime } from './figures.ts';
 
 export interface RootfsCall {
   readonly names: readonly string[];
-  /** Its options only. */
   readonly words: Words;
   readonly cache: CacheFolder;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
 
-/** Each gives the exit status. @throws UsageError, TestbedError */
 export const ROOTFS_COMMANDS = {
   list,
   build,
@@ -46,7 +43,6 @@ async function list({ names, words, cache }: RootfsCall): Promise<number> {
   return 0;
 }
 
-/** Times in ISO 8601, sizes in bytes. */
 function asJson(images: readonly Image[], bases: readonly BaseInfo[]): unknown {
   return {
     images: images.map(({ name, path, size, made, order }) => ({
@@ -190,13 +186,11 @@ function listUsers(cache: CacheFolder, base: BaseInfo): string {
   return users.length === 0 ? 'a process that has just ended' : `process ${users.join(', ')}`;
 }
 
-/** An image by its name, or by its release alone for the host's own architecture. */
 function findImage(images: readonly Image[], name: string): Image | undefined {
   const byName = (wanted: string) => images.find((image) => image.name === wanted);
   return byName(name) ?? byName(imageName({ release: name, arch: hostArchitecture() }));
 }
 
-/** The base whose key has this start. @throws UsageError when there is none, or more than one */
 function chooseBase(bases: readonly BaseInfo[], start: string): BaseInfo {
   const [base, ...more] = start === '' ? [] : bases.filter(({ key }) => key.startsWith(start));
   if (base === undefined) {

@@ -1,5 +1,3 @@
-/** `rootfs COMMAND`: the images and bases of the cache. */
-
 import { createLog } from '../log.ts';
 import { openCache } from '../rootfs/cache.ts';
 import { ROOTFS_COMMANDS } from './rootfs-commands.ts';

@@ -10,7 +10,6 @@ import type { Interrupts, VerbContext } from './verb.ts';
 
 export interface IsolatedOptions {
   readonly root: boolean;
-  /** An interactive shell on the terminal that is stdin. */
   readonly interactive: boolean;
   readonly requireIsolation: boolean;
   readonly failOnLeak: boolean;
@@ -19,7 +18,6 @@ export interface IsolatedOptions {
 
 const STDIO = [0, 1, 2] as const;
 
-/** Gives the command's exit status. */
 export async function runIsolated(
   argv: Argv,
   options: IsolatedOptions,
@@ -35,7 +33,6 @@ export async function runIsolated(
     log.warn(`isolation and leak checks are off: ${messageOf(error)}`);
     return runPlain(argv, options.env, session);
   }
-  // A failure is reported at the end.
   const stop = () => void isolation.stop(log).catch(() => {});
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
@@ -49,7 +46,6 @@ export async function runIsolated(
     warnOfLeaks(leaks, log);
     return status === 0 && options.failOnLeak && leaks.length > 0 ? 1 : status;
   } catch (error) {
-    // The sender of the signal needs no sentence about it.
     if (signal.aborted) return 130;
     throw error;
   } finally {
@@ -71,8 +67,8 @@ async function runPlain(
 }
 
 /**
- * The first SIGINT is left to the command. A terminal sends it to the command too; another sender only to this process, which
- * passes it on. The second one ends this process.
+ * The first SIGINT is left to the command. A terminal sends it to the command too; from another sender it is passed on. The
+ * second one ends this process.
  */
 function passInterrupt(interrupts: Interrupts, command: () => number[]): void {
   interrupts.handler = () => {

@@ -1,4 +1,3 @@
-/** `run` in a fresh testbed. */
 import { isatty } from 'node:tty';
 import type { Words } from '../command-line/given.ts';
 import { CommandTimeoutError, EXIT_TESTBED, UsageError } from '../errors.ts';
@@ -12,7 +11,7 @@ export interface InTestbedOptions {
   readonly failOnLeak: boolean;
 }
 
-/** Gives the exit status of the command; without one, of a shell that reads stdin. */
+/** Without a command, runs a shell that reads stdin. */
 export async function runInTestbed(
   words: Words,
   { env, failOnLeak }: InTestbedOptions,
@@ -39,9 +38,7 @@ export async function runInTestbed(
     warnOfLeaks(leaks, log);
     return status === 0 && failOnLeak && leaks.length > 0 ? 1 : status;
   } catch (error) {
-    // The sender of the signal needs no sentence about it.
     if (error instanceof CommandTimeoutError || signal.aborted) return 130;
-    // The execute program has written its sentence already.
     if (error instanceof NotRunError) return EXIT_TESTBED;
     throw error;
   } finally {

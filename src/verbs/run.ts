@@ -1,4 +1,3 @@
-/** `run`: one command in a testbed, or isolated on the host's own root filesystem, and then what it left behind. */
 import { variables } from '../command-line/given.ts';
 import type { Argv } from '../host.ts';
 import { createLog } from '../log.ts';

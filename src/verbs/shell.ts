@@ -1,4 +1,3 @@
-/** `shell`: an interactive shell in a fresh testbed, or isolated on the host's own root filesystem. */
 import { closeSync, openSync } from 'node:fs';
 import { variables } from '../command-line/given.ts';
 import { reasonOf, UsageError } from '../errors.ts';
@@ -33,7 +32,6 @@ export const shell: RunVerb = async (words, signal, interrupts) => {
     const { testbed, close } = await openFor(words, signal);
     const end = () => void close();
     signal.addEventListener('abort', end, { once: true });
-    // The terminal's SIGINT is for the shell and what runs in it.
     interrupts.handler = () => true;
     try {
       const { TERM = 'dumb' } = process.env;

@@ -1,8 +1,6 @@
-/** The sub-command of a verb, by its name. Pure. */
 import { didYouMean } from '../command-line/nearest.ts';
 import { UsageError } from '../errors.ts';
 
-/** @throws UsageError when it is none of `commands` */
 export function chooseCommand<K extends string>(
   verb: string,
   given: string | undefined,

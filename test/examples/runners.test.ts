@@ -6,7 +6,8 @@ import { call, ended } from '../support/program.ts';
 import { projectDir } from '../support/rootfs.ts';
 
 const node = process.execPath;
-const mocha = [node, 'node_modules/mocha/bin/mocha.js', '--import=tsx'] as const;
+// With --no-exit a run ends by itself only when nothing of a testbed is left.
+const mocha = [node, 'node_modules/mocha/bin/mocha.js', '--no-exit'] as const;
 const inProject = { cwd: projectDir };
 
 describe('the examples', function () {

@@ -1,4 +1,4 @@
-// Mocha's usual report, and at the end its figures in the file that VIRT_TS_UNSHARE_TEST_COUNTS names, for scripts/test.
+// Mocha's usual report, and at the end its counts in the file that VIRT_TS_UNSHARE_TEST_COUNTS names, for scripts/run-checks.js.
 const { writeFileSync } = require('node:fs');
 const { reporters } = require('mocha');
 

@@ -1,6 +1,6 @@
 /**
  * What a user of the library may write, and must not: compiled against the declarations of the package by
- * test/unit/types.test.ts, never run.
+ * test/unit/library/types.test.ts, never run.
  */
 import { PassThrough } from 'node:stream';
 import {

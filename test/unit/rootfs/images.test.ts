@@ -13,7 +13,6 @@ import {
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseDays, parseSize } from '../../../src/command-line/values.ts';
 import { TestbedError, UsageError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
 import { provideRoot, rebuildRoot } from '../../../src/rootfs/build.ts';
@@ -22,7 +21,6 @@ import { importImage, listImages, removeImage } from '../../../src/rootfs/images
 import type { RootOrder } from '../../../src/rootfs/order.ts';
 import { chooseRoot } from '../../../src/rootfs/source.ts';
 import { readDifferences } from '../../../src/rootfs/verify.ts';
-import { showSize, showTable, showTime } from '../../../src/verbs/figures.ts';
 
 describe('images', () => {
   let folder: string;
@@ -226,38 +224,5 @@ describe("tar's differences", () => {
       'tar: ./srv/node: Warning: Cannot stat: No such file or directory',
       'tar: ./d: Warning: Cannot stat: No such file or directory',
     ]);
-  });
-});
-
-describe('figures for people', () => {
-  it('are sizes in units of 1024', () => {
-    assert.deepEqual([0, 1023, 1024, 10 * 1024, 164_574_720, 2 ** 40 * 2000].map(showSize), [
-      ...['0', '1023', '1.0K', '10K', '157M', '2000T'],
-    ]);
-    assert.deepEqual(
-      ['0', '12', '1k', '1.5M', '20G', '2TiB'].map((text) => parseSize('--x', text)),
-      [0, 12, 1024, 1.5 * 2 ** 20, 20 * 2 ** 30, 2 ** 41],
-    );
-    for (const text of ['', 'x', '1X', '-1', '1 G']) assert.throws(() => parseSize('--x', text), UsageError);
-    assert.equal(parseSize('--x', undefined), undefined);
-  });
-
-  it('are days and times', () => {
-    assert.equal(parseDays('--x', '1.5'), 1.5 * 86_400_000);
-    assert.throws(() => parseDays('--x', 'a week'), UsageError);
-    assert.equal(showTime(new Date(2026, 0, 2, 3, 4).getTime()), '2026-01-02 03:04');
-  });
-
-  it('stand in columns', () => {
-    assert.equal(
-      showTable(
-        ['A', 'B'],
-        [
-          ['long', 'x'],
-          ['s', ''],
-        ],
-      ),
-      'A     B\nlong  x\ns\n',
-    );
   });
 });

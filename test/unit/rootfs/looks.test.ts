@@ -3,9 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { useFakeTimers } from 'sinon';
 import { UsageError } from '../../../src/errors.ts';
-import { progressLine, startProgress } from '../../../src/progress-line.ts';
 import { chooseDecompressor, compressionOf } from '../../../src/rootfs/compression.ts';
 import { chooseRoot } from '../../../src/rootfs/source.ts';
 import { findInTree, whyNoRoot } from '../../../src/rootfs/tree.ts';
@@ -208,39 +206,6 @@ describe('looks at files', () => {
       assert(tarArgv('/r', undefined, false).includes('--same-owner'));
       assert(tarArgv('/r', undefined, true).includes('--no-same-owner'));
       assert(tarArgv('/r', 'zstd -T0', true).includes('--use-compress-program=zstd -T0'));
-    });
-  });
-
-  describe('the progress line', () => {
-    it('appears after a second, and is taken away', () => {
-      const clock = useFakeTimers();
-      try {
-        let written = '';
-        const write = (text: string) => {
-          written += text;
-        };
-        const quick = startProgress('quick', { write });
-        clock.tick(900);
-        quick.done();
-        assert.equal(written, '');
-        const slow = startProgress('slow', { write, fraction: () => 0.5, note: () => 'a note' });
-        clock.tick(1000);
-        assert.equal(written, '\r\x1b[Kslow ... 50 % (1 s) a note');
-        slow.done();
-        clock.tick(5000);
-        assert.equal(written, '\r\x1b[Kslow ... 50 % (1 s) a note\r\x1b[K');
-      } finally {
-        clock.restore();
-      }
-    });
-
-    it('fits a narrow terminal and shows no control characters', () => {
-      assert.equal(progressLine('unpacking x', 2400, 0.505), 'unpacking x ... 50 % (2 s)');
-      assert.equal(
-        progressLine('building x', 61_000, undefined, 'a\x1b[2Jb'),
-        'building x ... (61 s) a?[2Jb',
-      );
-      assert.equal(progressLine('y'.repeat(200), 0, undefined).length, 79);
     });
   });
 });

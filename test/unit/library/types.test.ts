@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { projectDir } from '../support/rootfs.ts';
+import { projectDir } from '../../support/rootfs.ts';
 
 describe("the library's types", function () {
   this.timeout(60_000);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
-import { mockPackagesDir, readManifest } from '../support/mock-packages.ts';
+import { mockPackagesDir, readManifest } from '../../support/mock-packages.ts';
 
 interface Stanza {
   readonly [field: string]: string;
