@@ -119,6 +119,7 @@ export class Hold {
         reject(cannotHold(failure));
       });
     });
+    void wakeUntil(held, () => wakeGroup(stage));
     meanwhile?.();
     const started = await held;
     started.#rest();
@@ -141,7 +142,11 @@ export class Hold {
     this.#await(run);
     this.#ask('run', String(id), namespaces, ...steps.flat());
     if (this.#stage.child.stdout?.closed === true) this.#isGone();
-    void this.#watch(run);
+    void wakeUntil(Promise.race([run.ready, run.ended]), () => {
+      this.wake();
+      // It leads a process group too.
+      run.started.then((pid) => signalProcess(-pid, 'SIGCONT')).catch(() => {});
+    });
     return run;
   }
 
@@ -156,8 +161,7 @@ export class Hold {
 
   /** Continues stage and holder, in case that they were stopped. */
   wake(): void {
-    signalProcess(this.pid, 'SIGCONT');
-    this.#stage.kill('SIGCONT');
+    wakeGroup(this.#stage);
   }
 
   /** Closes the connection, at which the holder ends, and waits. False when they have not ended in that many milliseconds. */
@@ -191,14 +195,6 @@ export class Hold {
     this.#awaited.clear();
   }
 
-  async #watch(run: Run): Promise<void> {
-    const known = run.started.then(
-      () => true,
-      () => true,
-    );
-    if (!(await within(known, PATIENCE))) this.wake();
-  }
-
   /** Keeps the event loop until it is ready, or has ended. */
   #await(run: Run): void {
     this.#awaited.add(run);
@@ -211,6 +207,17 @@ export class Hold {
     setReference(this.#stage.child.stdout, 'unref');
     setReference(this.#stage.child.stdin, 'unref');
   }
+}
+
+/** Wakes again and again, until it resolves or rejects. */
+async function wakeUntil(end: Promise<unknown>, wake: () => void): Promise<void> {
+  const settled = end.catch(() => {});
+  while (!(await within(settled, PATIENCE))) wake();
+}
+
+/** The stage leads a process group, which the holder is in, and what writes the id maps. */
+function wakeGroup(stage: HostProcess): void {
+  signalProcess(-stage.pid, 'SIGCONT');
 }
 
 function setReference(stream: unknown, act: 'ref' | 'unref'): void {

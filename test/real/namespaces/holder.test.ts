@@ -1,22 +1,25 @@
 /** Stage and holder: what ends them early, stops them or reaches them from the caller never leaves an open without an answer. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
 import { helperWords, parseEvents } from '../../../src/helper.ts';
-import type { Holder } from '../../../src/namespaces/holder.ts';
+import type { Argv } from '../../../src/host.ts';
+import { silentLog } from '../../../src/log.ts';
+import { Holder } from '../../../src/namespaces/holder.ts';
 import * as steps from '../../../src/namespaces/steps.ts';
 import { isAlive } from '../../../src/processes/identity.ts';
-import { childrenOf, signalProcess } from '../../../src/processes/list.ts';
+import { childrenOf, commandLine, signalProcess } from '../../../src/processes/list.ts';
 import { processState } from '../../../src/processes/stat.ts';
+import { idMapsFor } from '../../../src/testbed/holding.ts';
 import { within } from '../../../src/wait.ts';
 import { copyArchive } from '../../support/archive.ts';
 import { patience } from '../../support/patience.ts';
 import { call, ended, PROGRAM, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
-import { testProvider } from '../../support/testbed.ts';
+import { testOptions, testProvider } from '../../support/testbed.ts';
 
 /** The stage is the holder's parent. */
 function stageOf(holder: Holder): number {
@@ -64,6 +67,37 @@ describe('stage and holder', function () {
       const states = [stageOf(holder), holder.pid].flatMap((pid) => processState(pid) ?? []);
       assert.ok(await within(provider.dispose(), patience(10_000)));
       assert.deepEqual(states.filter(isAlive), []);
+    });
+  }
+
+  it('start although they are stopped before they are ready', async () => {
+    const holder = await Holder.start({
+      ...{ idMap: idMapsFor(testOptions()), sources: [], log: silentLog },
+      meanwhile: () => {
+        for (const pid of childrenOf(process.pid)) {
+          if (/\0?hold /.test(commandLine(pid))) signalProcess(pid, 'SIGSTOP');
+        }
+      },
+    });
+    await holder.stop();
+  });
+
+  for (const victim of ['the holder', 'the process of the run'] as const) {
+    it(`end a run although ${victim} is stopped meanwhile`, async () => {
+      const provider = testProvider();
+      try {
+        const holder = await provider.holder();
+        const run = holder.run('m', [
+          steps.root('/'),
+          steps.mount('tmpfs', '/mnt/scratch', ''),
+          steps.copy('/usr/bin', '/mnt/scratch'),
+        ]);
+        const pid = await run.started;
+        signalProcess(victim === 'the holder' ? holder.pid : pid, 'SIGSTOP');
+        assert.equal(await run.ended, 0);
+      } finally {
+        await provider.dispose();
+      }
     });
   }
 
@@ -134,14 +168,18 @@ describe('stage and holder', function () {
     try {
       const holder = await provider.holder();
       await provider.normalUser();
-      const descriptors = () => readdirSync(`/proc/${holder.pid}/fd`).length;
-      const before = descriptors();
       // The limit is one of the holder's user namespace.
       const forbid = ['sh', '-c', 'echo 0 >/proc/sys/user/max_uts_namespaces'] as const;
-      const [helper, ...words] = holder.enter([...forbid]);
-      assert.equal((await call([helper, ...words])).status, 0);
+      const list = ['ls', `/proc/${holder.pid}/fd`] as const;
+      const inHolder = (argv: Argv) => {
+        const [helper, ...words] = holder.enter(argv);
+        return call([helper, ...words]);
+      };
+      assert.equal((await inHolder(forbid)).status, 0);
+      const before = await inHolder(list);
       await assert.rejects(holder.run('t', []).ready, /No space left on device/);
-      assert.equal(descriptors(), before);
+      assert.deepEqual(await inHolder(list), before);
+      assert.match(before.stdout, /^0\n1\n2\n3\n/);
     } finally {
       await provider.dispose();
     }
