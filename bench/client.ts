@@ -1,17 +1,16 @@
-/** A driver's side of the virt server protocol, with a stopwatch. */
+/** A driver's side of the virt server protocol, with measured times. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 
-/** As whom a program runs. */
+/** The user and environment of a program. */
 export interface Caller {
   readonly env: NodeJS.ProcessEnv;
-  /** Given only when the bench itself runs as root and this one shall not. */
+  /** Given only when the bench runs as root and the program must not. */
   readonly uid?: number;
   readonly gid?: number;
 }
 
-/** A program and its arguments. */
 export type Words = readonly [string, ...string[]];
 
 export class VirtServer {
@@ -39,7 +38,7 @@ export class VirtServer {
     return new VirtServer(child, reader, lines, performance.now() - begin);
   }
 
-  /** Sends a request and gives the words behind `ok`. */
+  /** Gives the words after `ok`. */
   async ask(request: string): Promise<string[]> {
     this.child.stdin?.write(`${request}\n`);
     const { value, done } = await this.#lines.next();
@@ -49,7 +48,6 @@ export class VirtServer {
     return words;
   }
 
-  /** As ask, and gives the milliseconds it took. */
   async time(request: string): Promise<number> {
     const begin = performance.now();
     await this.ask(request);
@@ -77,9 +75,9 @@ export async function timeProgram(
   const [file = '', ...args] = argv;
   const begin = performance.now();
   const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', ...caller });
-  let said = '';
+  let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    stderr += chunk.toString();
   });
   const status = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
@@ -88,7 +86,7 @@ export async function timeProgram(
   const took = performance.now() - begin;
   if (status !== 0) {
     if (!child.stderr.readableEnded) await once(child.stderr, 'close');
-    throw new Error(`${argv.join(' ')} ended with status ${status}: ${said.trim().split('\n').pop()}`);
+    throw new Error(`${argv.join(' ')} ended with status ${status}: ${stderr.trim().split('\n').pop()}`);
   }
   child.stderr.destroy();
   return took;
@@ -97,8 +95,8 @@ export async function timeProgram(
 const REPEAT = 'n=$1; shift; while [ "$n" -gt 0 ]; do "$@" || exit; n=$((n - 1)); done';
 
 /**
- * Milliseconds for one run of a program that takes few: the mean of several that a shell runs in a row, because Node's own
- * start of a process takes as long as they do.
+ * Milliseconds for one run of a short program: the mean of several in a shell, because Node's own start of a process takes as
+ * long.
  */
 export async function timeRepeated(argv: readonly string[], runs: number, caller: Caller): Promise<number> {
   return (await timeProgram(['sh', '-c', REPEAT, 'repeat', String(runs), ...argv], caller)) / runs;

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: this server and its peers on the same root filesystem, in turn in one run, so that a slow minute of the
- * machine hits all of them. Prints medians, ratios and the promised bars; `--json FILE` and `--plot FILE` keep them.
+ * `npm run bench`: this server and its peers on the same root filesystem, alternately in one run, so that a slow minute of the
+ * machine affects all of them. Prints medians, ratios and bars; `--json FILE` and `--plot FILE` keep them.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { many } from './peers/many.ts';
 import { OTHERS, whyMissing } from './peers/others.ts';
 import { coldOpen, type EndOfSession, giveTo, type ServerPeer, session } from './peers/virt-server.ts';
 import { writePlot } from './plot.ts';
-import { barTable, medianTable, OURS, UNSHARE } from './report.ts';
+import { barTable, medianTable, SELF, UNSHARE } from './report.ts';
 import { Results } from './results.ts';
 
 const { values } = parseArgs({
@@ -35,15 +35,14 @@ if (tarball === undefined) throw new Error('give --tarball FILE, a root filesyst
 const parts = new Set(values.only.split(','));
 const rounds = Number(values.rounds);
 const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-bench-'));
-/** A tmpfs on every Linux. */
 const inMemory = mkdtempSync('/dev/shm/virt-ts-unshare-bench-');
 const results = new Results();
-// A place where the user of the servers can reach it.
+// The user of the servers can execute this one.
 const program = process.env.BENCH_PROGRAM ?? resolve(import.meta.dirname, '../bin/virt-ts-unshare');
 
 /** The user named by --user, for the servers; root stays for the tools that need it. */
 function callerOf(name: string | undefined): Caller {
-  // Node reads them at each start for longer than all else that it does then, which would hide what a program adds.
+  // Node reads these certificates at each start, which takes longer than the rest of the start.
   const { NODE_EXTRA_CA_CERTS: _certificates, ...inherited } = process.env;
   if (name === undefined) return { env: inherited };
   const entry = readFileSync('/etc/passwd', 'utf8')
@@ -63,8 +62,8 @@ const caller = callerOf(values.user);
 for (const place of [folder, inMemory]) giveTo(place, caller);
 
 function serverPeers(image: string): ServerPeer[] {
-  const ours: ServerPeer = {
-    name: OURS,
+  const own: ServerPeer = {
+    name: SELF,
     argv: [program, '--tarball', image],
     caller,
     caches: true,
@@ -72,21 +71,21 @@ function serverPeers(image: string): ServerPeer[] {
   const peer = '/usr/bin/autopkgtest-virt-unshare';
   if (!existsSync(peer)) {
     results.missing.set(UNSHARE, 'not installed (Debian package autopkgtest)');
-    return [ours];
+    return [own];
   }
   if ((caller.uid ?? process.getuid?.()) === 0) {
-    // Its `unshare --map-auto` takes another user's range for a root that has none of its own, and fails.
+    // Its `unshare --map-auto` uses another user's range for a root without a range, and fails.
     results.missing.set(UNSHARE, 'does not work for root; give --user NAME');
-    return [ours];
+    return [own];
   }
-  return [ours, { name: UNSHARE, argv: [peer, '--tarball', image], caller, caches: false }];
+  return [own, { name: UNSHARE, argv: [peer, '--tarball', image], caller, caches: false }];
 }
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** Who comes first finds the memory and the disk in another state than who comes last. */
+/** The first peer finds memory and disk in another state than the last one. */
 function turnOf(round: number, peers: ServerPeer[]): ServerPeer[] {
   return round % 2 === 0 ? peers : [...peers].reverse();
 }
@@ -95,7 +94,7 @@ try {
   const peers = serverPeers(tarball);
   const warm = await VirtServer.start([program, '--tarball', tarball], caller);
   await warm.ask('open');
-  // First of all, and with nothing removed from the disk meanwhile: see EndOfSession.
+  // First, and without removing files from the disk meanwhile: see EndOfSession.
   const ends: EndOfSession[] = [];
   if (parts.has('copy')) {
     for (const place of [folder, inMemory]) makeCopyMaterial(place);
@@ -145,14 +144,14 @@ try {
       }
     }
   }
-  const [ours] = peers;
-  for (let round = 0; parts.has('networks') && ours !== undefined && round < rounds; round++) {
+  const [own] = peers;
+  for (let round = 0; parts.has('networks') && own !== undefined && round < rounds; round++) {
     say(`networks, round ${round + 1} of ${rounds}`);
-    await networks(ours, tarball, folder, results);
+    await networks(own, tarball, folder, results);
   }
-  if (parts.has('many') && ours !== undefined) {
+  if (parts.has('many') && own !== undefined) {
     say('fifty testbeds at once');
-    await many(ours, results);
+    await many(own, results);
   }
   if (parts.has('end-to-end')) {
     const place = makePackage(folder);

@@ -1,11 +1,11 @@
-/** Memory that was in use just now, for everybody alike. */
+/** Gives every peer memory that was in use just before. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
-/** Of the kernel's blocks of free pages, as a power of two. */
+/** The largest order of the kernel's blocks of free pages. */
 const MAX_ORDER = 10;
 
-/** Whether this is a virtual machine that gives its host what memory is free, and has to wait for it when it needs it again. */
+/** Whether this virtual machine gives free memory back to its host, and waits for it when it is used again. */
 export function givesMemoryAway(): boolean {
   const balloons = '/sys/bus/virtio/drivers/virtio_balloon';
   const smallest = '/sys/module/page_reporting/parameters/page_reporting_order';
@@ -16,10 +16,7 @@ export function givesMemoryAway(): boolean {
   );
 }
 
-/**
- * What a virtual machine has not used for two seconds goes back to its host, and to get it again takes several times as long
- * as to copy something into it. So everybody finds memory that was in use just now.
- */
+/** Memory that is unused for two seconds goes back to the host, and to get it again takes several times as long as to fill it. */
 export function touchMemory(): void {
   execFileSync('sh', [
     '-c',

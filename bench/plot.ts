@@ -41,7 +41,7 @@ export async function writePlot(results: Results, path: string): Promise<void> {
         mark: { type: 'bar', tooltip: true },
         encoding: {
           x: { ...x, scale: { type: 'log', domainMin: FLOOR }, title: 'ms' },
-          // A logarithmic scale has no zero to begin at: without an explicit end, the bar has no width.
+          // A logarithmic scale has no zero: without an explicit end, the bar has no width.
           x2: { datum: FLOOR },
         },
       },

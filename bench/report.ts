@@ -1,28 +1,28 @@
-/** The printed table: medians, ratios against this server, and what is promised of them with what came out. Pure. */
+/** The printed tables: medians with ratios to this server, and bars with the measured ratios. */
 import { FIGURES, type Figure, type Results } from './results.ts';
 import { markdownTable, short } from './statistics.ts';
 
-export const OURS = 'virt-ts-unshare';
+export const SELF = 'virt-ts-unshare';
 export const UNSHARE = 'autopkgtest-virt-unshare';
 export const RAW = 'raw nsenter';
-/** Node's own spawn of a program on the host, which the library's run() is compared with. */
+/** Node's own spawn of a program on the host, as a measure for the library's run(). */
 export const SPAWN = 'spawn of true';
 
 function figures(): Figure[] {
   return Object.keys(FIGURES).filter((name): name is Figure => name in FIGURES);
 }
 
-/** Medians of every peer; behind a peer's own, how many times ours it is. */
+/** Medians of every peer; in brackets the peer's median divided by that of this server. */
 export function medianTable(results: Results): string {
-  const peers = [OURS, ...results.peers.filter((name) => name !== OURS)];
+  const peers = [SELF, ...results.peers.filter((name) => name !== SELF)];
   const rows = figures()
     .filter((figure) => peers.some((peer) => results.median(peer, figure) !== undefined))
     .map((figure) => {
-      const own = results.median(OURS, figure);
+      const own = results.median(SELF, figure);
       const cells = peers.map((peer) => {
         const value = results.median(peer, figure);
         if (value === undefined) return '';
-        return peer === OURS || own === undefined ? short(value) : `${short(value)} (${short(value / own)}×)`;
+        return peer === SELF || own === undefined ? short(value) : `${short(value)} (${short(value / own)}×)`;
       });
       return [figure, ...cells];
     });
@@ -31,26 +31,24 @@ export function medianTable(results: Results): string {
 
 interface Bar {
   readonly what: string;
-  /** Which has to be at least `atLeast`, or at most `atMost`. */
   readonly ratio: number | undefined;
   readonly atLeast?: number;
   readonly atMost?: number;
 }
 
-/** The promised ratios, each with what was measured. */
 export function barTable(results: Results): string {
   const ratio = (above: [string, Figure], below: [string, Figure]) => {
     const [a, b] = [results.median(...above), results.median(...below)];
     return a === undefined || b === undefined ? undefined : a / b;
   };
   const faster = (figure: Figure, atLeast: number): Bar => ({
-    what: `${figure}: ${UNSHARE} / ours`,
-    ratio: ratio([UNSHARE, figure], [OURS, figure]),
+    what: `${figure}: ${UNSHARE} / this server`,
+    ratio: ratio([UNSHARE, figure], [SELF, figure]),
     atLeast,
   });
   const against = (figure: Figure, peer: string, other: Figure, atMost: number): Bar => ({
-    what: `${figure}: ours / ${peer}${figure === other ? '' : ` ${other}`}`,
-    ratio: ratio([OURS, figure], [peer, other]),
+    what: `${figure}: this server / ${peer}${figure === other ? '' : ` ${other}`}`,
+    ratio: ratio([SELF, figure], [peer, other]),
     atMost,
   });
   const bars: Bar[] = [
@@ -61,8 +59,8 @@ export function barTable(results: Results): string {
     against('run true in Node', SPAWN, 'run true in Node', 2),
     faster('close', 10),
     {
-      what: 'open: systemd-nspawn --volatile=overlay start / ours',
-      ratio: ratio(['systemd-nspawn', 'start + true + exit'], [OURS, 'open']),
+      what: 'open: systemd-nspawn --volatile=overlay start / this server',
+      ratio: ratio(['systemd-nspawn', 'start + true + exit'], [SELF, 'open']),
       atLeast: 1,
     },
     faster('20 breaks-testbed tests', 5),

@@ -1,7 +1,7 @@
-/** What was measured: samples by figure and peer, and why a peer is missing. */
+/** Samples by figure and peer, and why a peer is missing. */
 import { median, type Sample } from './statistics.ts';
 
-/** The figures, in the order in which the table has them, with what they mean. */
+/** The figures in the order of the table, with their meaning. */
 export const FIGURES = {
   'first ok': 'start of the program to its first line',
   'first open': 'open with nothing in the cache, everything in memory',
@@ -9,15 +9,15 @@ export const FIGURES = {
   open: 'open with the tarball known',
   'run true': '`true` through the execute command',
   'run true in Node': "`true` by the library's run(), against Node's spawn of it on the host",
-  'run true beside a daemon': 'the same while what an earlier command started lives on',
+  'run true beside a daemon': 'the same while a daemon of an earlier command runs',
   revert: 'back to the state at open',
   close: 'until everything is gone',
-  'start + true + exit': 'a whole life, for tools that have no server',
+  'start + true + exit': 'all of these, for tools without a server',
   'copydown 10,000 files': 'into the testbed, everything in memory',
   'copyup 10,000 files': 'out of it',
   'copydown 256 MiB': 'one file into the testbed',
   'copyup 256 MiB': 'one file out of it',
-  'copydown 10,000 files, disk': 'the same, what is on the host on its disk',
+  'copydown 10,000 files, disk': "the same, with the host's files on its disk",
   'copyup 10,000 files, disk': 'out of it',
   'copydown 256 MiB, disk': 'one file into the testbed',
   'copyup 256 MiB, disk': 'one file out of it',

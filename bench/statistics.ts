@@ -1,4 +1,4 @@
-/** Figures from repeated measurements. Pure. */
+/** Figures from repeated measurements. */
 
 /** Milliseconds, unless the figure's unit says otherwise. */
 export type Sample = number;
@@ -10,14 +10,13 @@ export function median(samples: readonly Sample[]): Sample {
   return sorted.length % 2 === 1 ? high : ((sorted[middle - 1] ?? Number.NaN) + high) / 2;
 }
 
-/** Three significant digits at the most, as a person reads them. */
+/** At most three significant digits. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** A table in Markdown. */
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');

@@ -1,6 +1,6 @@
 /*
- * The accounts, groups and variables of a testbed, for a process that is in it. Its files are hostile: they may be pipes that are
- * never written to, have lines of any length, and say anything.
+ * The accounts, groups and variables of a testbed, read by a process inside. The files are hostile: they may be pipes
+ * without a writer, and have lines of any length and content.
  */
 #include "helper.h"
 
@@ -14,7 +14,7 @@ static FILE *open_text(const char *path) {
 	return NULL;
 }
 
-/* The next line without its newline; longer lines are left out. NULL at the end of the file, which is closed then. */
+/* The next line without its newline; longer lines are skipped. NULL at the end of the file, which is then closed. */
 static char *next_line(FILE *text) {
 	static char line[65536];
 	bool is_rest = false;

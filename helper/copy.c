@@ -1,20 +1,18 @@
 /*
- * Copies the content of one file between the host and a testbed. It has the rights of the testbed's root and no others, and no
- * process in the testbed sees it: it is in the testbed's user namespace, but in none of its other namespaces.
+ * Copies the content of one file between the host and a testbed. It is in the testbed's user namespace alone: it has the rights
+ * of the testbed's root, and no process in the testbed sees it.
  *
  * argv: copy [-u PID] [-m] in          from descriptor 0 to the testbed's file
  *       copy [-u PID] [-m] out BYTES   from the testbed's file to descriptor 1, at most so many bytes
  *   -u  enter the user namespace of this process
- *   -m  the testbed's root file system is in memory and has large pages for a process that asks for them
- * descriptor 3: a socket. It gives a line of two pids: that of a process which has the testbed's file open as descriptor 4, and
- *   that of the testbed's pid 1. It gets the events:
- *     opened  (out only) with its `size`; then it gives another line, when the file of the host is ready to be written
- *     half    both halves are now copied at once, the second from the byte `at`
- *     copied  `bytes`: all of it
+ *   -m  the testbed's root filesystem is in memory and gives large pages on request
+ * descriptor 3: a socket. It gives a line with the pid of a process that has the testbed's file open as descriptor 4, and the
+ *   testbed's pid 1. It gets the events:
+ *     opened  (out only) with its `size`; another line follows when the file of the host may be written
+ *     half    both halves are copied at once, the second from the byte `at`
+ *     copied  `bytes`
  *     failed  code READ_FAILED or WRITE_FAILED (on the host, or in the testbed), SAME_FILE, NOT_A_FILE, SHORTER, FILE_CLOSED
- * descriptor 4: the file of the host, opened again (for reading too if it is written), if its halves may be copied at once;
- *   else /dev/null
- * status: 0 when it has copied
+ * descriptor 4: the file of the host, opened again (readable), if its halves may be copied at once; else /dev/null
  */
 #include "helper.h"
 
@@ -29,17 +27,16 @@
 
 enum { BLOCK = 512 * 1024, ORDERS = 3, AGAIN = 4 };
 enum act { READ, WRITE };
-/* The size of a large page. A file that is not longer is copied by one thread and without a mapping, which is faster. */
+/* The size of a large page. Up to this size, one thread without a mapping is faster. */
 #define LARGE ((int64_t)2 * 1024 * 1024)
 
 static struct part {
 	/* mapped: the destination open for a mapping too, or 0. */
 	int from, to, mapped;
-	/* Where it begins, the most bytes that it has, and how many were copied. */
 	int64_t begin, limit, copied;
 	char block[BLOCK];
 } first, second;
-/* The length that a destination which is mapped was given before it was filled, or 0. */
+/* The length that a mapped destination got before it was filled, or 0. */
 static int64_t final_size;
 static bool into_testbed;
 
@@ -52,7 +49,7 @@ static void send_number(const char *name, const char *key, int64_t number) {
 
 static _Noreturn void fail(const char *code, const char *what, const char *on, int error) {
 	report_failure(ORDERS, code, what, on, error);
-	/* A failed copy must not look complete. If this fails too, the event has been sent. */
+	/* A failed copy must not look complete. */
 	_exit(final_size == 0 || ftruncate(first.to, first.copied) == 0 ? 1 : 2);
 }
 
@@ -63,11 +60,10 @@ static _Noreturn void cannot(enum act act) {
 
 /*
  * A tmpfs fills large pages three times as fast as small ones, but with huge=advise only a process that maps the file gets
- * them. With small pages, a process that fills a mapping does not wait for the lock that write(2) takes. This stops early where
- * something fails (a full file system, a file that is truncated meanwhile): then write(2) does the rest, and reports why.
+ * them. With small pages, filling a mapping does not wait for the lock of write(2). When this fails (a full file system, a
+ * file that is truncated meanwhile), write(2) copies the rest and reports the reason.
  */
 static void copy_mapped(struct part *part) {
-	/* Twice the size, so that a multiple of it lies within. */
 	char *space = mmap(NULL, 2 * LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (space == MAP_FAILED) return;
 	space += LARGE - (int64_t)((uintptr_t)space % LARGE);
@@ -77,7 +73,6 @@ static void copy_mapped(struct part *part) {
 		if (mmap(space, LARGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, part->mapped, begin) == MAP_FAILED) break;
 		madvise(space, LARGE, MADV_HUGEPAGE);
 #ifdef MADV_POPULATE_WRITE
-		/* Faster than a fault for each page, where they are small. */
 		madvise(space, LARGE, MADV_POPULATE_WRITE);
 #endif
 		int64_t done = 0;
@@ -86,13 +81,12 @@ static void copy_mapped(struct part *part) {
 		if (got < 0 && errno != EFAULT) cannot(READ);
 		part->copied += done;
 		whole = done == LARGE;
-		/* The server reads the progress from the position. */
 		if (lseek(part->to, begin + done, SEEK_SET) < 0) cannot(WRITE);
 	}
 	munmap(space, LARGE);
 }
 
-/* Copies until the limit or the end of the file. A failure of one part ends the process, and so the other part. */
+/* Copies until the limit or the end of the file. A failure of one part ends the process. */
 static void *copy(void *argument) {
 	struct part *part = argument;
 	if (part->mapped > 0) copy_mapped(part);
@@ -115,7 +109,6 @@ static bool same_file(const struct stat *one, const struct stat *other) {
 	return one->st_ino == other->st_ino && one->st_dev == other->st_dev;
 }
 
-/* The size of a regular file; 0 of anything else. */
 static int64_t size_of(int file) {
 	struct stat status;
 	return fstat(file, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
@@ -126,7 +119,7 @@ static bool is_on(int64_t type, int file) {
 	return fstatfs(file, &system) == 0 && system.f_type == type;
 }
 
-/* The process that has the file open. Its pid may belong to another process by now, which has to be in the same testbed. */
+/* The process that has the file open. Its pid may be reused; then the process has to be in the same testbed. */
 static int find_opener(FILE *orders) {
 	long pid, init;
 	if (fscanf(orders, "%ld %ld%*1[\n]", &pid, &init) != 2) _exit(1);
@@ -145,14 +138,13 @@ static int open_file(int opener) {
 }
 
 /*
- * Truncates the destination, or lets the caller do so, after it has been compared with the source: a file that is bound into a
- * testbed, or one of its root file system, can be copied onto itself.
+ * Truncates the destination, or lets the caller do it, after a comparison with the source: a file that is bound into a
+ * testbed can be copied onto itself.
  */
 static void prepare(int inside, FILE *orders) {
 	struct stat testbed, host;
 	if (fstat(inside, &testbed) != 0 || fstat(into_testbed ? 0 : 1, &host) != 0) cannot(READ);
 	bool regular = S_ISREG(testbed.st_mode);
-	/* Seen through an overlay, the same file has another device. */
 	bool looks_same = testbed.st_ino == host.st_ino && testbed.st_size == host.st_size &&
 	                  memcmp(&testbed.st_ctim, &host.st_ctim, sizeof host.st_ctim) == 0;
 	if (regular && (looks_same || same_file(&testbed, &host))) fail("SAME_FILE", "comparing the files", NULL, 0);
@@ -166,15 +158,12 @@ static void prepare(int inside, FILE *orders) {
 		if (ferror(orders) || feof(orders)) _exit(1);
 }
 
-/* What follows the first bytes of a longer file: in halves and by mappings, where these make it faster. */
 static void copy_rest(int opener, int64_t limit, bool large_pages) {
-	/* How much comes in all. A file that is not regular, or that has no position (some of FUSE), is read to its end. */
+	/* A file that is not regular, or that has no position (some of FUSE), is read to its end. */
 	int64_t all = lseek(first.from, 0, SEEK_CUR) == LARGE && size_of(first.to) > 0 ? size_of(first.from) : 0;
 	if (all > limit) all = limit;
 	first.limit = limit;
-	/* A file on a disk of the host, below a bind, is on neither. */
 	if (large_pages && all >= 2 * LARGE && (is_on(TMPFS_MAGIC, first.to) || is_on(OVERLAYFS_SUPER_MAGIC, first.to))) {
-		/* A mapping has to be readable, and the testbed's root may have no right to read the file. */
 		int file = openat(opener, "fd/4", O_RDWR | O_CLOEXEC);
 		if (file >= 0 && ftruncate(first.to, all) == 0) first.mapped = second.mapped = file, final_size = all;
 	}
@@ -186,7 +175,7 @@ static void copy_rest(int opener, int64_t limit, bool large_pages) {
 	}
 	bool fills = !into_testbed && is_on(TMPFS_MAGIC, AGAIN) && ftruncate(AGAIN, all) == 0;
 	if (fills) second.mapped = AGAIN, final_size = all;
-	/* Filling a mapping takes five thirds of the time of writing. Large pages are not halved. */
+	/* Filling a mapping takes 5/3 of the time of writing. Large pages are not split. */
 	first.limit = second.begin = LARGE + (all - LARGE) / 8 * (fills ? 5 : 4) / LARGE * LARGE;
 	second.limit = limit - second.begin;
 	int other = open_file(opener);
@@ -200,13 +189,11 @@ static void copy_rest(int opener, int64_t limit, bool large_pages) {
 	if (error != 0) fail("WRITE_FAILED", "starting a thread", NULL, error);
 	copy(&first);
 	pthread_join(thread, NULL);
-	/* A hole between the halves. */
 	if (second.copied > 0 && first.copied < first.limit) fail("SHORTER", "copying the first half", NULL, 0);
 	if (close(second.to) != 0) cannot(WRITE);
 }
 
 int copy_main(int argc, char **argv) {
-	/* write(2) reports when the caller's limit for the size of files is reached. */
 	signal(SIGXFSZ, SIG_IGN);
 	const char *user_namespace = NULL;
 	bool large_pages = false;
@@ -223,7 +210,7 @@ int copy_main(int argc, char **argv) {
 		int holder = open_process(proc, (pid_t)strtol(user_namespace, NULL, 10));
 		if (enter_namespaces(holder, USER_NS) != NULL || !become_root())
 			fail("CANNOT_ENTER", "entering the user namespace of the testbed", NULL, errno);
-		/* The server looks at the open files of a process that it has to end. */
+		/* The server reads the open files of this process. */
 		prctl(PR_SET_DUMPABLE, 1);
 	}
 	FILE *orders = fdopen(ORDERS, "r");
@@ -239,7 +226,6 @@ int copy_main(int argc, char **argv) {
 	if (first.copied == LARGE) copy_rest(opener, limit, into_testbed && large_pages);
 	int64_t copied = first.copied + second.copied;
 	if (size_of(first.from) < before) fail("SHORTER", "copying", NULL, 0);
-	/* On some file systems the size of a file is not that of its content. */
 	if (copied < final_size && ftruncate(first.to, copied) != 0) cannot(WRITE);
 	if (close(first.to) != 0) cannot(WRITE);
 	send_number("copied", "bytes", copied);

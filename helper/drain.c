@@ -1,6 +1,6 @@
 /*
- * Waits until no process holds the output of a command that has ended. Helpers are waited for as long as they make progress. Leaks
- * are ended, each only after it was seen twice: a daemon needs time to redirect its output. See holders.c.
+ * Waits until no process holds the output of a command that has ended. A helper is waited for while it makes progress. A
+ * leak is ended only after it was found twice, because a daemon needs time to redirect its output. See holders.c.
  */
 #include "holders.h"
 
@@ -9,12 +9,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-/* Seconds. */
 #define LOOK_AGAIN 0.01
-/* For leaks that run, and for those of them that got little of the processor. */
 #define PATIENCE 0.3
 #define LONGEST_PATIENCE 3.0
-/* So long the end of a leak counts as progress: there may be one after the other for ever. */
+/* The time for which the end of a leak counts as progress: leaks may follow each other for ever. */
 #define LONGEST_HUNT 60.0
 enum { LITTLE_TICKS = 10, MOST_REPORTED = 1000, LONGEST_REPORT = 1 << 20, HIGHEST_PID = 1 << 22 };
 
@@ -31,7 +29,7 @@ static void pause_for(double seconds) {
 	nanosleep(&(struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)}, NULL);
 }
 
-/* By its directory in /proc, which never is that of a later process. */
+/* Uses the process's directory in /proc, so a later process with the same pid is not hit. */
 static void signal_process(const struct process *process, int signal) {
 	struct process found;
 	int directory = open_process(job->proc, process->pid);
@@ -40,7 +38,6 @@ static void signal_process(const struct process *process, int signal) {
 	if (directory >= 0) close(directory);
 }
 
-/* Reports a process that is about to be ended. A testbed may have any number of them, with any names. */
 static void report(const struct process *process) {
 	static int room = -1;
 	struct stat status;
@@ -52,14 +49,12 @@ static void report(const struct process *process) {
 	ssize_t length = read_at(directory, "cmdline", command, sizeof command), first = 0;
 	while (first < length && command[first] == '\0') first++;
 	if (first >= length) {
-		/* It has no arguments. */
 		ssize_t end = read_at(directory, "comm", text, 64);
 		length = snprintf(command, sizeof command, "[%.*s]", (int)(end > 0 ? end - 1 : 0), text);
 	}
 	if (read_at(directory, "status", text, sizeof text) > 0) {
 		const char *pids = strstr(text, "\nNSpid:"), *user = strstr(text, "\nUid:");
 		int inside, uid;
-		/* As the host counts, then as each pid namespace below does. */
 		if (pids != NULL && user != NULL && sscanf(pids, " NSpid: %*d %d", &inside) == 1 && sscanf(user, " Uid: %d", &uid) == 1) {
 			struct event event;
 			event_begin(&event, "ended");
@@ -94,8 +89,8 @@ static struct {
 } frozen;
 
 /*
- * A signal to a process group reaches all of it at once, and no fork escapes (kill(2)): nothing else stops processes that fork and
- * end all the time. The group of this process is left alone, as it is the caller's.
+ * A signal to a process group reaches all of it at once, and no fork escapes (kill(2)). Nothing else stops processes that
+ * fork and end continuously. The caller's group is left alone.
  */
 static void stop_group(pid_t group) {
 	if (group <= 1 || group == getpgrp()) return;
@@ -107,8 +102,8 @@ static void stop_group(pid_t group) {
 }
 
 /*
- * Stops the processes of the command, so that none forks while leaks are looked for, and none reports on stderr that its child was
- * killed. New processes alone are looked at, until there are none several times.
+ * Stops the processes of the command, so that none forks while leaks are searched, and none reports that its child was
+ * killed. Repeats the search for new processes until there are none several times.
  */
 static void freeze(void) {
 	static unsigned char seen[HIGHEST_PID / 8];
@@ -130,7 +125,6 @@ static void freeze(void) {
 			if (directory < 0) continue;
 			if (read_number_at(directory, "timerslack_ns") == job->tag && is_inside(directory, "ns/pid") == 1) {
 				syscall(SYS_pidfd_send_signal, directory, SIGSTOP, NULL, 0);
-				/* A stopped process stays in its group. */
 				if (read_stat(directory, &process)) {
 					stop_group(process.group);
 					frozen.list = grown(frozen.list, frozen.count, sizeof process);
@@ -148,7 +142,7 @@ static void thaw(void) {
 	for (size_t i = 0; i < frozen.group_count; i++) kill(-frozen.groups[i], SIGCONT);
 }
 
-/* Ends the leaks that `known` says are idle, or all of them. False when there is no holder, now that no process moves. */
+/* Ends the idle leaks of `known`, or all of them. False when no holder is left. */
 static bool hunt(const struct look *known, bool all) {
 	static struct look look;
 	freeze();
@@ -160,14 +154,17 @@ static bool hunt(const struct look *known, bool all) {
 	}
 	thaw();
 	if (frozen.count > look.leaks) {
-		/* A program that saw its child still stopped has stopped itself just now, as unshare(1) does, and waits again. */
+		/* unshare(1) stops itself when its child stops, and then waits again. */
 		pause_for(LOOK_AGAIN);
 		thaw();
 	}
 	return look.leaks + look.helpers > 0;
 }
 
-/* Whether two looks found the same processes, and no holder. What one of them had started after the first was listed is seen in the second. */
+/*
+ * Whether two searches found the same processes and no holder. A process that was started during the first is found by the
+ * second.
+ */
 static bool are_same(const struct look *look, const struct look *before) {
 	bool same = look->count == before->count && before->leaks + before->helpers == 0;
 	for (size_t i = 0; same && i < look->count; i++)
@@ -175,7 +172,7 @@ static bool are_same(const struct look *look, const struct look *before) {
 	return same;
 }
 
-/* Compares a look with the one before. Gives whether a leak is still at work, and may be about to redirect its output. */
+/* Compares a search with the one before. Whether a leak still runs and may redirect its output soon. */
 static bool are_leaks_busy(struct look *look, const struct look *before, double waited) {
 	bool busy = false;
 	for (size_t i = 0; i < look->count; i++) {
@@ -201,7 +198,7 @@ void drain(const struct drain *drain) {
 	struct look looks[2] = {{0}, {.count = 0}};
 	double first_leak = 0, pause = 0.0005;
 	char link[64];
-	/* What SIGKILL does not end sleeps in the kernel, and may do so for ever. */
+	/* A process that SIGKILL does not end sleeps in the kernel, perhaps for ever. */
 	for (int turn = 0, doubts = 0, hunts = 0; now() - quiet_since <= drain->seconds + 5; turn = !turn) {
 		struct look *look = &looks[turn];
 		look_around(look);
@@ -213,7 +210,7 @@ void drain(const struct drain *drain) {
 			if (!busy) hunt(look, now() - first_leak >= PATIENCE);
 			if (busy || ++hunts > 5) pause_for(LOOK_AGAIN);
 		} else if (look->helpers == 0) {
-			/* No holder, if no process came or went: one that ended while it was looked at may have left another. */
+			/* A process that ended during the search may have left another one. */
 			if (!look->missed && are_same(look, &looks[!turn])) return;
 			if (++doubts % 3 != 0) continue;
 			if (!hunt(look, first_leak != 0 && now() - first_leak >= PATIENCE)) return;

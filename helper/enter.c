@@ -1,10 +1,10 @@
 /*
- * Executes a program of the host in the namespaces of a process: in those of the holder, or, beyond them, in some of a testbed's.
+ * Executes a program of the host in namespaces of the holder or a testbed.
  *
  * argv: enter [-k KEYRING] [-n NAMESPACES] [-o OTHER] PID PROGRAM [ARGUMENT]...
  *   -k  name of a session keyring for it; default: the caller's own
  *   -n  letters of the namespaces, see helper.h; default: um
- *   -o  pid of a process whose network namespace it enters beyond these
+ *   -o  pid of another process whose network namespace it enters too
  * working directory of the program: /
  * status: the program's; 127 and an event on stderr when it cannot be executed, 255 and an event when PID cannot be entered
  */

@@ -3,7 +3,7 @@
  * the command has been written.
  *
  * argv: exec -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] -- COMMAND [ARGUMENT]...
- *   -p -m  pid 1 of the testbed as the host sees it, and its mark: the kernel uses pids again
+ *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -n     the testbed has a network namespace of its own
  *   -c -u  working directory and user (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
@@ -36,10 +36,9 @@ static struct {
 	char **variables, **command;
 	size_t variable_count;
 	long mark, tag;
-	/* This process, and pid 1 of the testbed. */
 	pid_t self, pid1;
 	int proc, init, report;
-	/* The child reads one byte from its end before it runs, and writes one when it could not become the command. */
+	/* The child reads one byte before it runs, and writes one when it could not execute the command. */
 	int channel;
 } job = {.directory = "/", .seconds = 10, .report = -1, .channel = -1};
 
@@ -62,7 +61,7 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *cod
 	_exit(NOT_RUN);
 }
 
-/* A process that is about to end has left its namespaces, even while pid 1 waits for the end of the others. */
+/* A process that is about to end has left its namespaces, even while pid 1 waits for others. */
 static bool testbed_is_gone(void) {
 	char link[64];
 	return readlinkat(job.init, "ns/mnt", link, sizeof link) < 0;
@@ -88,7 +87,6 @@ static void become_user(const struct account *account) {
 	if (setgroups(read_groups(account, groups, NGROUPS_MAX), groups) != 0 ||
 	    setresgid(account->gid, account->gid, account->gid) != 0 || setresuid(account->uid, account->uid, account->uid) != 0)
 		fail("NO_IDS", "it has no ids for user %s: %s", job.user, strerror(errno));
-	/* A change of the user may have undone it. */
 	prctl(PR_SET_DUMPABLE, 0);
 }
 
@@ -105,7 +103,7 @@ static void set_environment(const struct account *account) {
 static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	char word, keyring[64];
 	if (read(job.channel, &word, 1) != 1) _exit(NOT_RUN);
-	/* With a controlling terminal, root of the testbed could read what is typed there, and type (TIOCSTI of ioctl_tty(2)). */
+	/* With a controlling terminal, root of the testbed could read it and insert input (TIOCSTI of ioctl_tty(2)). */
 	if (!terminal) setsid();
 	const char *missing = enter_namespaces(job.init, MNT_NS | IPC_NS | UTS_NS | CGROUP_NS | (job.network ? NET_NS : 0U));
 	if (missing != NULL) fail_to_enter(missing);
@@ -114,7 +112,7 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 		fail("NO_KEYRING", "it gets no session keyring, of which sysctl kernel.keys allows a user so many: %s", strerror(errno));
 	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
 	umask(022);
-	/* The command gets the first three descriptors and no other of the caller's: one of a directory would lead out. */
+	/* No other descriptor of the caller: a directory would lead out of the testbed. */
 	if (close_range(job.third ? 4 : 3, UINT_MAX, CLOSE_RANGE_CLOEXEC) != 0) fail_to_enter("the caller's descriptors");
 	if (chdir(job.directory) != 0) {
 		if (errno == EACCES)
@@ -125,7 +123,6 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (job.user != NULL && !look_up_account(job.user, &account)) fail("NO_USER", "it has no user %s", job.user);
 	set_environment(&account);
 	if (job.user != NULL) become_user(&account);
-	/* A process that kills the caller's process group reaches the command too. */
 	if (!terminal) prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* That came too late when the parent has ended before. */
 	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
@@ -147,7 +144,7 @@ static bool ignores(pid_t pid, int signal) {
 	return line != NULL && sscanf(line, " SigIgn: %llx", &ignored) == 1 && (ignored >> (signal - 1) & 1) != 0;
 }
 
-/* Waits for the command's end; its process stays a zombie, so that its pid and process group are not used again. */
+/* The command's process stays a zombie, so that its pid and process group are not reused. */
 static int status_of(pid_t child, bool terminal) {
 	sigset_t signals;
 	sigemptyset(&signals);
@@ -157,31 +154,27 @@ static int status_of(pid_t child, bool terminal) {
 		siginfo_t end = {0}, stop = {0}, received;
 		waitid(P_PID, (id_t)child, &end, WEXITED | WNOHANG | WNOWAIT);
 		if (end.si_code == CLD_EXITED) return end.si_status;
-		/* The stop of a process that is traced is seen here too. */
 		if (end.si_code == CLD_KILLED || end.si_code == CLD_DUMPED) return 128 + end.si_status;
 		if (waitid(P_PID, (id_t)child, &stop, WSTOPPED | WNOHANG) == 0 && stop.si_pid != 0) {
-			/* A command that asked this process to trace it (PTRACE_TRACEME) gets its signals nevertheless. */
+			/* A command that asked this process to trace it (PTRACE_TRACEME) still gets its signals. */
 			if (ptrace(PTRACE_DETACH, child, NULL, (long)stop.si_status) == 0 || !terminal) continue;
-			/* For the job control of the caller's shell. Where this is the foreground job, its caller has none. */
 			if (!job.foreground) kill(getpid(), SIGSTOP);
 			kill(child, SIGCONT);
 			continue;
 		}
 		int signal = sigwaitinfo(&signals, &received);
 		if (signal < 0 || signal == SIGCHLD) continue;
-		/* The terminal sends its signals to the command too. */
 		if (terminal && received.si_code > 0) continue;
-		/* A driver that ends this process waits for it, and would wait for ever. */
+		/* A driver waits for this process, and a stopped one would block it. */
 		if (signal == SIGTERM && ignores(child, SIGTERM)) signal = SIGKILL;
-		/* The command has no process group of its own on a terminal, or not yet. */
 		if (terminal || kill(-child, signal) != 0) kill(child, signal);
 	}
 }
 
-/* A quick look: is there any process, but the reader of pid 1, that is not known to be of another command? */
+/* A quick check: may any process, except the reader of pid 1, belong to this command? */
 static bool is_anything_left(pid_t child) {
 	char text[4096], path[64], *next;
-	/* A process that the command made with CLONE_PARENT is a child of this one. */
+	/* A process made with CLONE_PARENT is a child of this one. */
 	if (read_at(job.proc, "thread-self/children", text, sizeof text) < 0) return true;
 	if (strtol(text, &next, 10) != child || strspn(next, " ") != strlen(next)) return true;
 	snprintf(path, sizeof path, "task/%ld/children", (long)job.pid1);
@@ -219,7 +212,7 @@ static void parse_options(int argc, char **argv) {
 	}
 	job.command = argv + optind;
 	if (job.command[0] == NULL || job.variables == NULL) fail("WRONG_OPTION", "no command is given");
-	/* The process that has the testbed open may be another user's, or may have ended. */
+	/* The process that opened the testbed may belong to another user, or have ended. */
 	struct stat status;
 	if (report != NULL) job.report = open(report, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (job.report >= 0 && (fstat(job.report, &status) != 0 || !S_ISREG(status.st_mode))) job.report = -1;
@@ -239,19 +232,19 @@ int exec_main(int argc, char **argv) {
 	sigset_t all, mask;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &mask);
-	/* Where it is ignored the kernel reaps the children, and their status is lost. */
+	/* With SIGCHLD ignored the kernel reaps the children, and their status is lost. */
 	signal(SIGCHLD, SIG_DFL);
 	bool terminal = isatty(0) == 1;
 	pid_t before = job.foreground && terminal ? tcgetpgrp(0) : -1;
 	if (before > 0 && setpgid(0, 0) == 0) tcsetpgrp(0, job.self);
 
-	/* Not the mount namespace: /proc stays that of the host. */
+	/* Without the mount namespace, because /proc has to stay that of the host. */
 	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);
 	if (missing != NULL) fail_to_enter(missing);
 	if (!become_root()) fail_to_enter("its root's ids");
-	/* Until it executes the command, root of the testbed must not ptrace(2) the child: it has the caller's memory. */
+	/* Root of the testbed must not ptrace(2) the child, which has the caller's memory until it executes the command. */
 	prctl(PR_SET_DUMPABLE, 0);
-	/* The command line can be read nevertheless, and has the path of a private home. */
+	/* The command line can be read in spite of that, and has the path of a private home. */
 	size_t length = strlen(program_invocation_name);
 	char *name = strdup(program_invocation_name);
 	memset(program_invocation_name, 0, length);
@@ -266,9 +259,9 @@ int exec_main(int argc, char **argv) {
 	}
 	close(channel[1]);
 	memcpy(program_invocation_name, name, length);
-	/* The server must see which namespaces this process is in, to end a testbed although this process was stopped. */
+	/* The server must see the namespaces of this process, to end a testbed when this process is stopped. */
 	prctl(PR_SET_DUMPABLE, 1);
-	/* Not before: on a terminal the command can stop this process. */
+	/* Not earlier: on a terminal the command can stop this process. */
 	if (write(channel[0], "", 1) != 1) fail_to_enter("the command's process");
 
 	int status = status_of(child, terminal);

@@ -1,13 +1,16 @@
 /*
- * Aborts FUSE connections. A process that waits for an answer to a request that the daemon has read cannot be killed; when it has
- * the daemon's descriptor too (a thread, a child), the end of the daemon does not close the connection, and it waits for ever.
+ * Aborts FUSE connections. A process that waits for the answer to a request that the daemon has read cannot be killed. When
+ * it also holds the daemon's descriptor (a thread, a child), the end of the daemon does not close the connection.
  */
 #include "helper.h"
 
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-/* Aborts from inside the namespaces of the process, for kernels that refuse it outside: an umount by force aborts too, busy or not. */
+/*
+ * Aborts inside the namespaces of the process, for kernels that refuse it outside: umount2(2) with MNT_FORCE aborts busy
+ * mounts too.
+ */
 static void abort_inside(int process, const char *connection, const char *point) {
 	pid_t child = fork();
 	if (child == 0) {
@@ -43,7 +46,7 @@ void abort_fuse(int process) {
 		if (sscanf(line, "%*s %*s %31s %*s %4095s", device, point) != 2) continue;
 		char word[40];
 		snprintf(word, sizeof word, " %s ", device);
-		/* A mount that is there outside as well serves other processes. */
+		/* A mount that also exists outside serves other processes. */
 		if (strstr(ours, word) != NULL) continue;
 		snprintf(connection, sizeof connection, "/sys/fs/fuse/connections/%s/abort", strchr(device, ':') + 1);
 		unescape(point);

@@ -44,8 +44,8 @@ static void own_mounts(void) {
 }
 
 /*
- * A small tmpfs with a mount point for each source. Sources are opened first, as one may lie below /mnt. What is read-only here
- * is so for good in the holder, whose user namespace is a lower one (mount_namespaces(7), "locked").
+ * A small tmpfs with a mount point for each source. Sources are opened first, because one may lie below /mnt. A mount that
+ * is read-only here stays so in the holder, whose user namespace is a lower one (mount_namespaces(7), "locked").
  */
 static void bind_sources(char **sources, size_t count) {
 	int trees[count + 1], mnt;
@@ -59,7 +59,7 @@ static void bind_sources(char **sources, size_t count) {
 	int made = make_mount("tmpfs", "mode=755,size=16m", words, sizeof words);
 	if (made < 0 || !put_mount(made, AT_FDCWD, "/mnt") || (mnt = open("/mnt", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) die("mounting a tmpfs on", "/mnt");
 	umask(0);
-	/* Root of the holder fills these; for the stage, it is any other user. */
+	/* Root of the holder fills these; in the stage it is an unprivileged user. */
 	for (const char *const *name = (const char *const[]){"root", "scratch", "skeleton", NULL}; *name != NULL; name++)
 		if (mkdirat(mnt, *name, 0777) != 0) die("making a directory", *name);
 	for (size_t i = 0; i < count; i++) {
@@ -73,7 +73,7 @@ static void bind_sources(char **sources, size_t count) {
 	close(mnt);
 }
 
-/* Continues and kills the process whose directory in /proc is open, which is a handle of it as pidfd_open(2) gives one. */
+/* Sends SIGCONT and SIGKILL through an open directory of /proc, which refers to one process as pidfd_open(2) does. */
 static void kill_process(int process) {
 	syscall(SYS_pidfd_send_signal, process, SIGCONT, NULL, 0);
 	syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
@@ -82,12 +82,11 @@ static void kill_process(int process) {
 static bool is_zombie(int process) {
 	char text[1024];
 	if (read_at(process, "stat", text, sizeof text) <= 0) return true;
-	/* The name of the program may hold anything, but ends with the last parenthesis. */
 	const char *state = strrchr(text, ')');
 	return state == NULL || state[2] == 'Z' || state[2] == 'X';
 }
 
-/* Kills the children of this process, which pid 1 of a testbed is after the end of the holder, and reaps those that have ended. */
+/* After the end of the holder, pid 1 of a testbed is a child of this process. */
 static bool end_children(int proc) {
 	char path[64], text[65536];
 	while (waitpid(-1, NULL, WNOHANG) > 0) continue;
@@ -103,9 +102,8 @@ static bool end_children(int proc) {
 enum { GRACE = 8 };
 
 /*
- * Kills the processes of a user namespace, whatever put them there: a tar whose server was killed would continue to unpack. One
- * outside of the testbeds comes later: it may be the parent of one inside, and then reaps it and ends. An orphan would have to wait
- * for the init of the host, and pid 1 of its testbed with it.
+ * Kills the processes of a user namespace, including a tar whose server was killed. Those outside of the testbeds come last:
+ * one may be the parent of a process inside, which it then reaps. An orphan would wait for the init of the host.
  */
 static bool end_members(int proc, const struct stat *users, int round) {
 	bool found = false, stuck = round >= 20 && round % 20 == 0;
@@ -117,12 +115,11 @@ static bool end_members(int proc, const struct stat *users, int round) {
 		struct stat status;
 		int process = pid <= 0 || pid == getpid() ? -1 : open_process(proc, pid);
 		if (process < 0) continue;
-		/* A zombie is in its namespace too, until its parent reaps it. */
 		if (fstatat(process, "ns/user", &status, 0) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev && !is_zombie(process)) {
 			found = true;
 			bool outside = fstatat(process, "ns/pid", &its, 0) == 0 && its.st_ino == own.st_ino;
 			if (!outside || round >= GRACE) kill_process(process);
-			/* One that SIGKILL does not end may wait for a FUSE file system of its own. */
+			/* A process that SIGKILL does not end may wait for a FUSE file system. */
 			if (stuck) abort_fuse(process);
 		}
 		close(process);
@@ -131,15 +128,13 @@ static bool end_members(int proc, const struct stat *users, int round) {
 	return found;
 }
 
-/* Waits for the end of the holder, which is due when the server is gone, and ends all that it leaves. */
+/* The server is gone: ends the holder and all that it leaves. */
 static int stage(pid_t holder, const struct stat *users, int proc) {
 	int handle = (int)syscall(SYS_pidfd_open, holder, 0);
 	struct pollfd ends[] = {{.fd = handle, .events = POLLIN}, {.fd = REQUESTS}};
 	while (poll(ends, 2, -1) < 0 && errno == EINTR) continue;
-	/* One that does not end was stopped. */
 	if (ends[0].revents == 0 && poll(ends, 1, 2000) == 0) kill_process(handle);
 	waitpid(holder, NULL, 0);
-	/* What is left after 2 s cannot be killed. */
 	for (int round = 0; round < 200; round++) {
 		bool children = end_children(proc), members = end_members(proc, users, round);
 		if (!children && !members) break;
@@ -153,7 +148,6 @@ static int stage(pid_t holder, const struct stat *users, int proc) {
 static struct run {
 	long id;
 	pid_t pid;
-	/* Of the process; gets the end of file when its steps are done; the lifeline that pid 1 of a testbed reads. */
 	int handle, started, lifeline;
 } runs[MAX_RUNS];
 static size_t run_count;
@@ -187,7 +181,7 @@ static void start_run(char **fields, size_t count) {
 		umask(022);
 		struct place place = {.id = run.id, .root = -1, .report = EVENTS, .started = started[1], .lifeline = lifeline[0]};
 		bool good = run_steps(&place, fields + 3, count - 3);
-		/* Without a byte, the end of file says that it executes pid 1. */
+		/* End of file without a byte: pid 1 has been executed. */
 		_exit(write(place.started, "", 1) == 1 && good ? 0 : 1);
 	}
 	close(started[1]), close(lifeline[0]);
@@ -202,7 +196,7 @@ static void answer(char **fields, size_t count) {
 		if (runs[i].id == strtol(fields[1], NULL, 10)) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
 }
 
-/* Reads requests; false at the end of file. A request is answered when all its fields are there. */
+/* False at the end of file. A request is answered when all its fields were read. */
 static bool read_requests(void) {
 	static char *buffer, *fields[MAX_FIELDS];
 	static size_t length;
@@ -243,7 +237,6 @@ static _Noreturn void hold(void) {
 			ends[2 + 2 * i] = (struct pollfd){.fd = runs[i].handle, .events = POLLIN};
 		}
 		if (poll(ends, 1 + 2 * count, -1) < 0) continue;
-		/* The last first, since the end of one moves the last into its place. */
 		for (size_t i = count; i-- > 0;) {
 			siginfo_t how = {0};
 			char word;
@@ -259,7 +252,6 @@ static _Noreturn void hold(void) {
 		if (ends[0].revents != 0 && !read_requests()) break;
 	}
 	for (size_t i = 0; i < run_count; i++) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
-	/* The stage reaps them, and ends what else is left. */
 	_exit(0);
 }
 
@@ -268,16 +260,15 @@ int hold_main(int argc, char **argv) {
 	argv += network, argc -= network;
 	if (argc < 6) return NOT_RUN;
 	signal(SIGPIPE, SIG_IGN);
-	/* Descriptors of the caller: one of a directory would lead out of the testbed. */
+	/* A directory among the caller's descriptors would lead out of the testbed. */
 	close_range(3, ~0U, 0);
 	int made[2], mapped[2], proc;
 	make_user_namespace(argv[1], argv[2], argv[3], EVENTS);
 	if (network && unshare(CLONE_NEWNET) != 0) die("making a network namespace", NULL);
 	own_mounts();
-	/* The working directory may be one that only the caller can reach. */
+	/* The working directory may be accessible to the caller only. */
 	if (chdir("/") != 0 || (proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) die("opening", "/proc");
 	bind_sources(argv + 6, (size_t)argc - 6);
-	/* After the end of the holder its children become those of the stage. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (pipe2(made, O_CLOEXEC) != 0 || pipe2(mapped, O_CLOEXEC) != 0) die("making a pipe", NULL);
 	pid_t holder = fork();
@@ -290,7 +281,6 @@ int hold_main(int argc, char **argv) {
 		wait_for(mapped[0]);
 		if (!become_root()) die("becoming root of the user namespace", NULL);
 		if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
-		/* Both are lost by the change of ids. */
 		prctl(PR_SET_DUMPABLE, 1);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		set_title("virt-ts-unshare holder");

@@ -1,8 +1,8 @@
 /*
- * Finds the processes that hold the output of a command that has ended. A holder that reads from a pipe is a helper (tee, cat, ts),
- * and so is what it has started: it still carries output. A process that writes to the pipe of a helper is asked in turn: one that
- * reads from no pipe keeps all helpers behind it from their end of file, and is a leak, as is a holder that reads nothing. All is
- * read in the host's /proc, where nothing of the testbed can see, hit or deceive this process.
+ * Finds the processes that hold the output of a command that has ended. A holder that reads from a pipe is a helper (tee,
+ * cat, ts), and so are its descendants. A process that writes to the pipe of a helper is examined too: one that reads from
+ * no pipe keeps the helpers from their end of file and is a leak, as is a holder that reads nothing. All facts come from the
+ * host's /proc, where processes of the testbed can neither see nor influence this process.
  */
 #include "holders.h"
 
@@ -42,11 +42,13 @@ const char *next_number(DIR *list) {
 	return NULL;
 }
 
-/* What an open file is, asked of the kernel alone: its file system may never answer. What every process has says nothing. */
+/*
+ * Identifies an open file without a request to its file system, which may never answer. Files that every process has are
+ * ignored.
+ */
 static mode_t identify(int directory, const char *name, int flags, struct file *file) {
 	struct statx status;
 	if (statx(directory, name, flags | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &status) != 0) return 0;
-	/* /dev/null, /dev/zero and /dev/full. */
 	if (S_ISCHR(status.stx_mode) && status.stx_rdev_major == 1) return 0;
 	file->device = (uint64_t)status.stx_dev_major << 32 | status.stx_dev_minor;
 	file->inode = status.stx_ino;
@@ -92,7 +94,6 @@ int open_inside(const char *name, bool *missed) {
 bool read_stat(int directory, struct process *process) {
 	char text[1024];
 	if (read_at(directory, "stat", text, sizeof text) < 0) return false;
-	/* The name may hold anything, but ends with the last parenthesis. */
 	const char *end = strrchr(text, ')');
 	unsigned long minor, major, user, system;
 	if (end == NULL || sscanf(end, ") %c %d %d %*d %*d %*d %*u %lu %*u %lu %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu", &process->state,
@@ -107,12 +108,12 @@ bool read_stat(int directory, struct process *process) {
 static void read_files(int directory, struct process *process) {
 	DIR *list = open_list(directory, "fd");
 	for (const char *name; (name = next_number(list)) != NULL;) {
-		/* The mode of the link says for what a descriptor is open. */
+		/* The mode of the link shows how a descriptor is open. */
 		struct stat link;
 		if (fstatat(dirfd(list), name, &link, AT_SYMLINK_NOFOLLOW) != 0 || (link.st_mode & 0600) == 0) continue;
 		struct file file = {.reads = (link.st_mode & 0400) != 0, .writes = (link.st_mode & 0200) != 0};
 		mode_t mode = identify(dirfd(list), name, 0, &file);
-		/* The other end of a socket cannot be found; as standard input it is the output of another process. */
+		/* The other end of a socket cannot be found; standard input is the output of another process. */
 		if (S_ISSOCK(mode) && strcmp(name, "0") == 0 && compare(&file, &input) != 0 && !is_output(&file)) process->has_socket_input = true;
 		if (mode == 0 || (!S_ISFIFO(mode) && !is_output(&file))) continue;
 		process->files = grown(process->files, process->count, sizeof file);
@@ -137,7 +138,6 @@ static bool writes_to(const struct process *process, const struct file *file) {
 }
 
 struct process *find_process(const struct look *look, pid_t pid, unsigned long long start) {
-	/* The kernel lists processes by pid. */
 	size_t low = 0, high = look->count;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
@@ -148,7 +148,7 @@ struct process *find_process(const struct look *look, pid_t pid, unsigned long l
 	return found != NULL && (start == 0 || found->start == start) ? found : NULL;
 }
 
-/* Of all its threads: the sum for the process includes its children that have ended. */
+/* Of all its threads: the sum for the process includes ended children. */
 static unsigned long long bytes_of(pid_t pid) {
 	char path[64], text[512];
 	unsigned long long sum = 0, read, written;
@@ -162,7 +162,6 @@ static unsigned long long bytes_of(pid_t pid) {
 	return sum;
 }
 
-/* Tells helpers from leaks. */
 static void classify(struct look *look) {
 	struct process **members = malloc((look->count + 1) * sizeof *members);
 	size_t count = 0;

@@ -44,8 +44,8 @@ static void send_event(const char *name, const char *key, long long number) {
 }
 
 /*
- * An ordinary user may mount, FUSE too, and change the root directory. Capabilities that override the modes of files would let
- * programs succeed that fail elsewhere. Ambient ones alone survive execve(2) of a user that is not root.
+ * An ordinary user may mount (FUSE too) and change the root directory. Capabilities that override file modes would change
+ * results of programs. Only ambient ones survive execve(2) of an ordinary user.
  */
 static bool keep_capabilities(void) {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -58,7 +58,6 @@ static bool keep_capabilities(void) {
 }
 
 static _Noreturn void become_command(void) {
-	/* All signals are blocked, so that of a background process that does this too. */
 	if (job.foreground && setpgid(0, 0) == 0) tcsetpgrp(0, getpid());
 	if (job.keeps_capabilities && !keep_capabilities()) die("keeping capabilities", NULL);
 	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
@@ -70,10 +69,8 @@ static _Noreturn void become_command(void) {
 	_exit(is_missing ? NO_PROGRAM : CANNOT_EXECUTE);
 }
 
-/* What pid 1 says of the command's end. */
 struct end {
 	int status;
-	/* Processes that still run. */
 	bool has_left;
 };
 
@@ -84,14 +81,13 @@ static _Noreturn void be_init(int channel) {
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
 	const char *directory = getcwd(here, sizeof here);
 	if (!run_steps(&place, job.steps, (size_t)(job.command - job.steps))) _exit(1);
-	/* The path may lead to a mount of the steps now. A directory that has no path stays the working directory. */
+	/* The path may now lead to a mount of the steps. A directory without a path stays the working directory. */
 	if (directory != NULL && chdir(directory) != 0 && errno != ENOENT && errno != EACCES) die("changing to the directory", directory);
 	close(place.root);
 	if (send(channel, &word, 1, 0) != 1 || recv(channel, &word, 1, 0) != 1) _exit(1);
 	pid_t command = fork();
 	if (command < 0) die("making a process", NULL);
 	if (command == 0) become_command();
-	/* It must not hold the command's output. */
 	int null = open("/dev/null", O_RDWR);
 	for (int descriptor = 0; descriptor < 3; descriptor++) dup2(null, descriptor);
 	set_title("virt-ts-unshare init");
@@ -118,7 +114,7 @@ static pid_t start_drain(int init) {
 	_exit(0);
 }
 
-/* Reports the end of the command, after that of its output, until the lifeline ends. Gives the drain that still runs. */
+/* Reports the end of the command after that of its output. Gives the drain that still runs when the lifeline ends. */
 static pid_t supervise(pid_t init, int channel, pid_t terminal_group) {
 	struct end end = {.status = 128 + SIGKILL};
 	pid_t draining = -1;
@@ -131,7 +127,6 @@ static pid_t supervise(pid_t init, int channel, pid_t terminal_group) {
 			send(channel, &word, 1, 0);
 		}
 		if (ends[1].revents != 0) {
-			/* When pid 1 was killed, there is nothing to be received. */
 			bool is_end = recv(channel, &end, sizeof end, 0) == sizeof end;
 			ends[1].fd = -1;
 			if (terminal_group > 0) tcsetpgrp(0, terminal_group);
@@ -158,14 +153,12 @@ int isolate_main(int argc, char **argv) {
 	job.tag = FIRST_TAG + getpid() % TAGS;
 	sigset_t all;
 	sigfillset(&all);
-	/* A signal for the whole process group is for the command to answer. */
 	sigprocmask(SIG_SETMASK, &all, &job.mask);
 	signal(SIGCHLD, SIG_DFL);
 	fcntl(LIFELINE_END, F_SETFD, FD_CLOEXEC);
 	fcntl(EVENTS, F_SETFD, FD_CLOEXEC);
 	make_user_namespace(users[0], users[1], users[2], EVENTS);
 	job.keeps_capabilities = strcmp(users[0], "none") != 0 && geteuid() != 0;
-	/* Lost by a change of ids. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pid_t terminal_group = job.foreground ? tcgetpgrp(0) : -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0) die("making a pair of sockets", NULL);
@@ -183,7 +176,6 @@ int isolate_main(int argc, char **argv) {
 		draining = supervise(init, channel[0], terminal_group);
 	}
 	syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0);
-	/* It is not reaped, so its pid is still its own. */
 	if (draining > 0) kill(draining, SIGKILL);
 	waitpid(init, NULL, 0);
 	if (terminal_group > 0) tcsetpgrp(0, terminal_group);

@@ -45,7 +45,6 @@ static void send_file(const struct statx *status, size_t length) {
 	event_number(&event, "gid", status->stx_gid);
 	event_number(&event, "size", (long long)status->stx_size);
 	event_text(&event, "modified", modified);
-	/* The last one, as it may not fit. */
 	event_bytes(&event, "path", list.path, length);
 	event_send(&event, 1);
 	if (list.number == 0) list.room -= event.length < list.room ? event.length : list.room;
@@ -58,11 +57,11 @@ static int open_directory(int below, const char *path, unsigned long long resolv
 
 static void walk(int directory, size_t length, int depth);
 
-/* Lists an entry of a directory, whose path has this length, and with `depth` what is below the entry. */
+/* Lists an entry of a directory with this path length, and with `depth` what is below it. */
 static void look_at(int directory, size_t length, const char *name, int depth, unsigned long long resolve) {
 	struct statx status;
 	int end = snprintf(list.path + length, sizeof list.path - length, "/%s", name);
-	/* Without a question to a FUSE daemon. */
+	/* AT_STATX_DONT_SYNC: no request to a FUSE daemon. */
 	const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
 	if ((size_t)end >= sizeof list.path - length || statx(directory, name, flags, STATX_BASIC_STATS, &status) != 0) return;
 	send_file(&status, length + (size_t)end);
@@ -80,7 +79,6 @@ static void walk(int directory, size_t length, int depth) {
 	closedir(entries);
 }
 
-/* Lists a directory PARENT/NAME of a root filesystem; the directories of a testbed may be mounts. */
 static void look_below(int root, const char *parent, const char *name) {
 	int directory = open_directory(root, parent, RESOLVE_IN_ROOT);
 	if (directory < 0) return;
@@ -99,7 +97,7 @@ static void send_ipc(const char *type, const char *id, long long uid, long long 
 	event_send(&event, 1);
 }
 
-/* proc_sysvipc(5): the second column is the id; the fourth bytes, or semaphores. */
+/* proc_sysvipc(5): the second column is the id; the fourth is bytes, or semaphores. */
 static void look_at_table(int proc, const char *type, const char *path, int uid) {
 	int file = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	FILE *table = file < 0 ? NULL : fdopen(file, "r");
@@ -113,7 +111,7 @@ static void look_at_table(int proc, const char *type, const char *path, int uid)
 	if (table != NULL) fclose(table);
 }
 
-/* A mount of its own shows the POSIX message queues, whatever was mounted inside over /dev/mqueue. */
+/* A new mount shows the POSIX message queues, whatever is mounted over /dev/mqueue. */
 static void look_at_queues(void) {
 	char words[256];
 	int mount = make_mount("mqueue", "", words, sizeof words);
@@ -162,7 +160,6 @@ int look_main(int argc, char **argv) {
 		char *path;
 		int directory = (int)strtol(held[i], &path, 10);
 		int length = snprintf(list.path, sizeof list.path, "%s", path + 1);
-		/* Its descriptor may have been read from before. */
 		walk(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), (size_t)length, 0);
 	}
 	if (held_count > 0) return 0;

@@ -1,4 +1,4 @@
-/* Which sub-command is meant, and a copy of this program in memory where its file could be opened for writing. */
+/* Chooses the sub-command, and executes a copy of this program in memory where the file could be opened for writing. */
 #include "helper.h"
 
 #include <sys/mman.h>
@@ -28,7 +28,6 @@ static char *title;
 static size_t title_size;
 
 void set_title(const char *text) {
-	/* The texts of argv lie one behind the other. */
 	memset(title, 0, title_size);
 	memcpy(title, text, strlen(text) < title_size ? strlen(text) : title_size - 1);
 	prctl(PR_SET_NAME, strrchr(text, ' ') == NULL ? text : strrchr(text, ' ') + 1);
@@ -36,7 +35,7 @@ void set_title(const char *text) {
 
 static char **arguments;
 
-/* Whether a user id of this process's user namespace is one of those of the other process's. */
+/* Whether this process's user namespace has a user id of the other process's. */
 static bool is_mapped(int process, uid_t uid) {
 	char map[8192];
 	if (read_at(process, "uid_map", map, sizeof map) < 0) return true;
@@ -55,7 +54,7 @@ bool protect_program(int process) {
 	int seals = fcntl(file, F_GET_SEALS);
 	if (seals >= 0 && (seals & F_SEAL_WRITE) != 0) return close(file) == 0;
 	int copy = memfd_create("virt-ts-unshare", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-	/* Linux before 6.3 does not know MFD_EXEC. */
+	/* Linux before 6.3 does not have MFD_EXEC. */
 	if (copy < 0) copy = memfd_create("virt-ts-unshare", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	for (off_t left = status.st_size; copy >= 0 && left > 0;) {
 		ssize_t copied = sendfile(copy, file, NULL, (size_t)left);

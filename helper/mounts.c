@@ -1,4 +1,4 @@
-/* Mounts by the mount API of Linux 5.2: the file system first, then where it goes, so that no path is looked up twice. */
+/* Mounts by the mount API of Linux 5.2, which looks up each path once. */
 #include "helper.h"
 
 #include <linux/openat2.h>
@@ -10,7 +10,7 @@ int open_below(int root, const char *path, int flags) {
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
-/* The last complaint that the kernel keeps for a file system context, such as "overlay: Unknown parameter". */
+/* The last message of the kernel for a file system context, such as "overlay: Unknown parameter". */
 static void read_complaint(int context, char *words, size_t size) {
 	char line[256];
 	for (ssize_t length; (length = read(context, line, sizeof line - 1)) > 0;) {
@@ -53,7 +53,7 @@ int make_mount(const char *type, const char *options, char *words, size_t size) 
 }
 
 int clone_mount(int directory, const char *path, bool read_only) {
-	/* Recursive: a user namespace may not leave out what is mounted below. */
+	/* Recursive: a user namespace may not uncover what lies below a mount. */
 	int tree = open_tree(directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	struct mount_attr attribute = {.attr_set = MOUNT_ATTR_RDONLY};
 	if (tree < 0 || !read_only || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attribute, sizeof attribute) == 0) return tree;

@@ -1,4 +1,3 @@
-/* What the sub-commands share that enter namespaces. */
 #include "helper.h"
 
 #include <grp.h>
@@ -20,7 +19,7 @@ static const struct {
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
-/* The user namespace that a process is in cannot be entered. */
+/* setns(2) fails for the own user namespace. */
 static bool is_own_user_namespace(int file) {
 	struct stat own, other;
 	return stat("/proc/self/ns/user", &own) == 0 && fstat(file, &other) == 0 && own.st_ino == other.st_ino && own.st_dev == other.st_dev;
@@ -57,17 +56,19 @@ unsigned long namespace_flags(const char *letters) {
 }
 
 bool become_root(void) {
-	/* A user namespace of one id, written without help, forbids to set the groups. */
+	/* In a user namespace of one id that was written without privilege, setgroups(2) is denied. */
 	if (setgroups(0, NULL) != 0 && errno != EPERM) return false;
 	return setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0;
 }
 
 bool join_session_keyring(const char *name) {
-	/* All for who has it. Others with the same user id may search for its name, which is not so by default, but not link it:
-	   they are root of the user's other testbeds. */
+	/*
+	 * Full rights for the possessor. Other processes with the same user id, root of the user's other testbeds, may search
+	 * for its name, but not link it.
+	 */
 	const unsigned long permissions = 0x3f080000;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0) return errno == ENOSYS || errno == EPERM;
-	/* Fails when root of the testbed does not want to share it any more, which hurts nobody else. */
+	/* Fails when root of the testbed has removed this right, which affects only that testbed. */
 	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, permissions);
 	return true;
 }

@@ -22,7 +22,6 @@ void event_bytes(struct event *event, const char *key, const char *bytes, size_t
 		bool plain = byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\';
 		if (!add(event, text, (size_t)snprintf(text, sizeof text, plain ? "%c" : "\\u%04x", byte))) break;
 	}
-	/* add() leaves room for this one. */
 	event->text[event->length++] = '"';
 }
 

@@ -1,6 +1,4 @@
-/*
- * Steps for the accounts in the skeleton, the small layer between base and upper layer that all testbeds of a server have in common.
- */
+/* Steps for the accounts in the skeleton, the layer that all testbeds of a server have in common. */
 #include "steps.h"
 
 #include <dirent.h>
@@ -14,7 +12,7 @@ static int open_plain(int root, const char *path, int flags) {
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
-/* A directory that was unpacked by hand may be closed to the holder's root, which has no special right to other users' files. */
+/* A directory may be closed to root of the holder, which has no rights over files of other users. */
 static bool closed(struct place *place, const char *path) {
 	place->code = "ROOT_CLOSED";
 	snprintf(place->on, sizeof place->on, "%s", path);
@@ -30,7 +28,7 @@ static bool copy_contents(int from, int to, const struct stat *status, uid_t uid
 	return fchown(to, uid, gid) == 0 && fchmod(to, status->st_mode & 07777) == 0;
 }
 
-/* What lies in a directory: directories, regular files and links; for a home, from /etc/skel. */
+/* For a home, from /etc/skel. */
 static bool copy_tree(int from, int to, uid_t id) {
 	DIR *list = fdopendir(from);
 	if (list == NULL) return false;
@@ -62,7 +60,7 @@ static bool copy_tree(int from, int to, uid_t id) {
 	return good;
 }
 
-/* Name of the first account with an id of an ordinary user, as adduser(8) gives it: 1000 to 59999. */
+/* The first account with an ordinary user id as of adduser(8): 1000 to 59999. */
 static bool find_user(int etc, char *name, size_t size) {
 	FILE *file = fdopen(openat(etc, "passwd", O_RDONLY | O_CLOEXEC), "r");
 	char line[1024];
@@ -88,7 +86,6 @@ bool step_accounts(struct place *place, char **a) {
 	static const char *const files[] = {"passwd", "group", "shadow", "gshadow"};
 	int base = open(a[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (base < 0) return errno == EACCES ? closed(place, "") : false;
-	/* A link in its place is not followed: it may lead out. */
 	int from = open_plain(base, "etc", O_RDONLY | O_DIRECTORY), to = open_plain(place->root, "etc", O_RDONLY | O_DIRECTORY);
 	if (from < 0 && errno == EACCES) return closed(place, "/etc");
 	char there[64] = "", user[256] = "";

@@ -1,9 +1,7 @@
 /*
- * What a request asks for, as a list of steps: files to make, mounts, and pid 1 to become. TypeScript decides which (src/steps.ts);
- * each has a description, which is reported when it fails.
- *
- * A path is looked up below the root that the last step "root" has opened, and so are the links in it: those of a hostile root
- * filesystem lead nowhere else.
+ * The steps of a request: files to make, mounts, and pid 1 to become. TypeScript chooses them (src/namespaces/steps.ts).
+ * A path and the links in it are looked up below the root of the last step "root", so links of a hostile root filesystem
+ * lead nowhere else.
  */
 #include "steps.h"
 
@@ -16,7 +14,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* The directory that a path's last part lies in, and that part; "/" has none. */
 static int open_parent(int root, char *path, const char **last) {
 	char *slash = strrchr(path, '/');
 	*last = slash == NULL ? path : slash + 1;
@@ -103,7 +100,6 @@ static bool step_place(struct place *place, char **a) {
 	return true;
 }
 
-/* detach PATH */
 static bool step_detach(struct place *place, char **a) {
 	(void)place;
 	return umount2(a[0], MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
@@ -123,7 +119,7 @@ bool run_program(char *const *argv, char *words, size_t size) {
 	}
 	close(out[1]);
 	size_t length = 0;
-	/* Its first words are kept; it may complain about every file. */
+	/* Only the first words are kept; the program may report every file. */
 	for (char rest[1024];;) {
 		bool full = length >= size - 1;
 		ssize_t got = read(out[0], full ? rest : words + length, full ? sizeof rest : size - 1 - length);
@@ -144,19 +140,16 @@ static bool step_copy(struct place *place, char **a) {
 	return run_program((char *const[]){"cp", "-a", "--reflink=auto", "--", source, a[1], NULL}, place->words, sizeof place->words);
 }
 
-/* keyring NAME */
 static bool step_keyring(struct place *place, char **a) {
 	place->code = "NO_KEYRING";
 	return join_session_keyring(a[0]);
 }
 
-/* hostname NAME */
 static bool step_hostname(struct place *place, char **a) {
 	(void)place;
 	return sethostname(a[0], strlen(a[0])) == 0;
 }
 
-/* loopback: the interface lo of an own network namespace goes up. */
 static bool step_loopback(struct place *place, char **a) {
 	(void)place, (void)a;
 	struct ifreq request = {.ifr_name = "lo"};
@@ -166,10 +159,10 @@ static bool step_loopback(struct place *place, char **a) {
 	return ioctl(talk, SIOCSIFFLAGS, &request) == 0 && close(talk) == 0;
 }
 
-/* init PATH MARK SCRIPT: makes PATH, a mount point, the root of the mount namespace, and becomes a testbed's pid 1 in it. */
+/* init PATH MARK SCRIPT: makes the mount point PATH the root, and becomes pid 1 of a testbed. */
 static bool step_init(struct place *place, char **a) {
 	if (place->lifeline < 0 || chdir(a[0]) != 0) return false;
-	/* The old root is put on top of the new one, as pivot_root(2) says, so that it needs no place in it. */
+	/* The old root is put on top of the new one, as in pivot_root(2), so it needs no directory. */
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return false;
 	prctl(PR_SET_TIMERSLACK, strtoul(a[1], NULL, 10));
 	umask(022);
@@ -181,7 +174,7 @@ static bool step_init(struct place *place, char **a) {
 	if (place->report < 0 || place->started < 0) return false;
 	for (int i = 0; i < 3; i++) dup2(nothing, i);
 	if (dup2(place->lifeline, LIFELINE) < 0) return false;
-	/* In the environment, so that ps in the testbed shows no page of text; pid1.sh starts itself again in the same way. */
+	/* In the environment, so that ps in the testbed does not show the text. pid1.sh restarts itself in the same way. */
 	char *script = NULL;
 	if (asprintf(&script, "PID1=%s", a[2]) < 0) return false;
 	char *const environment[] = {script, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};

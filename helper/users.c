@@ -12,7 +12,7 @@ static _Noreturn void die(const char *what, const char *on) {
 	_exit(1);
 }
 
-/* Starts newuidmap or newgidmap, which has to be outside of the namespace that it writes the map of, and waits until there is one. */
+/* Starts newuidmap or newgidmap, which has to run outside of the namespace whose map it writes. */
 static pid_t start_mapper(const char *tool, char *map, const int go[2]) {
 	static char pid[32];
 	snprintf(pid, sizeof pid, "%ld", (long)getpid());
@@ -38,7 +38,6 @@ bool write_map(const char *process, const char *file, const char *text) {
 	char path[64];
 	snprintf(path, sizeof path, "/proc/%s/%s", process, file);
 	int map = open(path, O_WRONLY | O_CLOEXEC);
-	/* The kernel takes a map by one write(2). */
 	bool good = map >= 0 && write(map, text, strlen(text)) >= 0;
 	if (map >= 0) close(map);
 	return good;
@@ -55,7 +54,7 @@ void make_user_namespace(const char *how, char *uids, char *gids, int report) {
 		if (other < 0 || enter_namespaces(other, USER_NS) != NULL || !become_root()) die("entering the user namespace of", path);
 	} else if (strcmp(how, "self") == 0) {
 		if (unshare(CLONE_NEWUSER) != 0) die("making a user namespace", NULL);
-		/* Without CAP_SETGID outside, a gid_map may only be written after setgroups(2) is given up. */
+		/* Without CAP_SETGID outside, setgroups(2) has to be denied before the gid_map is written. */
 		if (!write_map("self", "setgroups", "deny") || !write_map("self", "uid_map", uids) || !write_map("self", "gid_map", gids)) die("writing an id map", NULL);
 	} else {
 		if (pipe2(go, O_CLOEXEC) != 0) die("making a pipe", NULL);
@@ -69,6 +68,6 @@ void make_user_namespace(const char *how, char *uids, char *gids, int report) {
 		close(go[0]), close(go[1]);
 		if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) die("becoming root of the user namespace", NULL);
 	}
-	/* A change of ids has made this process one that the server may not look at. */
+	/* A change of ids has made this process invisible to the server. */
 	prctl(PR_SET_DUMPABLE, 1);
 }

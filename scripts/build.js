@@ -1,17 +1,17 @@
-// Bundles the program and the library: a start-up file with what the first `ok` needs, one with what serving needs, and the rest
-// split off and loaded when needed. Few files, because each one that is imported costs the start half a millisecond; and
-// CommonJS for the program, because Node's loader of ES modules takes 5 ms to start.
+// Bundles the program and the library: a file with what the first `ok` needs, one with what serving needs, and the rest in files
+// that are loaded when needed. Few files, because each imported one takes half a millisecond; and CommonJS for the program, because
+// Node's loader of ES modules takes 5 ms to start.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import { rolldown } from 'rolldown';
 
-/** @param groups of modules that become one file each, with all that they import; the first one that fits wins */
+/** @param groups of modules that become one file each, with their imports; the first one that fits is used */
 async function bundle(name, format, extension, groups) {
   const made = await rolldown({
     input: { [name]: `src/${name}.ts` },
     platform: 'node',
     transform: { target: 'node20.19' },
-    // A module that one verb needs at its start may be loaded late by another.
+    // One verb may need a module at its start that another one loads later.
     checks: { ineffectiveDynamicImport: false },
   });
   await made.write({
@@ -19,7 +19,7 @@ async function bundle(name, format, extension, groups) {
     format,
     entryFileNames: `[name].${extension}`,
     chunkFileNames: `chunks/[name]-[hash].${extension}`,
-    // What is parsed at a start is waited for; names stay, for stack traces.
+    // Names stay, for stack traces.
     minify: {
       compress: true,
       mangle: { toplevel: true, keepNames: true },
@@ -32,7 +32,7 @@ async function bundle(name, format, extension, groups) {
   await made.close();
 }
 
-/** The one native program: static, since loading libraries takes longer than most of what it does. */
+/** Static, because loading libraries takes longer than most sub-commands. */
 function compileHelper() {
   const sources = readdirSync('helper')
     .filter((name) => name.endsWith('.c'))
@@ -63,5 +63,4 @@ await bundle('index', 'esm', 'js', [hold, serve]);
 
 compileHelper();
 
-// The library's types, of all that src/index.ts exports.
 execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });

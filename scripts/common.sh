@@ -2,7 +2,7 @@
 # Sourced by the scripts beside it: where things are.
 project=$(cd -- "$(dirname -- "$0")/.." && pwd -P)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virt-ts-unshare
-# As root the tests run as this ordinary user too, in a copy of the project that it can reach and write.
+# As root the tests run as this ordinary user too, in a copy of the project that it can write.
 test_user=vtu-test
 
 say() {
@@ -14,13 +14,13 @@ die() {
     exit 1
 }
 
-# Where the copy of this very checkout is that the tests' ordinary user works in.
+# The path of the test user's copy of this checkout.
 test_copy() {
     printf '%s/checkouts/%s\n' "$(getent passwd "$test_user" | cut -d : -f 6)" \
         "$(printf '%s' "$project" | cksum | cut -d ' ' -f 1)"
 }
 
-# Codename of the host's own Debian release.
+# Code name of the host's Debian release.
 debian_release() {
     (
         # shellcheck source=/dev/null
@@ -29,8 +29,8 @@ debian_release() {
     )
 }
 
-# debian_sources WORK: one `deb` line for each Debian source of the host's apt; entries of third parties are left out by
-# their origin. WORK is a folder for package lists, should the host have none yet; fetching them there needs no root.
+# debian_sources WORK: one `deb` line for each source of the host's apt with the origin Debian. WORK is a directory for package lists,
+# if the host has none yet; fetching them there needs no root.
 debian_sources() (
     work=$1
     release=$(debian_release)

@@ -100,7 +100,6 @@ async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
   const words = parseWords(verb, argv);
   if (words.has('help')) return help(verb);
   return untilSignal(async (signal, interrupts) => {
-    // Before anything is read or created as the wrong user.
     if (!words.has('stay-root')) leaveSudo(process.env);
     watchOutput();
     const run = await VERBS[verb]();
@@ -145,10 +144,7 @@ function reportFailure(error: unknown): number {
 
 let outputFailed = false;
 
-/**
- * A closed reader of stdout is no failure, as in `virt-ts-unshare ps
- * head -1`; a full disk is one.
- */
+/** A closed reader of stdout is no failure, as in `virt-ts-unshare ps | head -1`; a full disk is one. */
 function watchOutput(): void {
   process.stdout.on('error', (error) => {
     if (systemCodeOf(error) === 'EPIPE' || outputFailed) return;
@@ -158,7 +154,6 @@ function watchOutput(): void {
   });
 }
 
-/** The first line of the protocol, without loading Node's stream for stdout. */
 function sayOk(): void {
   try {
     writeSync(1, 'ok\n');

@@ -8,7 +8,7 @@ export const EXIT_TESTBED = 255;
 
 export interface ErrorFacts {
   /**
-   * A word that a program can compare, such as `NO_SUBORDINATE_IDS`. It stays when the wording changes. Default: that of the
+   * A word that a program can compare, such as `NO_SUBORDINATE_IDS`; the same when the wording changes. Default: that of the
    * class.
    */
   readonly code?: string | undefined;

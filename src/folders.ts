@@ -3,8 +3,7 @@ import { dirname } from 'node:path';
 import { systemCodeOf } from './errors.ts';
 
 /**
- * Makes a directory with its parents. Node's recursive mkdir never returns below /proc, where nothing can be made. @throws
- * the error of mkdir(2)
+ * As mkdir -p. Node's recursive mkdir never returns below /proc, where nothing can be made. @throws the error of mkdir(2)
  */
 export function makeFolders(path: string, mode = 0o777): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
@@ -12,7 +11,6 @@ export function makeFolders(path: string, mode = 0o777): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {
-    // Another process may have made it meanwhile.
     if (systemCodeOf(error) !== 'EEXIST') throw error;
   }
 }

@@ -42,7 +42,6 @@ export interface HelperEvent {
   readonly [member: string]: string | number;
 }
 
-/** Why a sub-command failed. */
 export interface HelperFailure extends HelperEvent {
   readonly event: 'failed';
   readonly code: string;

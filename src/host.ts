@@ -37,10 +37,7 @@ export interface HostProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
-/**
- * Starts a long-lived process by Node's own spawn, which passes any descriptor and costs a third of execa. @throws
- * TestbedError when it cannot be started
- */
+/** Starts a process by Node's own spawn, which passes any descriptor and costs a third of execa. @throws TestbedError */
 export async function spawnHost(
   argv: Argv,
   log: Log,
@@ -107,19 +104,14 @@ export interface HostOutput {
 }
 
 export interface RunHostOptions {
-  /** Default: empty. */
   input?: string;
   cwd?: string;
-  /** Added to the environment of this process. */
   env?: Readonly<Record<string, string>>;
   /** Milliseconds, after which the command is killed; its status is then 137. */
   timeout?: number;
 }
 
-/**
- * Runs a command to its end with both outputs as text. @throws TestbedError when it cannot be started, but not for a status
- * other than 0
- */
+/** Runs a command to its end with both outputs as text. @throws TestbedError only when it cannot be started */
 export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}): Promise<HostOutput> {
   // Importing execa takes longer than starting a process.
   const { execa } = await import('execa');
@@ -190,10 +182,7 @@ export function briefWords(text: string): string {
   return [...lines.slice(0, 3), ...(lines.length > 3 ? ['…'] : [])].join(' ');
 }
 
-/**
- * Waits for an exclusive flock(2) on an open file. It ends when the descriptor is closed in all processes. @throws
- * TestbedError
- */
+/** Waits for an exclusive flock(2), which lasts until the descriptor is closed in all processes. @throws TestbedError */
 export function lockSync(fd: number): void {
   const { status, error, stderr } = spawnSync('flock', ['3'], {
     stdio: ['ignore', 'ignore', 'pipe', fd],
@@ -215,5 +204,19 @@ export function textOf(stream: Readable | null, encoding: BufferEncoding = 'utf8
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('error', () => {});
     stream.on('close', () => resolve(Buffer.concat(chunks).toString(encoding)));
+  });
+}
+
+/** The first line of a stream, or what came before its end; the rest is dropped. The stream may be hostile. */
+export function firstLine(stream: Readable | null): Promise<string> {
+  return new Promise((resolve) => {
+    if (stream === null) return resolve('');
+    let text = '';
+    stream.on('data', (chunk: Buffer) => {
+      if (text.length < 4096) text += chunk.toString('latin1', 0, 4096);
+      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
+    });
+    stream.once('close', () => resolve(text));
+    stream.on('error', () => {});
   });
 }

@@ -1,4 +1,3 @@
-/** The library: named exports only. */
 export {
   CommandFailedError,
   CommandTimeoutError,

@@ -1,7 +1,4 @@
-/**
- * Errors that can be found before the first `ok` by cheap file checks: nothing is started or created. `open` reports all
- * others.
- */
+/** Errors that can be found before the first `ok` by reading files. `open` reports all others. */
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError } from './errors.ts';
@@ -10,7 +7,6 @@ import { chooseRoot } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 import { neededTools } from './tools.ts';
 
-/** @throws UsageError with the first error */
 export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
   const { root, binds, scratch, network, leakFile } = options;
   chooseRoot(root, env);

@@ -12,7 +12,6 @@ export function randomBytes(length: number): Buffer {
   return bytes;
 }
 
-/** At least `min`, less than `max`. */
 export function randomInt(min: number, max: number): number {
   return min + (randomBytes(6).readUIntBE(0, 6) % (max - min));
 }

@@ -1,4 +1,3 @@
-/** The shell scripts of the package. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

@@ -6,7 +6,6 @@ import { messageOf, UsageError } from './errors.ts';
 declare global {
   namespace NodeJS {
     interface Process {
-      /** As initgroups(3). In Node's documentation, but not in its types. */
       initgroups?(user: string | number, extraGroup: string | number): void;
     }
   }
@@ -22,14 +21,12 @@ export function sudoCaller(
 }
 
 /**
- * Takes over the groups, home and runtime directory of the caller too. @throws UsageError when that fails, because the
- * caller did not ask to go on as root
+ * With groups, home and runtime directory of the caller. @throws UsageError when it fails: the caller did not ask for root
  */
 export function leaveSudo(env: NodeJS.ProcessEnv): void {
   const caller = sudoCaller(env);
   if (process.geteuid?.() !== 0 || caller === undefined) return;
   try {
-    // A caller without a name has no further groups.
     if (caller.name === '') process.setgroups?.([caller.gid]);
     else process.initgroups?.(caller.name, caller.gid);
     process.setgid?.(caller.gid);

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Caller } from '../client.ts';
-import { OURS, SPAWN } from '../report.ts';
+import { SELF, SPAWN } from '../report.ts';
 import type { Results } from '../results.ts';
 
 const ROUNDS = 50;
@@ -24,6 +24,6 @@ export async function library(
   ];
   const { stdout } = await promisify(execFile)(process.execPath, words, { ...caller, cwd: '/' });
   const times: { library: number[]; spawn: number[] } = JSON.parse(stdout);
-  results.add(OURS, 'run true in Node', ...times.library);
+  results.add(SELF, 'run true in Node', ...times.library);
   results.add(SPAWN, 'run true in Node', ...times.spawn);
 }

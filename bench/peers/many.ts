@@ -37,7 +37,7 @@ function treeOf(root: number): number[] {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
       parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
     } catch {
-      // It ended meanwhile.
+      // It has ended.
     }
   }
   const belongs = (pid: number): boolean => pid === root || (pid > 1 && belongs(parents.get(pid) ?? 0));

@@ -45,7 +45,7 @@ export const OTHERS: readonly OtherPeer[] = [
     package: 'systemd-container',
     program: 'systemd-nspawn',
     needsRoot: true,
-    // Without systemd as the host's pid 1 there is nobody to register with or to make a scope.
+    // Without systemd as the host's pid 1, no process registers it or makes a scope.
     measure: life('systemd-nspawn', (root) => [
       ...['systemd-nspawn', '--quiet', '--volatile=overlay', '--register=no', '--keep-unit', '--pipe'],
       ...['-D', root, '--', '/bin/true'],

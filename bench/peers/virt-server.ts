@@ -22,7 +22,7 @@ const REVERTS = 3;
 /**
  * Ends a session and removes what came of it. To be called when nothing on that disk is measured any more: an ext4 without a
  * journal takes a hundred times as long for a new file where others were removed in the last minutes (docs/copying.md), and
- * that would meet whoever comes next.
+ * and this would slow down the next peer.
  */
 export type EndOfSession = () => Promise<void>;
 
@@ -60,7 +60,7 @@ async function inTurn(
       results.add(name, figure, await timeRepeated(argv, RUNS, caller));
 }
 
-/** The pid of the testbed's pid 1, which our execute command names. */
+/** The testbed's pid 1, which this server's execute command names. */
 function targetOf(execute: readonly string[]): string | undefined {
   const at = execute.indexOf('-p');
   return at < 0 ? undefined : execute[at + 1];

@@ -24,7 +24,6 @@ export function shown(name: Buffer | ByteString): string {
   } catch {
     text = bytes.toString('latin1').replace(/[\x80-\xff]/g, octal);
   }
-  // Control, format (as right-to-left marks), surrogate and unassigned characters, and line separators.
   text = text.replace(/[\p{C}\u2028\u2029]/gu, (char) => [...Buffer.from(char)].map(octalByte).join(''));
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
 }

@@ -43,9 +43,7 @@ export class EntryChecker {
     return this.#kinds.has('.');
   }
 
-  /**
-   * Gives the entry with a clean path (`.` for the top directory, else `a/b`). @throws CopyError that names a refused entry
-   */
+  /** Gives the entry with a clean path: `.` for the top directory, else `a/b`. @throws CopyError that names the entry */
   check(entry: TarEntry): TarEntry {
     const path = cleanPath(entry.path, (why) => refuse(entry, why));
     this.#checkPlace(path, entry);

@@ -18,8 +18,8 @@ export function copyIn(
 }
 
 /**
- * From the testbed, which is hostile, to the host. A tree appears at its destination only when all of it has passed the
- * checks. @throws CopyError, CopyTimeoutError
+ * From the hostile testbed to the host. A tree appears only when all of it has passed the checks. @throws CopyError,
+ * CopyTimeoutError
  */
 export function copyOut(
   testbed: CopyTestbed,

@@ -44,7 +44,6 @@ export class Destination {
   readonly staging: number;
   #isRemoved = false;
 
-  /** @throws CopyError when the destination can neither be created nor written to */
   constructor(path: Buffer, log: Log) {
     this.#log = log;
     const { directory, name } = openDestination(path);

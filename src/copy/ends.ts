@@ -1,4 +1,3 @@
-/** The two processes of a copy, its time limit, and how they are ended. */
 import { CopyError, CopyTimeoutError, TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
 import { shown } from './bytes.ts';
@@ -18,9 +17,7 @@ export interface End {
 
 const SHELL_PREFIX = /^copy-(?:in|out)-(?:file|tree)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
 
-/** Every process of one copy. */
 export class Ends {
-  /** What a failed copy left behind, for its message. */
   left: string | undefined;
   readonly #ends: End[] = [];
   #killed = false;

@@ -23,7 +23,6 @@ export async function copyFileOut(
       try {
         const bytes = await moveFile(testbed, ends, {
           opener,
-          // One byte more than allowed shows that there are too many.
           way: ['out', String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER - 1) + 1)],
           file: target.open,
           opened: (sent) => target.begin(sent === EXECUTABLE),

@@ -18,7 +18,6 @@ import type { CopyTestbed, MoverWay } from './types.ts';
 export const OPENER_STDIO = ['ignore', 'ignore', 'pipe', 'pipe'] as const;
 
 export interface Move {
-  /** The script that opens the file in the testbed, started first because that takes some time. */
   readonly opener: End;
   readonly way: MoverWay;
   readonly file: OpenFile;
@@ -38,7 +37,6 @@ function closed(): CopyError {
   return new CopyError('the testbed closed the file before it was copied', { code: 'FILE_CLOSED' });
 }
 
-/** Gives the number of bytes copied. @throws CopyError, TestbedError */
 export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Promise<number> {
   const { opener, way, file } = move;
   const again = file.again ?? 'ignore';
@@ -73,7 +71,8 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     if (result !== undefined) throw failureOf(result);
   }
   await mustEnd(mover, 'copying');
-  if (typeof result !== 'number') throw new CopyError('the process that copies ended without a result');
+  if (typeof result !== 'number')
+    throw new CopyError('the process that copies ended without a result', { code: 'HELPER_ENDED' });
   talk.end('\n', () => talk.destroy());
   await mustEnd(opener, OPENING);
   return result;

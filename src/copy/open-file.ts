@@ -2,15 +2,14 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, statfsSync } f
 
 const { O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
-/** `f_type` of statfs(2). */
 const TMPFS = 0x01021994;
 const EXT4 = 0xef53;
 const XFS = 0x58465342;
 const BTRFS = 0x9123683e;
 
 /**
- * File systems on which two threads copy faster than one. Elsewhere two readers move the head of a disk, and some file
- * systems can only be written in order (FUSE) or fill a hole with zeros (vfat).
+ * Where two threads copy faster than one. Elsewhere two readers move the head of a disk, or the file is written in order
+ * (FUSE).
  */
 const READ_AT_ONCE = [TMPFS];
 const WRITTEN_AT_ONCE = [TMPFS, EXT4, XFS, BTRFS];

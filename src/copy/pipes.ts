@@ -37,18 +37,6 @@ export function roomIn(stream: Writable): Promise<void> | undefined {
   });
 }
 
-/** The first line, or what there is of it at the end; the rest is read and dropped. */
-export function firstLine(stream: Readable): Promise<string> {
-  return new Promise((resolve) => {
-    let text = '';
-    stream.on('data', (chunk: Buffer) => {
-      if (text.length < 10) text += chunk.toString('latin1', 0, 10);
-      if (text.includes('\n')) resolve(text.slice(0, text.indexOf('\n')));
-    });
-    stream.once('close', () => resolve(text));
-  });
-}
-
 export function existing<T>(pipe: T | null): T {
   if (pipe === null) throw new CopyError('a pipe is missing', { code: 'INTERNAL' });
   return pipe;

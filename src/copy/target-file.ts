@@ -26,12 +26,11 @@ export class TargetFile {
   readonly open: OpenFile;
   readonly #directory: number;
   readonly #name: Buffer;
-  /** The temporary name of a new file. */
   readonly #created: { readonly name: string; readonly guard: Guard } | undefined;
   #touched = false;
 
   /**
-   * An existing file is written through a symbolic link too, keeps its mode, and is not changed before `begin`. @throws
+   * An existing file is written through a symbolic link too, keeps its mode, and does not change before `begin`. @throws
    * CopyError
    */
   constructor(path: Buffer, log: Log) {
@@ -74,7 +73,6 @@ export class TargetFile {
     await this.#close();
   }
 
-  /** Removes a new file. Gives what stays behind. */
   async abandon(): Promise<string | undefined> {
     try {
       if (this.#created === undefined) {

@@ -1,12 +1,13 @@
 import { closeSync } from 'node:fs';
 import { CopyError } from '../errors.ts';
+import { firstLine } from '../host.ts';
 import type { Log } from '../log.ts';
 import { shown } from './bytes.ts';
 import { bothEnd, type End, type Ends, mustEnd, withEnds } from './ends.ts';
 import { cannotRead, checkSockets, noTar } from './failures.ts';
 import { openDirectory, withoutSlash } from './host-paths.ts';
 import { packTree } from './host-tar.ts';
-import { drain, existing, firstLine, roomIn } from './pipes.ts';
+import { drain, existing, roomIn } from './pipes.ts';
 import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
 import type { TarEntry } from './tar-entry.ts';
@@ -70,7 +71,6 @@ async function sendDirectly(directory: number, unpacking: End, ends: Ends, log: 
 
 async function send(packing: End, unpacking: End, dialect: Dialect, progress: Progress): Promise<void> {
   const stdin = existing(unpacking.process.child.stdin);
-  // For GNU tar the archive is passed on unchanged and only read here.
   const writer = dialect === 'pax' ? undefined : new TarWriter(dialect, (bytes) => void stdin.write(bytes));
   const directories: TarEntry[] = [];
   const reader = new TarReader({

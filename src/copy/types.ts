@@ -7,10 +7,7 @@ export type MoverWay = readonly ['in'] | readonly ['out', string];
 export interface CopyTestbed {
   readonly pid: number;
   start(argv: readonly [string, ...string[]], stdio: StdioList): Promise<HostProcess>;
-  /**
-   * Starts helper/copy.c in the testbed's user namespace alone: with the rights of root inside, invisible to processes
-   * inside.
-   */
+  /** Starts helper/copy.c in the testbed's user namespace alone, invisible to processes inside. */
   startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess>;
   pidInside(started: HostProcess): number | undefined;
 }

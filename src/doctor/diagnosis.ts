@@ -3,10 +3,9 @@ import type { Attempt, Facts } from './facts.ts';
 
 export interface Check {
   readonly name: string;
-  /** `fails`: the server does not work. `limited`: it works without what `detail` says. */
+  /** `fails`: the server does not work. `limited`: it works without what `detail` names. */
   readonly state: 'works' | 'limited' | 'fails';
   readonly detail: string;
-  /** What to do, as exactly as can be said; only where something does not work. */
   readonly remedy?: string;
 }
 
@@ -100,7 +99,7 @@ function mountInside({ mountInside: failure, sysctls, container }: Facts): Check
       ? sysctl('kernel.apparmor_restrict_unprivileged_userns', '0')
       : container !== undefined
         ? `let the container mount, such as: ${container} run --security-opt apparmor=unconfined --security-opt seccomp=unconfined`
-        : 'look in the log of the kernel (dmesg) for what denied it: a security module, most likely';
+        : 'look in the kernel log (dmesg) for the security module that denied it';
   return { name, state: 'fails', detail: failure, remedy };
 }
 
@@ -121,7 +120,7 @@ function testbed({ holder, probe, container }: Facts): Check[] {
   const name = 'namespaces of a testbed';
   if (holder !== undefined || probe === undefined) {
     const detail = holder ?? 'not tried';
-    return [{ name, state: 'fails', detail, remedy: 'mend what fails above first' }];
+    return [{ name, state: 'fails', detail, remedy: 'fix the failures above first' }];
   }
   if (probe.size === 0) {
     const detail = 'unshare(1) could not make them';

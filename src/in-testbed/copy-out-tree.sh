@@ -1,6 +1,6 @@
 # Packs a directory as a tar archive to standard output, for copyup.
 # argv: PATH (escaped for printf %b, starts with / or ./)
-# status: tar's; 127 without a word if there is no tar
+# status: tar's; 127 if there is no tar
 LC_ALL=C
 export LC_ALL
 unset TAR_OPTIONS TAPE CDPATH

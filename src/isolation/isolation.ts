@@ -22,7 +22,6 @@ import { within } from '../wait.ts';
 export interface IsolationOptions {
   /** Be uid 0, with the caller's subordinate ids if there are any. */
   readonly root: boolean;
-  /** The command is the foreground job of the terminal. */
   readonly foreground: boolean;
   readonly stdio: readonly [number, number, number];
   readonly env: Readonly<Record<string, string>>;
@@ -33,10 +32,8 @@ export interface IsolatedEnd {
   readonly ended: readonly ProcessLeak[];
 }
 
-/** Bit of CAP_SYS_ADMIN in CapEff of /proc/PID/status (capabilities(7)). */
 const SYS_ADMIN = 1n << 21n;
 const KILLED = 137;
-/** Milliseconds before stuck processes are searched. */
 const PATIENCE = 100;
 const END_LIMIT = 30_000;
 
@@ -92,8 +89,7 @@ export class Isolation {
   }
 
   /**
-   * Runs the command once. Resolves when all output has been written: a background process with output in its pipes is
-   * waited for, one that only holds a pipe open is ended.
+   * Runs the command once, and resolves when all output has been written; helper/drain.c ends processes that only hold it.
    */
   async run(log: Log): Promise<IsolatedEnd> {
     const ended: ProcessLeak[] = [];
@@ -110,9 +106,7 @@ export class Isolation {
     }
   }
 
-  /**
-   * Kills every process inside. Resolves when pid 1 has been reaped. @throws TestbedError that names what is left after 30 s
-   */
+  /** Kills every process inside and waits until pid 1 is reaped. @throws TestbedError that names what is left after 30 s */
   stop(log: Log): Promise<void> {
     this.#stopping ??= this.#stop(log);
     return this.#stopping;
@@ -129,7 +123,7 @@ export class Isolation {
     this.#helper.child.unref();
     throw new TestbedError(`processes that the command started do not end: ${left.join(', ')}`, {
       code: 'NOT_ENDED',
-      remedy: 'end them by hand',
+      remedy: 'kill these processes by hand',
     });
   }
 }
@@ -143,7 +137,8 @@ function failure(event: HelperEvent | undefined): TestbedError {
 
 async function* eventsOf({ child }: HostProcess): AsyncGenerator<HelperEvent, undefined> {
   const stream = child.stdio[4];
-  if (!(stream instanceof Readable)) throw new TestbedError('internal: the helper has no descriptor 4');
+  if (!(stream instanceof Readable))
+    throw new TestbedError('internal: the helper has no descriptor 4', { code: 'INTERNAL' });
   stream.on('error', () => {});
   for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
     const event = parseEvent(line);
@@ -162,7 +157,6 @@ function mountSteps(): Step[] {
     tmpfs('/tmp'),
     ...(existsSync('/dev/shm') ? [tmpfs('/dev/shm')] : []),
     ...(existsSync('/dev/mqueue') ? [mount('mqueue', '/dev/mqueue', '')] : []),
-    // `.` is the directory that the mounts hide.
     ...(keepsHere ? [place(here, 'directory'), bind('.', here)] : []),
     mount('proc', '/proc', 'nosuid,nodev,noexec'),
   ];

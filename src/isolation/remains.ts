@@ -1,7 +1,4 @@
-/**
- * What a command has left in its namespaces. The directories are held open from the start, so that mounts and links over
- * their names hide nothing.
- */
+/** What a command has left. The directories are held open from the start, so that mounts over their names hide nothing. */
 import { closeSync, openSync } from 'node:fs';
 import { readBaseline } from '../leaks/baseline.ts';
 import { collectLeaks, type Place } from '../leaks/collect.ts';

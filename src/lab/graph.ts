@@ -50,7 +50,6 @@ const WIDTH = 190;
 const HOST_TOP = 70;
 const LINE = 16;
 
-/** Hosts in a row, a bar for each network below, and a line from each host to its networks. */
 export function svgGraph(lab: LabFile): string {
   const edges = edgesOf(lab);
   const depth = Math.max(...lab.hosts.map((host) => notes(host).length));

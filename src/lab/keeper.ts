@@ -56,8 +56,8 @@ function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
 }
 
 /**
- * Waits for all, so that none is still being opened when the first failure is reported. @throws the first failure, or the
- * reason of the abort
+ * Waits for all, so that none is still being opened when a failure is reported. @throws the first failure, or the reason of
+ * the abort
  */
 async function openAll(providers: readonly Provider[], signal: AbortSignal): Promise<OpenTestbed[]> {
   signal.throwIfAborted();

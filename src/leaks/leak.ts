@@ -20,10 +20,7 @@ export interface ProcessLeak {
   readonly pid: number;
   readonly uid: number;
   readonly command: string;
-  /**
-   * It was ended because it held the output of an ended command; `command` has the first 200 bytes. Missing when the process
-   * still runs.
-   */
+  /** It was ended because it held the output of an ended command. Missing when the process still runs. */
   readonly ended?: true;
 }
 /** An object of System V, or a POSIX message queue. */

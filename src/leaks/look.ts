@@ -1,4 +1,3 @@
-/** Files and IPC objects, as the sub-command `look` of the helper lists them from outside. */
 import { TestbedError } from '../errors.ts';
 import { failureText, type HelperEvent, helperWords, isFailure, parseEvents } from '../helper.ts';
 import { spawnHost, textOf } from '../host.ts';
@@ -50,7 +49,7 @@ function failure(events: readonly HelperEvent[], status: number): TestbedError {
   const what = 'looking for what was left behind failed';
   if (failed !== undefined) return new TestbedError(`${what}: ${failureText(failed)}`, { code: failed.code });
   if (status === TOO_LONG) return new TestbedError(`${what}: it took longer than 30 s`, { code: 'TOO_LONG' });
-  return new TestbedError(`${what}: the helper ended with status ${status}`);
+  return new TestbedError(`${what}: the helper ended with status ${status}`, { code: 'HELPER_ENDED' });
 }
 
 export function newFiles(events: readonly HelperEvent[]): FileLeak[] {

@@ -6,7 +6,6 @@ import { commandText } from './text.ts';
 
 export interface ProcessPlace {
   readonly pid: number;
-  /** The timer slack of pid 1 and of the process that reads its lifeline, if it has one. */
   readonly mark?: string;
   readonly insideUser: (uid: number) => number;
 }

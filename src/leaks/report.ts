@@ -20,10 +20,7 @@ export function reportLeaks(
   else appendFileSync(file, text);
 }
 
-/**
- * `json`: an object with all members of the leak, and `at`. `text`: `left at AT: KIND NAME=VALUE ...`, values
- * percent-encoded.
- */
+/** `json`: an object with all members of the leak, and `at`. `text`: `left at AT: KIND NAME=VALUE ...`, percent-encoded. */
 export function leakLine(leak: Leak, at: LeakMoment, format: 'text' | 'json'): string {
   if (format === 'json') return JSON.stringify({ at, ...leak });
   const { kind, ...rest } = leak;

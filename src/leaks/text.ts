@@ -11,7 +11,6 @@ export function printable(bytes: Buffer): string {
   }
 }
 
-/** Text of /proc/PID/cmdline, read as Latin-1; empty if there are no arguments. */
 export function commandText(text: string): string {
   const words = text.replace(/\0+$/, '').replaceAll('\0', ' ');
   return printable(Buffer.from(words, 'latin1'));

@@ -9,7 +9,6 @@ import { TestbedError } from '../errors.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
-/** Two descriptors that block, to be closed by the code that took them. */
 export interface Pipe {
   readonly read: number;
   readonly write: number;

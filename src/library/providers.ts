@@ -10,7 +10,6 @@ import { Pipes } from './fifos.ts';
 import { type OpenOptions, testbedFromOptions } from './open-options.ts';
 
 export interface Shared {
-  /** Rejects with a UsageError for an error that can be found at once. */
   readonly checked: Promise<void>;
   readonly provider: Provider;
   readonly pipes: Pipes;

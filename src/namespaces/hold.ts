@@ -1,4 +1,4 @@
-/** The connection with the process that keeps the namespaces of a server (helper/hold.c): requests to it, events from it. */
+/** Requests to stage and holder (helper/hold.c), and events from them. */
 import type { Writable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import { failureText, type HelperEvent, type HelperFailure, isFailure, parseEvent } from '../helper.ts';
@@ -9,19 +9,17 @@ import { signalProcess } from '../processes/list.ts';
 import { within } from '../wait.ts';
 import type { Step } from './steps.ts';
 
-const DOCTOR = 'virt-ts-unshare doctor says what this machine lacks';
-/** Milliseconds after which a process that does not answer is continued, in case it was stopped. */
+const DOCTOR = 'virt-ts-unshare doctor names what this machine lacks';
+/** Milliseconds after which a process that does not answer gets SIGCONT. */
 const PATIENCE = 1_000;
 
-/** A process that the holder has started for a request. */
 export class Run {
-  /** Its host pid. Rejects when there are no namespaces for it. */
+  /** The host pid. Rejects when there are no namespaces for it. */
   readonly started: Promise<number>;
-  /** Resolves when its steps are done and it executes /bin/sh as pid 1. Rejects with the step that failed. */
+  /** Resolves when the steps are done and the process executes /bin/sh as pid 1. Rejects with the step that failed. */
   readonly ready: Promise<void>;
-  /** Resolves with its status when it was reaped: for a pid 1, no other process of its namespace is left then. */
+  /** Resolves with the status when the process was reaped: then a pid namespace whose pid 1 it was has no process left. */
   readonly ended: Promise<number>;
-  /** What its steps have reported. */
   readonly events: HelperEvent[] = [];
   #failure: HelperFailure | undefined;
   #start: (pid: number) => void = () => {};
@@ -41,17 +39,15 @@ export class Run {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    // Each is awaited by some callers only.
+    // Not every caller waits for both.
     this.started.catch(() => {});
     this.ready.catch(() => {});
   }
 
-  /** The step that failed, once it has ended. */
   get failure(): HelperFailure | undefined {
     return this.#failure;
   }
 
-  /** Takes an event of the helper's; true for the last one. */
   take(event: HelperEvent): boolean {
     if (isFailure(event)) this.#failure = event;
     else if (event.event === 'started') this.#start(Number(event.pid));
@@ -71,13 +67,11 @@ export class Run {
 
 /** Stage and holder, as the server sees them. */
 export class Hold {
-  /** Host pid of the holder. */
   readonly pid: number;
   /** False once stage or holder has ended. */
   alive = true;
   readonly #stage: HostProcess;
   readonly #runs = new Map<number, Run>();
-  /** The runs whose next event is waited for. */
   readonly #awaited = new Set<Run>();
   #next = 1;
 
@@ -86,7 +80,6 @@ export class Hold {
     this.pid = pid;
   }
 
-  /** @throws TestbedError with what the kernel or a tool refused */
   static async start(words: Argv, log: Log, meanwhile?: () => void): Promise<Hold> {
     const stage = await spawnHost(words, log, {
       stdio: ['pipe', 'pipe', 'ignore'],
@@ -150,7 +143,6 @@ export class Hold {
     return run;
   }
 
-  /** Kills a process that was started for a request, by a handle that is never another's. */
   end(run: Run): void {
     for (const [id, each] of this.#runs) {
       if (each !== run) continue;
@@ -159,12 +151,12 @@ export class Hold {
     }
   }
 
-  /** Continues stage and holder, in case that they were stopped. */
+  /** Continues stage and holder, which may be stopped. */
   wake(): void {
     wakeGroup(this.#stage);
   }
 
-  /** Closes the connection, at which the holder ends, and waits. False when they have not ended in that many milliseconds. */
+  /** Closes the connection, which ends the holder. False when stage and holder have not ended after `limit` milliseconds. */
   async close(limit: number): Promise<boolean> {
     this.#stage.child.ref();
     this.#stage.child.stdin?.destroy();
@@ -175,7 +167,7 @@ export class Hold {
 
   #ask(...fields: readonly string[]): void {
     const stdin: Writable | null = this.#stage.child.stdin;
-    // The holder reads bytes until a zero byte; no text of ours may hold one.
+    // The holder reads fields that end with a zero byte.
     stdin?.write(`${[fields.length, ...fields.map((field) => field.replaceAll('\0', ''))].join('\0')}\0`);
   }
 
@@ -195,7 +187,7 @@ export class Hold {
     this.#awaited.clear();
   }
 
-  /** Keeps the event loop until it is ready, or has ended. */
+  /** Keeps the event loop alive until the process is ready or has ended. */
   #await(run: Run): void {
     this.#awaited.add(run);
     this.#stage.child.ref();

@@ -1,7 +1,4 @@
-/**
- * Stage and holder: the processes that keep a server's user namespaces, so that id maps are written once and every testbed is made
- * from there. See docs/architecture.md.
- */
+/** Stage and holder: the processes that keep a server's user namespaces. See docs/architecture.md. */
 import { chownSync } from 'node:fs';
 import { reasonOf, TestbedError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
@@ -12,14 +9,13 @@ import { Hold, type Run } from './hold.ts';
 import { type IdMaps, mapText } from './idmap.ts';
 import type { Step } from './steps.ts';
 
-/** Milliseconds for the end of stage and holder; the stage itself gives up on what cannot be killed after 2 s. */
+/** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */
 const END_LIMIT = 5_000;
 
 export interface HolderOptions {
   readonly idMap: IdMaps;
-  /** Absolute paths of directories and files of the host that the testbeds will need. */
   readonly sources: readonly string[];
-  /** The same, read-only: root of a testbed cannot make them writable again. Default: none. */
+  /** The same, read-only: root of a testbed cannot make them writable. */
   readonly readOnlySources?: readonly string[];
   readonly log: Log;
   /**
@@ -27,9 +23,7 @@ export interface HolderOptions {
    * network namespaces may connect them. Default: a user namespace of its own.
    */
   readonly below?: number | undefined;
-  /** The stage has a network namespace of its own. Default: that of the caller. */
   readonly ownNetwork?: boolean;
-  /** Work for the time until the namespaces are there. */
   readonly meanwhile?: (() => void) | undefined;
 }
 
@@ -44,7 +38,6 @@ export class Holder {
     this.#hold = hold;
   }
 
-  /** @throws TestbedError when the kernel or a tool refuses, with its words and the remedy */
   static async start({
     idMap,
     sources,
@@ -68,22 +61,18 @@ export class Holder {
     return new Holder(idMap, [...sources, ...readOnlySources], hold);
   }
 
-  /** Host pid of the process that keeps the holder's namespaces. */
   get pid(): number {
     return this.#hold.pid;
   }
 
-  /** False once it has ended, for whatever reason. */
   get alive(): boolean {
     return this.#hold.alive;
   }
 
-  /** Host pid of the stage, in whose user namespace networks are connected. */
   get stagePid(): number {
     return this.#hold.stage.pid;
   }
 
-  /** Where a source given at the start, or a path below one, is seen by what runs in the holder. */
   inside(hostPath: string): string {
     for (const [index, source] of this.#sources.entries()) {
       if (hostPath === source) return `/mnt/${index}`;
@@ -92,24 +81,22 @@ export class Holder {
     throw new TestbedError(`internal: ${hostPath} was not given to the stage`, { code: 'INTERNAL' });
   }
 
-  /** Starts a process of the holder that runs steps, in new namespaces with these letters (helper/helper.h). */
+  /** Starts a process that runs steps, in new namespaces with these letters (helper/helper.h). */
   run(namespaces: string, steps: readonly Step[]): Run {
     return this.#hold.run(namespaces, steps);
   }
 
-  /** Kills a process of `run`. */
   end(run: Run): void {
     this.#hold.end(run);
   }
 
-  /** Continues stage and holder, in case that they were stopped. */
   wake(): void {
     this.#hold.wake();
   }
 
   /**
-   * The argv that runs a host program as root of the holder's user namespace, in its mount namespace, with / as working directory.
-   * @param keyring name of a session keyring for it, so that it cannot read the caller's keys. Default: the caller's own
+   * Runs a host program as root of the holder, in its mount namespace. `keyring`: a session keyring in place of the
+   * caller's.
    */
   enter(argv: Argv, keyring?: string): Argv {
     return this.#enter(this.pid, argv, keyring);
@@ -119,10 +106,7 @@ export class Holder {
     return helperWords('enter', ...(keyring === undefined ? [] : ['-k', keyring]), String(pid), ...argv);
   }
 
-  /**
-   * Makes root of the holder the owner of a directory of the caller's, which lies in a source.
-   * @throws TestbedError with the words of the kernel or the tool
-   */
+  /** Makes root of the holder the owner of a directory in a source. @throws TestbedError */
   async giveToRoot(path: string, log: Log): Promise<void> {
     const { idMap } = this;
     if (idMap.single) return;
@@ -141,22 +125,19 @@ export class Holder {
       }
       return;
     }
-    // The stage has no name for the group that a set-group-ID bit of the parent has given it.
+    // A set-group-ID bit of the parent may have given it a group that is not mapped in the stage.
     chownSync(path, -1, process.getegid?.() ?? -1);
     const ids = `${owner.outside}:${group.outside}`;
     await mustRunHost(this.#enter(this.#hold.stage.pid, ['chown', ids, this.inside(path)]), log, what);
   }
 
-  /** Removes an empty directory that belongs to any user of the testbeds and lies in a source; says whether it is removed. */
+  /** Removes an empty directory in a source that belongs to any user of the testbeds. False when it fails. */
   async removeFolder(path: string, log: Log): Promise<boolean> {
     const { status } = await runHost(this.#enter(this.#hold.stage.pid, ['rmdir', this.inside(path)]), log);
     return status === 0;
   }
 
-  /**
-   * Ends holder and stage and every process that still runs in the holder's user namespace, and resolves when all are gone.
-   * @throws TestbedError that names what is left when that takes longer than 5 s
-   */
+  /** Ends holder, stage and every process in the holder's user namespace. @throws TestbedError that names what is left after 5 s */
   async stop(): Promise<void> {
     if (await this.#hold.close(END_LIMIT)) return;
     const left = treeOf(this.#hold.stage.pid).map((pid) => `${pid} (${commandLine(pid)})`);

@@ -1,7 +1,4 @@
-/**
- * Which ids a testbed has: the maps of the stage's and the holder's user namespace (docs/architecture.md), from the caller's
- * ids.
- */
+/** Which ids a testbed has: the maps of stage and holder (docs/architecture.md), from the caller's ids. */
 
 /** A line of a map: `count` ids from `inside` on are `outside` and following in the parent user namespace. */
 export interface Extent {
@@ -18,7 +15,6 @@ export interface IdRange {
 export interface Caller {
   readonly uid: number;
   readonly gid: number;
-  /** The maps of the caller's user namespace. */
   readonly ownUsers: readonly Extent[];
   readonly ownGroups: readonly Extent[];
   /** The largest ranges of /etc/subuid and /etc/subgid, if newuidmap is there to use them. */
@@ -66,17 +62,11 @@ function rootMap(own: readonly Extent[]): Extent[] {
   return identity(own);
 }
 
-/**
- * The caller's id in a testbed that may act as the caller: behind the ids of the ranges, and no id of a Debian package or a
- * normal user.
- */
+/** The caller's id in a testbed that may act as the caller: no id of a range, of a Debian package or of a normal user. */
 export const CALLER_INSIDE = 65536;
 
 export interface IdMapOptions {
-  /**
-   * Also map the caller's own ids, so that root of the holder has its capabilities over the caller's files. Never for real
-   * root. `key` is the same with it, because no file of a base has this id.
-   */
+  /** Also map the caller's ids, so that root of the holder has capabilities over the caller's files. Never for real root. */
   readonly withCaller?: boolean;
 }
 
@@ -130,11 +120,11 @@ function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {
 }
 
 /** The kernel's overflow id, which stands for every unmapped id. */
-const NOBODY = 65534;
+const OVERFLOW_ID = 65534;
 
 export function insideUser(maps: Pick<IdMaps, 'stage' | 'stageUsers' | 'users'>, uid: number): number {
   const [inStage] = maps.stage === 'none' ? [uid] : mapped(maps.stageUsers, uid);
-  const [inside = NOBODY] = inStage === undefined ? [] : mapped(maps.users, inStage);
+  const [inside = OVERFLOW_ID] = inStage === undefined ? [] : mapped(maps.users, inStage);
   return inside;
 }
 
@@ -146,10 +136,6 @@ function mapped(extents: readonly Extent[], outside: number): number[] {
 
 export function mapText(extents: readonly Extent[]): string {
   return extents.map((e) => `${e.inside} ${e.outside} ${e.count}`).join('\n');
-}
-
-export function mapArguments(extents: readonly Extent[]): string[] {
-  return extents.flatMap((e) => [String(e.inside), String(e.outside), String(e.count)]);
 }
 
 export function parseMap(text: string): Extent[] {

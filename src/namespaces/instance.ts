@@ -25,10 +25,8 @@ export interface InstanceOptions {
   readonly log: Log;
 }
 
-/** Milliseconds before stuck processes are searched. */
 const PATIENCE = 100;
 const END_LIMIT = 30_000;
-/** Milliseconds for the unmount, when no process is left that holds the mounts. */
 const MOUNT_LIMIT = 10_000;
 
 export class Instance {
@@ -138,7 +136,10 @@ export class Instance {
     const what =
       holders.length > 0 || this.alive
         ? `still running in it: ${names.join(', ') || `its pid 1, ${this.pid}`}`
-        : `its mounts are held by who has a file of it open: ${names.join(', ') || 'not ours to see'}`;
-    return new TestbedError(`a testbed does not end: ${what}; end them by hand`);
+        : `its mounts are held by processes with an open file in it: ${names.join(', ') || 'not visible to this user'}`;
+    return new TestbedError(`a testbed does not end: ${what}`, {
+      code: 'LEFT_OVER',
+      remedy: 'kill these processes by hand',
+    });
   }
 }

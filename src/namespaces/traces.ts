@@ -50,10 +50,10 @@ export class Traces {
     // The id of a mount is reused as soon as it is gone. While the watch exists the old mount exists. Without a watch, at
     // least processes that started later are left out.
     const isThere = this.watching && isWatched(this.#device);
-    const ours = below.filter(({ startTime }) => (this.watching ? isThere : Number(startTime) <= asked));
-    const known = new Set(ours.map(({ pid }) => pid));
+    const inside = below.filter(({ startTime }) => (this.watching ? isThere : Number(startTime) <= asked));
+    const known = new Set(inside.map(({ pid }) => pid));
     return [
-      ...ours,
+      ...inside,
       ...this.#processes((pid) => !known.has(pid) && (this.#isInside(pid) || this.#holdsNamespace(pid))),
     ];
   }

@@ -1,4 +1,3 @@
-/** What can be done to the links of open hosts: cut, heal, delay, and split a network. */
 import { UsageError } from '../errors.ts';
 import type { Ledger } from './ledger.ts';
 import { type LinkQuality, queueArguments } from './link.ts';
@@ -44,7 +43,6 @@ export function linkOf(ledger: Ledger, theSwitch: Switch, hostname: string, netw
   };
 }
 
-/** Moves the ports of the hosts to a second bridge. */
 export async function cutNetwork(
   ledger: Ledger,
   theSwitch: Switch,

@@ -1,4 +1,3 @@
-/** Whether it is a label of RFC 1123, in lower case. */
 export function isHostname(text: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
 }

@@ -35,7 +35,6 @@ export class Laboratory {
 
   /**
    * Makes a laboratory, which ends with this process.
-   * @param options.name by which other processes of the user join it. Default: made up
    * @throws UsageError when the name is taken or a host tool is missing, TestbedError
    */
   static async create(options: { readonly name?: string } = {}, log: Log = silentLog): Promise<Laboratory> {
@@ -80,7 +79,6 @@ export class Laboratory {
     return new Map(claims.map(([name, { subnets }]) => [name, new Network(this, name, subnets)]));
   }
 
-  /** The hosts that are declared, open or not yet. */
   members(): Member[] {
     return this.#ledger.members();
   }
@@ -126,12 +124,11 @@ export class Laboratory {
     };
   }
 
-  /** The links of a host, to be cut, healed and made worse. @throws UsageError when it is not open */
+  /** The links of a host. @throws UsageError when it is not open */
   link(hostname: string, network?: string): Link {
     return linkOf(this.#ledger, this.#switch, hostname, network);
   }
 
-  /** An open host. @throws UsageError when it is not there */
   host(hostname: string): { readonly pid: number; readonly startTime: string } {
     return this.#ledger.openMember(hostname).testbed;
   }
@@ -154,18 +151,14 @@ export class Laboratory {
 }
 
 export interface NetworkOptions {
-  /** `10.1.0.0/24`, or one of IPv4 and one of IPv6. */
   readonly subnet: string | readonly string[];
-  /** Default: net. */
   readonly name?: string;
-  /** Name by which other processes of the user join its laboratory. Default: made up. */
   readonly laboratory?: string;
 }
 
 export class Network {
   readonly laboratory: Laboratory;
   readonly name: string;
-  /** As `formatSubnet` writes them. */
   readonly subnets: readonly string[];
 
   constructor(laboratory: Laboratory, name: string, subnets: readonly string[]) {
@@ -174,7 +167,6 @@ export class Network {
     this.subnets = subnets;
   }
 
-  /** A network in a laboratory of its own. */
   static async create(options: NetworkOptions, log: Log = silentLog): Promise<Network> {
     const { subnet, name = 'net', laboratory } = options;
     const lab = await Laboratory.create(laboratory === undefined ? {} : { name: laboratory }, log);
@@ -186,7 +178,6 @@ export class Network {
     }
   }
 
-  /** A network of a laboratory that another process of the user keeps. */
   static join(laboratory: string, name = 'net', log: Log = silentLog): Network {
     const network = Laboratory.join(laboratory, log).networks().get(name);
     if (network === undefined)

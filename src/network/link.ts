@@ -61,7 +61,6 @@ function bandwidthOf(text: string): number {
   return value;
 }
 
-/** Whether tc needs netem, which small kernels lack. */
 export function needsNetem({ latency = 0, loss = 0 }: LinkQuality): boolean {
   return latency > 0 || loss > 0;
 }

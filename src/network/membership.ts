@@ -3,12 +3,10 @@ import { type Claim, isRecord } from '../processes/claims.ts';
 import { isProcessName, type ProcessName } from '../processes/identity.ts';
 import type { LinkQuality } from './link.ts';
 
-/** A plug in a host, to be put into a network. */
 export interface InterfaceOptions {
   readonly network: string;
   /** At most one per subnet of the network. Default: the lowest free one of each. */
   readonly addresses?: readonly string[];
-  /** Default: nothing is delayed, lost or held back. */
   readonly quality?: LinkQuality;
 }
 
@@ -26,7 +24,6 @@ export interface MemberOptions {
   readonly search?: readonly string[];
   readonly routes?: readonly Route[];
   readonly forward?: boolean;
-  /** Outside access, by one more interface `outside`. */
   readonly outside?: boolean;
   /** Ports of the host that lead here, see publish.ts; needs outside access. */
   readonly publish?: readonly string[];

@@ -1,14 +1,13 @@
 /**
- * Outside access of a private network namespace by pasta, or slirp4netns where pasta is missing, through ordinary sockets of
- * the host.
+ * Outside access of a private network by pasta, or slirp4netns where it is missing, through ordinary sockets of the host.
  */
 import { accessSync, constants } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { reasonOf, TestbedError, UsageError } from '../errors.ts';
-import { type Argv, briefWords, type HostProcess, spawnHost, textOf } from '../host.ts';
+import { type Argv, briefWords, firstLine, type HostProcess, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { firstLine, lifelineOf } from '../namespaces/lifeline.ts';
+import { lifelineOf } from '../namespaces/lifeline.ts';
 import { findProgram, systemPath } from '../processes/find.ts';
 import { scriptText } from '../scripts.ts';
 import type { Connection, Connector } from './connector.ts';
@@ -20,7 +19,6 @@ export interface OutsideOptions {
   readonly interfaceName?: string;
 }
 
-/** slirp4netns(1): where its own resolver listens. */
 const SLIRP_RESOLVER = '10.0.2.3';
 
 /** Cheap checks only. @throws UsageError that names what is missing */
@@ -49,7 +47,6 @@ export function checkOutside({ publish }: OutsideOptions): void {
     });
 }
 
-/** @throws UsageError as `checkOutside` does */
 export function outsideConnector(options: OutsideOptions, log: Log): Connector {
   checkOutside(options);
   const name = options.interfaceName ?? 'eth0';
@@ -74,7 +71,6 @@ export function outsideConnector(options: OutsideOptions, log: Log): Connector {
   return { resolvConf: text, connect: (holder, pid) => Outside.start(holder, pid, pasta, log) };
 }
 
-/** The process that runs pasta or slirp4netns; see outside.sh. */
 class Outside implements Connection {
   readonly #keeper: HostProcess;
   readonly #lifeline: ReturnType<typeof lifelineOf>;
@@ -100,7 +96,9 @@ class Outside implements Connection {
     );
     const outside = new Outside(keeper, lifelineOf(keeper));
     const complaints = textOf(keeper.child.stderr);
-    if ((await firstLine(keeper.child.stdout)) !== 'ready') {
+    const line = await firstLine(keeper.child.stdout);
+    keeper.child.stdout?.destroy();
+    if (line !== 'ready') {
       await outside.end();
       const why = words(await complaints);
       const remedy = /bind.*port/i.test(why)

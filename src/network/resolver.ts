@@ -32,10 +32,7 @@ export function privateResolver(hostText: string, own: ReadonlySet<string>): Res
   return { text: lines.map((line) => `${line}\n`).join(''), forward: [...forward] };
 }
 
-/**
- * The resolvers that a host of a laboratory names, else those of its outside access.
- * @param outside the text for outside access; empty without
- */
+/** The resolvers that a host of a laboratory names, else those of its outside access (`outside`; empty without). */
 export function memberResolver(
   { dns, search = [] }: Pick<MemberOptions, 'dns' | 'search'>,
   outside: string,

@@ -115,7 +115,6 @@ export class Switch {
   #enter(argv: Argv, member?: number): Argv {
     const { pid } = this.process;
     const beside = member === undefined ? [] : ['-o', String(member)];
-    // Real root has its rights in the initial user namespace.
     const letters = this.#idMap.stage === 'none' ? 'n' : 'un';
     return helperWords('enter', '-n', letters, ...beside, String(pid), ...argv);
   }

@@ -32,7 +32,6 @@ async function updateHost(
     log,
   );
   if (status !== 0) {
-    // A host that has ended needs no names. A failure must not keep other hosts from opening.
     if (isAlive(testbed))
       log.warn(
         `cannot write /etc/hosts of the host ${hostname}, which then lacks names: ${briefWords(stderr) || `exit status ${status}`}`,

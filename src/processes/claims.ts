@@ -127,10 +127,7 @@ export class Claims {
     return path;
   }
 
-  /**
-   * Void files are replaced or removed only with this lock: two processes that have read the same void file could both
-   * replace it.
-   */
+  /** Void files are replaced or removed only with this lock, so that two processes cannot both replace one. */
   #locked<T>(work: () => T): T {
     const lock = openSync(join(this.path, '.lock'), 'a', 0o600);
     try {

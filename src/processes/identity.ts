@@ -1,7 +1,4 @@
-/**
- * The identity of a process. Pid and start time are enough in one pid namespace and boot; a file on disk, which others may
- * read, names these two as well.
- */
+/** The identity of a process: pid and start time; in a file on disk also pid namespace and boot. */
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 import { type ProcessState, processState } from './stat.ts';
@@ -9,7 +6,6 @@ import { type ProcessState, processState } from './stat.ts';
 export interface ProcessName extends Pick<ProcessState, 'pid' | 'startTime'> {}
 
 export interface ProcessIdentity extends ProcessName {
-  /** Inode of the pid namespace in which `pid` counts. */
   readonly namespace: string;
   readonly boot: string;
 }

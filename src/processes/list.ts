@@ -1,15 +1,7 @@
 /** The processes of the machine, from the host's /proc. */
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { isAlive, type ProcessName } from './identity.ts';
 import { processState } from './stat.ts';
-
-export function hasOwnUser(pid: number): boolean {
-  try {
-    return statSync(`/proc/${pid}`).uid === process.geteuid?.();
-  } catch {
-    return false;
-  }
-}
 
 export function allPids(): number[] {
   return readdirSync('/proc')

@@ -22,21 +22,14 @@ export interface Registered extends ProcessName {
 
 const FOLDER = 'testbeds';
 
-/**
- * Gives the function that removes the file. @throws UsageError when the directory cannot be private, and errors of the file
- * system
- */
+/** Gives the function that removes the file. @throws UsageError when the directory cannot be private */
 export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>): () => void {
   const path = join(makeFolder(env), `${testbed.pid}-${testbed.startTime}.json`);
   writeFileSync(path, JSON.stringify(testbed), { mode: 0o600 });
   return () => rmSync(path, { force: true });
 }
 
-/**
- * Opens an unnamed private file for reading and appending. Root of a user namespace may not own the runtime directory; then
- * the directory for temporary files is used.
- * @throws errors of the file system
- */
+/** Opens an unnamed private file for reading and appending. Root of a user namespace may not own the runtime directory. */
 export function unnamedFile(env: Readonly<NodeJS.ProcessEnv>): number {
   const { pid, startTime } = thisProcess();
   const name = `${pid}-${startTime}-${randomBytes(4).toString('hex')}`;

@@ -3,10 +3,7 @@ import { lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf, UsageError } from '../errors.ts';
 
-/**
- * $XDG_RUNTIME_DIR/virt-ts-unshare, or /tmp/virt-ts-unshare-UID. @throws UsageError when it belongs to another user or
- * others may enter it
- */
+/** $XDG_RUNTIME_DIR/virt-ts-unshare, or /tmp/virt-ts-unshare-UID. @throws UsageError when it is not private */
 export function runtimeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   const uid = process.geteuid?.() ?? 0;
   const runtime = env.XDG_RUNTIME_DIR;

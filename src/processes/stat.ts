@@ -6,7 +6,6 @@ export interface ProcessState {
   readonly state: string;
   readonly parent: number;
   readonly session: number;
-  /** Field 22, in clock ticks after boot. */
   readonly startTime: string;
 }
 

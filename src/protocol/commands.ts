@@ -157,10 +157,7 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
   },
 };
 
-/**
- * Gives the reply, without newline. A failed copy is a reply. @throws MisuseError for a request that cannot be served, and
- * errors of the testbed
- */
+/** Gives the reply, without newline. @throws MisuseError for a request that cannot be served, and errors of the testbed */
 export async function perform(session: Session, request: Request): Promise<string> {
   const row = Object.hasOwn(COMMANDS, request.verb) ? COMMANDS[request.verb] : undefined;
   if (row === undefined) {

@@ -1,4 +1,3 @@
-/** The lines of earlier interactive sessions, in a file, the newest last. */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
@@ -25,7 +24,6 @@ export function readHistory(path: string): string[] {
   }
 }
 
-/** A line that cannot be kept does not end the session. */
 export function addHistory(path: string, line: string, log: Log): void {
   try {
     makeFolders(dirname(path), 0o700);

@@ -11,7 +11,6 @@ interface CommandWords {
   readonly options: Pick<RunOptions, 'cwd' | 'user' | 'env' | 'timeout'>;
 }
 
-/** In seconds: the timers of Node take at most 2^31 milliseconds. */
 const LONGEST_TIMEOUT = 2_147_483;
 
 export function parseCommand(words: readonly string[]): CommandWords {
@@ -57,10 +56,7 @@ export function parseCommand(words: readonly string[]): CommandWords {
   return { argv: [program, ...args], files, options: { ...options, env } };
 }
 
-/**
- * The time limit includes the opening of FIFOs. @throws MisuseError for a host file that cannot be opened, and errors of
- * OpenTestbed.run
- */
+/** The time limit includes the opening of FIFOs. @throws MisuseError, and errors of OpenTestbed.run */
 export async function serveCommand(
   testbed: OpenTestbed,
   words: readonly string[],

@@ -28,9 +28,7 @@ export interface ServeOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * Serves one session after its first `ok`, until testbed and provider are gone, and gives the exit status. Does not throw.
- */
+/** Serves one session after its first `ok` and gives the exit status. Does not throw. */
 export async function serve(options: ServeOptions): Promise<number> {
   const { input, output, provider, ownNetwork, log, signal } = options;
   const dispose = once(() => provider.dispose());

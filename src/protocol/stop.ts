@@ -1,6 +1,5 @@
 import { within } from '../wait.ts';
 
-/** Milliseconds in which the processes of a request must end when its testbed is gone. */
 const SETTLING = 1000;
 
 /** The result of `work`. Once stopped, waits until all is gone, and throws the reason. */

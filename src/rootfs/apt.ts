@@ -5,7 +5,6 @@ import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
 
-/** One index of the machine's sources, as apt describes it. */
 export interface AptIndex {
   readonly origin: string;
   readonly label: string;

@@ -14,11 +14,7 @@ import { removeLeftovers } from './remove.ts';
 import type { RootSource } from './source.ts';
 import type { Inside } from './unpack.ts';
 
-/**
- * The base of a source if nothing has to be unpacked: a directory is used as it is, and a tarball's base may be in the
- * cache. It is not pruned before `release`.
- * @throws TestbedError when there is no tarball
- */
+/** The base of a source if nothing has to be unpacked. It is not pruned before `release`. @throws TestbedError */
 export async function findBase(
   source: RootSource,
   idMap: string,
@@ -31,10 +27,9 @@ export async function findBase(
 }
 
 /**
- * The base of a source: a tarball is unpacked when it is not in the cache, or another process that unpacks it now is waited
- * for. It is not pruned before `release`.
+ * The base of a source, which is unpacked if needed. It is not pruned before `release`.
  * @param finding an earlier result of findBase
- * @throws TestbedError when the tarball cannot be unpacked or is no root filesystem, or the cache is full or deleted
+ * @throws TestbedError
  */
 export async function useBase(
   source: RootSource,
@@ -69,7 +64,6 @@ async function findOrMake(
   return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
 }
 
-/** Tidies the cache while the base is used; only its release waits for that. */
 function tidying(base: Base, log: Log, work: () => Promise<unknown>): Base {
   const done = work().catch((error) => log.debug(`tidying the cache failed: ${messageOf(error)}`));
   return {

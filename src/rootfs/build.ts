@@ -18,10 +18,7 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 const MAX_REASON = 160;
 
-/**
- * The tarball of an order: built now, or by another process meanwhile. @throws TestbedError with the reason that the command
- * gives
- */
+/** The tarball of an order, built now or by another process meanwhile. @throws TestbedError */
 export async function provideRoot(
   order: RootOrder,
   cache: CacheFolder,
@@ -88,7 +85,6 @@ async function ownLines(release: string, log: Log): Promise<string[]> {
   return sourceLines(await readAptIndexes(log), release, origin(), keyring);
 }
 
-/** The origin in the archives of the host's distribution: Debian, Ubuntu, … */
 function origin(): string {
   const id = osReleaseValue(readOsRelease(), 'ID') ?? 'debian';
   return id.charAt(0).toUpperCase() + id.slice(1);
@@ -167,7 +163,7 @@ async function runBuild(
       throw new TestbedError(`building ${name} with ${argv[0]} ended with status ${status}${words}`, {
         code: 'BUILD_FAILED',
         remedy:
-          'give another release or mirror, or a tarball that you have (--tarball, or rootfs import); --debug shows all that it says',
+          'give another release or mirror, or an existing tarball (--tarball, or rootfs import); --debug shows the whole output',
       });
     }
   } finally {

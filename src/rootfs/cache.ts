@@ -28,7 +28,6 @@ export interface CacheFolder {
   readonly images: string;
   readonly tarballs: string;
   readonly locks: string;
-  /** What the holder needs: a source of `Holder.start`. */
   readonly bases: string;
 }
 
@@ -66,9 +65,8 @@ function accountHome(): string | undefined {
 }
 
 /**
- * The path of the cache: in `cacheHome`, unless that lies below a $HOME that is not the account's home directory. Such a
- * home is temporary, and the `rm -rf` after its use cannot delete bases, which belong to ids of a map. The account's own
- * home is then used.
+ * In `cacheHome`, unless that is below a temporary $HOME: `rm -rf` of such a $HOME cannot delete bases, which belong to ids
+ * of a map. Then it is in the account's own home.
  */
 export function cachePath(env: Environment, own: string | undefined = accountHome()): string {
   const given = join(cacheHome(env), 'virt-ts-unshare');
@@ -101,7 +99,7 @@ function mayWrite(path: string): boolean {
   }
 }
 
-/** @throws UsageError when it cannot be made or belongs to another user, who could put anything there */
+/** @throws UsageError when it cannot be made or belongs to another user, which could put anything there */
 export function openCache(env: Environment): CacheFolder {
   const path = cachePath(env);
   const cache: CacheFolder = {

@@ -1,4 +1,3 @@
-/** How a tarball is compressed, by its first bytes, and the host program that decompresses it. */
 import { findProgram } from '../processes/find.ts';
 import { packageOf } from '../tools.ts';
 
@@ -33,10 +32,7 @@ function isTarHeader(header: Buffer): boolean {
   return sum === stored;
 }
 
-/**
- * Commands for tar's --use-compress-program, which adds `-d`. The first installed one is used: parallel ones come first, the
- * usual one last.
- */
+/** For tar's --use-compress-program, which adds `-d`. The first installed one is used: parallel ones come first. */
 const DECOMPRESSORS: Readonly<Record<Exclude<Compression, 'none'>, readonly [string, ...string[]]>> = {
   gzip: ['pigz', 'gzip'],
   bzip2: ['lbzip2', 'pbzip2', 'bzip2'],
@@ -50,7 +46,6 @@ export type DecompressorChoice =
   | { readonly found: true; readonly command: string | undefined }
   | { readonly found: false; readonly program: string; readonly package: string };
 
-/** Undefined: nothing to decompress. */
 export function chooseDecompressor(
   compression: Compression,
   installed: (program: string) => boolean = (program) => findProgram(program) !== undefined,

@@ -37,7 +37,7 @@ export function listImages(cache: CacheFolder): Image[] {
 }
 
 /**
- * Lets `make` write an image and replaces the old one atomically. Waits for another process that makes the same one.
+ * Lets `make` write an image and replaces the old one atomically.
  * @param make gets the path without its ending, and the lock's descriptor for a child; gives the ending, or undefined for no
  * image
  */
@@ -115,10 +115,7 @@ const ENDINGS: Readonly<Record<Compression, string>> = {
   lzip: 'tar.lz',
 };
 
-/**
- * Makes an image of a tarball or a directory, and gives its path. @throws UsageError when it is neither, or no root
- * filesystem
- */
+/** Gives the path. @throws UsageError when `source` is no root filesystem */
 export async function importImage(
   cache: CacheFolder,
   given: string,

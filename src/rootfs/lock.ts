@@ -12,7 +12,6 @@ export interface Lock {
   release(): void;
 }
 
-/** Undefined when another process has the lock. */
 export function tryLock(path: string, log: Log): Promise<Lock | undefined> {
   return take(path, ['-n'], log);
 }
@@ -65,8 +64,8 @@ async function flock(
 
 function isAt(fd: number, path: string): boolean {
   try {
-    const [ours, there] = [fstatSync(fd), statSync(path)];
-    return ours.ino === there.ino && ours.dev === there.dev;
+    const [own, there] = [fstatSync(fd), statSync(path)];
+    return own.ino === there.ino && own.dev === there.dev;
   } catch {
     return false;
   }

@@ -26,10 +26,7 @@ import { whyNoRoot } from './tree.ts';
 import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
 import { addUser, makeUsersFolder, removeUser } from './users.ts';
 
-/**
- * Waits for another process that makes the same base now. @throws TestbedError when the tarball cannot be unpacked or is no
- * root filesystem
- */
+/** Waits for another process that makes the same base now. @throws TestbedError */
 export async function makeBase(
   tarball: string,
   holder: Inside,

@@ -1,4 +1,3 @@
-/** Orders to build a root filesystem, and their copies beside the images. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -10,7 +9,6 @@ export interface RootOrder {
   readonly archGiven: boolean;
   readonly mirror: string | undefined;
   readonly bootstrapCommand: string | undefined;
-  /** Not for the user's own command. */
   readonly packages: readonly string[];
 }
 

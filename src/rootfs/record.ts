@@ -1,4 +1,3 @@
-/** The record of a base, base.json: written last, so its presence means that the base is complete. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CacheFolder } from './cache.ts';

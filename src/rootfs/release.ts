@@ -1,10 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 
-/**
- * The release for a name in a changelog, as in autopkgtest-virt-unshare 6.0: what is not uploaded yet runs on unstable, an
- * add-on on its release.
- */
+/** As in autopkgtest-virt-unshare 6.0: what is not uploaded yet runs on unstable, an add-on on its release. */
 export function resolveRelease(name: string): string {
   if (/^(experimental|rc-buggy|UNRELEASED)/.test(name)) return 'unstable';
   return name.replace(/-(backports|security)$/, '');

@@ -1,4 +1,3 @@
-/** Removes trees from the cache: what crashes left, and unused bases. */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf } from '../errors.ts';
@@ -75,10 +74,7 @@ export async function removeBase(
   return true;
 }
 
-/**
- * Renames an incomplete base to make room for a new one. A process that uses it keeps it; its files are deleted after its
- * last user.
- */
+/** Renames an incomplete base, so that a new one can be made. Its files are deleted after its last user has ended. */
 export async function setAside(cache: CacheFolder, key: string, holder: Inside, log: Log): Promise<void> {
   const old = join(cache.bases, oldName(key));
   try {

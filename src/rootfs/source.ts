@@ -1,7 +1,4 @@
-/**
- * Which root filesystem a testbed starts from. This runs before the first `ok`, so it only reads files and starts no
- * process.
- */
+/** Which root filesystem a testbed starts from. It runs before the first `ok`, so it only reads files. */
 import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
@@ -20,7 +17,6 @@ export interface RootSource {
 
 export type RootChoice = RootSource | RootOrder;
 
-/** Named as the options of autopkgtest-virt-unshare. */
 export interface RootOptions {
   readonly tarball?: string | undefined;
   readonly rootfs?: string | undefined;
@@ -72,7 +68,6 @@ export function imageThatServes(
   return serves(readOrder(images, name), wanted) ? newestTarball(images, name) : undefined;
 }
 
-/** @throws UsageError when the order cannot be carried out */
 export function orderRoot(release: string, givenArch: string | undefined, options: RootOptions): RootOrder {
   const arch = givenArch ?? hostArchitecture();
   checkName('--release', release);
@@ -193,7 +188,6 @@ function look(what: string, path: string): Stats {
   }
 }
 
-/** Group 1 is the name before its endings. */
 export const TARBALL_NAME = /^([^.].*?)\.t(?:ar(?:\.(?:gz|bz2|xz|zst|lz4|lz))?|gz|bz2?|xz|zst)$/;
 
 export function newestTarball(folder: string, name: string | undefined, arch = ''): string | undefined {

@@ -2,7 +2,6 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { systemCodeOf } from '../errors.ts';
 
-/** As the kernel: path_resolution(7). */
 const MAX_LINKS = 40;
 
 export type Found =

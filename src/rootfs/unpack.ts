@@ -1,7 +1,4 @@
-/**
- * Unpacks a tarball by GNU tar as root of the holder, with owners, modes, extended attributes, file capabilities and hard
- * links.
- */
+/** Unpacks a tarball by GNU tar as root of the holder. */
 import { readFileSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TestbedError } from '../errors.ts';
@@ -108,7 +105,6 @@ function commonArguments(root: string, decompressor: string | undefined): string
   ];
 }
 
-/** From messages of GNU tar in the C locale. */
 export function readComplaints(words: string): { skipped: string[]; errors: string[]; size: number } {
   const skipped: string[] = [];
   const errors: string[] = [];
@@ -125,7 +121,6 @@ export function readComplaints(words: string): { skipped: string[]; errors: stri
   return { skipped, errors, size };
 }
 
-/** @throws TestbedError when the file is no tarball, or the command is not installed */
 export function decompressorOf(tarball: string, fd: number): string | undefined {
   const header = Buffer.alloc(HEADER_SIZE);
   const compression = compressionOf(header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0)));
@@ -160,7 +155,6 @@ async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   });
 }
 
-/** The part, 0 to 1, that has been read through the descriptor by any process. */
 export function readSoFar(fd: number, size: number): number | undefined {
   try {
     const position = /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];

@@ -1,7 +1,4 @@
-/**
- * The processes that use a base: one empty file per use, named by the process. So no lock is needed, and the file of an
- * ended process does not count.
- */
+/** The processes that use a base: one empty file per use, named by the process, so no lock is needed. */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf } from '../errors.ts';
@@ -9,7 +6,6 @@ import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
 
 let uses = 0;
 
-/** Gives the file; undefined when the directory is gone. */
 export function addUser(folder: string): string | undefined {
   const { pid, startTime, namespace, boot } = ownIdentity();
   uses += 1;
@@ -27,7 +23,6 @@ export function removeUser(path: string): void {
   rmSync(path, { force: true });
 }
 
-/** Removes the files of ended processes. */
 export function livingUsers(folder: string): number[] {
   const users = join(folder, 'users');
   let names: string[];

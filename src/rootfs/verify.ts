@@ -50,10 +50,7 @@ export async function verifyBase(
   }
 }
 
-/**
- * The output of GNU tar in the C locale, without expected differences: excluded device nodes, and owners where there is only
- * one id.
- */
+/** The output of GNU tar without expected differences: excluded device nodes, and owners where there is only one id. */
 export function readDifferences(words: string, skipped: readonly string[], single: boolean): string[] {
   return words.split('\n').filter((line) => {
     if (line === '' || /^tar: (Exiting with failure status|Removing leading )/.test(line)) return false;

@@ -3,10 +3,7 @@ import { UsageError } from '../errors.ts';
 export const EMPTY_COMMAND = '--bootstrapcmd is empty';
 export const EMPTY_COMMAND_FACTS = { code: 'WRONG_VALUE', remedy: 'give a command like mmdebstrap' } as const;
 
-/**
- * The words of a command in one argument, as Python's shlex.split: only quotes and backslashes count. @throws UsageError for
- * an open quote
- */
+/** As Python's shlex.split: only quotes and backslashes count. @throws UsageError for an open quote */
 export function splitWords(text: string): string[] {
   const words: string[] = [];
   let word: string | undefined;

@@ -1,4 +1,3 @@
-/** The error for a root filesystem whose files root of the testbeds may not read. */
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { TestbedError } from '../errors.ts';
@@ -7,17 +6,18 @@ import { shellQuote } from '../log.ts';
 export function closedRoot(folder: string, closed: string): TestbedError {
   const path = join(folder, closed);
   return new TestbedError(
-    `the testbed's root may not read ${path}, as the files of this root filesystem belong to other users; ${remedy(folder, path)}`,
+    `root of the testbed may not read ${path}, because the files of this root filesystem belong to other users`,
+    { code: 'ROOT_CLOSED', remedy: remedy(folder, path) },
   );
 }
 
 function remedy(folder: string, path: string): string {
-  if (folder === '/') return "'virt-ts-unshare run --host' runs a command over this machine's own files";
+  if (folder === '/') return "use 'virt-ts-unshare run --host' to run a command on this machine's own files";
   const quoted = shellQuote(folder);
   if (readable(path)) {
-    return `'virt-ts-unshare rootfs import ${quoted} NAME' makes an image of it, for --release NAME`;
+    return `make an image of it for --release NAME by 'virt-ts-unshare rootfs import ${quoted} NAME'`;
   }
-  return `as the user whose files they are, 'tar -C ${quoted} -cf FILE .' makes a tarball of it, for --tarball FILE`;
+  return `make a tarball of it for --tarball FILE by 'tar -C ${quoted} -cf FILE .', as the user that owns the files`;
 }
 
 function readable(path: string): boolean {

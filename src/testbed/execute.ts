@@ -33,7 +33,7 @@ export class NotRunError extends TestbedError {
   readonly #what: string;
 
   constructor(argv: Argv, failure: HelperFailure | undefined) {
-    const why = failure?.what ?? 'its stderr says why';
+    const why = failure?.what ?? 'its stderr has the reason';
     const what = `cannot run ${shellLine(argv)} in the testbed: ${why}`;
     super(what, { code: failure?.code ?? 'NOT_RUN' });
     this.#what = what;
@@ -66,9 +66,7 @@ export interface StartedCommand extends HostProcess {
   failure(): HelperFailure | undefined;
 }
 
-/**
- * Starts a command as root inside. Killing it ends its process tree, which the session of the execute program identifies.
- */
+/** Starts a command as root inside. Killing it ends its process tree. */
 export async function startCommand(
   target: Target,
   argv: Argv,
@@ -81,11 +79,7 @@ export async function startCommand(
   return wholeTree({ ...started, failure: () => target.report?.failureOf?.(started.pid) }, log);
 }
 
-/**
- * Runs a command to its end.
- * @throws CommandTimeoutError when its time is over or it was aborted, and its process tree is dead
- * @throws NotRunError at status 255, because a command's own 255 becomes 253
- */
+/** @throws CommandTimeoutError after its time or an abort, when its process tree is dead; NotRunError at status 255 */
 export async function runCommand(
   target: Target,
   argv: Argv,
@@ -123,7 +117,7 @@ export async function endOfCommand(
     const { status } = await started.exited;
     if (isEnded) {
       const why = options.signal?.aborted === true ? 'was aborted' : `took longer than ${options.timeout} s`;
-      throw new CommandTimeoutError(`${shellLine(argv)} ${why}; its processes were ended`);
+      throw new CommandTimeoutError(`${shellLine(argv)} ${why} and was killed with all its processes`);
     }
     if (status === 255) throw new NotRunError(argv, started.failure());
     return { status };

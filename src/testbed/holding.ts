@@ -1,6 +1,4 @@
-/**
- * Starts stage and holder before the rest of the server is loaded: the kernel makes the namespaces while Node.js reads code.
- */
+/** Starts stage and holder early: the kernel makes the namespaces while Node.js loads the rest of the server. */
 import { messageOf, TestbedError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
 import type { Log } from '../log.ts';
@@ -58,10 +56,7 @@ export function hold(
   return { cache, scratchFolder, source, holder };
 }
 
-/**
- * Starts them early, for the server. Undefined where the root filesystem has to be made first, or where it fails: then the
- * open tries again and reports the failure.
- */
+/** For the server. Undefined where the root filesystem is not there yet, or it fails; then the open reports the failure. */
 export function holdEarly(options: TestbedOptions, idMaps: IdMaps, log: Log): Holding | undefined {
   try {
     const source = chooseRoot(options.root, process.env);

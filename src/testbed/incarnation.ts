@@ -1,5 +1,3 @@
-/** What one open or revert makes, and the order in which it ends. */
-
 import type { Baseline } from '../leaks/baseline.ts';
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';

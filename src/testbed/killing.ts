@@ -10,8 +10,7 @@ export function wholeTree<T extends HostProcess>(root: T, log: Log): T {
 }
 
 /**
- * The same for a host process that may use files of a testbed; a status other than 0 ends its tree too. It has to have its
- * own session.
+ * The same for a host process in a session of its own; a status other than 0 ends its tree too.
  * @param seer gives a process that sees the mounts of the testbed
  */
 export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
@@ -57,10 +56,7 @@ const GRACE = 50;
 /** Milliseconds before a process that survives SIGKILL is taken to wait for a FUSE file system of the testbed. */
 const KILL_LIMIT = 1_000;
 
-/**
- * Kills a command's process tree, the processes inside first: their parent reaps them, where an orphan would wait for the
- * host's init.
- */
+/** Kills the processes inside first: their parent reaps them, where an orphan would wait for the host's init. */
 function endTree(root: HostProcess, log: Log): Promise<void> {
   const outside = namespaceOf(process.pid, 'pid');
   let grace = GRACE;
@@ -75,10 +71,7 @@ function endTree(root: HostProcess, log: Log): Promise<void> {
   return killAll(look, () => inside.filter(isStuck), log);
 }
 
-/**
- * Kills what `look` finds until it finds nothing, including new children.
- * @param seers processes that see the FUSE file systems for which a process may wait
- */
+/** @param seers processes that see the FUSE file systems for which a process may wait */
 async function killAll(
   look: () => readonly number[] | undefined,
   seers: () => readonly number[],

@@ -1,4 +1,3 @@
-/** The mounts of a testbed as data, in order. */
 import { ROOT } from '../namespaces/instance.ts';
 import { bind, copy, detach, directory, mount, root, type Step } from '../namespaces/steps.ts';
 
@@ -12,10 +11,7 @@ export function scratchSteps(where: string): Step[] {
   ];
 }
 
-/**
- * The lowest layer comes last. No path has a character that needs an escape.
- * @param place directory that `scratchSteps` has prepared
- */
+/** The lowest layer comes last. `scratchSteps` has prepared `place`. No path has a character that needs an escape. */
 export function overlayRoot(
   layers: readonly string[],
   { volatile = false, place = SCRATCH }: { readonly volatile?: boolean; readonly place?: string } = {},
@@ -32,7 +28,6 @@ export function overlayRoot(
   return [mount('overlay', ROOT, options.join(',')), root(ROOT)];
 }
 
-/** A copy of what an overlay over the layers shows. */
 export function copyRoot(layers: readonly string[]): Step[] {
   return [
     mount('overlay', ROOT, `lowerdir=${layers.join(':')},userxattr`),

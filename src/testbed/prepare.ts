@@ -24,10 +24,7 @@ export interface Prepared {
   readonly scratchFolder: string;
   readonly layers: readonly string[];
   readonly mounts: readonly Step[];
-  /**
-   * Resolves with the normal user when the skeleton is filled, which a testbed waits for before it mounts its root. Rejects
-   * with a TestbedError.
-   */
+  /** Resolves with the normal user when the skeleton is filled; only then may a testbed mount its root. */
   readonly filled: Promise<string | undefined>;
   readonly connector: Connector;
 }
@@ -42,7 +39,6 @@ export interface Preparation {
   readonly early: Holding | undefined;
 }
 
-/** @throws TestbedError; nothing is left then */
 export async function prepare(preparation: Preparation): Promise<Prepared> {
   const { options, idMaps, hostname, scratchDirectory, log, signal, early } = preparation;
   let connector: Connector;

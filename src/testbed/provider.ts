@@ -1,4 +1,4 @@
-/** Opens testbeds: makes incarnations over what was prepared once, and ends all of them when it is disposed of. */
+/** Opens testbeds over what was prepared once, and ends all of them at `dispose`. */
 import { lstatSync } from 'node:fs';
 import { messageOf, TestbedError } from '../errors.ts';
 import { readBaseline } from '../leaks/baseline.ts';
@@ -32,7 +32,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   readonly #idMaps: IdMaps;
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
-  /** Those that are being made too: a dispose in the middle of an open or revert has to end what comes of it. */
+  /** Also those that are still being made: a dispose during an open or revert has to end them. */
   readonly #incarnations = new Set<Promise<Incarnation>>();
   readonly #ending = new AbortController();
 
@@ -51,7 +51,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#early = ahead.early;
   }
 
-  /** Starts what an open needs; a failure is told by the open. */
+  /** Starts what an open needs; the open reports a failure. */
   warm(): void {
     this.#prepare().catch(() => {});
   }
@@ -70,8 +70,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async dispose(): Promise<void> {
-    // The building or unpacking of a root filesystem is given up.
-    this.#ending.abort(new TestbedError('the server is ending'));
+    // This ends the building or unpacking of a root filesystem too.
+    this.#ending.abort(new TestbedError('the server is ending', { code: 'ENDING' }));
     const made = await Promise.allSettled(this.#incarnations);
     const ends = await Promise.allSettled(
       made.map((each) => (each.status === 'fulfilled' ? each.value.end() : undefined)),
@@ -79,7 +79,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
     if (prepared !== undefined) {
-      // What is about to enter the holder's namespaces is not seen in them by who ends all that is.
+      // A process that is about to enter the holder's namespaces is not killed with those inside.
       await within(Promise.allSettled([prepared.filled]), FILL_LIMIT);
     }
     await prepared?.base.release();
@@ -88,7 +88,6 @@ export class Provider implements TestbedProvider, TestbedMaker {
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
-  /** Makes fresh namespaces over a fresh upper layer, and connects them. */
   incarnate(): Promise<Incarnation> {
     const making = this.#incarnate();
     this.#incarnations.add(making);
@@ -100,7 +99,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #incarnate(): Promise<Incarnation> {
     const preparing = this.#prepare();
     const prepared = await preparing.catch((error: unknown) => {
-      // This open reports the failure. The next one tries again, since the cause may be gone by then.
+      // The next open tries again.
       if (this.#prepared === preparing) this.#prepared = undefined;
       throw error;
     });
@@ -123,14 +122,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
     } catch (error) {
       const cleanUp = [() => connection?.end(), () => instance.stop(), () => upper.remove()];
       for (const step of cleanUp) {
-        // What fails here is a consequence of the error, which is reported.
+        // Only a consequence of the error.
         await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
       }
       throw error;
     }
   }
 
-  /** Ends what was prepared and is of no use, so that the next open prepares again: the cause may be gone by then. */
+  /** Ends what was prepared, so that the next open prepares again. */
   async #forget(preparing: Promise<Prepared>, prepared: Prepared): Promise<void> {
     if (this.#prepared !== preparing) return;
     this.#prepared = undefined;
@@ -138,7 +137,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     await prepared.holder.stop().catch((error: unknown) => this.log.warn(messageOf(error)));
   }
 
-  /** For `ps` and `exec`. That they cannot see it is no reason not to open it. */
+  /** For `ps` and `exec`. A failure does not stop the open. */
   #register({ root }: Prepared, { pid, startTime }: Instance, report: ReportFile | undefined): () => void {
     const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
     const entry = {
@@ -190,7 +189,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       } catch (error) {
         if (this.options.scratch.kind !== 'auto') throw error;
         // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
-        this.log.debug(`no upper layer in memory (${String(error)}); taking a folder of the cache`);
+        this.log.debug(`no upper layer in memory (${String(error)}); using a directory of the cache`);
         this.#scratch = { kind: 'directory', path: prepared.scratchFolder };
       }
     }
@@ -215,7 +214,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         ...prepared.mounts,
       ],
       ownNetwork: this.options.network !== 'host',
-      // A plain copy on a disk has no file system of its own as its root.
+      // The root of a plain copy on a disk is not a separate file system.
       ownFileSystem: copying && upper.onDisk ? '/dev/pts' : '',
       log: this.log,
     });
@@ -224,7 +223,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   #prepare(): Promise<Prepared> {
     const { options, hostname, scratchDirectory, log } = this;
     const { signal } = this.#ending;
-    // Whatever still goes on must not make anew what is being taken away.
+    // A request that still runs must not prepare again.
     if (this.#prepared === undefined && signal.aborted) return Promise.reject(signal.reason);
     if (this.#prepared === undefined) {
       this.#prepared = prepare({

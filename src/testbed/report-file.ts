@@ -1,7 +1,4 @@
-/**
- * What the execute programs report: processes that were ended because they held a command's output open, and why a command
- * could not be run. The driver may start execute programs, so they write to an unnamed file, which only this user can open.
- */
+/** The events of execute programs, in an unnamed file that only this user can open: the driver may start them too. */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { type HelperFailure, isFailure, parseEvents } from '../helper.ts';

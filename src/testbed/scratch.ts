@@ -1,10 +1,9 @@
-/** Upper layers: in memory, or in a directory for each testbed. */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import { runHost } from '../host.ts';
-import type { Log } from '../log.ts';
+import { type Log, shellQuote } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { insideUser } from '../namespaces/idmap.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
@@ -30,23 +29,24 @@ export function scratchFolderOf(cacheFolder: string): string {
   return path;
 }
 
-/**
- * Checks that a testbed can reach the directory, and that no other user can replace its entries.
- * @param single whether root of a testbed is the caller
- * @throws TestbedError with the remedy
- */
+/** @throws TestbedError when a testbed cannot enter the directory, or another user can replace its entries */
 export function checkScratchFolder(path: string, single: boolean): void {
   const { mode } = statSync(path);
   // The owner is unmapped in the holder, so the bits for others count.
   if (!single && (mode & 0o001) === 0) {
     throw new TestbedError(
-      `the scratch ${path} is closed to others, as root of a testbed is one; chmod o+x it`,
+      `root of the testbeds cannot enter the scratch ${path}, which is closed to others`,
+      {
+        code: 'BAD_SCRATCH',
+        remedy: `chmod o+x ${shellQuote(path)}`,
+      },
     );
   }
   if ((mode & 0o1002) === 0o002) {
-    throw new TestbedError(
-      `every user may replace what lies in the scratch ${path}; chmod o-w it, or chmod +t`,
-    );
+    throw new TestbedError(`every user may replace what lies in the scratch ${path}`, {
+      code: 'BAD_SCRATCH',
+      remedy: `chmod o-w ${shellQuote(path)}, or chmod +t`,
+    });
   }
 }
 
@@ -59,7 +59,6 @@ export function memoryUpper(size: string | undefined): Upper {
   const largePages = hasLargePages();
   const where = [
     'mode=755',
-    // For programs that ask for them: helper/copy.c.
     ...(largePages ? ['huge=advise'] : []),
     ...(size === undefined ? [] : [`size=${size}`]),
   ].join(',');
@@ -77,10 +76,7 @@ function hasLargePages(): boolean {
 const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
 let made = 0;
 
-/**
- * A new directory below `parent`, named after this process so that a later start can remove it. Only root of the holder may
- * enter it, because its content decides what is mounted.
- */
+/** A new directory, named after this process so that a later start can remove it. Only root of the holder may enter it. */
 export async function diskUpper(parent: string, holder: Holder, log: Log): Promise<Upper> {
   made += 1;
   const { pid, startTime, namespace, boot } = ownIdentity();
@@ -106,10 +102,7 @@ export async function diskUpper(parent: string, holder: Holder, log: Log): Promi
   return { where: holder.inside(path), onDisk: true, largePages: false, remove };
 }
 
-/**
- * Only root of the holder may delete files of the testbed's users, and the work directory of overlayfs, which has mode 000.
- * Another start may have removed it.
- */
+/** Only root of the holder may delete files of the testbed's users, and the work directory of overlayfs (mode 000). */
 async function removeScratch(path: string, holder: Holder, log: Log): Promise<void> {
   const result = await runHost(holder.enter(['find', holder.inside(path), '-mindepth', '1', '-delete']), log);
   try {
@@ -118,12 +111,11 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
     if (systemCodeOf(cause) === 'ENOENT') return;
     // It belongs to another user: in a directory with the sticky bit, such as /tmp, only root of the stage may remove it.
     if (systemCodeOf(cause) === 'EPERM' && (await holder.removeFolder(path, log))) return;
-    throw new TestbedError(
-      `cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}; remove it by hand`,
-      {
-        cause,
-      },
-    );
+    throw new TestbedError(`cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}`, {
+      code: 'LEFT_OVER',
+      remedy: 'remove it by hand',
+      cause,
+    });
   }
 }
 

@@ -32,7 +32,6 @@ export interface SkeletonOptions {
   readonly scratchDirectory: string;
 }
 
-/** Gives the normal user, or undefined where the id map has no id for one. @throws TestbedError, UsageError */
 export async function fillSkeleton(options: SkeletonOptions): Promise<string | undefined> {
   const { holder, base } = options;
   const events = await runSteps(options, [
@@ -81,8 +80,7 @@ function cannotFill(failure: HelperFailure | undefined): TestbedError {
 }
 
 /**
- * "x": the password is in the other file; PAM refuses an account without a line there, also for su from root. "*": no
- * password is accepted.
+ * "x": the password is in the other file, where PAM requires a line, also for su from root. "*": no password is accepted.
  */
 function passwords(files: ReadonlySet<string>): { user: string; group: string } {
   return { user: files.has('shadow') ? 'x' : '*', group: files.has('gshadow') ? 'x' : '*' };

@@ -23,6 +23,8 @@ import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types
 
 type Copying = typeof import('../copy/copy.ts');
 
+const CLOSED = { code: 'CLOSED', remedy: 'open it first' };
+
 export interface TestbedMaker {
   readonly options: TestbedOptions;
   readonly log: Log;
@@ -72,7 +74,6 @@ export class Testbed implements OpenTestbed {
     return this.#maker.leaks(this.#opened());
   }
 
-  /** A failure to find leaks ends nothing. */
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
     const { options, log } = this.#maker;
     if (options.reportLeaks === undefined) return;
@@ -84,7 +85,7 @@ export class Testbed implements OpenTestbed {
       const leaks = newLeaks(before, await this.leaks());
       reportLeaks(leaks, at, { format: options.reportLeaks, file: options.leakFile });
     } catch (error) {
-      log.warn(`cannot tell what was left at ${at}: ${messageOf(error)}`);
+      log.warn(`cannot find out what was left at ${at}: ${messageOf(error)}`);
     }
   }
 
@@ -177,13 +178,13 @@ export class Testbed implements OpenTestbed {
 
   #take(what: string): Incarnation {
     const incarnation = this.#incarnation;
-    if (incarnation === undefined) throw new TestbedError(`${what}: the testbed is closed`);
+    if (incarnation === undefined) throw new TestbedError(`${what}: the testbed is closed`, CLOSED);
     this.#incarnation = undefined;
     return incarnation;
   }
 
   #opened(): Incarnation {
-    if (this.#incarnation === undefined) throw new TestbedError('the testbed is closed');
+    if (this.#incarnation === undefined) throw new TestbedError('the testbed is closed', CLOSED);
     return this.#incarnation;
   }
 

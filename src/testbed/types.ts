@@ -59,22 +59,15 @@ export interface OpenTestbed {
   /** Valid until revert, close or the server's end. */
   readonly executeCommand: readonly string[];
   readonly pid: number;
-  /**
-   * @throws CommandTimeoutError after `timeout` seconds or an abort, when its process tree is dead
-   * @throws TestbedError when the testbed is broken
-   */
+  /** @throws CommandTimeoutError after `timeout` or an abort, when its process tree is dead; TestbedError */
   run(argv: Argv, options?: RunOptions): Promise<RunResult>;
   /**
-   * A file, or with a slash at the end of both paths a directory's content. Paths are bytes. @throws CopyError,
-   * CopyTimeoutError, TestbedError
+   * A file, or with a slash at the end of both paths a directory's content. @throws CopyError, CopyTimeoutError,
+   * TestbedError
    */
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void>;
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void>;
-  /**
-   * What is there now and was not right after open or revert, and the processes that were ended since because they held a
-   * command's output open.
-   * @throws TestbedError when the testbed has died
-   */
+  /** What was not there at open or the last revert, and the processes that were ended since. @throws TestbedError */
   leaks(): Promise<Leak[]>;
   shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number>;
   revert(): Promise<void>;

@@ -1,11 +1,10 @@
 import type { Words } from '../command-line/given.ts';
 import { TestbedError, UsageError } from '../errors.ts';
-import { type Argv, spawnHost } from '../host.ts';
+import { type Argv, firstLine, spawnHost } from '../host.ts';
 import type { LabFile } from '../lab/file.ts';
 import { dotGraph, svgGraph } from '../lab/graph.ts';
 import { keepLab } from '../lab/keeper.ts';
 import type { Log } from '../log.ts';
-import { firstLine } from '../namespaces/lifeline.ts';
 import { Laboratory } from '../network/laboratory.ts';
 import { parseQuality } from '../network/link.ts';
 import { isAlive } from '../processes/identity.ts';
@@ -60,6 +59,7 @@ async function up({ path, file, words, log, signal }: LabCall): Promise<number> 
   const stop = () => keeper.kill('SIGTERM');
   signal.addEventListener('abort', stop, { once: true });
   const line = await firstLine(keeper.child.stdout);
+  keeper.child.stdout?.destroy();
   signal.removeEventListener('abort', stop);
   if (line !== `${file.name} is up`) {
     const { status } = await keeper.exited;

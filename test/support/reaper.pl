@@ -3,7 +3,7 @@
 # PR_SET_CHILD_SUBREAPER). Ends when the last of them has ended: then, and only then, nothing that runs is left of the program.
 #
 # argv: PROGRAM [ARGUMENT]...
-# descriptor 3: told "started PID", then "ended STATUS", STATUS as a shell would say it
+# descriptor 3: gets the lines "started PID" and "ended STATUS"; STATUS is as in a shell
 use strict;
 use warnings;
 use POSIX ();
@@ -18,12 +18,12 @@ if ($pid == 0) {
     POSIX::close(3);
     exec { $ARGV[0] } @ARGV or die "reaper.pl: $ARGV[0]: $!\n";
 }
-open(my $tell, '>&=', 3) or die "reaper.pl: descriptor 3: $!\n";
-syswrite($tell, "started $pid\n");
+open(my $report, '>&=', 3) or die "reaper.pl: descriptor 3: $!\n";
+syswrite($report, "started $pid\n");
 # Only the program itself may keep its pipes open.
 POSIX::close($_) for 0, 1, 2;
 while ((my $ended = wait()) > 0) {
     next if $ended != $pid;
     my $status = $? & 127 ? 128 + ($? & 127) : $? >> 8;
-    syswrite($tell, "ended $status\n");
+    syswrite($report, "ended $status\n");
 }

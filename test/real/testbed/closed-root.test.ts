@@ -34,7 +34,7 @@ describeWithUsers('a root filesystem that is closed to root of the testbed', fun
     return stderr;
   }
 
-  it('is told in one sentence, whose remedy works', async () => {
+  it('is reported in one sentence with a remedy that works', async () => {
     assert.match(await sentence(), /may not read \S+\/root\/etc\/shadow, .*rootfs import \S+\/root NAME'/);
     const imported = await virt(['rootfs', 'import', root, 'closed'], { env });
     assert.deepEqual([imported.stderr, imported.status], ['', 0]);
@@ -49,12 +49,12 @@ describeWithUsers('a root filesystem that is closed to root of the testbed', fun
     chmodSync(root, 0o755);
   });
 
-  it('cannot be imported either by who may not read it', async function () {
+  it('cannot be imported by a user that may not read it', async function () {
     if (process.getuid?.() === 0) skip(this, 'root may read everything');
     chmodSync(join(root, 'etc/shadow'), 0o000);
     assert.match(
       await sentence(),
-      /; as the user whose files they are, 'tar -C \S+ -cf FILE \.' makes a tarball/,
+      /; make a tarball of it for --tarball FILE by 'tar -C \S+ -cf FILE \.', as the user that owns the files$/m,
     );
     const { status, stderr } = await virt(['rootfs', 'import', root, 'other'], { env });
     assert.match(stderr, /shadow: .*Permission denied; import it as the user whose files they are$/m);

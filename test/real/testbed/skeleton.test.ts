@@ -72,7 +72,7 @@ describe('an open whose skeleton cannot be filled', function () {
     itWithUsers(`says why when its root may not read etc/passwd, with the upper layer ${where}`, async () => {
       // Whoever runs the tests is no user of the testbed.
       writeFileSync(join(root.folder, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n', { mode: 0 });
-      await failsCleanly(/^the testbed's root may not read \S+\/etc\/passwd, /, {
+      await failsCleanly(/^root of the testbed may not read \S+\/etc\/passwd, /, {
         scratch: where === 'on disk' ? { kind: 'directory', path: scratch } : { kind: 'auto' },
       });
     });

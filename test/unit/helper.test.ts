@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { failureText, isFailure, parseEvent, parseEvents } from '../../src/helper.ts';
+
+describe('events of the helper', () => {
+  it('are lines with a JSON object that has an event; other lines are no events', () => {
+    const text = [
+      '{"event":"held","id":0,"pid":17}',
+      'newuidmap: write to uid_map failed',
+      '{"pid":17}',
+      '{"event":"held","pid":',
+      '{"event":"held","pid":{"a":1}}',
+      '{"event":"done","status":0}',
+      '',
+    ].join('\n');
+    assert.deepEqual(parseEvents(text), [
+      { event: 'held', id: 0, pid: 17 },
+      { event: 'done', status: 0 },
+    ]);
+  });
+
+  it('keep each byte of a name', () => {
+    assert.equal(parseEvent('{"event":"file","path":"/tmp/\\u00c3\\u00bc\\u0000"}')?.path, '/tmp/\xc3\xbc\0');
+  });
+
+  it('that report a failure make a sentence', () => {
+    const sentence = (line: string) => {
+      const event = parseEvent(line);
+      assert.ok(event !== undefined && isFailure(event), line);
+      return failureText(event);
+    };
+    const start = '{"event":"failed","code":"STEP_FAILED","what":"mounting overlay on /"';
+    assert.equal(sentence(`${start}}`), 'mounting overlay on / failed');
+    assert.equal(
+      sentence(`${start},"on":"/x","errno":"EINVAL","reason":"Invalid argument"}`),
+      'mounting overlay on / /x failed: Invalid argument',
+    );
+  });
+
+  it('are no failure without code and cause', () => {
+    const event = parseEvent('{"event":"failed","id":3}');
+    assert.equal(event !== undefined && isFailure(event), false);
+  });
+});
