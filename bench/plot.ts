@@ -1,12 +1,15 @@
 /** The figures as a picture: one bar for each peer and figure, on a logarithmic scale of milliseconds. */
 import { writeFileSync } from 'node:fs';
-import { parse, View } from 'vega';
+import { logger, None, parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { SELF } from './report.ts';
 import { FIGURES, type Figure, type Results } from './results.ts';
 import { short } from './statistics.ts';
 
 /** Milliseconds at the left end of the scale. */
 const FLOOR = 0.5;
+/** And at its right end; more than any figure shown. */
+const CEILING = 20_000;
 
 const SHOWN: readonly Figure[] = [
   'first ok',
@@ -26,33 +29,42 @@ export async function writePlot(results: Results, path: string): Promise<void> {
     }),
   );
   const x = { field: 'milliseconds', type: 'quantitative' } as const;
+  const y = { field: 'peer', type: 'nominal', title: null, sort: { field: 'milliseconds' } } as const;
   const spec: TopLevelSpec = {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     title: 'Milliseconds, medians of one run (logarithmic scale; shorter is better)',
-    width: 520,
     data: { values },
-    encoding: {
-      y: { field: 'figure', type: 'nominal', sort: Object.keys(FIGURES), title: null },
-      yOffset: { field: 'peer', type: 'nominal' },
-      color: { field: 'peer', type: 'nominal', title: null },
+    facet: {
+      row: {
+        ...{ field: 'figure', type: 'nominal', title: null, sort: Object.keys(FIGURES) },
+        header: { labelAngle: 0, labelAlign: 'left', labelFontWeight: 'bold' },
+      },
     },
-    layer: [
-      {
-        mark: { type: 'bar', tooltip: true },
-        encoding: {
-          x: { ...x, scale: { type: 'log', domainMin: FLOOR }, title: 'ms' },
-          // A logarithmic scale has no zero: without an explicit end, the bar has no width.
-          x2: { datum: FLOOR },
+    spec: {
+      width: 460,
+      height: { step: 15 },
+      encoding: { y: { ...y, axis: { ticks: false, domain: false, labelLimit: 200 } } },
+      layer: [
+        {
+          mark: { type: 'bar', tooltip: true },
+          encoding: {
+            x: { ...x, scale: { type: 'log', domain: [FLOOR, CEILING], nice: false }, axis: null },
+            // A logarithmic scale has no zero to begin at: without an explicit end, the bar has no width.
+            x2: { datum: FLOOR },
+            color: { condition: { test: `datum.peer == '${SELF}'`, value: '#c0392b' }, value: '#9aa5b1' },
+          },
         },
-      },
-      {
-        mark: { type: 'text', align: 'left', dx: 3, fontSize: 9 },
-        encoding: { x, text: { field: 'label', type: 'nominal' }, color: { value: '#555' } },
-      },
-    ],
-    config: { background: 'white' },
+        {
+          mark: { type: 'text', align: 'left', dx: 3, fontSize: 10 },
+          encoding: { x, text: { field: 'label', type: 'nominal' }, color: { value: '#444' } },
+        },
+      ],
+    },
+    resolve: { scale: { y: 'independent' } },
+    spacing: 8,
+    config: { background: 'white', view: { stroke: null } },
   };
-  const view = new View(parse(compile(spec).spec), { renderer: 'none' });
+  const view = new View(parse(compile(spec, { logger: logger(None) }).spec), { renderer: 'none' });
   writeFileSync(path, `${await view.toSVG()}\n`);
   view.finalize();
 }

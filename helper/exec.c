@@ -109,7 +109,7 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (missing != NULL) fail_to_enter(missing);
 	snprintf(keyring, sizeof keyring, "virt-ts-unshare-%ld", job.mark);
 	if (!join_session_keyring(keyring))
-		fail("NO_KEYRING", "it gets no session keyring, of which sysctl kernel.keys allows a user so many: %s", strerror(errno));
+		fail("NO_KEYRING", "joining its session keyring failed (sysctl kernel.keys limits their number): %s", strerror(errno));
 	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
 	umask(022);
 	/* No other descriptor of the caller: a directory would lead out of the testbed. */
@@ -270,7 +270,7 @@ int exec_main(int argc, char **argv) {
 	if (was_run && status == 128 + SIGKILL && testbed_is_gone()) {
 		/* Else it would be reaped by the init of the host, for which the end of pid 1 would have to wait. */
 		waitpid(child, NULL, 0);
-		fail("CLOSED", "it died meanwhile");
+		fail("CLOSED", "its pid 1 has ended");
 	}
 	if (was_run && status > HIGHEST_STATUS) status = HIGHEST_STATUS;
 	if (is_anything_left(child))

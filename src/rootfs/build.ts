@@ -134,9 +134,9 @@ async function runBuild(
   log: Log,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const said = new BuildWords();
+  const output = new BuildWords();
   const progress = startProgress(`building ${name}`, {
-    note: () => said.last,
+    note: () => output.last,
     unseen: () => log.warn(`building the root filesystem ${name} with ${argv[0]}; it is kept`),
   });
   try {
@@ -153,13 +153,13 @@ async function runBuild(
     signal?.addEventListener('abort', stop, { once: true });
     const heard = hear(child.child.stderr, (line) => {
       log.debug(line);
-      said.add(line);
+      output.add(line);
     });
     const [{ status }] = await Promise.all([child.exited, heard.catch(() => {})]);
     signal?.removeEventListener('abort', stop);
     signal?.throwIfAborted();
     if (status !== 0) {
-      const words = said.reason === undefined ? '' : `: ${said.reason}`;
+      const words = output.reason === undefined ? '' : `: ${output.reason}`;
       throw new TestbedError(`building ${name} with ${argv[0]} ended with status ${status}${words}`, {
         code: 'BUILD_FAILED',
         remedy:

@@ -44,11 +44,11 @@ export async function unpack(holder: Inside, log: Log, options: UnpackOptions): 
   const [{ status }, words] = await Promise.all([tar.exited, textOf(tar.child.stderr)]);
   signal?.removeEventListener('abort', stop);
   signal?.throwIfAborted();
-  const said = readComplaints(printable(words));
+  const complaints = readComplaints(printable(words));
   // 2: something failed, but everything else was done (tar's manual, "Possible exit codes").
-  const onlyNodes = status === 2 && said.errors.length === 0 && said.skipped.length > 0;
-  if (status !== 0 && !onlyNodes) throw unpackingFailed(tarball, tree, said.errors, status);
-  return { skipped: said.skipped, size: said.size };
+  const onlyNodes = status === 2 && complaints.errors.length === 0 && complaints.skipped.length > 0;
+  if (status !== 0 && !onlyNodes) throw unpackingFailed(tarball, tree, complaints.errors, status);
+  return { skipped: complaints.skipped, size: complaints.size };
 }
 
 function unpackingFailed(

@@ -19,7 +19,7 @@ describeWithUsers('--release trixie', function () {
 
   it('builds an image in which a package is tested as the ordinary user', async () => {
     const { folder, tree } = buildOnHost('hello', 'full');
-    // Whoever is no root in the test came there by su.
+    // A test that does not run as root came there by su.
     writeFileSync(`${tree}/debian/tests/control`, 'Test-Command: id -un | grep -x user\n');
     const args = [fileIn(folder, '.deb'), tree];
     const run = await autopkgtest({ args, serverArgs: ['--release', 'trixie'], env });

@@ -1,4 +1,4 @@
-/** The other driver of virtualisation servers: the real sbuild builds a package in a testbed of ours. */
+/** The other driver of virtualisation servers: the real sbuild builds a package in a testbed of this server. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -25,7 +25,7 @@ describeWithUsers('sbuild', function () {
         ...[`--autopkgtest-virt-server-opts=--tarball ${testTarball('build')}`],
         ...['--dist=unstable', '--arch-all', '--no-run-lintian', '--verbose', fileIn(folder, '.dsc')],
       ],
-      // Without the settings of whoever runs the tests, but with the base that is there.
+      // Without the settings of the tests' user, but with the base that exists.
       { cwd: results, env: { HOME: home, XDG_CACHE_HOME: cacheHome(process.env) } },
     );
     assert.equal(status, 0, stdout + stderr);

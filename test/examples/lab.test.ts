@@ -41,7 +41,7 @@ describe('laboratories, by example', function () {
     },
   );
 
-  it('a Redis replica goes on answering when its link is cut, and catches up when it is healed', async () => {
+  it('a Redis replica still answers when its link is cut, and catches up when it is healed', async () => {
     const redis = lab(example('redis'));
     await redis.up();
     const on = async (host: string, ...words: string[]) =>

@@ -69,7 +69,7 @@ describe('a test run that ends in the middle', function () {
     });
   }
 
-  it('by an error that nobody caught leaves no process', async () => {
+  it('by an uncaught error leaves no process', async () => {
     const child = spawn(node, ['--import=tsx', 'test/examples/uncaught.example.ts'], inProject);
     const { pid } = child;
     assert.ok(pid !== undefined);

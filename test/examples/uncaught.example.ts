@@ -1,4 +1,4 @@
-/** A program that dies of an error nobody catches while its testbed is open, for runners.test.ts. */
+/** A program that ends by an uncaught error while its testbed is open, for runners.test.ts. */
 import { Testbed } from 'virt-ts-unshare';
 import { testTarball } from '../support/rootfs.ts';
 

@@ -31,7 +31,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
   const folders = { cache: join(work, 'cache'), tmp: join(work, 'tmp'), scratch: join(work, 'scratch') };
   const source = join(work, 'source');
   const target = join(work, 'target');
-  /** Milliseconds that each phase takes when nobody interrupts it. */
+  /** Milliseconds that each phase takes when nothing interrupts it. */
   const durations = new Map<string, number>();
   let untouched: string[];
 
@@ -134,7 +134,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
   it(`leaves nothing when SIGKILL ends it, ${ROUNDS} times`, async () => {
     let longest = 0;
     for (let round = 0; round < ROUNDS; round += 1) {
-      // One that was told to quit may be gone before.
+      // One that got quit may be gone before.
       const { server, running, mounts, context } = await interrupt(round, (one) =>
         one.kill('SIGKILL').catch(() => {}),
       );

@@ -128,13 +128,13 @@ export const cases: readonly Case[] = [
     status: 15,
   },
   {
-    name: 'process that forks anew',
+    name: 'process that forks again',
     script: 'cd "$1"; echo "(exec sh hop) & sleep 0.01" >hop; sh hop & echo done; exit 16',
     stdout: 'done\n',
     status: 16,
   },
   {
-    name: 'process that forks anew at once',
+    name: 'process that forks again at once',
     script: 'cd "$1"; echo "(exec sh hop) & exit" >hop; sh hop & echo done; exit 17',
     stdout: 'done\n',
     status: 17,

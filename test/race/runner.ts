@@ -75,7 +75,7 @@ export async function run(words: readonly string[], output: Output, limit = LIMI
 
 /**
  * What can go wrong: output or a file that is not whole, no end, a wrong status, a process too many or too few afterwards,
- * output that nobody wrote.
+ * output that no process wrote.
  */
 export type Fault = 'lost' | 'hang' | 'status' | 'left' | 'stray';
 

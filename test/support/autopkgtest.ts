@@ -1,4 +1,4 @@
-/** Runs the installed autopkgtest against this very server, as a person would. */
+/** Runs the installed autopkgtest with this server, as a user would. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ export interface DriverOptions {
   /** After the server's name. Default: `--tarball` of the image with build-essential. */
   readonly serverArgs?: readonly string[];
   readonly cwd?: string;
-  /** Added to our own environment. */
+  /** Added to the environment of the tests. */
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds until the driver is ended by SIGTERM, and the run fails. Default: 150 s. */
   readonly timeout?: number;
@@ -25,7 +25,7 @@ export interface DriverRun {
   readonly log: string;
   /** The folder that `--output-dir` named. */
   readonly outputDir: string;
-  /** For each test what its line of the summary says. */
+  /** For each test its line of the summary. */
   readonly summary: Readonly<Record<string, string>>;
 }
 
@@ -55,7 +55,7 @@ export function driverCommand(options: DriverOptions): { argv: [string, ...strin
   };
 }
 
-/** Our environment with the server on PATH, and something in it that no test may ever see. */
+/** The environment with the server on PATH, and a variable that no test may see. */
 export function driverEnv(env: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   return {
     ...process.env,
@@ -85,7 +85,7 @@ export interface StartedDriver {
 export function startAutopkgtest(options: DriverOptions): StartedDriver {
   const { argv, outputDir } = driverCommand(options);
   const [file, ...args] = argv;
-  // A file, not a pipe: the driver opens its /dev/stderr anew, which fails on the socket that Node's pipes are.
+  // A file, not a pipe: the driver opens its /dev/stderr again, which fails on the socket that Node's pipes are.
   const logFile = join(dirname(outputDir), 'driver.log');
   const logFd = openSync(logFile, 'a');
   const child = spawn(file, args, {

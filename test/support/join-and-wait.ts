@@ -1,4 +1,4 @@
-/** Joins the laboratory that argv names, opens the host that argv names in it, says the pid of its pid 1, and waits to be killed. */
+/** Joins the laboratory that argv names, opens the host that argv names in it, prints its pid 1, and waits to be killed. */
 import { Network } from '../../src/network/laboratory.ts';
 import { testProvider } from './testbed.ts';
 

@@ -17,7 +17,7 @@ import { call, type Ended, virt } from './program.ts';
 import { testTarball } from './rootfs.ts';
 
 /**
- * The network and user namespaces of some processes, to be asked later who and what is in them. They are held open: the
+ * The network and user namespaces of some processes, to list later what is in them. They are held open: the
  * kernel gives the number of one that is gone to the next at once.
  */
 export class Namespaces {
@@ -32,7 +32,7 @@ export class Namespaces {
     const pids = this.#held.flatMap((held) =>
       types
         .map((type) => held[type])
-        // Real root's switch is in the user namespace that everybody is in.
+        // Real root's switch is in the initial user namespace.
         .filter(({ type, name }) => name !== namespaceOf(process.pid, type))
         .flatMap(({ type, name }) => membersOf(type, name)),
     );

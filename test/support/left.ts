@@ -1,6 +1,6 @@
 /**
  * What a server has left behind. A folder of its own is bound into its testbeds; every process in the mount namespaces of
- * stage, holder and testbed then has that folder's name in its mountinfo, and can be told from all others.
+ * stage, holder and testbed then has that folder's name in its mountinfo, and can be distinguished from all others.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,7 +41,7 @@ function mountsOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
   } catch {
-    // Gone, or another user's.
+    // It has ended, or belongs to another user.
     return '';
   }
 }

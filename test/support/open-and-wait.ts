@@ -1,4 +1,4 @@
-/** Opens a testbed with the network that argv names, says the pid of its pid 1, and waits to be killed. */
+/** Opens a testbed with the network that argv names, prints its pid 1, and waits to be killed. */
 import { testProvider } from './testbed.ts';
 
 const network = process.argv[2] === 'private' ? 'private' : 'none';

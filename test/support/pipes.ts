@@ -1,4 +1,4 @@
-/** The built program as a child process, spoken to over pipes as a driver does. */
+/** The built program as a child process with pipes, as a driver has it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -25,7 +25,7 @@ export class ServerProcess {
 
   constructor(options: readonly string[] = [], { argv, env }: StartOptions = {}) {
     const [file, ...args] = argv ?? [program, '--tarball', testTarball()];
-    // A session of its own, so that the terminal of whoever runs the tests is not the server's.
+    // A session of its own, so that the server does not have the terminal of the tests.
     this.child = spawn(file, [...args, ...options], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },

@@ -19,7 +19,7 @@ function readProcess(pid: number): Process | undefined {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
     return { pid: state.pid, parent: state.parent, started: state.startTime, command };
   } catch {
-    // It ended while we looked.
+    // It has ended.
     return undefined;
   }
 }

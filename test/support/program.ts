@@ -17,7 +17,7 @@ export interface Ended {
 export interface CallOptions {
   readonly input?: string;
   readonly cwd?: string;
-  /** Added to our environment. */
+  /** Added to the environment of the tests. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -36,7 +36,7 @@ export function virt(args: readonly string[], options: CallOptions = {}): Promis
   return call([process.execPath, PROGRAM, ...args], options);
 }
 
-/** Everything that a child says until its end. */
+/** Everything that a child writes until its end. */
 export async function ended(child: ChildProcess): Promise<Ended> {
   const output: [string, string] = ['', ''];
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -51,7 +51,7 @@ export async function ended(child: ChildProcess): Promise<Ended> {
   return { status, stdout: output[0], stderr: output[1] };
 }
 
-/** Milliseconds in which a terminal has to show something new; what it shows instead is then told. */
+/** Milliseconds in which a terminal has to show something new; what it shows instead is then reported. */
 const LIMIT = 20_000;
 
 /** A shell on a pseudo terminal that script(1) makes, for what a person would do there. */
@@ -102,7 +102,7 @@ export class Terminal {
     }
   }
 
-  /** Hangs up, whatever still runs. */
+  /** Closes the terminal. */
   async close(): Promise<void> {
     if (this.#child.exitCode === null) this.#child.kill('SIGHUP');
     await this.#ended;

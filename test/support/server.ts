@@ -18,7 +18,7 @@ export class Server {
   readonly ended: Promise<number>;
   /** Resolves when no process that descends from the server is left. */
   readonly reaped: Promise<unknown>;
-  /** What it said on stderr. */
+  /** Its stderr. */
   complaints = '';
   readonly #reaper: ChildProcess;
   readonly #replies: AsyncIterator<string>;

@@ -1,4 +1,4 @@
-/** Tests that cannot be run here, left out in a way that says why. */
+/** Tests that cannot be run here are skipped with a reason. */
 import type { Context, Suite } from 'mocha';
 import { readCaller } from '../../src/namespaces/caller.ts';
 import { chooseIdMaps } from '../../src/namespaces/idmap.ts';
@@ -13,7 +13,7 @@ function skipped(title: string, reason: string): string {
   return `${title} (skipped: ${reason})`;
 }
 
-/** Whether our testbeds can have no user but root. */
+/** Whether testbeds can have no user but root. */
 export const ONLY_ROOT = chooseIdMaps(readCaller()).single;
 const NO_USERS = 'without subordinate ids there is no user but root';
 

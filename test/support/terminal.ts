@@ -1,4 +1,4 @@
-/** A command on a terminal of its own, by script(1) of util-linux: what we write is typed, what it prints is read. */
+/** A command on a terminal of its own, by script(1) of util-linux: its input is typed, its output is read. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { shellLine } from '../../src/log.ts';
 

@@ -7,7 +7,7 @@ describe('sudo', () => {
     assert.deepEqual(sudoCaller(env), { uid: 1000, gid: 1001, name: 'anna' });
   });
 
-  it('names nobody where root called it, or somebody has tampered', () => {
+  it('gives no user where root called it, or the variables were changed', () => {
     for (const env of [
       {},
       { SUDO_UID: '0', SUDO_GID: '0' },

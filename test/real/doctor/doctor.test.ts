@@ -16,7 +16,7 @@ describe('doctor', function () {
     assert.deepEqual([stderr, status], ['', 0]);
   });
 
-  it('says the same as JSON', async () => {
+  it('gives the same as JSON', async () => {
     const { stdout } = await virt(['doctor', '--json']);
     const told: Told = JSON.parse(stdout);
     assert.equal(told.works, true);

@@ -226,7 +226,7 @@ describe('a command and the process that waits for it', function () {
     for (let i = 0; i < 30; i += 1) assert.equal((await call(['setsid', '-w', ...words, '/stop'])).status, 6);
   });
 
-  it('may ask to be traced by who waits for it', async () => {
+  it('may ask its parent to trace it', async () => {
     const { status } = await call([
       ...(['sh', '-c', 'exec "$@"', 'sh'] as const),
       ...bed.testbed.executeCommand,
@@ -239,7 +239,7 @@ describe('a command and the process that waits for it', function () {
     assert.equal(status, 5);
   });
 
-  it('gives its status to who ignores that children end', async () => {
+  it('gives its status to a caller that ignores SIGCHLD', async () => {
     const words = bed.testbed.executeCommand;
     const ignoring = '$SIG{CHLD} = "IGNORE"; exec @ARGV';
     const ended = await call(['perl', '-e', ignoring, ...words, 'sh', '-c', 'exit 9']);

@@ -79,7 +79,7 @@ describe('run --host', function () {
     ]);
   });
 
-  it('loses no output that helpers carry, and waits for nobody who carries none', async () => {
+  it('loses no output that helpers carry, and waits for no process that carries none', async () => {
     const tee = 'exec > >(tee /dev/null | (sleep 0.2; cat)); seq 1 20000; echo last';
     const run = await virt([
       'run',
@@ -128,7 +128,7 @@ describe('run --host', function () {
     }
   });
 
-  it('lets an ordinary user, and nobody but root, be stopped by the mode of a file', async () => {
+  it('lets the mode of a file stop an ordinary user, but not root', async () => {
     const { status, stdout } = await host('echo text >/tmp/x; chmod 0 /tmp/x; cat /tmp/x');
     assert.deepEqual([stdout, status], asRoot ? ['text\n', 0] : ['', 1]);
   });
@@ -149,7 +149,7 @@ describe('run --host', function () {
     }
   });
 
-  it('says that there is no such program', async () => {
+  it('reports that there is no such program', async () => {
     const { stderr, status } = await host('exec /no/such/program');
     assert.equal(status, 127, stderr);
     const absent = await virt(['run', '--host', '--', 'no-such-program']);
@@ -176,7 +176,7 @@ describe('run --host', function () {
     assert.equal(stdout, '0\n1\n');
   });
 
-  it('goes on without where user namespaces are taken away, and says so in one line', async () => {
+  it('runs without user namespaces where there are none, and reports this in one line', async () => {
     // Root of a user namespace without CAP_SYS_ADMIN is no more than an ordinary user there.
     const without = (...words: string[]) =>
       call([
@@ -204,7 +204,7 @@ describe('run --host', function () {
     }
   });
 
-  it('says what is wrong with a call', async () => {
+  it('reports a wrong call', async () => {
     for (const [words, sentence] of [
       [['run', '--root', '--', 'true'], /--root cannot be used with run; it belongs to run --host/],
       [['run', '--host', 'true'], /unexpected word true; put -- before a command/],

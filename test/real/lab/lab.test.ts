@@ -222,7 +222,7 @@ hosts:
       assert.equal(
         root.stdout,
         '--json -d\n',
-        'options behind the host are ours, behind the command its own',
+        'options behind the host are those of lab, behind the command its own',
       );
       assert.match((await two.call('ps', 'b')).stderr, /unexpected word b/);
 

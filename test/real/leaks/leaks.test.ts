@@ -162,7 +162,7 @@ describe('leaks of a testbed', function () {
   describe('that held the output of a command open', () => {
     const endedIn = (leaks: readonly Leak[]) => leaks.filter((leak) => leak.kind === 'process' && leak.ended);
 
-    it('are told though they were ended, whoever ran the command, until the revert', async () => {
+    it('are reported though they were ended, for every caller of the command, until the revert', async () => {
       const provider = testProvider();
       try {
         const testbed = await provider.open();
@@ -197,7 +197,7 @@ describe('leaks of a testbed', function () {
       }
     });
 
-    it('fail no command when they cannot be told', async () => {
+    it('fail no command when they cannot be reported', async () => {
       const provider = testProvider();
       try {
         const testbed = await provider.open();
@@ -217,7 +217,7 @@ describe('leaks of a testbed', function () {
       }
     });
 
-    it('have what they call themselves cut, and shown without what could steer a terminal', async () => {
+    it('have their own names truncated and without control characters', async () => {
       const leaks = await leaksOf(
         `perl -e '$0 = "a\\n\\033[31m" x 1000; sleep 1000' &
         until grep -q '^a' /proc/$!/comm; do :; done`,
@@ -227,7 +227,7 @@ describe('leaks of a testbed', function () {
       assert.ok(JSON.stringify(leak).length < 700);
     });
 
-    it('are told by a server, for commands of the driver and of exec too, and leave nothing when it is killed', async () => {
+    it('are reported by a server, for commands of the driver and of exec too, and leave nothing when it is killed', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-leaks-'));
       const hostname = `leaks-${process.pid}`;
       const argv = [
@@ -271,7 +271,7 @@ describe('leaks of a testbed', function () {
     });
   });
 
-  it('are told once for a command, and again at revert and close, in a file', async () => {
+  it('are reported once for a command, and again at revert and close, in a file', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-leaks-'));
     const leakFile = join(folder, 'report');
     const provider = testProvider({ reportLeaks: 'json', leakFile });

@@ -45,7 +45,7 @@ describe('the library', function () {
       assert.equal(stdout, "it's\n/usr\nnobody\n");
     });
 
-    it('says what the testbed does not have for a command', async () => {
+    it('reports what the testbed lacks for a command', async () => {
       for (const [options, code, name] of [
         [{ cwd: '/nowhere' }, 'NO_DIRECTORY', /\/nowhere/],
         [{ user: 'stranger' }, 'NO_USER', /stranger/],
@@ -59,7 +59,7 @@ describe('the library', function () {
       }
     });
 
-    it('says what is wrong with a call that types would have caught', async () => {
+    it('reports a wrong call that types would have caught', async () => {
       for (const [command, options, words] of [
         [[], {}, /the command is neither a text nor a list/],
         [5, {}, /the command is neither a text nor a list/],
@@ -264,7 +264,7 @@ describe('the library', function () {
     assert.equal(processState(pid), undefined);
   });
 
-  it('says that a closed testbed is closed', async () => {
+  it('reports that a testbed is closed', async () => {
     const closed = await Testbed.open({ rootfs: testTarball() });
     await closed.close();
     await assert.rejects(closed.run(['true']), TestbedError);
@@ -320,7 +320,7 @@ describe('the library', function () {
     await assert.rejects(Reflect.apply(Network.create, Network, [{}]), /needs one subnet/);
   });
 
-  it('tells a failed open from a failed command, and tries again', async () => {
+  it('distinguishes a failed open from a failed command, and tries again', async () => {
     const empty = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
     try {
       await assert.rejects(Testbed.open({ rootfs: empty }), VirtError);

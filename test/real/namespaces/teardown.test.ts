@@ -127,7 +127,7 @@ describe('the end of a testbed', function () {
     await ended;
   });
 
-  it('takes those along who entered by other tools', async () => {
+  it('ends processes that entered by other tools', async () => {
     const testbed = await provider.open();
     const enter = ['-t', `${testbed.pid}`, '-U', '--preserve-credentials', '-m'];
     const entered = spawn('nsenter', [...enter, '--', 'sleep', '1000'], { stdio: 'ignore' });
@@ -138,7 +138,7 @@ describe('the end of a testbed', function () {
     assert.deepEqual(await ended, [null, 'SIGKILL']);
   });
 
-  it('names who keeps a file of it open, and is done once that is closed', async () => {
+  it('names a process that keeps a file of it open, and completes when the file is closed', async () => {
     const testbed = await provider.open();
     const folder = openSync(`/proc/${testbed.pid}/root/etc`, 'r');
     const holder = spawn('sleep', ['1000'], { stdio: ['ignore', 'ignore', 'ignore', folder] });
@@ -223,7 +223,7 @@ describe('the end of a testbed', function () {
     }
   });
 
-  it('leaves nobody in the user namespace of the holder', async () => {
+  it('leaves no process in the user namespace of the holder', async () => {
     const testbed = await provider.open();
     const user = namespaceOf(testbed.pid, 'user') ?? '';
     await script(testbed, DAEMONS(10));

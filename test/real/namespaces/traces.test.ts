@@ -37,7 +37,7 @@ describe('the traces of namespaces', () => {
     await once(child, 'exit');
   }
 
-  it('are who has their root, and not who later has a mount of the same id', async () => {
+  it('are processes with their root, not those that later have a mount of the same id', async () => {
     const old = await start('-Urmpf', '--kill-child');
     const [inside = 0] = childrenOf(old.pid ?? 0);
     const traces = new Traces(inside, '');
@@ -51,7 +51,7 @@ describe('the traces of namespaces', () => {
       let later: number | undefined;
       for (let tries = 0; rootMount(later) !== id && tries < 50; tries += 1)
         later = (await start('-Urm')).pid;
-      assert.equal(rootMount(later), id, 'nobody got the same id');
+      assert.equal(rootMount(later), id, 'no mount got the same id');
       assert.deepEqual(traces.holders().filter(isAlive), []);
     } finally {
       traces.release();

@@ -26,7 +26,7 @@ const ask = (address: string, port: number) => `
     $s = IO::Socket::INET->new(PeerAddr => "${address}", PeerPort => ${port}, Timeout => 5) or die "no: $@\\n";
     print <$s>'`;
 
-/** What a server at the host's address says first; undefined when nobody listens. */
+/** What a server at the host's address sends first; undefined when no process listens. */
 function askFromHost(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
@@ -44,7 +44,7 @@ function runs(pid: number): boolean {
   return state !== undefined && state.state !== 'Z';
 }
 
-/** A port that nobody listened to a moment ago. */
+/** A port that no process listened to a moment ago. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -153,7 +153,7 @@ describe('networks', function () {
       assert.equal(await askFromHost(port), undefined);
     });
 
-    it('says that a port is in use', async () => {
+    it('reports that a port is in use', async () => {
       const listener = createServer();
       listener.listen(0, '127.0.0.1');
       await once(listener, 'listening');

@@ -71,7 +71,7 @@ describe('the server', function () {
       assert.equal(await server.ask('open'), `ok ${scratch}`);
       assert.equal(await server.ask('quit'), 'ok');
       assert.deepEqual(marker.left(), []);
-      // Nobody has closed its stdin.
+      // Its stdin is open.
       const { stderr: said, ...how } = await server.ended;
       assert.deepEqual(how, { status: 0, signal: null });
       assert.match(said, ONLY_ROOT ? /^virt-ts-unshare: the testbed has no user but root.*\n$/ : /^$/);
@@ -333,7 +333,7 @@ describe('the server', function () {
       });
     }
 
-    it('to run before it is built, and says how that is done', () => {
+    it('to run before it is built, and names the command that builds it', () => {
       cpSync(`${projectDir}bin`, `${folder}/bin`, { recursive: true, verbatimSymlinks: true });
       writeFileSync(`${folder}/package.json`, '{"type":"module"}');
       for (const name of ['virt-ts-unshare', 'autopkgtest-virt-ts-unshare']) {
@@ -355,7 +355,7 @@ describe('the server', function () {
       }
     });
 
-    it('to tell its options and version', async () => {
+    it('to print its options and version', async () => {
       const help = await runProgram([program, '--help']);
       assert.equal(help.status, 0);
       assert.match(help.stdout, /^Usage: /);

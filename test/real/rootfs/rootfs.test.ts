@@ -47,7 +47,7 @@ for (const { who, maps } of callers)
     const bases: Base[] = [];
 
     before(async () => {
-      // Private, as a home may be: nobody else's root can reach what is in it.
+      // Private, as a home may be: root of another user namespace cannot reach its content.
       folder = mkdtempSync(join(tmpdir(), 'vtu-rootfs-'));
       cache = openCache({ XDG_CACHE_HOME: folder });
       holder = await Holder.start({ idMap: maps, sources: [cache.bases], log: silentLog });
@@ -185,7 +185,7 @@ for (const { who, maps } of callers)
       ['xz', 'xz'],
       ['zst', 'zstd'],
     ] as const) {
-      it(`knows ${program} by content, whatever the name says`, async function () {
+      it(`knows ${program} by content, whatever its name is`, async function () {
         if (findProgram(program) === undefined) skip(this, `${program} is missing`);
         // Each its own content, or there would be nothing to unpack.
         const plain = await makeTarball('plain.tar', [...root, { name: './text', text: compression }]);

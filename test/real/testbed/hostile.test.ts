@@ -50,7 +50,7 @@ describe('root in the testbed, a hostile one,', function () {
     call(['sh', '-c', line, 'sh', ...bed.testbed.executeCommand, ...command]);
   afterEach(() => bed.testbed.revert());
 
-  it('catches nobody with the user id, the folder or the environment of the caller', async () => {
+  it('catches no process with the user id, the directory or the environment of the caller', async () => {
     await script(bed.testbed, `${AMBUSH} </dev/null >/caught 2>&1 & until [ -s /caught ]; do :; done`);
     let caught: string[] = [];
     while (caught.length < 5) {
@@ -63,7 +63,7 @@ describe('root in the testbed, a hostile one,', function () {
     assert.deepEqual(wrong, []);
   });
 
-  it('cannot type on the terminal of who calls the execute program, nor read there', async () => {
+  it('cannot write to or read from the terminal of a caller of the execute program', async () => {
     const words = shellLine([
       ...bed.testbed.executeCommand,
       ...['sh', '-c', 'exec 3<>/dev/tty && echo reached'],
@@ -80,7 +80,7 @@ describe('root in the testbed, a hostile one,', function () {
     assert.doesNotMatch(stdout, /^[3-9]$/m);
   });
 
-  it('runs commands for who has closed standard streams', async () => {
+  it('runs commands for a caller with closed standard streams', async () => {
     const { stdout, status } = await execute('exec "$@" 2>&-', 'sh', '-c', 'echo out; echo lost >&2; exit 4');
     assert.deepEqual([stdout, status], ['out\n', 4]);
     assert.equal((await execute('exec "$@" <&- >&- 2>&-', 'sh', '-c', 'exit 5')).status, 5);
@@ -100,7 +100,7 @@ describe('root in the testbed, a hostile one,', function () {
     assert.doesNotMatch(stdout, /^sleep 876543$/m);
   });
 
-  it('holds nobody up by thousands of open descriptors', async function () {
+  it('delays no command by thousands of open descriptors', async function () {
     this.timeout(30_000);
     const { stdout } = await script(
       bed.testbed,
@@ -147,7 +147,7 @@ describe('a hostile pid 1', function () {
   });
 });
 
-/** Begins an argv: the rest runs where nobody has subordinate ids. */
+/** Begins an argv: the rest runs where no user has subordinate ids. */
 const NO_RANGES = [
   ...(['unshare', '--user', '--map-current-user', '--keep-caps', '--mount', 'sh', '-c'] as const),
   ...['mount --bind /dev/null /etc/subuid && exec "$@"', 'sh'],

@@ -36,7 +36,7 @@ for (const [who, [first = '', ...more]] of Object.entries(CALLERS)) {
     const run = (options: readonly string[], script: string) =>
       as(['run', '--tarball', testTarball(), ...options, '--', 'sh', '-c', script]);
 
-    it('is told what it lacks when a root filesystem is unpacked', async () => {
+    it('gets a report of what it lacks when a root filesystem is unpacked', async () => {
       const { status, stdout, stderr } = await run(
         [],
         'id -u; stat -c %u /var/lib/apt/lists/partial; exit 7',
@@ -45,7 +45,7 @@ for (const [who, [first = '', ...more]] of Object.entries(CALLERS)) {
       assert.match(stderr, /this user has no subordinate ids, .*; virt-ts-unshare doctor/);
     });
 
-    it('is told what a command has left, and only that', async () => {
+    it('gets a report of what a command has left, and only that', async () => {
       const tidy = await run(['--fail-on-leak'], 'true');
       assert.deepEqual([tidy.status, tidy.stderr], [0, '']);
       const left = await run(['--fail-on-leak'], 'echo >/tmp/file');
@@ -87,7 +87,7 @@ for (const [who, [first = '', ...more]] of Object.entries(CALLERS)) {
       }
     });
 
-    it('is told why a driver will not get along', async () => {
+    it('gets a report of why a driver will fail', async () => {
       const { status, stdout, stderr } = await as(['--tarball', testTarball()], {
         input: 'capabilities\nopen\ncapabilities\nquit\n',
       });

@@ -91,7 +91,7 @@ describe('a scratch on disk', function () {
     await sticky.dispose();
   });
 
-  it('is removed from a folder with sticky bit that belongs to somebody else', async () => {
+  it('is removed from a directory with sticky bit that belongs to another user', async () => {
     const ours = () => readdirSync('/tmp').filter((name) => name.startsWith(`scratch-${process.pid}-`));
     const provider = onDisk('/tmp');
     const testbed = await provider.open();

@@ -44,7 +44,7 @@ describe('an open whose skeleton cannot be filled', function () {
 
   /** The open fails with these words each time, and leaves nothing but stage and holder, which end with the provider. */
   async function failsCleanly(says: RegExp, changes: Partial<TestbedOptions>): Promise<void> {
-    // What is mounted shows in the marks: they are read from the mounts of every process, ours too.
+    // What is mounted shows in the marks: they are read from the mounts of every process, also this one.
     const outside = namespaceOf(process.pid, 'pid');
     const before = new Set(processTree(process.pid).map(({ pid }) => pid));
     const started = () => processTree(process.pid).filter(({ pid }) => !before.has(pid));
@@ -69,8 +69,8 @@ describe('an open whose skeleton cannot be filled', function () {
   }
 
   for (const where of ['in memory', 'on disk'] as const) {
-    itWithUsers(`says why when its root may not read etc/passwd, with the upper layer ${where}`, async () => {
-      // Whoever runs the tests is no user of the testbed.
+    itWithUsers(`reports that its root may not read etc/passwd, with the upper layer ${where}`, async () => {
+      // The tests' user is no user of the testbed.
       writeFileSync(join(root.folder, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n', { mode: 0 });
       await failsCleanly(/^root of the testbed may not read \S+\/etc\/passwd, /, {
         scratch: where === 'on disk' ? { kind: 'directory', path: scratch } : { kind: 'auto' },
@@ -78,7 +78,7 @@ describe('an open whose skeleton cannot be filled', function () {
     });
   }
 
-  it('says why when a place for a bind is a link to itself', async () => {
+  it('reports that a place for a bind is a link to itself', async () => {
     symlinkSync('loop', join(root.folder, 'loop'));
     await failsCleanly(
       /^making a testbed failed: making the mount point \/loop\/here failed: Too many levels of symbolic links/,

@@ -117,7 +117,7 @@ describe('a testbed', function () {
     await assert.rejects(aborted, CommandTimeoutError);
   });
 
-  it('says so when it has died', async () => {
+  it('reports that it has died', async () => {
     const own = testProvider();
     const dead = await own.open();
     process.kill(dead.pid, 'SIGKILL');

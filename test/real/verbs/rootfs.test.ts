@@ -62,7 +62,7 @@ describe('virt-ts-unshare rootfs', function () {
     };
   }
 
-  it('says in one sentence what is wrong with a call', async () => {
+  it('reports a wrong call in one sentence', async () => {
     await refused(/needs a command; give one of list, build/);
     await refused(/no command make; give one of list, build/, 'make');
     await refused(/unknown option --fast; see rootfs --help/, 'list', '--fast');
@@ -86,7 +86,7 @@ describe('virt-ts-unshare rootfs', function () {
     assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
   });
 
-  it('imports an image that a server then uses without options, and shows who uses it', async () => {
+  it('imports an image that a server then uses without options, and shows the user of it', async () => {
     const release = execFileSync('sh', ['-c', '. /etc/os-release; echo "$VERSION_CODENAME"'], {
       encoding: 'utf8',
     }).trim();
@@ -157,7 +157,7 @@ describe('virt-ts-unshare rootfs', function () {
     assert.deepEqual(readdirSync(bases), []);
   });
 
-  it('says when a base cannot be compared any more', async () => {
+  it('reports that a base cannot be compared any more', async () => {
     const tree = join(folder, 'tree');
     mkdirSync(join(tree, 'bin'), { recursive: true });
     for (const tool of ['sh', 'cat']) execFileSync('cp', ['-L', `/bin/${tool}`, join(tree, 'bin')]);
@@ -173,7 +173,7 @@ describe('virt-ts-unshare rootfs', function () {
     await lines('remove', base);
   });
 
-  it('builds, and builds anew, by a command of the user', async () => {
+  it('builds, and builds again, by a command of the user', async () => {
     const strap = join(folder, 'strap');
     writeFileSync(strap, `#!/bin/sh\necho "$@" >>'${folder}/calls'\nln -s '${testTarball()}' "$3"\n`, {
       mode: 0o755,
@@ -216,7 +216,7 @@ describe('virt-ts-unshare rootfs', function () {
     ];
     afterEach(() => rootfs('remove', 'sid'));
 
-    it('is told in one line without a terminal, to who waits for it too', async () => {
+    it('is reported in one line without a terminal, also to a process that waits for it', async () => {
       const strap = slowly(3);
       const both = await Promise.all([1, 2].map(() => virt(words(strap), { env })));
       assert.deepEqual(

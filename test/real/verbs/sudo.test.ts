@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { call, PROGRAM } from '../../support/program.ts';
 import { projectDir } from '../../support/rootfs.ts';
 
-// As sudo(8) leaves it: root, and who called in the environment. Only root can become somebody else.
+// As sudo(8) leaves it: root, with the caller in the environment. Only root can become another user.
 const USER = 'vtu-test';
 const asRoot = process.getuid?.() === 0;
 
@@ -48,7 +48,7 @@ if (asRoot)
       assert.equal(all.split(' ').length, groups);
     });
 
-    it('stays root when told to', async () => {
+    it('stays root with --stay-root', async () => {
       const { stdout } = await viaSudo('run', '--stay-root', '--host', '--', 'sh', '-c', 'id -u; echo $HOME');
       assert.equal(stdout, `0\n${userInfo().homedir}\n`);
     });

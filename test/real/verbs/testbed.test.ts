@@ -29,7 +29,7 @@ describe('run in a testbed', function () {
     assert.equal(stdout, 'nobody\n/usr\nb c\n');
   });
 
-  it('lets the command, whoever it is, open its /dev/stdout and /dev/stderr in a pipeline', async () => {
+  it('lets the command of any user open its /dev/stdout and /dev/stderr in a pipeline', async () => {
     const words = [
       'run',
       ...root,
@@ -75,7 +75,7 @@ describe('run in a testbed', function () {
     assert.equal(not.status, 7);
   });
 
-  it('says in one sentence what the testbed does not have', async () => {
+  it('reports in one sentence what the testbed lacks', async () => {
     for (const [words, sentence, wanted] of [
       [['--cwd', '/nowhere', '--', 'true'], /^virt-ts-unshare: .* it has no directory \/nowhere$/, 255],
       [['--user', 'stranger', '--', 'true'], /^virt-ts-unshare: .* it has no user stranger$/, 255],
@@ -87,7 +87,7 @@ describe('run in a testbed', function () {
     }
   });
 
-  itWithUsers('says that a folder of the host is closed to it', async () => {
+  itWithUsers('reports that a directory of the host is closed to it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
     const { stderr, status } = await virt([
       'run',
@@ -114,7 +114,7 @@ describe('run in a testbed', function () {
     assert.equal(stdout, '0\n');
   });
 
-  it('says which root filesystem is wrong', async () => {
+  it('names the root filesystem that is wrong', async () => {
     const { stderr, status } = await virt(['run', '--tarball', '/absent.tar', '--', 'true']);
     assert.match(stderr, /\/absent\.tar/);
     assert.equal(status, 2);
@@ -122,7 +122,7 @@ describe('run in a testbed', function () {
 });
 
 describe('shell without a terminal', () => {
-  it('says that it needs one', async () => {
+  it('reports that it needs one', async () => {
     const { stderr, status } = await call(['setsid', '--wait', process.execPath, PROGRAM, 'shell', ...root]);
     assert.match(stderr, /shell needs a terminal.*; use virt-ts-unshare run/);
     assert.equal(status, 2);

@@ -35,7 +35,7 @@ describe('the text of --help', () => {
     for (const verb of Object.keys(VERBS)) assert.match(helpText('server'), new RegExp(`^  ${verb} `, 'm'));
   });
 
-  it('says which commands of a verb have an option', () => {
+  it('shows which commands of a verb have an option', () => {
     assert.match(helpText('rootfs'), /--max-age DAYS +prune: keep/);
     assert.doesNotMatch(helpText('rootfs'), /--debug +list/);
   });

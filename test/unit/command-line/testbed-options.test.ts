@@ -66,7 +66,7 @@ describe('options', () => {
     assert.deepEqual(testbed('-m', '', '--prefix=', '-u', ''), testbed());
   });
 
-  it('may follow their letter at once, be cut short, and be given again', () => {
+  it('may follow their letter at once, be shortened, and be given again', () => {
     assert.equal(testbed('-rbookworm').root.release, 'bookworm');
     assert.equal(testbed('--tarb', 'a').root.tarball, 'a');
     assert.equal(testbed('-t', 'a', '--tarball=b').root.tarball, 'b');
@@ -118,7 +118,7 @@ describe('options', () => {
     assert.equal(testbedFromWords(parseWords('server', []), env).copyTimeout, 7);
   });
 
-  it('report leaks as text unless told otherwise', () => {
+  it('report leaks as text by default', () => {
     assert.equal(testbed('--report-leaks').reportLeaks, 'text');
     assert.equal(testbed('--report-leaks=json').reportLeaks, 'json');
     const { reportLeaks, leakFile } = testbed('--report-leaks=text:/a:b');

@@ -65,7 +65,7 @@ describe('copying a single file by the shell of a testbed', () => {
     assert.equal(readFileSync(path('old'), 'utf8'), 'old');
   });
 
-  it('touches nothing of a process of another testbed, whose pid it now is', async () => {
+  it('does not touch a process of another testbed that now has the pid', async () => {
     const elsewhere = spawn('unshare', ['-Urpf', 'sh', '-c', 'echo up; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });

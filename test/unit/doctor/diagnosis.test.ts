@@ -82,7 +82,7 @@ describe('the diagnosis', () => {
     only({ probe, container: 'docker' }, 'fails', /docker run --security-opt systempaths=unconfined/);
   });
 
-  it('wants one of the overlays, and says what is lost without the other', () => {
+  it('wants one of the overlays, and reports what is missing without the other', () => {
     const lacking = (...names: string[]) => ({
       probe: new Map([...(GOOD.probe ?? []), ...names.map((name) => [name, 'mount: invalid'] as const)]),
     });

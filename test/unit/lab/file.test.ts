@@ -57,7 +57,7 @@ describe('the file of a laboratory', () => {
     assert.deepEqual(client?.commands, ['true-command']);
   });
 
-  it('is told where it is wrong', () => {
+  it('is reported with the place of an error', () => {
     const wrong: Record<string, RegExp> = {
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {adress: 10.1.0.2}}': /hosts\.a .*adress; .*address/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {address: 10.2.0.2}}': /10\.2\.0\.2/,

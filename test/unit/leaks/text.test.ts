@@ -84,7 +84,7 @@ describe('the text of leaks', () => {
     assert.deepEqual(newInterfaces(text('lo'), text('lo', 'veth0')), [{ kind: 'interface', name: 'veth0' }]);
   });
 
-  it('tells a process that was ended from one that is there', () => {
+  it('distinguishes a process that was ended from one that runs', () => {
     const there: Leak = { kind: 'process', pid: 8, uid: 0, command: 'sleep 1' };
     const ended: Leak = { ...there, ended: true };
     assert.deepEqual(newLeaks([there], [there, ended]), [ended]);

@@ -61,7 +61,7 @@ describe('id maps', () => {
     assert.equal(maps.single, true);
   });
 
-  it('take real root out of the ids that anybody else has', () => {
+  it('give real root ids that no other user has', () => {
     const maps = chooseIdMaps(caller({ uid: 0, gid: 0 }));
     assert.equal(maps.stage, 'none');
     assert.equal(mapText(maps.users), '0 1879048192 65536');
@@ -97,7 +97,7 @@ describe('subordinate ids', () => {
     assert.deepEqual(largestRange(text, ['carl', '1002']), { start: 500000, count: 10 });
   });
 
-  it('are none for whom the file does not name, or names wrongly', () => {
+  it('are empty for a user without a correct line in the file', () => {
     assert.equal(largestRange(text, ['ann', '1']), undefined);
     assert.equal(largestRange(text, ['broken']), undefined);
   });

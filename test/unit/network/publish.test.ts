@@ -3,7 +3,7 @@ import { UsageError } from '../../../src/errors.ts';
 import { parsePublish, pastaPorts } from '../../../src/network/publish.ts';
 
 describe('published ports', () => {
-  it('lead from loopback to the same port unless more is said', () => {
+  it('lead from loopback to the same port by default', () => {
     assert.deepEqual(parsePublish('8080'), {
       address: '127.0.0.1',
       hostPort: 8080,

@@ -71,7 +71,7 @@ describe('claims', () => {
     );
   });
 
-  it('are not blocked by a file that says nothing, as after a crash', () => {
+  it('are not blocked by an empty file, as after a crash', () => {
     for (const text of ['', '{"owner"', '[]', '{"owner":{}}']) {
       writeFileSync(join(folder, 'name.json'), text);
       const claims = new Claims(folder);

@@ -20,7 +20,7 @@ describe('protocol.md', () => {
       else assert.doesNotMatch(section, /^ {4}/m);
     });
 
-    it(`${name}: tells the state it needs`, () => {
+    it(`${name}: names the state that it needs`, () => {
       const told = { any: /\b[Aa]ny state\b/, closed: /\bState Closed\b/, open: /\bState Open\b/ }[state];
       assert.match(section, told);
     });

@@ -89,7 +89,7 @@ describe('a session', () => {
     ]);
   });
 
-  it('ends with 0 after quit though nobody reads', async () => {
+  it('ends with 0 after quit though its output is not read', async () => {
     const session = startSession();
     session.output.destroy(new Error('write EPIPE'));
     session.input.write('open\nquit\n');
@@ -136,7 +136,7 @@ describe('misuse', () => {
     'end of file when open': 'open\n',
     'half a request': 'open\nclose',
   })) {
-    it(`${what}: closes the testbed, says one sentence, exits 12`, async () => {
+    it(`${what}: closes the testbed, reports one sentence, exits with 12`, async () => {
       const testbed = fakeTestbed();
       const provider = fakeProvider(testbed);
       const { status, told } = await converseWith(text, provider);
@@ -210,7 +210,7 @@ describe('failures', () => {
     sinon.assert.calledOnce(testbed.close);
   });
 
-  it('a testbed that cannot be removed is told once, with 12', async () => {
+  it('a testbed that cannot be removed is reported once, with 12', async () => {
     const provider = fakeProvider();
     provider.dispose.rejects(new TestbedError('cannot remove /x'));
     const { status, told, output } = await converseWith('open\nquit\n', provider);
@@ -219,7 +219,7 @@ describe('failures', () => {
     assert.equal(output, 'ok /tmp/scratch%20dir\n');
   });
 
-  it('an error nobody foresaw ends the session with 16 and its stack', async () => {
+  it('an unexpected error ends the session with 16 and its stack', async () => {
     const testbed = fakeTestbed();
     testbed.copyIn.rejects(new RangeError('surprise'));
     const { status, told } = await converseWith('open\ncopydown /a /b\n', fakeProvider(testbed));
@@ -240,7 +240,7 @@ describe('being stopped', () => {
     return { testbed, provider };
   }
 
-  it('by a signal in the middle of open: disposes, says nothing', async () => {
+  it('by a signal in the middle of open: disposes, reports nothing', async () => {
     const provider = fakeProvider();
     const opening = deferred<OpenTestbed>();
     provider.open.returns(opening.promise);
@@ -255,7 +255,7 @@ describe('being stopped', () => {
     assert.deepEqual(session.told, []);
   });
 
-  it('by a signal in the middle of a command: disposes, says nothing', async () => {
+  it('by a signal in the middle of a command: disposes, reports nothing', async () => {
     const { testbed, provider } = lastingRun();
     const session = startSession(provider);
     session.input.write('open\ncommand sleep,9\n');

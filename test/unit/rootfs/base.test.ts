@@ -229,7 +229,7 @@ describe('the cache of bases', () => {
     assert.deepEqual(entries(), []);
   });
 
-  it('that finds no room says so, whatever else tar says, and in plain text', async () => {
+  it('that finds no room reports this, whatever else tar reports, and in plain text', async () => {
     const complain = (words: string) => ({
       ...fakeHolder,
       enter: (argv: Argv): Argv =>
@@ -249,7 +249,7 @@ describe('the cache of bases', () => {
     assert.deepEqual(readdirSync(cache.tarballs), ['record']);
   });
 
-  it('ends an unpacking when it is told to', async () => {
+  it('ends an unpacking that is aborted', async () => {
     const ending = new AbortController();
     ending.abort();
     const using = useBase({ kind: 'tarball', path: tarball }, fakeHolder, cache, silentLog, ending.signal);
@@ -257,7 +257,7 @@ describe('the cache of bases', () => {
     assert.deepEqual(entries(), []);
   });
 
-  it('ends an unpacking that is told to just as it begins', async () => {
+  it('ends an unpacking that is aborted as it begins', async () => {
     const ending = new AbortController();
     const holder = {
       ...fakeHolder,
@@ -401,7 +401,7 @@ describe('the cache of bases', () => {
     });
   });
 
-  it('takes a mark of another boot, or of a pid that is somebody else now, for nobody', async () => {
+  it('does not count a mark of another boot, or of a pid that was reused', async () => {
     const base = await use();
     const bases = join(base.path, '../..');
     await base.release();
@@ -410,7 +410,7 @@ describe('the cache of bases', () => {
       [`${pid}.${startTime}.${namespace}.00000000.1`, []],
       [`${pid}.1.${namespace}.${boot}.1`, []],
       [`${pid}.${startTime}.${namespace}.${boot}.9`, [pid]],
-      // Of another pid namespace: nobody can look, so it is believed for a day.
+      // Of another pid namespace: its pid cannot be looked up, so it counts for a day.
       [`77.1.1.${boot}.1`, [77]],
     ] as const) {
       writeFileSync(join(bases, 'users', name), '');

@@ -48,7 +48,7 @@ describe('images', () => {
   const works = 'cd "$(dirname "$0")"; echo "$@" >>calls; tar -cf "$4" -C tree .';
   const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trimEnd().split('\n');
 
-  it('are built by the command of the order, once for two who want it at once, and found again', async () => {
+  it('are built by the command of the order, once for two requests at the same time, and found again', async () => {
     const wanted = order(works, 'http://mirror.example');
     const sources = await Promise.all([1, 2].map(() => provideRoot(wanted, cache, silentLog)));
     const path = join(cache.images, 'sid-amd64.tar');
@@ -63,7 +63,7 @@ describe('images', () => {
     assert.deepEqual(readdirSync(cache.locks), []);
   });
 
-  it('are built anew by the same order', async () => {
+  it('are built again by the same order', async () => {
     await provideRoot(order(works), cache, silentLog);
     const [image] = listImages(cache);
     assert(image?.order !== undefined);
@@ -73,7 +73,7 @@ describe('images', () => {
     assert.equal(listImages(cache).length, 1);
   });
 
-  it('are made again for who names a mirror or a command that they were not built by', async () => {
+  it('are made again for another mirror or command', async () => {
     const first = order(works, 'http://one.example');
     await provideRoot(first, cache, silentLog);
     const choose = (options: { mirror?: string; bootstrapcmd?: string }) =>

@@ -36,7 +36,7 @@ describe('looks at files', () => {
       ['nothing', [], undefined],
       ['zeros', new Array(512).fill(0), undefined],
     ] as const) {
-      it(`is told by its first bytes: ${what}`, () =>
+      it(`is recognised by its first bytes: ${what}`, () =>
         assert.equal(compressionOf(Buffer.from(bytes)), compression));
     }
 

@@ -136,7 +136,7 @@ describe('the command that builds a root filesystem', () => {
     ]);
   });
 
-  it("is told the architecture only if somebody has named it, when it is the user's own", () => {
+  it("gets the architecture only if the user has named one, when it is the user's own", () => {
     const own = { ...order, archGiven: false, bootstrapCommand: 'my-strap' };
     assert.deepEqual(bootstrapArgv(own, '/t.tar', [], true), ['my-strap', 'trixie', '/t.tar']);
     assert(bootstrapArgv({ ...order, archGiven: false }, '/t.tar', [], true).includes('--arch=arm64'));
