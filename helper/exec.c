@@ -124,6 +124,8 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	set_environment(&account);
 	if (job.user != NULL) become_user(&account);
 	if (!terminal) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* That came too late when the parent has ended before. */
+	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(job.command[0], job.command);
 	int status = errno == ENOENT ? NO_PROGRAM : CANNOT_EXECUTE;

@@ -28,7 +28,9 @@ static void unescape(char *text) {
 	char *to = text;
 	for (; *text != '\0'; to++) {
 		unsigned byte;
-		if (*text == '\\' && sscanf(text + 1, "%3o", &byte) == 1) *to = (char)byte, text += 4;
+		int length;
+		/* The last one may be truncated. */
+		if (*text == '\\' && sscanf(text + 1, "%3o%n", &byte, &length) == 1) *to = (char)byte, text += 1 + length;
 		else *to = *text++;
 	}
 	*to = '\0';

@@ -69,8 +69,9 @@ void event_number(struct event *event, const char *key, long long number);
 void event_send(struct event *event, int descriptor);
 /*
  * The event "failed". code: a word for programs, such as NO_USER. what: what failed, as "mounting an overlay". on: a path, name or
- * NULL. error: errno, or 0.
+ * NULL. error: errno, or 0. words: of a tool or the kernel, or empty.
  */
+void event_failure(struct event *event, const char *code, const char *what, const char *on, int error, const char *words);
 void report_failure(int descriptor, const char *code, const char *what, const char *on, int error);
 
 /* namespaces.c */

@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { REQUESTS = 0, EVENTS = 1, MAX_RUNS = 256, MAX_REQUEST = 1 << 20 };
+enum { REQUESTS = 0, EVENTS = 1, MAX_RUNS = 256, MAX_REQUEST = 1 << 24, MAX_FIELDS = 1 << 16 };
 
 static _Noreturn void die(const char *what, const char *on) {
 	report_failure(EVENTS, "NO_NAMESPACES", what, on, errno);
@@ -161,7 +161,7 @@ static void send_run(const char *name, const struct run *run, const char *key, l
 }
 
 static void start_run(char **fields, size_t count) {
-	int started[2], lifeline[2], handle = -1;
+	int started[2] = {-1, -1}, lifeline[2] = {-1, -1}, handle = -1;
 	struct run run = {.id = strtol(fields[1], NULL, 10)};
 	unsigned long flags = namespace_flags(fields[2]);
 	struct clone_args args = {.flags = flags | CLONE_PIDFD, .pidfd = (uintptr_t)&handle, .exit_signal = SIGCHLD};
@@ -170,6 +170,7 @@ static void start_run(char **fields, size_t count) {
 	if (run.pid < 0) {
 		struct place failed = {.id = run.id, .report = EVENTS, .code = "NO_NAMESPACES"};
 		report_step(&failed, "making the namespaces of a testbed", good ? errno : EMFILE);
+		for (int i = 0; i < 2; i++) close(started[i]), close(lifeline[i]);
 		send_run("ended", &run, "status", NOT_RUN);
 		return;
 	}
@@ -197,17 +198,17 @@ static void answer(char **fields, size_t count) {
 
 /* False at the end of file. A request is answered when all its fields were read. */
 static bool read_requests(void) {
-	static char *buffer;
+	static char *buffer, *fields[MAX_FIELDS];
 	static size_t length;
 	if (buffer == NULL) buffer = malloc(MAX_REQUEST);
 	ssize_t got = buffer == NULL || length == MAX_REQUEST ? -1 : read(REQUESTS, buffer + length, MAX_REQUEST - length);
 	if (got <= 0) return got < 0 && errno == EINTR;
 	length += (size_t)got;
 	for (;;) {
-		char *fields[4096], *end = memchr(buffer, '\0', length);
+		char *end = memchr(buffer, '\0', length);
 		size_t count = end == NULL ? 0 : strtoul(buffer, NULL, 10), found = 0;
 		if (end == NULL) return true;
-		if (count > sizeof fields / sizeof *fields) return false;
+		if (count > MAX_FIELDS) return false;
 		for (char *at = end + 1; found < count; found++, at = end + 1) {
 			fields[found] = at;
 			if ((end = memchr(at, '\0', length - (size_t)(at - buffer))) == NULL) return true;
@@ -274,6 +275,8 @@ int hold_main(int argc, char **argv) {
 	if (holder < 0) die("making a process", NULL);
 	if (holder == 0) {
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) die("making the user namespace of the testbeds", NULL);
+		/* Else it would wait for ever when the stage fails. */
+		close(mapped[1]);
 		if (write(made[1], "", 1) != 1) _exit(1);
 		wait_for(mapped[0]);
 		if (!become_root()) die("becoming root of the user namespace", NULL);

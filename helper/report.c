@@ -1,11 +1,12 @@
 /* Events for TypeScript: a JSON object a line. */
 #include "helper.h"
 
-static void add(struct event *event, const char *text, size_t length) {
-	/* Room stays for the end of the object: an event that is too long is truncated to valid JSON. */
-	if (event->length + length + 8 > sizeof event->text) return;
+/* Adds a text where that leaves room for the end of the object. */
+static bool add(struct event *event, const char *text, size_t length) {
+	if (event->length + length + 8 > sizeof event->text) return false;
 	memcpy(event->text + event->length, text, length);
 	event->length += length;
+	return true;
 }
 
 static void add_word(struct event *event, const char *text) {
@@ -13,16 +14,13 @@ static void add_word(struct event *event, const char *text) {
 }
 
 void event_bytes(struct event *event, const char *key, const char *bytes, size_t length) {
-	add_word(event, ",\"");
-	add_word(event, key);
-	add_word(event, "\":\"");
+	char text[64];
+	/* A value that is too long is truncated. Then there is no room for another member, and the event is valid JSON. */
+	if (!add(event, text, (size_t)snprintf(text, sizeof text, ",\"%.30s\":\"", key))) return;
 	for (size_t i = 0; i < length; i++) {
 		unsigned char byte = (unsigned char)bytes[i];
-		char escaped[8];
-		if (byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\')
-			add(event, bytes + i, 1);
-		else
-			add(event, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", byte));
+		bool plain = byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\';
+		if (!add(event, text, (size_t)snprintf(text, sizeof text, plain ? "%c" : "\\u%04x", byte))) break;
 	}
 	event->text[event->length++] = '"';
 }
@@ -53,15 +51,19 @@ void event_send(struct event *event, int descriptor) {
 	}
 }
 
+void event_failure(struct event *event, const char *code, const char *what, const char *on, int error, const char *words) {
+	event_text(event, "code", code);
+	/* The kernel has errors without a name. */
+	if (error != 0) event_text(event, "errno", strerrorname_np(error) == NULL ? "unknown" : strerrorname_np(error));
+	if (words[0] != '\0' || error != 0) event_text(event, "reason", words[0] != '\0' ? words : strerror(error));
+	/* The last ones, as they may have a path that does not fit. */
+	event_text(event, "what", what);
+	if (on != NULL && on[0] != '\0') event_text(event, "on", on);
+}
+
 void report_failure(int descriptor, const char *code, const char *what, const char *on, int error) {
 	struct event event;
 	event_begin(&event, "failed");
-	event_text(&event, "code", code);
-	event_text(&event, "what", what);
-	if (on != NULL) event_text(&event, "on", on);
-	if (error != 0) {
-		event_text(&event, "errno", strerrorname_np(error) == NULL ? "unknown" : strerrorname_np(error));
-		event_text(&event, "reason", strerror(error));
-	}
+	event_failure(&event, code, what, on, error, "");
 	event_send(&event, descriptor);
 }

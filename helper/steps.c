@@ -107,6 +107,7 @@ static bool step_detach(struct place *place, char **a) {
 
 bool run_program(char *const *argv, char *words, size_t size) {
 	int out[2], status;
+	words[0] = '\0';
 	if (pipe2(out, O_CLOEXEC) != 0) return false;
 	pid_t child = fork();
 	if (child < 0) return false;
@@ -165,13 +166,14 @@ static bool step_init(struct place *place, char **a) {
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return false;
 	prctl(PR_SET_TIMERSLACK, strtoul(a[1], NULL, 10));
 	umask(022);
-	int nothing = open("/dev/null", O_RDWR);
-	if (nothing < 0 && (nothing = open("/", O_RDONLY)) < 0) return false;
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (nothing < 0 && (nothing = open("/", O_RDONLY | O_CLOEXEC)) < 0) return false;
+	/* These report a failure of execve(2), and its success by their end. All others are closed by it too. */
+	place->report = fcntl(place->report, F_DUPFD_CLOEXEC, LIFELINE + 1);
+	place->started = fcntl(place->started, F_DUPFD_CLOEXEC, LIFELINE + 1);
+	if (place->report < 0 || place->started < 0) return false;
 	for (int i = 0; i < 3; i++) dup2(nothing, i);
 	if (dup2(place->lifeline, LIFELINE) < 0) return false;
-	/* The descriptor that reports a failure of execve(2) stays open until then. */
-	place->report = fcntl(place->report, F_DUPFD_CLOEXEC, LAST_OWN + 1);
-	if (fcntl(place->started, F_DUPFD_CLOEXEC, LAST_OWN + 1) < 0 || close_range(LIFELINE + 1, LAST_OWN, 0) != 0) return false;
 	/* In the environment, so that ps in the testbed does not show the text. pid1.sh restarts itself in the same way. */
 	char *script = NULL;
 	if (asprintf(&script, "PID1=%s", a[2]) < 0) return false;
@@ -195,11 +197,7 @@ void report_step(const struct place *place, const char *what, int error) {
 	struct event event;
 	event_begin(&event, "failed");
 	event_number(&event, "id", place->id);
-	event_text(&event, "code", place->code);
-	event_text(&event, "what", what);
-	if (place->on[0] != '\0') event_text(&event, "on", place->on);
-	if (error != 0) event_text(&event, "errno", strerrorname_np(error));
-	event_text(&event, "reason", place->words[0] != '\0' ? place->words : strerror(error));
+	event_failure(&event, place->code, what, place->on, error, place->words);
 	event_send(&event, place->report);
 }
 

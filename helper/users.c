@@ -29,9 +29,7 @@ static pid_t start_mapper(const char *tool, char *map, const int go[2]) {
 	if (run_program(words, said, sizeof said)) _exit(0);
 	struct event event;
 	event_begin(&event, "failed");
-	event_text(&event, "code", "NO_ID_MAP");
-	event_text(&event, "what", "writing an id map");
-	event_text(&event, "reason", said);
+	event_failure(&event, "NO_ID_MAP", "writing an id map", NULL, errno, said);
 	event_send(&event, events);
 	_exit(1);
 }
@@ -61,6 +59,7 @@ void make_user_namespace(const char *how, char *uids, char *gids, int report) {
 	} else {
 		if (pipe2(go, O_CLOEXEC) != 0) die("making a pipe", NULL);
 		pid_t mappers[] = {start_mapper("newuidmap", uids, go), start_mapper("newgidmap", gids, go)};
+		if (mappers[0] < 0 || mappers[1] < 0) die("making a process", NULL);
 		if (unshare(CLONE_NEWUSER) != 0) die("making a user namespace", NULL);
 		if (write(go[1], "go", 2) != 2) die("writing to a pipe", NULL);
 		bool good = true;

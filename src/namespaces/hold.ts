@@ -112,6 +112,7 @@ export class Hold {
         reject(cannotHold(failure));
       });
     });
+    void wakeUntil(held, () => wakeGroup(stage));
     meanwhile?.();
     const started = await held;
     started.#rest();
@@ -131,7 +132,11 @@ export class Hold {
     this.#await(run);
     this.#ask('run', String(id), namespaces, ...steps.flat());
     if (this.#stage.child.stdout?.closed === true) this.#isGone();
-    void this.#watch(run);
+    void wakeUntil(Promise.race([run.ready, run.ended]), () => {
+      this.wake();
+      // It leads a process group too.
+      run.started.then((pid) => signalProcess(-pid, 'SIGCONT')).catch(() => {});
+    });
     return run;
   }
 
@@ -145,8 +150,7 @@ export class Hold {
 
   /** Continues stage and holder, which may be stopped. */
   wake(): void {
-    signalProcess(this.pid, 'SIGCONT');
-    this.#stage.kill('SIGCONT');
+    wakeGroup(this.#stage);
   }
 
   /** Closes the connection, which ends the holder. False when stage and holder have not ended after `limit` milliseconds. */
@@ -180,14 +184,6 @@ export class Hold {
     this.#awaited.clear();
   }
 
-  async #watch(run: Run): Promise<void> {
-    const known = run.started.then(
-      () => true,
-      () => true,
-    );
-    if (!(await within(known, PATIENCE))) this.wake();
-  }
-
   /** Keeps the event loop alive until the process is ready or has ended. */
   #await(run: Run): void {
     this.#awaited.add(run);
@@ -200,6 +196,17 @@ export class Hold {
     setReference(this.#stage.child.stdout, 'unref');
     setReference(this.#stage.child.stdin, 'unref');
   }
+}
+
+/** Wakes again and again, until it resolves or rejects. */
+async function wakeUntil(end: Promise<unknown>, wake: () => void): Promise<void> {
+  const settled = end.catch(() => {});
+  while (!(await within(settled, PATIENCE))) wake();
+}
+
+/** The stage leads a process group, which the holder is in, and what writes the id maps. */
+function wakeGroup(stage: HostProcess): void {
+  signalProcess(-stage.pid, 'SIGCONT');
 }
 
 function setReference(stream: unknown, act: 'ref' | 'unref'): void {

@@ -4,6 +4,10 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isAlive, nameOf } from '../../../src/processes/identity.ts';
+import { childrenOf, namespaceOf } from '../../../src/processes/list.ts';
+import { waitUntil } from '../../../src/wait.ts';
+import { patience } from '../../support/patience.ts';
 import { call } from '../../support/program.ts';
 import { itWithUsers, ONLY_ROOT } from '../../support/skip.ts';
 import { script, testProvider, useTestbed } from '../../support/testbed.ts';
@@ -262,6 +266,29 @@ describe('a command and the process that waits for it', function () {
     await bed.testbed.revert();
     const [first = '', ...rest] = bed.testbed.executeCommand;
     assert.notEqual((await call([first, ...rest, 'perl', '-e', serial])).stdout, seen[0]?.stdout);
+  });
+
+  it('is not run when its execute program was killed before', async () => {
+    // A file that takes long to be read. It has no blocks, so it takes no memory.
+    const slow =
+      'cp /etc/passwd /tmp; : >/etc/passwd; truncate -s 4G /etc/passwd; printf "\\n\\nroot:x:0:0::/:/bin/sh\\n" >>/etc/passwd';
+    assert.equal((await script(bed.testbed, slow)).status, 0);
+    const [helper = '', ...words] = bed.testbed.executeCommand;
+    const user = [...words.slice(0, -1), '-u', 'root', '--'];
+    const started = spawn(helper, [...user, 'touch', '/tmp/was-run'], { stdio: 'ignore' });
+    const ended = once(started, 'close');
+    const { pid } = started;
+    assert.ok(pid !== undefined);
+    const own = namespaceOf(process.pid, 'mnt');
+    const inside = () =>
+      childrenOf(pid).find((child) => ![own, undefined].includes(namespaceOf(child, 'mnt')));
+    assert.ok(await waitUntil(() => inside() !== undefined, patience(10_000)));
+    const child = nameOf(inside() ?? assert.fail('it has ended'));
+    started.kill('SIGKILL');
+    await ended;
+    assert.ok(await waitUntil(() => !isAlive(child), patience(30_000)));
+    const { stdout } = await script(bed.testbed, 'ls /tmp/was-run 2>/dev/null; mv /tmp/passwd /etc');
+    assert.equal(stdout, '');
   });
 
   it('gets no descriptor of the caller above nine either', async () => {

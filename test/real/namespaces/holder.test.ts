@@ -5,17 +5,21 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
-import type { Holder } from '../../../src/namespaces/holder.ts';
+import { helperWords, parseEvents } from '../../../src/helper.ts';
+import type { Argv } from '../../../src/host.ts';
+import { silentLog } from '../../../src/log.ts';
+import { Holder } from '../../../src/namespaces/holder.ts';
 import * as steps from '../../../src/namespaces/steps.ts';
 import { isAlive } from '../../../src/processes/identity.ts';
-import { childrenOf, signalProcess } from '../../../src/processes/list.ts';
+import { childrenOf, commandLine, signalProcess } from '../../../src/processes/list.ts';
 import { processState } from '../../../src/processes/stat.ts';
+import { idMapsFor } from '../../../src/testbed/holding.ts';
 import { within } from '../../../src/wait.ts';
 import { copyArchive } from '../../support/archive.ts';
 import { patience } from '../../support/patience.ts';
 import { call, ended, PROGRAM, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
-import { testProvider } from '../../support/testbed.ts';
+import { testOptions, testProvider } from '../../support/testbed.ts';
 
 /** The stage is the holder's parent. */
 function stageOf(holder: Holder): number {
@@ -66,6 +70,37 @@ describe('stage and holder', function () {
     });
   }
 
+  it('start although they are stopped before they are ready', async () => {
+    const holder = await Holder.start({
+      ...{ idMap: idMapsFor(testOptions()), sources: [], log: silentLog },
+      meanwhile: () => {
+        for (const pid of childrenOf(process.pid)) {
+          if (/\0?hold /.test(commandLine(pid))) signalProcess(pid, 'SIGSTOP');
+        }
+      },
+    });
+    await holder.stop();
+  });
+
+  for (const victim of ['the holder', 'the process of the run'] as const) {
+    it(`end a run although ${victim} is stopped meanwhile`, async () => {
+      const provider = testProvider();
+      try {
+        const holder = await provider.holder();
+        const run = holder.run('m', [
+          steps.root('/'),
+          steps.mount('tmpfs', '/mnt/scratch', ''),
+          steps.copy('/usr/bin', '/mnt/scratch'),
+        ]);
+        const pid = await run.started;
+        signalProcess(victim === 'the holder' ? holder.pid : pid, 'SIGSTOP');
+        assert.equal(await run.ended, 0);
+      } finally {
+        await provider.dispose();
+      }
+    });
+  }
+
   it('fail a run whose process is killed before its steps are done', async () => {
     const provider = testProvider();
     try {
@@ -103,6 +138,50 @@ describe('stage and holder', function () {
       assert.match(stderr, /making the namespaces of a testbed failed: No space left on device; .*doctor/);
     } finally {
       rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('end both when the kernel refuses the id map of the holder', async () => {
+    const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+    const maps = [`0 ${uid} 1`, `0 ${gid} 1`, 'no map', 'no map'];
+    // The end of its output is that of the last of its processes.
+    const { status, stdout } = await call([...helperWords('hold', 'self'), ...maps]);
+    const [event] = parseEvents(stdout);
+    assert.deepEqual([status, event?.what, event?.errno], [1, 'writing the id maps of', 'EINVAL']);
+  });
+
+  it('make a testbed where few files may be open', async () => {
+    const run = [process.execPath, PROGRAM, 'run', '--tarball', testTarball(), '--', 'sh', '-c', 'exit 42'];
+    const { status, stderr } = await call(['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh', ...run]);
+    assert.deepEqual([status, stderr], [42, '']);
+  });
+
+  it('make a testbed with hundreds of binds', async () => {
+    const binds = Array.from({ length: 460 }, (_, i) => ['--bind', '/etc/passwd', `/mnt/file${i}`]).flat();
+    const run = ['run', '--tarball', testTarball(), ...binds, '--', 'sh', '-c', 'ls /mnt | wc -l'];
+    const { stdout, stderr } = await virt(run);
+    assert.deepEqual([stdout, stderr], ['460\n', '']);
+  });
+
+  it('keep no descriptor of a run that got no namespaces', async () => {
+    const provider = testProvider();
+    try {
+      const holder = await provider.holder();
+      await provider.normalUser();
+      // The limit is one of the holder's user namespace.
+      const forbid = ['sh', '-c', 'echo 0 >/proc/sys/user/max_uts_namespaces'] as const;
+      const list = ['ls', `/proc/${holder.pid}/fd`] as const;
+      const inHolder = (argv: Argv) => {
+        const [helper, ...words] = holder.enter(argv);
+        return call([helper, ...words]);
+      };
+      assert.equal((await inHolder(forbid)).status, 0);
+      const before = await inHolder(list);
+      await assert.rejects(holder.run('t', []).ready, /No space left on device/);
+      assert.deepEqual(await inHolder(list), before);
+      assert.match(before.stdout, /^0\n1\n2\n3\n/);
+    } finally {
+      await provider.dispose();
     }
   });
 
