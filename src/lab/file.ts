@@ -35,7 +35,7 @@ export interface LabFile {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Paths in the file are relative to its folder. @throws UsageError that names the place in the file */
+/** Paths in the file are relative to its directory. @throws UsageError that names the place in the file */
 export function parseLab(text: string, path: string): LabFile {
   let value: unknown;
   try {

@@ -91,7 +91,7 @@ export class Testbed {
   }
 
   /**
-   * Copies a file, or the content of a folder into a folder, which is made if it is not there.
+   * Copies a file, or the content of a directory into a directory, which is made if it is not there.
    * @param hostPath absolute, or relative to the working directory
    * @param testbedPath absolute
    * @throws CopyError, CopyTimeoutError, TestbedError
@@ -113,7 +113,7 @@ export class Testbed {
   }
 
   /**
-   * Copies a file, or the content of a folder into a folder, which is made if it is not there. Nothing in the testbed can
+   * Copies a file, or the content of a directory into a directory, which is made if it is not there. Nothing in the testbed can
    * make it write anywhere else.
    * @param testbedPath absolute
    * @param hostPath absolute, or relative to the working directory

@@ -1,7 +1,7 @@
 /**
- * The cache folder, $XDG_CACHE_HOME/virt-ts-unshare, and what lies where in it:
+ * The cache directory, $XDG_CACHE_HOME/virt-ts-unshare, and what lies where in it:
  *
- *     CACHEDIR.TAG            makes backup programs leave the folder out
+ *     CACHEDIR.TAG            makes backup programs leave the directory out
  *     images/                 root filesystems that were built or imported: RELEASE-ARCH.tar, .tar.zst, …
  *     tarballs/HASH.json      which content a tarball had when it was last read, so that it is not read again
  *     locks/NAME              see lock.ts
@@ -12,7 +12,7 @@
  *     bases/.old-…            being removed, or left by a crash
  *     scratch/                upper layers on disk, see testbed/scratch.ts
  *
- * Only the caller may enter the folder. Root of a holder has another id, so it gets `bases` alone, by a bind mount of the
+ * Only the caller may enter the directory. Root of a holder has another id, so it gets `bases` alone, by a bind mount of the
  * stage, may look up names in it, and creates and deletes in `tree` (mode 777).
  */
 import { accessSync, chmodSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';

@@ -230,7 +230,7 @@ describe('copying through a testbed', function () {
     }
   });
 
-  it('leaves a file of its root file system as it is that would be copied onto itself', async () => {
+  it('leaves a file of its root filesystem as it is that would be copied onto itself', async () => {
     const root = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
     chmodSync(root, 0o755);
     for (const name of ['bin', 'etc']) mkdirSync(join(root, name));

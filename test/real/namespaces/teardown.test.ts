@@ -41,7 +41,7 @@ function inhabitants(testbed: OpenTestbed) {
   return [...pids].flatMap((pid) => processState(pid) ?? []);
 }
 
-/** Tells when the kernel has unmounted the root file system of a testbed for good, see namespaces/traces.ts. */
+/** Reports when the kernel has unmounted the root filesystem of a testbed for good, see namespaces/traces.ts. */
 function unmounting(testbed: OpenTestbed): { done: boolean; close(): void } {
   const watcher = watch(`/proc/${testbed.pid}/root/.`);
   const watched = { done: false, close: () => watcher.close() };
@@ -89,7 +89,7 @@ describe('the end of a testbed', function () {
         assert.deepEqual(mountsThere(), mounts);
         // Our own watch is served by the same loop, but perhaps in its next turn.
         await new Promise((resolve) => setImmediate(resolve));
-        assert.ok(root.done, `round ${round}: the root file system is still mounted`);
+        assert.ok(root.done, `round ${round}: the root filesystem is still mounted`);
         root.close();
       }
     } finally {

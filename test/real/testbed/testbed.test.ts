@@ -191,7 +191,7 @@ describe('root in a testbed', function () {
   });
 });
 
-describe("a root file system with programs of its own in the places of the host's", function () {
+describe("a root filesystem with programs of its own in the places of the host's", function () {
   this.timeout(120_000);
 
   it('has none of them run before its mounts are made', async () => {

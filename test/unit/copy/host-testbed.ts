@@ -7,7 +7,7 @@ import { killable } from '../../../src/testbed/killing.ts';
 
 type Argv = readonly [string, ...string[]];
 
-/** Arguments of helper/copy.c: those for a root file system on a disk, and those for one in memory. */
+/** Arguments of helper/copy.c: those for a root filesystem on a disk, and those for one in memory. */
 export const movers = ['copy', 'copy -m'] as const;
 export type Mover = (typeof movers)[number];
 
