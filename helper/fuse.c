@@ -37,8 +37,8 @@ static void unescape(char *text) {
 }
 
 void abort_fuse(int process) {
-	static char ours[1 << 20], theirs[1 << 20];
-	if (read_at(AT_FDCWD, "/proc/self/mountinfo", ours, sizeof ours) < 0 || read_at(process, "mountinfo", theirs, sizeof theirs) < 0) return;
+	static char own[1 << 20], theirs[1 << 20];
+	if (read_at(AT_FDCWD, "/proc/self/mountinfo", own, sizeof own) < 0 || read_at(process, "mountinfo", theirs, sizeof theirs) < 0) return;
 	for (char *rest = theirs, *line; (line = strsep(&rest, "\n")) != NULL;) {
 		char device[32], point[4096], connection[64];
 		const char *type = strstr(line, " - fuse");
@@ -47,7 +47,7 @@ void abort_fuse(int process) {
 		char word[40];
 		snprintf(word, sizeof word, " %s ", device);
 		/* A mount that also exists outside serves other processes. */
-		if (strstr(ours, word) != NULL) continue;
+		if (strstr(own, word) != NULL) continue;
 		snprintf(connection, sizeof connection, "/sys/fs/fuse/connections/%s/abort", strchr(device, ':') + 1);
 		unescape(point);
 		int file = open(connection, O_WRONLY | O_CLOEXEC);

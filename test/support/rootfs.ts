@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 export const projectDir = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * Path of a tarball with a Debian of the host's own release and its package lists, in the cache of the user who runs the
+ * Path of a tarball with a Debian of the host's own release and its package lists, in the cache of the user that runs the
  * tests: `small` has apt and what is essential (160 MB), `build` has build-essential too (500 MB),
  * `lab` has the servers and tools of the laboratories' tests.
  * Throws when scripts/prepare has not been run.

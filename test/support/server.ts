@@ -45,12 +45,12 @@ export class Server {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
-    const told = reaper.stdio[3];
-    if (reaper.stdout === null || !(told instanceof Duplex)) throw new Error('the reaper has no pipes');
+    const reports = reaper.stdio[3];
+    if (reaper.stdout === null || !(reports instanceof Duplex)) throw new Error('the reaper has no pipes');
     const server = new Server(
       reaper,
       createInterface({ input: reaper.stdout }),
-      createInterface({ input: told })[Symbol.asyncIterator](),
+      createInterface({ input: reports })[Symbol.asyncIterator](),
     );
     reaper.stderr?.setEncoding('utf8').on('data', (text: string) => {
       server.complaints += text;
