@@ -1,7 +1,4 @@
-/**
- * The program: argv → server, interactive session or verb. Only this file handles signals and the exit status. It imports at
- * once only what the first `ok` needs.
- */
+/** The program. Only this file handles signals and the exit status. It imports at once only what the first `ok` needs. */
 import { readFileSync, writeSync } from 'node:fs';
 import type { Owner } from './command-line/given.ts';
 import { didYouMean } from './command-line/nearest.ts';
@@ -24,7 +21,7 @@ const EXIT_INTERNAL = 16;
 type EndingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
 const ENDING_SIGNALS: readonly EndingSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 
-export type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
+type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
 
 const makeTestbeds: MakeProvider = async (options, log) => {
   const { holdEarly, idMapsFor } = await import('./testbed/holding.ts');

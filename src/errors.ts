@@ -6,11 +6,8 @@
 /** Exit status of a verb whose testbed could not be made or is broken. */
 export const EXIT_TESTBED = 255;
 
-export interface ErrorFacts {
-  /**
-   * A word that a program can compare, such as `NO_SUBORDINATE_IDS`; the same when the wording changes. Default: that of the
-   * class.
-   */
+interface ErrorFacts {
+  /** A word that a program can compare, such as `NO_SUBORDINATE_IDS`; it never changes. Default: that of the class. */
   readonly code?: string | undefined;
   /** What to do about it; put behind the sentence, after a semicolon. */
   readonly remedy?: string | undefined;

@@ -2,9 +2,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCodeOf } from './errors.ts';
 
-/**
- * As mkdir -p. Node's recursive mkdir never returns below /proc, where nothing can be made. @throws the error of mkdir(2)
- */
+/** As mkdir -p, because Node's recursive mkdir never returns below /proc. @throws the error of mkdir(2) */
 export function makeFolders(path: string, mode = 0o777): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
   makeFolders(dirname(path), mode);

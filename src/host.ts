@@ -1,6 +1,6 @@
 /**
- * The only place where host processes are started, and the only importer of execa. Every argv is logged. Nothing inherits
- * stdout by default, because stdout carries the protocol.
+ * The only place where host processes are started, and every argv is logged. stdout, which has the protocol, is not
+ * inherited.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
@@ -13,7 +13,7 @@ export type Argv = readonly [string, ...string[]];
 export type Stdio = number | 'pipe' | 'ignore' | Writable;
 export type StdioList = readonly [Stdio, Stdio, Stdio, ...Stdio[]];
 
-export interface HostProcessOptions {
+interface HostProcessOptions {
   /** Default: no input, output discarded, this process's stderr. */
   stdio?: StdioList;
   cwd?: string;
@@ -24,7 +24,7 @@ export interface HostProcessOptions {
   detached?: boolean;
 }
 
-export interface ExitStatus {
+interface ExitStatus {
   readonly status: number;
   readonly signal: NodeJS.Signals | null;
 }
@@ -97,13 +97,13 @@ function signalNumber(signal: NodeJS.Signals | null): number {
   return signal === null ? 0 : constants.signals[signal];
 }
 
-export interface HostOutput {
+interface HostOutput {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-export interface RunHostOptions {
+interface RunHostOptions {
   input?: string;
   cwd?: string;
   env?: Readonly<Record<string, string>>;
@@ -133,7 +133,7 @@ export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}
   return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };
 }
 
-export interface QuickHostOptions extends Pick<RunHostOptions, 'input' | 'env'> {
+interface QuickHostOptions extends Pick<RunHostOptions, 'input' | 'env'> {
   encoding?: BufferEncoding;
 }
 

@@ -5,11 +5,11 @@ import { writeToStderr } from './stderr.ts';
 const DELAY = 1000;
 const INTERVAL = 200;
 
-export interface ProgressLine {
+interface ProgressLine {
   done(): void;
 }
 
-export interface ProgressOptions {
+interface ProgressOptions {
   fraction?: () => number | undefined;
   note?: () => string | undefined;
   unseen?: () => void;

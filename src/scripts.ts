@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-export type ScriptFolder = 'in-testbed' | 'network';
+type ScriptFolder = 'in-testbed' | 'network';
 
 const texts = new Map<string, string>();
 
@@ -13,7 +13,7 @@ export function packageRoot(): string {
   return here.slice(0, at);
 }
 
-export function scriptPath(folder: ScriptFolder, name: string): string {
+function scriptPath(folder: ScriptFolder, name: string): string {
   return `${packageRoot()}/src/${folder}/${name}`;
 }
 

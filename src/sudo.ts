@@ -20,9 +20,7 @@ export function sudoCaller(
   return { uid: Number(SUDO_UID), gid: Number(SUDO_GID), name: SUDO_USER };
 }
 
-/**
- * With groups, home and runtime directory of the caller. @throws UsageError when it fails: the caller did not ask for root
- */
+/** With groups, home and runtime directory of the caller. @throws UsageError, because the caller did not ask for root */
 export function leaveSudo(env: NodeJS.ProcessEnv): void {
   const caller = sudoCaller(env);
   if (process.geteuid?.() !== 0 || caller === undefined) return;

@@ -1,6 +1,6 @@
 /** The host programs that this program starts: for the checks before the first `ok`, the doctor and packages. */
 
-export interface HostTool {
+interface HostTool {
   readonly name: string;
   readonly package: string;
   /**

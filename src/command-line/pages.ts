@@ -1,6 +1,6 @@
 import type { Owner } from './given.ts';
 
-export interface Page {
+interface Page {
   readonly usage: readonly string[];
   readonly summary: string;
   readonly text: string;

@@ -96,10 +96,7 @@ function tokenize(known: readonly Known[], argv: readonly string[]) {
   return parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true }).tokens;
 }
 
-/**
- * An option by its name or an unambiguous start of it. A start that is unambiguous among the options of
- * autopkgtest-virt-unshare means that option, as it does there.
- */
+/** An option by an unambiguous start of its name, or one that is unambiguous in autopkgtest-virt-unshare. */
 function byName(owner: Owner, known: readonly Known[], text: string): Known {
   const found = known.find(({ name }) => name === text);
   if (found !== undefined) return found;

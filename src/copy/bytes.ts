@@ -12,10 +12,7 @@ export function fromBytes(bytes: Buffer): ByteString {
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 const LONGEST_SHOWN = 300;
 
-/**
- * A name for a message, at most 300 characters. Control characters and bytes that are not UTF-8 are escaped, because names
- * from the testbed may reach a terminal.
- */
+/** A name for a message, at most 300 characters; what could control a terminal is escaped. */
 export function shown(name: Buffer | ByteString): string {
   const bytes = typeof name === 'string' ? toBytes(name) : name;
   let text: string;
@@ -37,8 +34,7 @@ function octalByte(byte: number): string {
 }
 
 /**
- * A path as a word that `printf %b` turns back into the same bytes, because Node's spawn takes only UTF-8. A relative path
- * begins with `./`, so that it is not an option.
+ * A path for `printf %b`, because Node's spawn takes only UTF-8. `./` begins a relative path, so that it is not an option.
  */
 export function shellEscaped(path: Buffer): string {
   let word = '';

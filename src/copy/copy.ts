@@ -18,8 +18,7 @@ export function copyIn(
 }
 
 /**
- * From the hostile testbed to the host. A tree appears only when all of it has passed the checks. @throws CopyError,
- * CopyTimeoutError
+ * From the hostile testbed to the host. A tree appears only when all of it is checked. @throws CopyError, CopyTimeoutError
  */
 export function copyOut(
   testbed: CopyTestbed,

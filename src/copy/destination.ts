@@ -59,10 +59,7 @@ export class Destination {
     }
   }
 
-  /**
-   * Moves the tree to its place.
-   * @param attributed directories that came with extended attributes (`.` for the top): they cannot be merged
-   */
+  /** @param attributed directories with extended attributes (`.` for the top), which cannot be merged */
   async accept(attributed: ReadonlySet<ByteString>): Promise<void> {
     const tree = below(this.staging, TREE);
     try {

@@ -59,10 +59,7 @@ export class Ends {
   }
 }
 
-/**
- * Does a copy. Both processes have ended before this rejects.
- * @param what for the message: "copying up a/"
- */
+/** Both processes have ended before this rejects. @param what for the message: "copying up a/" */
 export async function withEnds(
   what: string,
   options: Pick<CopyOptions, 'timeout' | 'signal'>,
@@ -103,10 +100,7 @@ const LAST_WORDS = 500;
 /** The status of an execute command that could not enter the testbed; a command's own 255 arrives as 253. */
 const NOT_STARTED = 255;
 
-/**
- * Gives the stderr of a process that ended with status 0.
- * @throws CopyError with its stderr for another status, TestbedError when the testbed could not run it
- */
+/** Gives the stderr of a process that ended with status 0. @throws CopyError, or TestbedError when it could not be run */
 export async function mustEnd(end: End, what: string): Promise<string> {
   const { status } = await end.process.exited;
   const { stderr } = end.process.child;

@@ -17,7 +17,7 @@ import type { CopyTestbed, MoverWay } from './types.ts';
 /** Descriptor 3 is the socket of copy-in-file.sh or copy-out-file.sh. */
 export const OPENER_STDIO = ['ignore', 'ignore', 'pipe', 'pipe'] as const;
 
-export interface Move {
+interface Move {
   readonly opener: End;
   readonly way: MoverWay;
   readonly file: OpenFile;

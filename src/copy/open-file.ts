@@ -7,10 +7,7 @@ const EXT4 = 0xef53;
 const XFS = 0x58465342;
 const BTRFS = 0x9123683e;
 
-/**
- * Where two threads copy faster than one. Elsewhere two readers move the head of a disk, or the file is written in order
- * (FUSE).
- */
+/** Where two threads copy faster than one. Elsewhere a disk seeks, or the file is written in order (FUSE). */
 const READ_AT_ONCE = [TMPFS];
 const WRITTEN_AT_ONCE = [TMPFS, EXT4, XFS, BTRFS];
 

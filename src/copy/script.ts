@@ -4,7 +4,7 @@ import { shellEscaped } from './bytes.ts';
 import type { End, Ends } from './ends.ts';
 import type { CopyTestbed } from './types.ts';
 
-export type CopyScript = `copy-${'in' | 'out'}-${'file' | 'tree'}`;
+type CopyScript = `copy-${'in' | 'out'}-${'file' | 'tree'}`;
 
 /** Starts a script of src/in-testbed as one process of a copy. @throws TestbedError */
 export async function startInside(

@@ -2,7 +2,7 @@
 import type { Segment } from './tar-entry.ts';
 import type { Fail } from './tar-header.ts';
 
-export interface SparseMap {
+interface SparseMap {
   readonly segments: readonly Segment[];
   readonly length: number;
 }

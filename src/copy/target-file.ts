@@ -1,6 +1,5 @@
 /**
- * The host file that a single file from the testbed is written to. An existing file is overwritten, as by cp; a new one has
- * a temporary name until it is complete.
+ * A single file on the host. An existing one is overwritten, as by cp; a new one has a temporary name until it is complete.
  */
 import {
   closeSync,
@@ -29,10 +28,7 @@ export class TargetFile {
   readonly #created: { readonly name: string; readonly guard: Guard } | undefined;
   #touched = false;
 
-  /**
-   * An existing file is written through a symbolic link too, keeps its mode, and does not change before `begin`. @throws
-   * CopyError
-   */
+  /** An existing file is written through a symbolic link too, and does not change before `begin`. @throws CopyError */
   constructor(path: Buffer, log: Log) {
     let directory: number | undefined;
     try {

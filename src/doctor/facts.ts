@@ -43,7 +43,7 @@ export interface Facts {
   readonly root: { readonly path: string | undefined } | { readonly failure: string };
 }
 
-export const SYSCTLS = [
+const SYSCTLS = [
   'user.max_user_namespaces',
   'user.max_mnt_namespaces',
   'user.max_pid_namespaces',

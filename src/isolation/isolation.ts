@@ -19,7 +19,7 @@ import { bind, mount, place, root, type Step } from '../namespaces/steps.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 
-export interface IsolationOptions {
+interface IsolationOptions {
   /** Be uid 0, with the caller's subordinate ids if there are any. */
   readonly root: boolean;
   readonly foreground: boolean;
@@ -27,7 +27,7 @@ export interface IsolationOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export interface IsolatedEnd {
+interface IsolatedEnd {
   readonly status: number;
   readonly ended: readonly ProcessLeak[];
 }
@@ -88,9 +88,7 @@ export class Isolation {
     throw failure(event);
   }
 
-  /**
-   * Runs the command once, and resolves when all output has been written; helper/drain.c ends processes that only hold it.
-   */
+  /** Resolves when all output of the command has been written; helper/drain.c ends processes that only hold it. */
   async run(log: Log): Promise<IsolatedEnd> {
     const ended: ProcessLeak[] = [];
     this.#lifeline.write('\n');

@@ -8,7 +8,7 @@ import type { InterfaceOptions, MemberOptions, Route } from '../network/membersh
 import { formatSubnet, isHostAddress, normalAddress, parseSubnet } from '../network/subnet.ts';
 import type { RootOptions } from '../rootfs/source.ts';
 
-export interface LabNetwork {
+interface LabNetwork {
   readonly name: string;
   readonly subnets: readonly string[];
 }
@@ -35,10 +35,7 @@ export interface LabFile {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/**
- * @param path absolute; paths in the file are relative to its folder
- * @throws UsageError that names the place in the file
- */
+/** Paths in the file are relative to its folder. @throws UsageError that names the place in the file */
 export function parseLab(text: string, path: string): LabFile {
   let value: unknown;
   try {
@@ -61,7 +58,7 @@ export function parseLab(text: string, path: string): LabFile {
   }
 }
 
-export function labName(path: string, given?: unknown): string {
+function labName(path: string, given?: unknown): string {
   const stem = given === undefined ? basename(path).replace(/\.[a-z]+$/, '') : word(given, 'name');
   const sum = createHash('sha256').update(path).digest('hex').slice(0, 8);
   return `${stem.replaceAll(/[^A-Za-z0-9.-]/g, '-').replace(/^[^A-Za-z0-9]+/, '') || 'lab'}-${sum}`;

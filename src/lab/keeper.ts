@@ -55,10 +55,7 @@ function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
   } as const;
 }
 
-/**
- * Waits for all, so that none is still being opened when a failure is reported. @throws the first failure, or the reason of
- * the abort
- */
+/** Rejects only when none is still being opened. @throws the first failure, or the reason of the abort */
 async function openAll(providers: readonly Provider[], signal: AbortSignal): Promise<OpenTestbed[]> {
   signal.throwIfAborted();
   const stop = () => void Promise.allSettled(providers.map((provider) => provider.dispose()));

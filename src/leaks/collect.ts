@@ -1,7 +1,4 @@
-/**
- * What a test has left: files, mounts, processes, IPC objects, network interfaces. All is read from outside, so no process
- * inside can falsify it.
- */
+/** What a test has left, read from outside, so that no process inside can falsify it. */
 import { readFileSync } from 'node:fs';
 import type { Log } from '../log.ts';
 import type { Baseline } from './baseline.ts';

@@ -9,7 +9,7 @@ import { TestbedError } from '../errors.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
-export interface Pipe {
+interface Pipe {
   readonly read: number;
   readonly write: number;
 }

@@ -20,7 +20,7 @@ import {
 
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
-export interface StartPlace {
+interface StartPlace {
   readonly testbed: Testbed;
   readonly pipes: Pipes;
 }
@@ -52,7 +52,7 @@ export async function startPiped(
 
 type Output = string | Buffer | undefined;
 
-export interface CommandOutcome {
+interface CommandOutcome {
   readonly status: number;
   readonly stdout: Output;
   readonly stderr: Output;

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import type { OutputTo, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
 
-export interface Wire<S extends Readable | Writable | undefined> {
+interface Wire<S extends Readable | Writable | undefined> {
   readonly descriptor: number;
   readonly close: boolean;
   readonly stream: S;
@@ -98,10 +98,7 @@ export async function feed(stream: Writable | undefined, { input, stdin }: Input
   }
 }
 
-/**
- * Gives what is captured. Rejects when the caller's stream fails.
- * @param onLimit called when more than `limit` bytes are captured
- */
+/** Gives what is captured. Rejects when the caller's stream fails. `onLimit` is called for more than `limit` bytes. */
 export async function receive(
   stream: Readable | undefined,
   to: OutputTo,

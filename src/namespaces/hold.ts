@@ -123,10 +123,7 @@ export class Hold {
     return this.#stage;
   }
 
-  /**
-   * Starts a process that runs the steps.
-   * @param namespaces letters of those that are made for it, as helper/helper.h has them
-   */
+  /** @param namespaces letters of new ones, as in helper/helper.h */
   run(namespaces: string, steps: readonly Step[]): Run {
     const id = this.#next;
     this.#next += 1;

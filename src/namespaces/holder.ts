@@ -12,7 +12,7 @@ import type { Step } from './steps.ts';
 /** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */
 const END_LIMIT = 5_000;
 
-export interface HolderOptions {
+interface HolderOptions {
   readonly idMap: IdMaps;
   readonly sources: readonly string[];
   /** The same, read-only: root of a testbed cannot make them writable. */
@@ -94,10 +94,7 @@ export class Holder {
     this.#hold.wake();
   }
 
-  /**
-   * Runs a host program as root of the holder, in its mount namespace. `keyring`: a session keyring in place of the
-   * caller's.
-   */
+  /** Runs a host program as root of the holder, in its mount namespace, perhaps with another session keyring. */
   enter(argv: Argv, keyring?: string): Argv {
     return this.#enter(this.pid, argv, keyring);
   }

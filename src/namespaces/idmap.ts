@@ -1,13 +1,13 @@
 /** Which ids a testbed has: the maps of stage and holder (docs/architecture.md), from the caller's ids. */
 
 /** A line of a map: `count` ids from `inside` on are `outside` and following in the parent user namespace. */
-export interface Extent {
+interface Extent {
   readonly inside: number;
   readonly outside: number;
   readonly count: number;
 }
 
-export interface IdRange {
+interface IdRange {
   readonly start: number;
   readonly count: number;
 }
@@ -23,10 +23,7 @@ export interface Caller {
 }
 
 export interface IdMaps {
-  /**
-   * How the stage is made. `none`: real root stays in its user namespace. `ranges`: by newuidmap and newgidmap. `self`: one
-   * id, which needs no privileged program.
-   */
+  /** `none`: real root stays in its user namespace. `ranges`: by newuidmap. `self`: one id, without a privileged program. */
   readonly stage: 'none' | 'ranges' | 'self';
   readonly stageUsers: readonly Extent[];
   readonly stageGroups: readonly Extent[];
@@ -37,10 +34,7 @@ export interface IdMaps {
   readonly key: string;
 }
 
-/**
- * First id for testbeds of real root: beyond the last range that systemd gives to containers, and below the ids that some
- * programs take for negative (UIDS-GIDS.md of systemd).
- */
+/** First id for real root: beyond the ranges of systemd, and below ids that look negative (UIDS-GIDS.md of systemd). */
 const ROOT_RANGE: IdRange = { start: 1879048192, count: 65536 };
 const FULL = 65536;
 
@@ -63,9 +57,9 @@ function rootMap(own: readonly Extent[]): Extent[] {
 }
 
 /** The caller's id in a testbed that may act as the caller: no id of a range, of a Debian package or of a normal user. */
-export const CALLER_INSIDE = 65536;
+const CALLER_INSIDE = 65536;
 
-export interface IdMapOptions {
+interface IdMapOptions {
   /** Also map the caller's ids, so that root of the holder has capabilities over the caller's files. Never for real root. */
   readonly withCaller?: boolean;
 }

@@ -16,7 +16,7 @@ import { Traces } from './traces.ts';
 
 export const ROOT = '/mnt/root';
 
-export interface InstanceOptions {
+interface InstanceOptions {
   readonly steps: readonly Step[];
   readonly hostname: string;
   readonly ownNetwork: boolean;

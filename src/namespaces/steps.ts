@@ -1,7 +1,4 @@
-/**
- * Requests to the helper as data: files, mounts, and the pid 1 to become (helper/steps.c). Paths and the links in them are
- * looked up below the root of the last `root` step.
- */
+/** Requests to the helper as data (helper/steps.c). Paths and links in them are looked up below the last `root` step. */
 
 /** A name, a description for its failure, and its arguments. */
 export type Step = readonly [name: string, description: string, ...args: string[]];

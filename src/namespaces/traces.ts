@@ -37,10 +37,7 @@ export class Traces {
     this.watching = watcher !== undefined;
   }
 
-  /**
-   * The processes that are in the namespaces, have entered them, put children into them or hold them open. Reads every
-   * process of the machine.
-   */
+  /** Processes that are in the namespaces, have entered them or hold them open. Reads every process of the machine. */
   holders(): ProcessState[] {
     this.#asked ??= ticksNow();
     const asked = this.#asked;
@@ -131,10 +128,7 @@ function deviceOf(path: string): number | undefined {
   }
 }
 
-/**
- * Whether this process watches a file system, by /proc/self/fdinfo (proc(5)). The id of its last mount is free only after
- * that ends (cleanup_mnt() in fs/namespace.c).
- */
+/** Whether this process watches a file system (proc(5), fdinfo): only after that is the id of its last mount free. */
 function isWatched(device: number | undefined): boolean {
   if (device === undefined) return false;
   const major = (device >> 8) & 0xfff;

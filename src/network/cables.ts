@@ -8,6 +8,7 @@ import { newBridge, type Switch } from './switch.ts';
 export interface Link {
   down(): Promise<void>;
   up(): Promise<void>;
+  /** @throws UsageError when the kernel cannot do it */
   shape(quality: LinkQuality): Promise<void>;
 }
 

@@ -2,7 +2,7 @@ export function isHostname(text: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
 }
 
-export interface HostEntry {
+interface HostEntry {
   readonly address: string;
   readonly name: string;
 }

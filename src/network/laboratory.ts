@@ -1,7 +1,4 @@
-/**
- * Laboratories: testbeds on one or more networks, each with a real address, opened by one or several processes of a user.
- * See docs/networks.md.
- */
+/** Laboratories: testbeds on networks, each with a real address, opened by processes of one user. See docs/networks.md. */
 import { UsageError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
 import { type ProcessName, thisProcess } from '../processes/identity.ts';
@@ -35,6 +32,7 @@ export class Laboratory {
 
   /**
    * Makes a laboratory, which ends with this process.
+   * @param options.name by which other processes of the user join it. Default: made up
    * @throws UsageError when the name is taken or a host tool is missing, TestbedError
    */
   static async create(options: { readonly name?: string } = {}, log: Log = silentLog): Promise<Laboratory> {
@@ -79,6 +77,7 @@ export class Laboratory {
     return new Map(claims.map(([name, { subnets }]) => [name, new Network(this, name, subnets)]));
   }
 
+  /** The hosts that are declared, open or not yet. */
   members(): Member[] {
     return this.#ledger.members();
   }
@@ -151,8 +150,11 @@ export class Laboratory {
 }
 
 export interface NetworkOptions {
+  /** `10.1.0.0/24`, or one of IPv4 and one of IPv6. */
   readonly subnet: string | readonly string[];
+  /** Default: net. */
   readonly name?: string;
+  /** Name by which other processes of the user join its laboratory. Default: made up. */
   readonly laboratory?: string;
 }
 
@@ -167,6 +169,7 @@ export class Network {
     this.subnets = subnets;
   }
 
+  /** A network in a laboratory of its own. */
   static async create(options: NetworkOptions, log: Log = silentLog): Promise<Network> {
     const { subnet, name = 'net', laboratory } = options;
     const lab = await Laboratory.create(laboratory === undefined ? {} : { name: laboratory }, log);
@@ -178,6 +181,7 @@ export class Network {
     }
   }
 
+  /** A network of a laboratory that another process of the user keeps. */
   static join(laboratory: string, name = 'net', log: Log = silentLog): Network {
     const network = Laboratory.join(laboratory, log).networks().get(name);
     if (network === undefined)

@@ -9,11 +9,11 @@ import { hostLines } from './hosts.ts';
 import { bare, type InterfaceOptions, isMember, type Member, type Port } from './membership.ts';
 import { formatSubnet, freeAddress, isHostAddress, normalAddress, parseSubnet } from './subnet.ts';
 
-export interface LaboratoryClaim extends Claim {
+interface LaboratoryClaim extends Claim {
   readonly keeper: ProcessName;
 }
 
-export interface NetworkClaim extends Claim {
+interface NetworkClaim extends Claim {
   readonly subnets: readonly string[];
   readonly bridge: string;
 }

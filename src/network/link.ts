@@ -12,10 +12,7 @@ export interface LinkQuality {
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 
-/**
- * Reads a file's or command line's words: latency `20ms` or `1.5s`, loss `0.5%`, bandwidth `10mbit`.
- * @throws UsageError
- */
+/** Reads latency `20ms` or `1.5s`, loss `0.5%`, bandwidth `10mbit`. @throws UsageError */
 export function parseQuality(words: {
   readonly latency?: string | undefined;
   readonly loss?: string | undefined;
@@ -61,7 +58,7 @@ function bandwidthOf(text: string): number {
   return value;
 }
 
-export function needsNetem({ latency = 0, loss = 0 }: LinkQuality): boolean {
+function needsNetem({ latency = 0, loss = 0 }: LinkQuality): boolean {
   return latency > 0 || loss > 0;
 }
 

@@ -4,13 +4,16 @@ import { isProcessName, type ProcessName } from '../processes/identity.ts';
 import type { LinkQuality } from './link.ts';
 
 export interface InterfaceOptions {
+  /** Name of a network of the laboratory. */
   readonly network: string;
   /** At most one per subnet of the network. Default: the lowest free one of each. */
   readonly addresses?: readonly string[];
+  /** Default: nothing is delayed, lost or limited. */
   readonly quality?: LinkQuality;
 }
 
 export interface Route {
+  /** `default`, or ADDRESS/PREFIX. */
   readonly to: string;
   readonly via: string;
 }
@@ -21,9 +24,12 @@ export interface MemberOptions {
   readonly interfaces: readonly InterfaceOptions[];
   /** Addresses for /etc/resolv.conf. Default: none, or with outside access the host's own resolvers. */
   readonly dns?: readonly string[];
+  /** Domains for names without a dot. */
   readonly search?: readonly string[];
   readonly routes?: readonly Route[];
+  /** Forward packets between the interfaces. */
   readonly forward?: boolean;
+  /** Outside access, by one more interface `outside`. */
   readonly outside?: boolean;
   /** Ports of the host that lead here, see publish.ts; needs outside access. */
   readonly publish?: readonly string[];

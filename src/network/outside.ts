@@ -1,6 +1,4 @@
-/**
- * Outside access of a private network by pasta, or slirp4netns where it is missing, through ordinary sockets of the host.
- */
+/** Outside access of a private network by pasta, or slirp4netns where it is missing, through sockets of the host. */
 import { accessSync, constants } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { reasonOf, TestbedError, UsageError } from '../errors.ts';
@@ -14,7 +12,7 @@ import type { Connection, Connector } from './connector.ts';
 import { parsePublish, pastaPorts } from './publish.ts';
 import { hostResolver, privateResolver } from './resolver.ts';
 
-export interface OutsideOptions {
+interface OutsideOptions {
   readonly publish: readonly string[];
   readonly interfaceName?: string;
 }

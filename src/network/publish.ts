@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { UsageError } from '../errors.ts';
 
-export interface Publish {
+interface Publish {
   readonly address: string;
   readonly hostPort: number;
   readonly port: number;

@@ -6,7 +6,7 @@ import { normalAddress } from './subnet.ts';
 /** Addresses, never assigned by a network, whose name queries are passed to the host's resolver. */
 export const FORWARD = { 4: '169.254.1.1', 6: 'fd53:53::53' } as const;
 
-export interface Resolver {
+interface Resolver {
   readonly text: string;
   readonly forward: readonly string[];
 }
@@ -45,7 +45,7 @@ export function memberResolver(
   ].join('\n');
 }
 
-export function isLoopback(address: string): boolean {
+function isLoopback(address: string): boolean {
   return /^(127\.|::1$|::ffff:127\.)/.test(address);
 }
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { UsageError } from '../errors.ts';
 
-export interface Subnet {
+interface Subnet {
   readonly version: 4 | 6;
   readonly base: bigint;
   readonly prefix: number;

@@ -12,7 +12,7 @@ import { chooseIdMaps } from '../namespaces/idmap.ts';
 import { findProgram, systemPath } from '../processes/find.ts';
 import { isAlive, nameOf, type ProcessName } from '../processes/identity.ts';
 
-export interface SwitchPort {
+interface SwitchPort {
   readonly name: string;
   readonly bridge: string | undefined;
   readonly carries: boolean;

@@ -1,7 +1,4 @@
-/**
- * Claims: files in a private directory, one for each name that only one living process may have. A file names its process,
- * and is void when that process has ended.
- */
+/** Claims: private files, one for each name that only one living process may own. The file of an ended process is void. */
 import {
   chmodSync,
   closeSync,
@@ -81,10 +78,7 @@ export class Claims {
     return this.#all().filter((name) => this.read(name) !== undefined);
   }
 
-  /**
-   * Removes the files whose owners have ended.
-   * @param remove removes what belongs to such a name, while no process can claim it
-   */
+  /** @param remove removes what belongs to a void claim, while no process can claim its name */
   sweep(remove: (name: string) => void = () => {}): void {
     const isStale = (name: string) => this.read(name) === undefined;
     if (this.#all().some(isStale)) {

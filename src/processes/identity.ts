@@ -5,7 +5,7 @@ import { type ProcessState, processState } from './stat.ts';
 
 export interface ProcessName extends Pick<ProcessState, 'pid' | 'startTime'> {}
 
-export interface ProcessIdentity extends ProcessName {
+interface ProcessIdentity extends ProcessName {
   readonly namespace: string;
   readonly boot: string;
 }

@@ -1,7 +1,4 @@
-/**
- * The open testbeds of this user, for `ps` and `exec`: one file each in a private directory. A file whose testbed has ended
- * is void and removed by the next reader.
- */
+/** The open testbeds of this user, for `ps` and `exec`: one private file each. The next reader removes void ones. */
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

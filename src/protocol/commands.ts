@@ -1,7 +1,4 @@
-/**
- * The table of the protocol's commands, for the server and the manual session. protocol.md has one section for each row, and
- * a test compares them.
- */
+/** The table of the protocol's commands. protocol.md has one section for each row, and a test compares them. */
 import { didYouMean } from '../command-line/nearest.ts';
 import { CommandTimeoutError, CopyError, CopyTimeoutError, MisuseError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';

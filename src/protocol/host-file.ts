@@ -1,6 +1,6 @@
 /**
- * Host files as descriptors of a command. open(2) of a FIFO waits for the other end, and Node cannot end that wait; so a
- * separate process waits, which can be killed.
+ * Host files as descriptors of a command. A separate process waits for the other end of a FIFO: it can be killed, open(2)
+ * cannot.
  */
 import { closeSync, constants, fstatSync, open, openSync } from 'node:fs';
 import { promisify } from 'node:util';

@@ -1,7 +1,4 @@
-/**
- * Words and lines of the protocol. A line is a latin1 string, one character for each byte; a decoded word is a Buffer,
- * because a path may contain bytes that are not UTF-8.
- */
+/** Words and lines of the protocol, as bytes: a line is latin1, a decoded word a Buffer, because paths need not be UTF-8. */
 import { MisuseError } from '../errors.ts';
 
 export interface Request {

@@ -1,7 +1,4 @@
-/**
- * The interactive session. An error prints its sentence and keeps the session; a testbed that failed is closed. Ctrl-C ends
- * a running command, Ctrl-D the session.
- */
+/** The interactive session, which an error does not end. Ctrl-C ends a running command, Ctrl-D the session. */
 import { createInterface, type Interface } from 'node:readline';
 import type { Writable } from 'node:stream';
 import type { ReadStream } from 'node:tty';
@@ -12,7 +9,7 @@ import { parseRequest, quoted } from './line.ts';
 import { EXIT, type ServeOptions } from './server.ts';
 import { once, unlessStopped } from './stop.ts';
 
-export interface ConverseOptions extends ServeOptions {
+interface ConverseOptions extends ServeOptions {
   readonly input: ReadStream;
   /** For prompts; replies go to `output`. */
   readonly screen: Writable;

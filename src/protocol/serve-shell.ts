@@ -4,10 +4,7 @@ import type { Log } from '../log.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
 import { parseVariables } from './serve-command.ts';
 
-/**
- * Takes a directory, then variables. Without a terminal it reports that and returns: a driver asks for a shell when a test
- * has failed, and must get its reply.
- */
+/** Without a terminal it only reports that: a driver asks for a shell when a test has failed, and must get its reply. */
 export async function serveShell(testbed: OpenTestbed, words: readonly string[], log: Log): Promise<void> {
   const [directory = '/', ...variables] = words;
   const env = parseVariables(variables);

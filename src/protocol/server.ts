@@ -1,6 +1,5 @@
 /**
- * The loop: each request gets its reply before the next one is read. Errors become replies in commands.ts, or end the
- * session here.
+ * Each request gets its reply before the next one is read. Errors become replies in commands.ts, or end the session here.
  */
 import type { Readable, Transform, Writable } from 'node:stream';
 import split2 from 'split2';

@@ -5,7 +5,7 @@ import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
 
-export interface AptIndex {
+interface AptIndex {
   readonly origin: string;
   readonly label: string;
   readonly site: string;

@@ -26,11 +26,7 @@ export async function findBase(
   return sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, idMap));
 }
 
-/**
- * The base of a source, which is unpacked if needed. It is not pruned before `release`.
- * @param finding an earlier result of findBase
- * @throws TestbedError
- */
+/** The base of a source, unpacked if needed, and not pruned before `release`. @throws TestbedError */
 export async function useBase(
   source: RootSource,
   holder: Inside,

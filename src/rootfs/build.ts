@@ -181,7 +181,7 @@ function signalGroup({ pid, child }: HostProcess): void {
   }
 }
 
-export class BuildWords {
+class BuildWords {
   last: string | undefined;
   #error: string | undefined;
 

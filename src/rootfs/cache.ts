@@ -64,10 +64,7 @@ function accountHome(): string | undefined {
   }
 }
 
-/**
- * In `cacheHome`, unless that is below a temporary $HOME: `rm -rf` of such a $HOME cannot delete bases, which belong to ids
- * of a map. Then it is in the account's own home.
- */
+/** Not below a temporary $HOME, whose `rm -rf` could not delete bases: they belong to ids of a map. */
 export function cachePath(env: Environment, own: string | undefined = accountHome()): string {
   const given = join(cacheHome(env), 'virt-ts-unshare');
   const { HOME } = env;

@@ -42,7 +42,7 @@ const DECOMPRESSORS: Readonly<Record<Exclude<Compression, 'none'>, readonly [str
   lzip: ['plzip', 'lzip'],
 };
 
-export type DecompressorChoice =
+type DecompressorChoice =
   | { readonly found: true; readonly command: string | undefined }
   | { readonly found: false; readonly program: string; readonly package: string };
 

@@ -36,10 +36,7 @@ export function sameState(a: FileState, b: FileState): boolean {
   );
 }
 
-/**
- * A state of an open file that every later change replaces. Waits for the next tick where the file was just changed; a time
- * in the future cannot be waited for.
- */
+/** A state that every later change of the file replaces; waits for the next tick where the file was just changed. */
 export async function settledState(fd: number): Promise<FileState> {
   const state = stateOf(fstatSync(fd, { bigint: true }));
   if (!isFresh(state, Date.now())) return state;

@@ -23,7 +23,7 @@ export function oldName(key: string): string {
   return `${OLD}${key}.${process.pid}.${removed}`;
 }
 
-export type CacheEntry =
+type CacheEntry =
   | { readonly kind: 'new'; readonly idMap: string; readonly unpacking: string }
   | { readonly kind: 'old'; readonly idMap: string }
   | { readonly kind: 'base' };

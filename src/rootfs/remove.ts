@@ -8,10 +8,7 @@ import { tryLock } from './lock.ts';
 import { deleteTree, type Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
-/**
- * Removes what interrupted work of this id map left, except what another process works on now.
- * @param held the unpacking whose lock the caller holds
- */
+/** What interrupted work of this id map left. @param held the unpacking whose lock the caller holds */
 export async function removeLeftovers(
   cache: CacheFolder,
   holder: Inside,

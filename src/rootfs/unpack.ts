@@ -13,7 +13,7 @@ export interface Inside {
   enter(argv: Argv): Argv;
 }
 
-export interface UnpackOptions {
+interface UnpackOptions {
   readonly tarball: string;
   readonly fd: number;
   readonly decompressor: string | undefined;

@@ -7,7 +7,7 @@ import { baseKey } from './keys.ts';
 import type { KnownBase } from './record.ts';
 import { compareArgv, decompressorOf, type Inside } from './unpack.ts';
 
-export type Verdict =
+type Verdict =
   | { readonly kind: 'same' }
   | { readonly kind: 'different'; readonly differences: readonly string[] }
   | { readonly kind: 'unknown'; readonly why: string };

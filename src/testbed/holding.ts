@@ -17,7 +17,7 @@ export interface Holding {
   readonly holder: Promise<Holder>;
 }
 
-export interface HoldingOptions {
+interface HoldingOptions {
   readonly options: TestbedOptions;
   readonly idMaps: IdMaps;
   readonly log: Log;

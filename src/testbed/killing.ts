@@ -10,8 +10,8 @@ export function wholeTree<T extends HostProcess>(root: T, log: Log): T {
 }
 
 /**
- * The same for a host process in a session of its own; a status other than 0 ends its tree too.
- * @param seer gives a process that sees the mounts of the testbed
+ * The same for a host process with its own session, also when it fails. `seer` gives a process that sees the testbed's
+ * mounts.
  */
 export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
   const { child } = root;

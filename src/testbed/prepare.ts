@@ -29,7 +29,7 @@ export interface Prepared {
   readonly connector: Connector;
 }
 
-export interface Preparation {
+interface Preparation {
   readonly options: TestbedOptions;
   readonly idMaps: IdMaps;
   readonly hostname: string;

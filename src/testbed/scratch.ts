@@ -132,7 +132,7 @@ export async function sweepScratch(parent: string, holder: Holder, log: Log): Pr
   }
 }
 
-export function isAbandoned(parent: string, name: string): boolean {
+function isAbandoned(parent: string, name: string): boolean {
   const [, pid, startTime = '', namespace = '', boot = ''] = NAME.exec(name) ?? [];
   if (pid === undefined) return false;
   return !isAliveAnywhere({ pid: Number(pid), startTime, namespace, boot }, join(parent, name));

@@ -1,7 +1,4 @@
-/**
- * The skeleton: a layer between base and upper layer with what all testbeds of a server have in common, so that an open has
- * nothing to create.
- */
+/** The skeleton: a layer with what all testbeds of a server have in common, so that an open has nothing to create. */
 import { TestbedError } from '../errors.ts';
 import type { HelperFailure } from '../helper.ts';
 import { failureText } from '../helper.ts';
@@ -23,7 +20,7 @@ const DEVICE_LINKS = [
   ['ptmx', 'pts/ptmx'],
 ] as const;
 
-export interface SkeletonOptions {
+interface SkeletonOptions {
   readonly holder: Holder;
   readonly base: string;
   readonly hostname: string;
@@ -79,9 +76,7 @@ function cannotFill(failure: HelperFailure | undefined): TestbedError {
   });
 }
 
-/**
- * "x": the password is in the other file, where PAM requires a line, also for su from root. "*": no password is accepted.
- */
+/** "x": the password is in the other file, where PAM requires a line, also for su from root. "*": none is accepted. */
 function passwords(files: ReadonlySet<string>): { user: string; group: string } {
   return { user: files.has('shadow') ? 'x' : '*', group: files.has('gshadow') ? 'x' : '*' };
 }

@@ -12,7 +12,7 @@ export type Scratch =
     }
   | { readonly kind: 'directory'; readonly path: string; readonly create?: boolean };
 
-export interface BindMount {
+interface BindMount {
   readonly outside: string;
   readonly inside: string;
   /** Mounted read-only, with its permissions for others. Default: root of the testbed may do what the caller may. */
@@ -61,10 +61,7 @@ export interface OpenTestbed {
   readonly pid: number;
   /** @throws CommandTimeoutError after `timeout` or an abort, when its process tree is dead; TestbedError */
   run(argv: Argv, options?: RunOptions): Promise<RunResult>;
-  /**
-   * A file, or with a slash at the end of both paths a directory's content. @throws CopyError, CopyTimeoutError,
-   * TestbedError
-   */
+  /** A file, or with a slash at the end of both a directory's content. @throws CopyError, CopyTimeoutError, TestbedError */
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void>;
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void>;
   /** What was not there at open or the last revert, and the processes that were ended since. @throws TestbedError */

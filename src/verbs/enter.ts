@@ -11,10 +11,7 @@ const DRAIN_TIMEOUT = 10;
 
 const SHELL: Argv = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash; else exec sh; fi'];
 
-/**
- * Runs it on the stdin, stdout and stderr of this process. An abort ends its process tree.
- * @param command default: a shell, with job control where stdin is a terminal
- */
+/** Runs it on this process's stdin, stdout and stderr. An abort ends its process tree. @param command default: a shell */
 export async function enterTestbed(
   testbed: ProcessName & Pick<Target, 'ownNetwork'> & { readonly report?: string },
   place: CommandPlace,

@@ -14,7 +14,7 @@ import { enterTestbed } from './enter.ts';
 import { showTable } from './figures.ts';
 import type { Interrupts } from './verb.ts';
 
-export interface LabCall {
+interface LabCall {
   readonly path: string;
   readonly file: LabFile;
   readonly operands: readonly string[];

@@ -1,9 +1,6 @@
 import { fchmodSync, readlinkSync } from 'node:fs';
 
-/**
- * Lets the users of the testbed open /dev/stdin, /dev/stdout and /dev/stderr where these are unnamed pipes, which other
- * users cannot find.
- */
+/** Lets users of the testbed open /dev/stdout and the like where these are unnamed pipes, which other users cannot find. */
 export function openPipes(): void {
   for (const descriptor of [0, 1, 2]) {
     try {

@@ -7,9 +7,8 @@ import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../testbed/types.ts';
 
 /**
- * Opens the testbed that `words` describe. An abort also stops the building of a root filesystem.
- * @param changes to what the words say
- * @throws UsageError, TestbedError
+ * An abort also stops the building of a root filesystem. @param changes to the words @throws UsageError,
+ * TestbedError
  */
 export async function openFor(
   words: Words,

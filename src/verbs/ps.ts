@@ -6,7 +6,7 @@ import { processState } from '../processes/stat.ts';
 import { showSize, showTable } from './figures.ts';
 import type { RunVerb } from './verb.ts';
 
-export interface Shown extends Registered {
+interface Shown extends Registered {
   /** Bytes of an upper layer in memory; one on disk is not measured. */
   readonly used: number | undefined;
   readonly processes: readonly { readonly pid: number; readonly command: string }[];

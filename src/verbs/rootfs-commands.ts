@@ -17,7 +17,7 @@ import { verifyBase } from '../rootfs/verify.ts';
 import { scratchFolderOf, sweepScratch } from '../testbed/scratch.ts';
 import { showSize, showTable, showTime } from './figures.ts';
 
-export interface RootfsCall {
+interface RootfsCall {
   readonly names: readonly string[];
   readonly words: Words;
   readonly cache: CacheFolder;

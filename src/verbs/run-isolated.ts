@@ -8,7 +8,7 @@ import { warnOfLeaks } from '../leaks/report.ts';
 import { signalProcess, treeOf } from '../processes/list.ts';
 import type { Interrupts, VerbContext } from './verb.ts';
 
-export interface IsolatedOptions {
+interface IsolatedOptions {
   readonly root: boolean;
   readonly interactive: boolean;
   readonly requireIsolation: boolean;
@@ -66,10 +66,7 @@ async function runPlain(
   return (await started.exited).status;
 }
 
-/**
- * The first SIGINT is left to the command. A terminal sends it to the command too; from another sender it is passed on. The
- * second one ends this process.
- */
+/** The first SIGINT is for the command: a terminal sends it there too, from another sender it is passed on. */
 function passInterrupt(interrupts: Interrupts, command: () => number[]): void {
   interrupts.handler = () => {
     interrupts.handler = undefined;

@@ -6,7 +6,7 @@ import { NotRunError } from '../testbed/execute.ts';
 import { openFor } from './open.ts';
 import { openPipes } from './open-pipes.ts';
 
-export interface InTestbedOptions {
+interface InTestbedOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly failOnLeak: boolean;
 }

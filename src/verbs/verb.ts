@@ -6,10 +6,7 @@ export interface Interrupts {
   handler?: (() => boolean) | undefined;
 }
 
-/**
- * Runs a verb and gives the exit status. An abort of `signal` ends everything soon. @throws VirtErrors, which are reported
- * as a sentence
- */
+/** Runs a verb and gives the exit status, soon after an abort of `signal`. @throws VirtErrors */
 export type RunVerb = (words: Words, signal: AbortSignal, interrupts: Interrupts) => Promise<number>;
 
 export interface VerbContext {
