@@ -238,14 +238,16 @@ static _Noreturn void hold(void) {
 		}
 		if (poll(ends, 1 + 2 * count, -1) < 0) continue;
 		for (size_t i = count; i-- > 0;) {
-			siginfo_t how = {0};
-			char word;
 			if (ends[1 + 2 * i].revents != 0) {
+				char word, path[64];
+				struct pollfd end = {.fd = runs[i].handle, .events = POLLIN};
 				bool executes = read(runs[i].started, &word, 1) == 0;
 				close(runs[i].started);
 				runs[i].started = -1;
-				waitid(P_PIDFD, (id_t)runs[i].handle, &how, WEXITED | WNOHANG | WNOWAIT);
-				if (executes && how.si_pid == 0) send_run("ready", &runs[i], NULL, 0);
+				/* A process that is killed has lost its program before it closes its descriptors, and ends in a moment. */
+				snprintf(path, sizeof path, "/proc/%ld/exe", (long)runs[i].pid);
+				bool ends_now = executes && readlink(path, &word, 1) < 0 && errno == ENOENT && poll(&end, 1, 1000) > 0;
+				if (executes && !ends_now) send_run("ready", &runs[i], NULL, 0);
 			}
 			if (ends[2 + 2 * i].revents != 0) reap(&runs[i]);
 		}
