@@ -195,7 +195,7 @@ void drain(const struct drain *drain) {
 	if (!begin_to_look(drain)) return;
 	quiet_since = now();
 	hunt_limit = quiet_since + LONGEST_HUNT;
-	struct look looks[2] = {{0}, {.count = 0}};
+	struct look looks[2] = {{.missed = true}, {.missed = true}};
 	double first_leak = 0, pause = 0.0005;
 	char link[64];
 	/* A process that SIGKILL does not end sleeps in the kernel, perhaps for ever. */
@@ -210,8 +210,9 @@ void drain(const struct drain *drain) {
 			if (!busy) hunt(look, now() - first_leak >= PATIENCE);
 			if (busy || ++hunts > 5) pause_for(LOOK_AGAIN);
 		} else if (look->helpers == 0) {
-			/* A process that ended during the search may have left another one. */
-			if (!look->missed && are_same(look, &looks[!turn])) return;
+			/* A process that ended during the search may have left another one; and when pids wrap, one search does not see a process
+			   that got a lower pid than the search had reached. So two complete looks must have found the same. */
+			if (!look->missed && !looks[!turn].missed && are_same(look, &looks[!turn])) return;
 			if (++doubts % 3 != 0) continue;
 			if (!hunt(look, first_leak != 0 && now() - first_leak >= PATIENCE)) return;
 			if (first_leak == 0) first_leak = now();
