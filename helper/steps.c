@@ -178,6 +178,7 @@ static bool step_init(struct place *place, char **a) {
 	char *script = NULL;
 	if (asprintf(&script, "PID1=%s", a[2]) < 0) return false;
 	char *const environment[] = {script, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	place->code = "NO_SHELL";
 	execve("/bin/sh", (char *const[]){"/bin/sh", "-c", "eval \"$PID1\"", "pid1", NULL}, environment);
 	return false;
 }

@@ -2,6 +2,7 @@
 import { isatty } from 'node:tty';
 import { writeToStderr } from './stderr.ts';
 
+/** Milliseconds. */
 const DELAY = 1000;
 const INTERVAL = 200;
 

@@ -7,6 +7,7 @@ import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 
 /** Bytes that wait for a reader; more are dropped. */
 const MOST_WAITING = 256 * 1024;
+/** Milliseconds between attempts to write, and for the last of them at the end of the program. */
 const INTERVAL = 20;
 const LAST_WAIT = 500;
 

@@ -1,5 +1,6 @@
 import type { CopyOptions } from './types.ts';
 
+/** Milliseconds. */
 const INTERVAL = 250;
 
 export class Progress {

@@ -34,7 +34,9 @@ interface IsolatedEnd {
 
 const SYS_ADMIN = 1n << 21n;
 const KILLED = 137;
+/** Milliseconds before a process is taken to wait for a FUSE file system. */
 const PATIENCE = 100;
+/** Milliseconds for the end of killed processes; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
 
 export class Isolation {

@@ -6,6 +6,7 @@ import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
 import type { LabFile, LabHost } from './file.ts';
 
+/** Seconds. */
 const COMMAND_LIMIT = 600;
 
 /** $1 is the shell command, $2 the file for its output. */

@@ -14,6 +14,7 @@ interface Pipe {
   readonly write: number;
 }
 
+/** A command takes up to three; a program of the host makes so many at once. */
 const BATCH = 32;
 
 export class Pipes {

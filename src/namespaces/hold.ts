@@ -80,7 +80,7 @@ export class Hold {
     this.pid = pid;
   }
 
-  static async start(words: Argv, log: Log, meanwhile?: () => void): Promise<Hold> {
+  static async start(words: Argv, log: Log): Promise<Hold> {
     const stage = await spawnHost(words, log, {
       stdio: ['pipe', 'pipe', 'ignore'],
       env: { PATH: systemPath() },
@@ -113,7 +113,6 @@ export class Hold {
       });
     });
     void wakeUntil(held, () => wakeGroup(stage));
-    meanwhile?.();
     const started = await held;
     started.#rest();
     return started;
@@ -227,7 +226,10 @@ function cannotHold(failure: HelperFailure | undefined): TestbedError {
 function stepFailed(failure: HelperFailure): TestbedError {
   return new TestbedError(`making a testbed failed: ${failureText(failure)}`, {
     code: failure.code,
-    remedy: DOCTOR,
+    remedy:
+      failure.code === 'NO_SHELL'
+        ? 'use a root filesystem with a /bin/sh that this machine can execute'
+        : DOCTOR,
   });
 }
 

@@ -24,7 +24,6 @@ interface HolderOptions {
    */
   readonly below?: number | undefined;
   readonly ownNetwork?: boolean;
-  readonly meanwhile?: (() => void) | undefined;
 }
 
 export class Holder {
@@ -45,7 +44,6 @@ export class Holder {
     log,
     below,
     ownNetwork = false,
-    meanwhile,
   }: HolderOptions): Promise<Holder> {
     const stage = idMap.stage === 'none' || below === undefined ? idMap.stage : String(below);
     const maps = [idMap.stageUsers, idMap.stageGroups, idMap.users, idMap.groups].map(mapText);
@@ -56,7 +54,6 @@ export class Holder {
         ...[stage, ...maps, ...sources, ...readOnlySources.map((path) => `ro:${path}`)],
       ),
       log,
-      meanwhile,
     );
     return new Holder(idMap, [...sources, ...readOnlySources], hold);
   }

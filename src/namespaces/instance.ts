@@ -25,8 +25,11 @@ interface InstanceOptions {
   readonly log: Log;
 }
 
+/** Milliseconds before the processes that keep dead namespaces are looked for. */
 const PATIENCE = 100;
+/** Milliseconds for the end of killed processes; the kernel may have gigabytes of pages to free. */
 const END_LIMIT = 30_000;
+/** Milliseconds for the mounts, when no process is left whose end could free them. */
 const MOUNT_LIMIT = 10_000;
 
 export class Instance {

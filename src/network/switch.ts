@@ -125,6 +125,7 @@ export function newBridge(name: string): string[] {
   return [`link add ${name} type bridge forward_delay 0 mcast_snooping 0`, `link set ${name} up`];
 }
 
+/** Milliseconds for a link to come up. */
 const CARRIER_LIMIT = 5000;
 
 const GONE = /^Cannot find device|^Command failed -:\d+$/;

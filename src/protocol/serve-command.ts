@@ -11,6 +11,7 @@ interface CommandWords {
   readonly options: Pick<RunOptions, 'cwd' | 'user' | 'env' | 'timeout'>;
 }
 
+/** Seconds; longer ones do not fit the timers of Node.js. */
 const LONGEST_TIMEOUT = 2_147_483;
 
 export function parseCommand(words: readonly string[]): CommandWords {

@@ -16,6 +16,7 @@ export const EXIT = { quit: 0, ended: 12, internal: 16 } as const;
 /** Characters: enough for the longest encoded argument list that the kernel takes. */
 const LONGEST_LINE = 8 * 1024 * 1024;
 
+/** Milliseconds for the request under way when stdin has ended. */
 const LAST_REQUEST_GRACE = 1000;
 
 export interface ServeOptions {

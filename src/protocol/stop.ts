@@ -1,5 +1,6 @@
 import { within } from '../wait.ts';
 
+/** Milliseconds. */
 const SETTLING = 1000;
 
 /** The result of `work`. Once stopped, waits until all is gone, and throws the reason. */

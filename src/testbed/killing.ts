@@ -51,7 +51,9 @@ function killedBy<T extends HostProcess>(
   };
 }
 
+/** Milliseconds between looks. */
 const LOOK = 2;
+/** Looks for which the host's part of a command may end by itself. */
 const GRACE = 50;
 /** Milliseconds before a process that survives SIGKILL is taken to wait for a FUSE file system of the testbed. */
 const KILL_LIMIT = 1_000;

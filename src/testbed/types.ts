@@ -13,7 +13,9 @@ export type Scratch =
   | { readonly kind: 'directory'; readonly path: string; readonly create?: boolean };
 
 interface BindMount {
+  /** Absolute path of a directory or file of the host. */
   readonly outside: string;
+  /** Absolute path in the testbed. */
   readonly inside: string;
   /** Mounted read-only, with its permissions for others. Default: root of the testbed may do what the caller may. */
   readonly readOnly?: boolean;
@@ -26,11 +28,16 @@ export interface TestbedOptions {
   readonly scratch: Scratch;
   /** `copy`: a plain tree instead of an overlay, for tests that rename(2) directories of the image. */
   readonly mode: 'overlay' | 'copy';
+  /** Default: a random name. */
   readonly hostname?: string | undefined;
   readonly network: 'host' | 'none' | 'private' | Connector;
+  /** Ports to forward into a private network, as `parsePublish` reads them. */
   readonly publish: readonly string[];
+  /** Seconds that a command waits for a process that reads its output but makes no progress. */
   readonly drainTimeout: number;
+  /** Seconds for one copy. */
   readonly copyTimeout: number;
+  /** What one copy out of the testbed may have. Default: see copy/check.ts. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
   /** Report what was left after each command, revert and close: on stderr, or in a file. */
@@ -39,40 +46,57 @@ export interface TestbedOptions {
 }
 
 export interface RunOptions {
+  /** Descriptors of this process. Default: /dev/null, the server's stderr, the server's stderr. */
   readonly stdin?: number;
   readonly stdout?: number;
   readonly stderr?: number;
+  /** Default: /. */
   readonly cwd?: string;
+  /** Name or number of a user inside. Default: root. */
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Seconds. Default: none. */
   readonly timeout?: number;
+  /** Its abort ends all processes of the command. */
   readonly signal?: AbortSignal;
 }
 
 export interface RunResult {
+  /** 0…253 as the command ended, 128 + n for death by signal n. */
   readonly status: number;
 }
 
 export interface OpenTestbed {
   /** A directory inside with mode 777, at the same path after a revert. */
   readonly scratchDirectory: string;
-  /** Valid until revert, close or the server's end. */
+  /** Words to put before those of a command; valid until revert, close or the server's end. */
   readonly executeCommand: readonly string[];
+  /** Host pid of pid 1. */
   readonly pid: number;
-  /** @throws CommandTimeoutError after `timeout` or an abort, when its process tree is dead; TestbedError */
+  /**
+   * Runs a command until it has ended and all its output is written.
+   * @throws CommandTimeoutError after `timeout` or an abort, when its process tree is dead
+   * @throws TestbedError when the testbed is broken
+   */
   run(argv: Argv, options?: RunOptions): Promise<RunResult>;
   /** A file, or with a slash at the end of both a directory's content. @throws CopyError, CopyTimeoutError, TestbedError */
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void>;
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void>;
   /** What was not there at open or the last revert, and the processes that were ended since. @throws TestbedError */
   leaks(): Promise<Leak[]>;
+  /** An interactive shell on the terminal `tty`, a descriptor of this process; resolves with its status. */
   shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number>;
+  /** Back to the state at open. Resolves when nothing of the old state is left. */
   revert(): Promise<void>;
+  /** Resolves when every process, mount, namespace and directory of the testbed is gone. */
   close(): Promise<void>;
 }
 
+/** One per server: owns stage, holder and what its testbeds have in common. */
 export interface TestbedProvider {
+  /** Resolves with the name of the account, or undefined where the id map has no id for one. */
   normalUser(): Promise<string | undefined>;
   open(): Promise<OpenTestbed>;
+  /** Closes what is open and ends the processes; resolves when all are gone. */
   dispose(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import { wholeTree } from '../testbed/killing.ts';
 import { openPipes } from './open-pipes.ts';
 import type { VerbContext } from './verb.ts';
 
+/** Seconds. */
 const DRAIN_TIMEOUT = 10;
 
 const SHELL: Argv = ['sh', '-c', 'if [ -x /bin/bash ]; then exec bash; else exec sh; fi'];

@@ -35,6 +35,7 @@ export const LAB_COMMANDS = {
   graph,
 } as const satisfies Record<string, (call: LabCall) => Promise<number>>;
 
+/** Milliseconds. */
 const DOWN_LIMIT = 60_000;
 
 async function up({ path, file, words, log, signal }: LabCall): Promise<number> {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Network, Testbed } from '../../src/index.ts';
-import { TestLab } from '../support/lab.ts';
+import { useLabs } from '../support/lab.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { itWithUsers } from '../support/skip.ts';
 
@@ -12,15 +12,7 @@ const example = (name: string) =>
 
 describe('laboratories, by example', function () {
   this.timeout(120_000);
-  const labs: TestLab[] = [];
-  function lab(text: string): TestLab {
-    const made = new TestLab(text);
-    labs.push(made);
-    return made;
-  }
-  afterEach(async () => {
-    for (const made of labs.splice(0)) await made.remove();
-  });
+  const lab = useLabs();
 
   itWithUsers(
     'a client fetches a page by a name that only the name server knows; another laboratory has the same addresses',

@@ -145,3 +145,16 @@ export class TestLab {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
+
+/** To be called in a `describe`: makes laboratories that are removed after each test. */
+export function useLabs(): (text: string) => TestLab {
+  const labs: TestLab[] = [];
+  afterEach(async () => {
+    for (const made of labs.splice(0)) await made.remove();
+  });
+  return (text) => {
+    const made = new TestLab(text);
+    labs.push(made);
+    return made;
+  };
+}

@@ -15,7 +15,7 @@ import { processState } from '../../../src/processes/stat.ts';
 import type { Provider } from '../../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../../src/testbed/types.ts';
 import { waitUntil } from '../../../src/wait.ts';
-import { Namespaces, TestLab } from '../../support/lab.ts';
+import { Namespaces, useLabs } from '../../support/lab.ts';
 import { patience } from '../../support/patience.ts';
 import { PROGRAM } from '../../support/program.ts';
 import { projectDir, testTarball } from '../../support/rootfs.ts';
@@ -187,15 +187,7 @@ describe('laboratories', function () {
   });
 
   describe('on the command line', () => {
-    const labs: TestLab[] = [];
-    function lab(text: string): TestLab {
-      const made = new TestLab(text);
-      labs.push(made);
-      return made;
-    }
-    afterEach(async () => {
-      for (const made of labs.splice(0)) await made.remove();
-    });
+    const lab = useLabs();
 
     const ROUTED = `
 root: {tarball: root.tar.zst}

@@ -8,6 +8,7 @@ import { TestbedError } from '../../../src/errors.ts';
 import { helperWords, parseEvents } from '../../../src/helper.ts';
 import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
+import type { Run } from '../../../src/namespaces/hold.ts';
 import { Holder } from '../../../src/namespaces/holder.ts';
 import * as steps from '../../../src/namespaces/steps.ts';
 import { isAlive } from '../../../src/processes/identity.ts';
@@ -25,6 +26,14 @@ import { testOptions, testProvider } from '../../support/testbed.ts';
 function stageOf(holder: Holder): number {
   return processState(holder.pid)?.parent ?? assert.fail('the holder has ended');
 }
+
+/** Steps that take long enough for their process to be found. */
+const copyFrom = (source: string, holder: Holder): Run =>
+  holder.run('m', [
+    steps.root('/'),
+    steps.mount('tmpfs', '/mnt/scratch', ''),
+    steps.copy(source, '/mnt/scratch'),
+  ]);
 
 describe('stage and holder', function () {
   this.timeout(60_000);
@@ -71,15 +80,13 @@ describe('stage and holder', function () {
   }
 
   it('start although they are stopped before they are ready', async () => {
-    const holder = await Holder.start({
-      ...{ idMap: idMapsFor(testOptions()), sources: [], log: silentLog },
-      meanwhile: () => {
-        for (const pid of childrenOf(process.pid)) {
-          if (/\0?hold /.test(commandLine(pid))) signalProcess(pid, 'SIGSTOP');
-        }
-      },
-    });
-    await holder.stop();
+    // So many that it is still binding them when it is stopped.
+    const sources = Array.from({ length: 500 }, () => '/usr');
+    const starting = Holder.start({ idMap: idMapsFor(testOptions()), sources, log: silentLog });
+    const stages = childrenOf(process.pid).filter((pid) => /\0?hold /.test(commandLine(pid)));
+    assert.equal(stages.length, 1);
+    for (const pid of stages) signalProcess(pid, 'SIGSTOP');
+    await (await starting).stop();
   });
 
   for (const victim of ['the holder', 'the process of the run'] as const) {
@@ -87,11 +94,7 @@ describe('stage and holder', function () {
       const provider = testProvider();
       try {
         const holder = await provider.holder();
-        const run = holder.run('m', [
-          steps.root('/'),
-          steps.mount('tmpfs', '/mnt/scratch', ''),
-          steps.copy('/usr/bin', '/mnt/scratch'),
-        ]);
+        const run = copyFrom('/usr/bin', holder);
         const pid = await run.started;
         signalProcess(victim === 'the holder' ? holder.pid : pid, 'SIGSTOP');
         assert.equal(await run.ended, 0);
@@ -105,12 +108,7 @@ describe('stage and holder', function () {
     const provider = testProvider();
     try {
       const holder = await provider.holder();
-      // A copy of a large tree takes long enough to be found.
-      const run = holder.run('m', [
-        steps.root('/'),
-        steps.mount('tmpfs', '/mnt/scratch', ''),
-        steps.copy('/usr', '/mnt/scratch'),
-      ]);
+      const run = copyFrom('/usr', holder);
       const pid = await run.started;
       for (const child of childrenOf(pid)) signalProcess(child, 'SIGKILL');
       signalProcess(pid, 'SIGKILL');

@@ -19,7 +19,7 @@ import type { Base } from '../../../src/rootfs/known-base.ts';
 import { listBases, prune } from '../../../src/rootfs/prune.ts';
 import { verifyBase } from '../../../src/rootfs/verify.ts';
 import { testTarball } from '../../support/rootfs.ts';
-import { skip } from '../../support/skip.ts';
+import { lack } from '../../support/skip.ts';
 
 /** cap_net_raw permitted and effective, as setcap(8) stores it: struct vfs_cap_data of revision 2. */
 const CAPABILITY = '0100000200200000000000000000000000000000';
@@ -186,7 +186,7 @@ for (const { who, maps } of callers)
       ['zst', 'zstd'],
     ] as const) {
       it(`knows ${program} by content, whatever its name is`, async function () {
-        if (findProgram(program) === undefined) skip(this, `${program} is missing`);
+        if (findProgram(program) === undefined) lack(this, `${program} is missing`);
         // Each its own content, or there would be nothing to unpack.
         const plain = await makeTarball('plain.tar', [...root, { name: './text', text: compression }]);
         const path = join(folder, `of-${compression}.tar`);

@@ -87,6 +87,23 @@ describe('an open whose skeleton cannot be filled', function () {
       },
     );
   });
+
+  it('names the shell where this machine cannot execute it', async () => {
+    rmSync(join(root.folder, 'bin/sh'));
+    writeFileSync(join(root.folder, 'bin/sh'), 'of another architecture', { mode: 0o755 });
+    const provider = testProvider({ root: { rootfs: root.folder } });
+    try {
+      await assert.rejects(
+        provider.open(),
+        (error) =>
+          error instanceof TestbedError &&
+          error.code === 'NO_SHELL' &&
+          /\/bin\/sh that this machine can execute/.test(error.remedy ?? ''),
+      );
+    } finally {
+      await provider.dispose();
+    }
+  });
 });
 
 describeWithUsers('the account of the normal user', function () {

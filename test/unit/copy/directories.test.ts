@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
-import { skip } from '../../support/skip.ts';
+import { lack } from '../../support/skip.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
 import { HostTestbed } from './host-testbed.ts';
 import { describeTree } from './trees.ts';
@@ -89,7 +89,7 @@ describe('copying', () => {
         try {
           execFileSync('python3', ['-c', set, path('from/file'), path('from')], { stdio: 'pipe' });
         } catch {
-          skip(this, 'the file system for temporary files has none');
+          lack(this, 'the file system for temporary files has none');
         }
         await copy('from/', 'to/');
         const get =
