@@ -9,12 +9,20 @@ import type { Step } from '../namespaces/steps.ts';
 import { watchMount } from '../namespaces/traces.ts';
 import { within } from '../wait.ts';
 import { layerSteps } from './mounts.ts';
-import type { Upper } from './scratch.ts';
 
 /** Milliseconds; the kernel may have gigabytes of pages to free. */
 const DROP_LIMIT = 30_000;
 
 let made = 0;
+
+export interface Upper {
+  /** Options of a tmpfs, or a directory in the holder. */
+  readonly where: string;
+  readonly onDisk: boolean;
+  readonly largePages: boolean;
+  /** Call it after the mounts are gone. */
+  remove(): Promise<void>;
+}
 
 /** Where an incarnation has its layer. */
 export interface Place {
