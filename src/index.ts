@@ -27,6 +27,7 @@ export type {
 } from './library/command.ts';
 export {
   type SuiteHooks,
+  type SuiteOptions,
   suiteTestbed,
   type TestbedContext,
   testbedHooks,
@@ -34,6 +35,7 @@ export {
 } from './library/hooks.ts';
 export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
+export { type FromSnapshot, Snapshot } from './library/snapshot.ts';
 export { Testbed } from './library/testbed.ts';
 export type { Link } from './network/cables.ts';
 export { Laboratory, Network, type NetworkOptions } from './network/laboratory.ts';
