@@ -1,3 +1,4 @@
+export type { ArchiveSource } from './copy/put-archive.ts';
 export {
   CommandFailedError,
   CommandTimeoutError,
@@ -35,6 +36,7 @@ export {
 export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
 export { Testbed } from './library/testbed.ts';
+export type { FileContent, FilesToWrite, FileToWrite } from './library/write.ts';
 export type { Link } from './network/cables.ts';
 export { Laboratory, Network, type NetworkOptions } from './network/laboratory.ts';
 export type { LinkQuality } from './network/link.ts';
