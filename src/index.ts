@@ -1,4 +1,4 @@
-export type { ArchiveSource } from './copy/put-archive.ts';
+export type { ArchiveSource } from './copy/archive-source.ts';
 export {
   CommandFailedError,
   CommandTimeoutError,

@@ -3,6 +3,7 @@ import { shown } from '../archive/bytes.ts';
 import { TarReader } from '../archive/tar-reader.ts';
 import { TarWriter } from '../archive/tar-writer.ts';
 import { CopyError, reasonOf } from '../errors.ts';
+import { type ArchiveSource, stopSource, watchSource } from './archive-source.ts';
 import { IncomingChecker } from './check-in.ts';
 import { type Ends, mustEnd, withEnds } from './ends.ts';
 import { withoutSlash } from './host-paths.ts';
@@ -11,9 +12,6 @@ import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
 import { checkAttributes, dialectOf, UNPACKING } from './tree-in.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
-
-/** A stream of Node.js or tar-stream, a web stream, or any other source of bytes; the types of some do not say so. */
-export type ArchiveSource = AsyncIterable<unknown> | Uint8Array;
 
 export interface PutOptions extends CopyOptions {
   /** Whether the ids of the archive are kept; else all belongs to root of the testbed. */
@@ -26,14 +24,14 @@ export async function putArchive(
   inside: Buffer,
   options: PutOptions,
 ): Promise<void> {
+  watchSource(source);
   const chunks = source instanceof Uint8Array ? [source] : source;
   try {
     await withEnds(`putting an archive into ${shown(inside)}`, options, async (ends) => {
       await unpack(testbed, chunks, inside, ends, options);
     });
   } finally {
-    // A source that still waits must not keep the process alive.
-    if (!Array.isArray(chunks)) stop(chunks);
+    stopSource(source);
   }
 }
 
@@ -67,19 +65,19 @@ async function unpack(
   });
   const send = async (): Promise<void> => {
     let start: Buffer = Buffer.alloc(0);
-    for await (const chunk of readable(chunks)) {
-      // Why tar has ended is known from its status.
-      if (stdin.destroyed) return;
-      if (start.length < LONGEST_MAGIC) start = Buffer.concat([start, chunk.subarray(0, LONGEST_MAGIC)]);
-      try {
+    try {
+      for await (const chunk of readable(chunks)) {
+        // Why tar has ended is known from its status.
+        if (stdin.destroyed) return;
+        if (start.length < LONGEST_MAGIC) start = Buffer.concat([start, chunk.subarray(0, LONGEST_MAGIC)]);
         reader.push(chunk);
-      } catch (error) {
-        if (progress.files === 0) refuseCompressed(start);
-        throw error;
+        await roomIn(stdin);
       }
-      await roomIn(stdin);
+      reader.finish();
+    } catch (error) {
+      if (progress.files === 0) refuseCompressed(start);
+      throw error;
     }
-    reader.finish();
     writer.end();
     stdin.end();
   };
@@ -135,9 +133,4 @@ function refuseCompressed(start: Buffer): void {
     code: 'BROKEN_ARCHIVE',
     remedy: 'give it through a decompressor, such as zlib.createGunzip()',
   });
-}
-
-function stop(source: AsyncIterable<unknown>): void {
-  const destroy: unknown = Reflect.get(source, 'destroy');
-  if (typeof destroy === 'function') Reflect.apply(destroy, source, []);
 }

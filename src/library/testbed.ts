@@ -1,11 +1,10 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import type { ArchiveSource } from '../copy/put-archive.ts';
+import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
 import { CopyError, reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
-import { notAllowed } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
 import type { OpenOptions } from './open-options.ts';
 import { forget, type Shared, sharedProvider } from './providers.ts';
@@ -160,10 +159,7 @@ export class Testbed {
    * @throws CopyError, CopyTimeoutError, TestbedError
    */
   async putArchive(archive: ArchiveSource, directory: string): Promise<void> {
-    const isSource =
-      archive instanceof Uint8Array ||
-      (typeof archive === 'object' && archive !== null && Symbol.asyncIterator in archive);
-    if (!isSource) throw notAllowed('archive', archive, 'give a stream of bytes or a Uint8Array');
+    watchSource(archive);
     await this.#inner.putArchive(archive, inTestbed(directory, ''));
   }
 
