@@ -1,3 +1,4 @@
+export type { ArchiveSource } from './copy/archive-source.ts';
 export {
   CommandFailedError,
   CommandTimeoutError,
@@ -37,6 +38,7 @@ export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
 export { type FromSnapshot, Snapshot } from './library/snapshot.ts';
 export { Testbed } from './library/testbed.ts';
+export type { FileContent, FilesToWrite, FileToWrite } from './library/write.ts';
 export type { Link } from './network/cables.ts';
 export { Laboratory, Network, type NetworkOptions } from './network/laboratory.ts';
 export type { LinkQuality } from './network/link.ts';

@@ -1,5 +1,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
 import { CopyError, reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
@@ -8,6 +10,7 @@ import type { OpenOptions } from './open-options.ts';
 import { forget, leave, type Shared, sharedProvider } from './providers.ts';
 import { type FromSnapshot, makeSnapshot, type Snapshot, snapshotOf } from './snapshot.ts';
 import { runToEnd, startPiped } from './start.ts';
+import type { FilesToWrite, Owner } from './write.ts';
 
 /**
  * A Debian system for tests: a layer over a root filesystem, which the testbed cannot change, in namespaces of its own. It is
@@ -131,6 +134,49 @@ export class Testbed {
     });
     const slash = status === 0 ? '/' : '';
     await this.#inner.copyOut(inTestbed(testbedPath, slash), Buffer.from(resolve(hostPath) + slash));
+  }
+
+  /**
+   * Writes files from memory: `{ '/etc/x.conf': 'text', '/srv/run': { content, mode: 0o755, user: 'www-data' } }`. Directories that
+   * are missing are made; a file or link at a path is replaced. What was written before a failure stays.
+   * @throws UsageError when a path or option is wrong, or the testbed has no such user
+   * @throws CopyError, CopyTimeoutError, TestbedError
+   */
+  async write(files: FilesToWrite): Promise<void> {
+    const { checkFiles, OWN_IDS, packFiles, parseIds } = await import('./write.ts');
+    const checked = checkFiles(files);
+    const owners = new Map<string, Owner>([['root', { uid: 0, gid: 0 }]]);
+    for (const user of new Set(checked.map((file) => file.user))) {
+      if (owners.has(user)) continue;
+      const { stdout } = await this.run(OWN_IDS, { user, maxOutput: 1000 });
+      owners.set(user, parseIds(stdout, user));
+    }
+    if (checked.length === 0) return;
+    await this.#inner.putArchive(packFiles(checked, owners), Buffer.from('/'));
+  }
+
+  /**
+   * Unpacks a tar archive into a directory, which is made if it is not there. Owners (numbers), modes, times, links, holes and
+   * `user.*` attributes are kept. Nothing of the archive arrives outside of the directory, except through a link that was in it
+   * before. What was unpacked before a failure stays.
+   * @param archive any stream of bytes, not compressed; it is destroyed when the copy fails
+   * @param directory absolute path in the testbed
+   * @throws CopyError, CopyTimeoutError, TestbedError
+   */
+  async putArchive(archive: ArchiveSource, directory: string): Promise<void> {
+    watchSource(archive);
+    await this.#inner.putArchive(archive, inTestbed(directory, ''));
+  }
+
+  /**
+   * A file, or the content of a directory, as a stream of a tar archive, in which every entry has passed the checks of `copyOut`.
+   * Names are relative to the directory; owners are those in the testbed. Read the stream to its end, or destroy it: the time
+   * of a copy (`copyTimeout`) runs until then. It fails with a CopyError when an entry is refused.
+   * @param path absolute path in the testbed
+   * @throws CopyError, CopyTimeoutError, TestbedError
+   */
+  async getArchive(path: string): Promise<Readable> {
+    return this.#inner.getArchive(inTestbed(path, ''));
   }
 
   /**

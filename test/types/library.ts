@@ -109,3 +109,18 @@ export const test: () => Promise<void> = withTestbed({ mode: 'copy' }, async (op
 });
 export const other: () => Promise<void> = withTestbed((open) => open.pid);
 export const mochaHooks = testbedHooks();
+
+export async function archives(testbed: Testbed): Promise<void> {
+  await testbed.write({
+    '/etc/a': 'text',
+    '/etc/b': { content: new Uint8Array(3), mode: 0o600, user: 'nobody' },
+  });
+  // @ts-expect-error: a number is no content
+  await testbed.write({ '/etc/a': 5 });
+  const archive = await testbed.getArchive('/etc');
+  archive.pipe(new PassThrough());
+  await testbed.putArchive(archive, '/srv');
+  await testbed.putArchive(new Blob([]).stream(), '/srv');
+  // @ts-expect-error: a text is no archive
+  await testbed.putArchive('text', '/srv');
+}
