@@ -139,9 +139,9 @@ const TMPFS: readonly Step[] = [steps.root('/'), steps.mount('tmpfs', '/mnt/scra
 function overlayOver(place: string): readonly Step[] {
   return [
     ...TMPFS,
-    ...['/mnt/scratch/lower', `${place}/upper`, `${place}/work`].map((path) => steps.directory(path)),
+    ...['/mnt/scratch/lower', `${place}/upper`].map((path) => steps.directory(path)),
     steps.file('/mnt/scratch/lower/file', 'text\n'),
-    ...overlayRoot(['/mnt/scratch/lower'], { place }),
+    ...overlayRoot(['/mnt/scratch/lower'], { upper: `${place}/upper`, work: `${place}/work` }),
     steps.append('/file', 'more\n'),
     steps.directory('/made'),
   ];

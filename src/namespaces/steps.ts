@@ -45,6 +45,9 @@ export const bind = (source: string, path: string, access: 'rw' | 'ro' = 'rw'): 
 
 export const detach = (path: string): Step => ['detach', `detaching ${path}`, path];
 
+/** @param namespaces letters, as in helper/helper.h; following steps run in new ones */
+export const unshare = (namespaces: string): Step => ['unshare', 'making namespaces', namespaces];
+
 export const copy = (source: string, path: string): Step => [
   'copy',
   'copying the root filesystem',
