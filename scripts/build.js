@@ -58,11 +58,15 @@ function compileHelper() {
   throw new Error(`cannot compile helper/*.c: ${why}; install gcc and libc6-dev`, { cause: error });
 }
 
+/** For `npm pack` in a clone, and `npm install --global git+URL`, where npm has the option --global for its own calls too. */
+function installPackages() {
+  const { npm_config_global, npm_config_prefix, ...env } = process.env;
+  const argv = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  execFileSync('npm', argv, { stdio: ['ignore', 2, 2], env: { ...env, npm_config_location: 'project' } });
+}
+
 async function build() {
-  // A clone has no packages; `npm pack` in it builds too.
-  if (!existsSync('node_modules/rolldown')) {
-    execFileSync('npm', ['ci', '--ignore-scripts'], { stdio: ['ignore', 2, 2] });
-  }
+  if (!existsSync('node_modules/rolldown')) installPackages();
   rmSync('dist', { recursive: true, force: true });
   const serve = ['serve', /\/src\/(testbed\/provider|protocol\/server)\.ts$/];
   const hold = ['hold', /\/src\/testbed\/holding\.ts$/];
