@@ -2,7 +2,7 @@
 // that are loaded when needed. Few files, because each imported one takes half a millisecond; and CommonJS, because Node's loader
 // of ES modules takes 5 ms to start. With --if-missing it builds only what was never built: npm does so after installing.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 
@@ -77,4 +77,18 @@ async function build() {
   writeTypes();
 }
 
+/**
+ * `npm install --global git+URL` prepares its clone by an `npm install` that is global too, so it links the clone to where the package
+ * is unpacked next; the package would be lost with the clone.
+ */
+function removeLinkToClone() {
+  const { npm_config_global, npm_config_global_prefix } = process.env;
+  if (npm_config_global !== 'true') return;
+  const link = `${npm_config_global_prefix}/lib/node_modules/virt-ts-unshare`;
+  if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() && realpathSync(link) === process.cwd()) {
+    rmSync(link);
+  }
+}
+
 if (!process.argv.includes('--if-missing') || !existsSync('dist/cli.cjs')) await build();
+else removeLinkToClone();
