@@ -2,7 +2,7 @@
 // that are loaded when needed. Few files, because each imported one takes half a millisecond; and CommonJS, because Node's loader
 // of ES modules takes 5 ms to start. With --if-missing it builds only what was never built: npm does so after installing.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 
@@ -78,8 +78,8 @@ async function build() {
 }
 
 /**
- * `npm install --global git+URL` prepares its clone by an `npm install` that is global too, so it links the clone to where the package
- * is unpacked next; the package would be lost with the clone.
+ * `npm install --global git+URL` prepares its clone by an `npm install` that is global too, so it puts a link to the clone where the
+ * package is unpacked next; the package would be lost with the clone.
  */
 function removeLinkToClone() {
   const { npm_config_global, npm_config_global_prefix } = process.env;
@@ -87,6 +87,7 @@ function removeLinkToClone() {
   const link = `${npm_config_global_prefix}/lib/node_modules/virt-ts-unshare`;
   if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() && realpathSync(link) === process.cwd()) {
     rmSync(link);
+    mkdirSync(link);
   }
 }
 
