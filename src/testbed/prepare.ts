@@ -14,7 +14,7 @@ import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.t
 import { type Holding, hold, preparePlaces } from './holding.ts';
 import { kernelMounts } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
-import { DEVICES, fillSkeleton, SKELETON } from './skeleton.ts';
+import { DEVICES, type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
 
 export interface Prepared {
@@ -24,8 +24,8 @@ export interface Prepared {
   readonly scratchFolder: string;
   readonly layers: readonly string[];
   readonly mounts: readonly Step[];
-  /** Resolves with the normal user when the skeleton is filled; only then may a testbed mount its root. */
-  readonly filled: Promise<string | undefined>;
+  /** Resolves when the skeleton is filled; only then may a testbed mount its root. */
+  readonly filled: Promise<Filled>;
   readonly connector: Connector;
 }
 
@@ -67,7 +67,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     ]);
     const baseInside = holder.inside(base.path);
     const filled = fillSkeleton({
-      ...{ holder, base: base.path, hostname, scratchDirectory },
+      ...{ holder, base: base.path, hostname, scratchDirectory, ownNetwork: options.network !== 'host' },
       ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
     });
     filled.catch(() => {});
