@@ -1,3 +1,4 @@
+import { compileCommand } from '../helper.ts';
 import { HOST_TOOLS } from '../tools.ts';
 import type { Attempt, Facts } from './facts.ts';
 
@@ -72,9 +73,9 @@ function tools({ tools: found }: Facts): Check[] {
 
 function nativeProgram({ package: { folder, helper } }: Facts): Check {
   const name = 'native program';
-  if (helper === undefined) return works(name, `below ${folder}/dist`);
-  const remedy = `${install('gcc libc6-dev')}; then: npm --prefix ${folder} run build`;
-  return { name, state: 'fails', detail: helper, remedy };
+  if (helper !== undefined) return works(name, helper);
+  const remedy = `${install('gcc libc6-dev')}; then: ${compileCommand(folder)}`;
+  return { name, state: 'fails', detail: 'missing, or may not be executed', remedy };
 }
 
 function userNamespaces({ userNamespace, sysctls, container }: Facts): Check {

@@ -35,7 +35,7 @@ export interface Facts {
   readonly userNamespace: Attempt;
   readonly mountInside: Attempt;
   /** The package's directory, and why the native program cannot be used, if so. */
-  readonly package: { readonly folder: string; readonly helper: Attempt };
+  readonly package: { readonly folder: string /** Its path. */; readonly helper: string | undefined };
   readonly ids: number;
   readonly holder: Attempt;
   /** What was tried in the holder; undefined when there is none. */
@@ -80,7 +80,7 @@ export async function gatherFacts(log: Log): Promise<Facts> {
     tools,
     userNamespace,
     mountInside,
-    package: { folder: packageRoot(), helper: whyNoHelper() },
+    package: { folder: packageRoot(), helper: helperOrNone() },
     ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
     ...(await tryHolder(idMap, log)),
     fuse: opens('/dev/fuse'),
@@ -193,12 +193,11 @@ function readSysctls(): Map<string, string> {
   return new Map(values);
 }
 
-function whyNoHelper(): Attempt {
+function helperOrNone(): string | undefined {
   try {
-    helperPath();
+    return helperPath();
+  } catch {
     return undefined;
-  } catch (error) {
-    return messageOf(error);
   }
 }
 

@@ -1,4 +1,6 @@
+import type { Readable } from 'node:stream';
 import { isatty } from 'node:tty';
+import type { ArchiveSource } from '../copy/archive-source.ts';
 import type { CopyOptions, MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
@@ -133,18 +135,35 @@ export class Testbed implements OpenTestbed {
     );
   }
 
-  async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
+  async putArchive(archive: ArchiveSource, directory: Buffer): Promise<void> {
+    const { putArchive } = await import('../copy/put-archive.ts');
+    const { idMap } = await this.#maker.holder();
+    return putArchive(this, archive, directory, { ...this.#copyOptions(), owners: !idMap.single });
+  }
+
+  async getArchive(path: Buffer): Promise<Readable> {
+    const { getArchive } = await import('../copy/get-archive.ts');
+    return getArchive(this, path, this.#copyOptions());
+  }
+
+  #copyOptions(): CopyOptions {
     const { options, log } = this.#maker;
+    return {
+      log,
+      timeout: options.copyTimeout,
+      ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
+      ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
+    };
+  }
+
+  async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
     // An open waits for everything that is loaded before it.
     const copying = await import('../copy/copy.ts');
     let copied = '';
     const shown = startProgress(what, { note: () => copied });
     try {
       await copy(copying, {
-        log,
-        timeout: options.copyTimeout,
-        ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
-        ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
+        ...this.#copyOptions(),
         ...(isatty(2)
           ? {
               progress: (bytes, files) => {
