@@ -60,11 +60,23 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
   },
   revert: {
     usage: '',
-    summary: 'undo everything since open; answers the scratch directory',
+    summary: 'undo everything since open or the last snapshot; answers the scratch directory',
     words: [0, 0],
     state: 'open',
     handle: async (testbed) => {
       await testbed.revert();
+      return [encodeWord(testbed.scratchDirectory)];
+    },
+  },
+  snapshot: {
+    usage: '',
+    summary:
+      'end all processes and keep the files, so that revert returns to them; answers the scratch directory',
+    words: [0, 0],
+    state: 'open',
+    handle: async (testbed) => {
+      // The testbed itself keeps what it reverts to.
+      await (await testbed.snapshot()).dispose();
       return [encodeWord(testbed.scratchDirectory)];
     },
   },
