@@ -238,8 +238,10 @@ const SLASH = 0x2f;
 async function capabilities(session: Session): Promise<readonly string[]> {
   const { provider, ownNetwork, log } = session;
   let user: string | undefined;
+  let isolated = false;
   try {
     user = await provider.normalUser();
+    isolated = ownNetwork && (await provider.startsServices());
     if (user === undefined && session.noUserReported !== true) {
       session.noUserReported = true;
       // A driver then tries to create one, and fails with a message that does not name the cause.
@@ -248,13 +250,13 @@ async function capabilities(session: Session): Promise<readonly string[]> {
       );
     }
   } catch (error) {
-    log.debug(`no normal user: ${messageOf(error)}`);
+    log.debug(`cannot prepare: ${messageOf(error)}`);
   }
   return [
     'revert',
     'revert-full-system',
     'root-on-testbed',
     ...(user === undefined ? [] : [`suggested-normal-user=${encodeWord(user)}`]),
-    ...(ownNetwork ? ['isolation-container'] : []),
+    ...(isolated ? ['isolation-container'] : []),
   ];
 }

@@ -119,9 +119,9 @@ describe('layers', function () {
       provider.open(ready),
       (error) => error instanceof VirtError && error.code === 'DISPOSED',
     );
+    assert.equal((await layersOf(provider)).length, 2);
     await fork.revert();
     assert.equal(await out(fork, 'cat /srv/file'), 'text');
-    assert.equal((await layersOf(provider)).length, 2);
     await fork.close();
     assert.deepEqual(await layersOf(provider), []);
   });
