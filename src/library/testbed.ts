@@ -7,7 +7,8 @@ import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
 import type { OpenOptions } from './open-options.ts';
-import { forget, type Shared, sharedProvider } from './providers.ts';
+import { forget, leave, type Shared, sharedProvider } from './providers.ts';
+import { type FromSnapshot, makeSnapshot, type Snapshot, snapshotOf } from './snapshot.ts';
 import { runToEnd, startPiped } from './start.ts';
 import type { FilesToWrite, Owner } from './write.ts';
 
@@ -31,17 +32,21 @@ export class Testbed {
 
   /**
    * Opens a fresh testbed. The first one of a process may take seconds, when the root filesystem has to be unpacked or built;
-   * each further one with the same options takes some 20 milliseconds.
+   * each further one with the same options takes some 20 milliseconds. With `from` it has the files of a snapshot.
    * @throws UsageError, TestbedError
    */
-  static async open(options: OpenOptions = {}): Promise<Testbed> {
-    const shared = sharedProvider(options);
+  static async open(options: OpenOptions | FromSnapshot = {}): Promise<Testbed> {
+    const from = snapshotOf(options);
+    const shared = from?.shared ?? sharedProvider(options);
+    if (shared.ownPlace && shared.testbeds > 0) throw placeTaken();
     shared.users += 1;
+    shared.testbeds += 1;
     try {
       await shared.checked;
-      return new Testbed(shared, await InnerTestbed.open(shared.provider));
+      return new Testbed(shared, await InnerTestbed.open(shared.provider, from?.inner));
     } catch (error) {
       shared.users -= 1;
+      shared.testbeds -= 1;
       if (shared.users === 0) await forget(shared);
       throw error;
     }
@@ -57,12 +62,12 @@ export class Testbed {
     return this.#shared.provider.hostname;
   }
 
-  /** Pid on the host of the testbed's pid 1. Changes at `revert`. */
+  /** Pid on the host of the testbed's pid 1. Changes at `revert` and `snapshot`. */
   get pid(): number {
     return this.#inner.pid;
   }
 
-  /** Words that, put before those of a command, make a host command that runs it. Valid until `revert` or `close`. */
+  /** Words that, put before those of a command, make a host command that runs it. Valid until `revert`, `snapshot` or `close`. */
   get executeCommand(): readonly string[] {
     return this.#inner.executeCommand;
   }
@@ -175,7 +180,7 @@ export class Testbed {
   }
 
   /**
-   * What exists now and did not at `open` or the last `revert`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
+   * What exists now and did not at `open`, or the last `revert` or `snapshot`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
    * processes, IPC objects, network interfaces. They are looked for from outside, so that nothing in the testbed can hide. Also
    * the processes that were ended because they held a command's output open: those have `ended`.
    * @throws TestbedError
@@ -184,7 +189,22 @@ export class Testbed {
     return this.#inner.leaks();
   }
 
-  /** Back to the state at `open`: what was started is dead, what was written is gone. @throws TestbedError */
+  /**
+   * Keeps the files as they are now, for `Testbed.open({ from })` and for `revert`, in milliseconds. It is of files, not of
+   * processes: the testbed's processes are ended, as by a power failure, and it goes on over the snapshot without them. Bound
+   * directories, /run, /dev/shm and what a test has mounted are no files of the testbed. Changes after it have all the memory of
+   * `scratch` for themselves again.
+   * @throws TestbedError; with code TOO_MANY_LAYERS, when too many snapshots lie over each other, the testbed is as before, and
+   * else it is closed
+   */
+  async snapshot(): Promise<Snapshot> {
+    return makeSnapshot({ shared: this.#shared, inner: await this.#inner.snapshot() });
+  }
+
+  /**
+   * Back to the state at `open`, or at the last `snapshot`: what was started is dead, what was written is gone.
+   * @throws TestbedError
+   */
   revert(): Promise<void> {
     return this.#inner.revert();
   }
@@ -194,10 +214,16 @@ export class Testbed {
    * @throws TestbedError that names what cannot be removed
    */
   async close(): Promise<void> {
-    if (!this.#closed) this.#shared.users -= 1;
+    const isFirst = !this.#closed;
     this.#closed = true;
-    await this.#inner.close();
-    if (this.#shared.ownPlace) await forget(this.#shared);
+    try {
+      await this.#inner.close();
+    } finally {
+      if (isFirst) {
+        this.#shared.testbeds -= 1;
+        await leave(this.#shared);
+      }
+    }
   }
 
   /** `await using testbed = await Testbed.open()` closes it at the end of the block. */
@@ -208,6 +234,16 @@ export class Testbed {
   #place() {
     return { testbed: this.#inner, pipes: this.#shared.pipes };
   }
+}
+
+function placeTaken(): UsageError {
+  return new UsageError(
+    'a testbed is open at the address that the testbed of the snapshot has in its network',
+    {
+      code: 'ADDRESS_TAKEN',
+      remedy: 'close that one first',
+    },
+  );
 }
 
 function inTestbed(path: string, slash: string): Buffer {

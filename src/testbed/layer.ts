@@ -3,15 +3,14 @@
  * an incarnation over it can end and another one begin. A frozen layer is no upper layer any more, and others lie over it.
  */
 import { TestbedError } from '../errors.ts';
-import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import type { Step } from '../namespaces/steps.ts';
 import { watchMount } from '../namespaces/traces.ts';
 import { within } from '../wait.ts';
 import { layerSteps } from './mounts.ts';
 
-/** Milliseconds; the kernel may have gigabytes of pages to free. */
-const DROP_LIMIT = 30_000;
+/** Milliseconds. */
+const DROP_LIMIT = 10_000;
 
 let made = 0;
 
@@ -41,18 +40,13 @@ export class Layer {
   readonly largePages: boolean;
   readonly #holder: Holder;
   readonly #upper: Upper;
-  readonly #log: Log;
   #isUsed = false;
   #incarnations = 0;
   #users = 1;
   #gone: Promise<void> | undefined;
   #watch: ReturnType<typeof watchMount> | undefined;
 
-  constructor(
-    holder: Holder,
-    upper: Upper,
-    { over, log }: { readonly over: Layer | undefined; readonly log: Log },
-  ) {
+  constructor(holder: Holder, upper: Upper, over: Layer | undefined) {
     made += 1;
     this.path = `/mnt/layers/${made}`;
     this.over = over;
@@ -60,7 +54,6 @@ export class Layer {
     this.largePages = upper.largePages;
     this.#holder = holder;
     this.#upper = upper;
-    this.#log = log;
     over?.keep();
   }
 
@@ -89,11 +82,14 @@ export class Layer {
     return `${this.path}/work${this.#incarnations === 1 ? '' : `-${this.#incarnations}`}`;
   }
 
-  /** An incarnation over it has begun. */
-  begun(): void {
+  /**
+   * An incarnation over it has begun.
+   * @param isRoot it is itself the root filesystem of that; else the end of the overlay shows that no process uses it
+   */
+  begun({ isRoot }: { readonly isRoot: boolean }): void {
     if (this.#isUsed) return;
     this.#isUsed = true;
-    if (!this.onDisk) this.#watch = watchMount(`/proc/${this.#holder.pid}/root${this.path}/.`);
+    if (isRoot && !this.onDisk) this.#watch = watchMount(`/proc/${this.#holder.pid}/root${this.path}/.`);
   }
 
   /** For one more user: a snapshot, or a layer over it. Each calls `release`. */
@@ -122,30 +118,33 @@ export class Layer {
   }
 
   async #drop(ended: Promise<void>): Promise<void> {
-    const failures: unknown[] = [];
     // At once: an overlay has mounts of its own of its layers, so the end of the last one frees the files.
     const run = this.#holder.alive ? this.#holder.drop(this.path) : undefined;
     const isGone = await ended.then(
       () => true,
       () => false,
     );
-    await run?.ended;
-    if (isGone && this.#watch !== undefined && !(await within(this.#watch.unmounted, DROP_LIMIT))) {
-      failures.push(
-        new TestbedError(`the layer ${this.path} of a testbed is still used by another process`, {
-          code: 'LEFT_OVER',
-          remedy: `end the process that has a file of it open, or has copied the mounts of ${this.#holder.pid}`,
-        }),
-      );
-    }
-    this.#watch?.watcher?.close();
-    // Also when a process still has a file of it open: then at least the disk is free again.
-    for (const step of [() => this.#upper.remove(), () => this.over?.release()]) {
-      await Promise.resolve(step()).catch((error: unknown) => failures.push(error));
-    }
-    if (failures.length > 0) {
-      this.#log.debug(`dropping the layer ${this.path} failed`);
-      throw failures[0];
-    }
+    const steps = [
+      async () => {
+        if (run !== undefined && (await run.ended) !== 0 && this.#holder.alive) throw this.#left();
+        // Without a proof that the incarnation has ended there is another error, which names the process.
+        if (isGone && !(await within(this.#watch?.unmounted ?? Promise.resolve(), DROP_LIMIT)))
+          throw this.#left();
+      },
+      async () => this.#watch?.watcher?.close(),
+      // Also when a process still has a file of it open: then at least the disk is free again.
+      () => this.#upper.remove(),
+      async () => this.over?.release(),
+    ];
+    const failures: unknown[] = [];
+    for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  #left(): TestbedError {
+    return new TestbedError(`the layer ${this.path} of a testbed is still in use`, {
+      code: 'LEFT_OVER',
+      remedy: `end what has files open in it, or in /proc/${this.#holder.pid}/root${this.path}`,
+    });
   }
 }

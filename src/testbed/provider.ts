@@ -232,7 +232,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     over: Layer | undefined,
     upper: Upper,
   ): Promise<{ instance: Instance; layer: Layer }> {
-    const layer = new Layer(prepared.holder, upper, { over, log: this.log });
+    const layer = new Layer(prepared.holder, upper, over);
     for (const each of this.#layers) if (each.dropped) this.#layers.delete(each);
     this.#layers.add(layer);
     try {
@@ -264,7 +264,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       ownFileSystem: copying ? '/dev/pts' : '',
       log: this.log,
     });
-    layer.begun();
+    layer.begun({ isRoot: copying });
     return instance;
   }
 

@@ -7,6 +7,7 @@ import {
   CommandFailedError,
   closeAll,
   type RunResult,
+  Snapshot,
   suiteTestbed,
   Testbed,
   testbedHooks,
@@ -75,6 +76,17 @@ export async function opening(): Promise<void> {
   await closeAll();
 }
 
+export async function snapshots(testbed: Testbed): Promise<void> {
+  await using ready = await testbed.snapshot();
+  const fork: Testbed = await Testbed.open({ from: ready });
+  // @ts-expect-error the options are those of the testbed that it was taken of
+  await Testbed.open({ from: ready, network: 'none' });
+  // @ts-expect-error a snapshot is taken, not constructed
+  new Snapshot();
+  await fork.close();
+  await ready.dispose();
+}
+
 export function errors(error: unknown): string | undefined {
   if (error instanceof CommandFailedError) {
     holds<Same<typeof error.status, number>>();
@@ -87,6 +99,11 @@ export function errors(error: unknown): string | undefined {
 declare function before(hook: () => Promise<void>): void;
 const testbed = suiteTestbed({ before, after: before, beforeEach: before }, { hostname: 'one' });
 holds<Same<ReturnType<typeof testbed>, Testbed>>();
+export const prepared: () => Testbed = suiteTestbed(
+  { before, after: before },
+  {},
+  { prepare: (open) => open.run('true') },
+);
 export const test: () => Promise<void> = withTestbed({ mode: 'copy' }, async (open) => {
   holds<Same<typeof open, Testbed>>();
 });
