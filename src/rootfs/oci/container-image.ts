@@ -19,7 +19,7 @@ import { chooseDecompressor, compressionOf, HEADER_SIZE } from '../compression.t
 import { badImage } from './bad-image.ts';
 import { chooseImage } from './choose.ts';
 import { archiveFiles, directoryFiles, firstName, type ImageFiles } from './files.ts';
-import { flatten } from './flatten.ts';
+import { flatten, MAX_BYTES } from './flatten.ts';
 
 export interface ContainerImage {
   readonly path: string;
@@ -120,17 +120,18 @@ export async function importContainerImage(
   lock: number,
   { arch, log, signal, maxBytes }: Import,
 ): Promise<string> {
-  const files = await openImage(path, `${stem}.outer`, log);
-  try {
-    const image = await chooseImage(files, { arch, tag });
-    return await flatten(image, stem, lock, { files, log, signal, maxBytes });
-  } finally {
-    files.close();
-  }
+  const files = await openImage(path, `${stem}.outer`, log, maxBytes);
+  const image = await chooseImage(files, { arch, tag });
+  return flatten(image, stem, lock, { files, log, signal, maxBytes });
 }
 
 /** @param temporary where an archive that is compressed as a whole is unpacked; the caller removes it */
-async function openImage(path: string, temporary: string, log: Log): Promise<ImageFiles> {
+async function openImage(
+  path: string,
+  temporary: string,
+  log: Log,
+  maxBytes = MAX_BYTES,
+): Promise<ImageFiles> {
   if (statSync(path).isDirectory()) return directoryFiles(path);
   const opened = await openDecompressed(path, log);
   if (!opened.compressed) {
@@ -138,8 +139,9 @@ async function openImage(path: string, temporary: string, log: Log): Promise<Ima
     return archiveFiles(path);
   }
   try {
-    await pipeline(opened.stream, createWriteStream(temporary, { mode: 0o600 }));
+    await pipeline(opened.stream, atMost(maxBytes), createWriteStream(temporary, { mode: 0o600 }));
   } catch (cause) {
+    if (cause instanceof UsageError) throw cause;
     throw new TestbedError(`decompressing ${path} failed: ${reasonOf(cause)}`, {
       code: 'IMPORT_FAILED',
       remedy: cacheFullRemedy(temporary),
@@ -150,4 +152,16 @@ async function openImage(path: string, temporary: string, log: Log): Promise<Ima
   }
   if ((await opened.ended()) !== 0) throw badImage(`${path} cannot be decompressed`);
   return archiveFiles(temporary);
+}
+
+function atMost(maxBytes: number): (source: AsyncIterable<Buffer>) => AsyncGenerator<Buffer> {
+  return async function* (source) {
+    let bytes = 0;
+    for await (const chunk of source) {
+      bytes += chunk.length;
+      if (bytes > maxBytes)
+        throw badImage(`the archive of the image has more than ${maxBytes} bytes`, { code: 'TOO_LARGE' });
+      yield chunk;
+    }
+  };
 }

@@ -1,7 +1,7 @@
 /** The files of a container image: in a directory, or in a tar archive, where they are found by tar-stream. */
 import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
 import { posix } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { extract } from 'tar-stream';
 import { reasonOf, systemCodeOf } from '../../errors.ts';
 import { badImage } from './bad-image.ts';
@@ -10,7 +10,6 @@ export interface ImageFiles {
   has(name: string): boolean;
   /** @throws UsageError when there is no such file */
   open(name: string): { readonly size: number; readonly stream: Readable };
-  close(): void;
 }
 
 function absent(name: string, cause?: unknown): Error {
@@ -52,7 +51,6 @@ export function directoryFiles(directory: string): ImageFiles {
       }
       return { size, stream: createReadStream('', { fd }) };
     },
-    close() {},
   };
 }
 
@@ -69,7 +67,6 @@ const MOST_LINKS = 10;
 /** @param path of an archive that is not compressed. @throws UsageError */
 export async function archiveFiles(path: string): Promise<ImageFiles> {
   const places = await listArchive(createReadStream(path, { highWaterMark: 1 << 20 }));
-  const fd = openSync(path, 'r');
   const find = (given: string): Place | undefined => {
     let name = posix.normalize(given);
     for (let links = 0; links <= MOST_LINKS; links += 1) {
@@ -85,10 +82,10 @@ export async function archiveFiles(path: string): Promise<ImageFiles> {
       const place = find(name);
       if (place === undefined) throw absent(name);
       const { offset: start, size } = place;
-      const stream = createReadStream('', { fd, start, end: start + size - 1, autoClose: false });
-      return { size, stream: size === 0 ? stream.destroy() : stream };
+      const stream =
+        size === 0 ? Readable.from([]) : createReadStream(path, { start, end: start + size - 1 });
+      return { size, stream };
     },
-    close: () => closeSync(fd),
   };
 }
 

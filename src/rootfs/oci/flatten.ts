@@ -29,7 +29,7 @@ interface Job {
 }
 
 /** As of a copy out of a testbed. */
-const MAX_BYTES = 64 * 2 ** 30;
+export const MAX_BYTES = 64 * 2 ** 30;
 const ENVIRONMENT = 'etc/environment';
 const LARGEST_ENVIRONMENT = 64 * 1024;
 
@@ -115,7 +115,7 @@ async function readHeaders(
             } catch (error) {
               throw inImage(what, error);
             }
-            const isEnvironment = /^(\.\/)?etc\/environment$/.test(entry.path) && entry.kind === 'file';
+            const isEnvironment = /^\.?\/*etc\/environment$/.test(entry.path) && entry.kind === 'file';
             if (inode === undefined || !isEnvironment || entry.size > LARGEST_ENVIRONMENT) return;
             kept = [];
             environment.set(inode, kept);

@@ -59,7 +59,7 @@ export async function readLayer(
   if (packed !== undefined && layer.digest !== undefined) checkDigest(packed, layer.digest, what);
   checkDigest(content, layer.diffId, what);
   try {
-    reader.finish();
+    reader.finishWithoutEnd();
   } catch (error) {
     throw inImage(what, error);
   }

@@ -57,7 +57,7 @@ export class LayerTree {
   /** Gives its inode when it is a new one. @throws UsageError when the entry is refused */
   add(entry: TarEntry): Inode | undefined {
     this.#position += 1;
-    const path = cleanPath(entry.path, (why) => refuse(entry, why));
+    const path = cleanPath(fromRoot(entry.path), (why) => refuse(entry, why));
     this.#count(path, entry);
     const names = path === '.' ? [] : path.split('/');
     const name = names.pop();
@@ -138,7 +138,7 @@ export class LayerTree {
   }
 
   #target(entry: TarEntry): Inode {
-    const path = cleanPath(entry.link, () =>
+    const path = cleanPath(fromRoot(entry.link), () =>
       refuse(entry, `it is a hard link to ${shown(entry.link)}, outside of the image`),
     );
     const node = this.find(path);
@@ -187,6 +187,11 @@ export class LayerTree {
       remedy: 'use an image with less in it',
     });
   }
+}
+
+/** Some tools begin the names in a layer with a slash. */
+function fromRoot(path: ByteString): ByteString {
+  return path.replace(/^\/+/, '') || '.';
 }
 
 /** A directory that no layer describes. */
