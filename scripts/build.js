@@ -64,3 +64,5 @@ await bundle('index', 'esm', 'js', [hold, serve]);
 compileHelper();
 
 execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });
+
+execFileSync(process.execPath, ['--import', 'tsx', 'scripts/write-pages.ts'], { stdio: 'inherit' });
