@@ -93,7 +93,6 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     ],
     examples: [
       'virt-ts-unshare rootfs build trixie',
-      'virt-ts-unshare rootfs import debian.tar from-docker',
       'virt-ts-unshare rootfs list',
       'virt-ts-unshare rootfs prune --max-age 7',
     ],
