@@ -8,6 +8,7 @@ import { testbedFromWords } from './command-line/testbed-options.ts';
 import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
 import { preflight } from './preflight.ts';
+import type { RootChoice } from './rootfs/source.ts';
 import { packageRoot } from './scripts.ts';
 import { flushAtEnd } from './stderr.ts';
 import { leaveSudo } from './sudo.ts';
@@ -22,12 +23,12 @@ const EXIT_INTERNAL = 16;
 type EndingSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
 const ENDING_SIGNALS: readonly EndingSignal[] = ['SIGTERM', 'SIGINT', 'SIGHUP'];
 
-type MakeProvider = (options: TestbedOptions, log: Log) => Promise<TestbedProvider>;
+type MakeProvider = (options: TestbedOptions, log: Log, root: RootChoice) => Promise<TestbedProvider>;
 
-const makeTestbeds: MakeProvider = async (options, log) => {
+const makeTestbeds: MakeProvider = async (options, log, root) => {
   const { holdEarly, idMapsFor } = await import('./testbed/holding.ts');
   const idMaps = idMapsFor(options);
-  const early = holdEarly(options, idMaps, log);
+  const early = holdEarly(root, { options, idMaps, log });
   const { Provider } = await import('./testbed/provider.ts');
   const provider = new Provider(options, log, { idMaps, early });
   // While the driver prepares its first request.
@@ -67,12 +68,12 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
   if (words.has('help')) return help('server');
   if (words.has('version')) return sayVersion();
   const testbed = testbedFromWords(words, process.env);
-  await preflight(testbed, process.env);
+  const root = await preflight(testbed, process.env);
   // Signal handlers take a millisecond, and nothing exists yet that has to be ended in order.
   sayOk();
   return untilSignal(async (signal, interrupts) => {
     const log = createLog({ debug: words.has('debug') });
-    const provider = await makeProvider(testbed, log);
+    const provider = await makeProvider(testbed, log, root);
     const ownNetwork = testbed.network !== 'host';
     const session = { input: process.stdin, output: process.stdout, provider, ownNetwork, log, signal };
     if (process.stdin.isTTY) {

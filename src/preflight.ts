@@ -3,13 +3,17 @@ import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs
 import { dirname } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError } from './errors.ts';
 import { hasProgram } from './processes/find.ts';
-import { chooseRoot } from './rootfs/source.ts';
+import { chooseRoot, type RootChoice } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 import { neededTools } from './tools.ts';
 
-export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
+/** Gives the root filesystem that it has found, so that no second search is needed. */
+export async function preflight(
+  options: TestbedOptions,
+  env: Readonly<NodeJS.ProcessEnv>,
+): Promise<RootChoice> {
   const { root, binds, scratch, network, leakFile } = options;
-  chooseRoot(root, env);
+  const choice = chooseRoot(root, env);
   for (const { outside, readOnly } of binds) look(readOnly === true ? '--bind-ro' : '--bind', outside);
   if (scratch.kind === 'directory') {
     const path = scratch.create === true ? existingPart(scratch.path) : scratch.path;
@@ -35,6 +39,7 @@ export async function preflight(options: TestbedOptions, env: Readonly<NodeJS.Pr
     const { checkOutside } = await import('./network/outside.ts');
     checkOutside(options);
   }
+  return choice;
 }
 
 function look(what: string, path: string): Stats {

@@ -10,7 +10,7 @@ import { Pipes } from './fifos.ts';
 import { type OpenOptions, testbedFromOptions } from './open-options.ts';
 
 export interface Shared {
-  readonly checked: Promise<void>;
+  readonly checked: Promise<unknown>;
   readonly provider: Provider;
   readonly pipes: Pipes;
   /** A place in a laboratory, which has one address, so at most one testbed. */

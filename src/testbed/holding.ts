@@ -6,7 +6,7 @@ import { readCaller } from '../namespaces/caller.ts';
 import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { type CacheFolder, openCache } from '../rootfs/cache.ts';
-import { chooseRoot, type RootSource } from '../rootfs/source.ts';
+import type { RootChoice, RootSource } from '../rootfs/source.ts';
 import { checkScratchFolder, scratchFolderOf } from './scratch.ts';
 import type { TestbedOptions } from './types.ts';
 
@@ -57,9 +57,11 @@ export function hold(
 }
 
 /** For the server. Undefined where the root filesystem is not there yet, or it fails; then the open reports the failure. */
-export function holdEarly(options: TestbedOptions, idMaps: IdMaps, log: Log): Holding | undefined {
+export function holdEarly(
+  source: RootChoice,
+  { options, idMaps, log }: Omit<HoldingOptions, 'below'>,
+): Holding | undefined {
   try {
-    const source = chooseRoot(options.root, process.env);
     if (source.kind === 'build') return undefined;
     return hold(source, preparePlaces({ options, idMaps }), { options, idMaps, log });
   } catch {
