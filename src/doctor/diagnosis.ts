@@ -25,6 +25,7 @@ export function diagnose(facts: Facts): Diagnosis {
     ids(facts),
     ...testbed(facts),
     ...devices(facts),
+    architectures(facts),
     rootFilesystem(facts),
   ];
   return { works: checks.every(({ state }) => state !== 'fails'), checks };
@@ -197,6 +198,26 @@ function devices({ fuse, tun }: Facts): Check[] {
     device('/dev/fuse', fuse, 'fuse', 'FUSE in run --host'),
     device('/dev/net/tun', tun, 'tun', '--network=private'),
   ];
+}
+
+function architectures({ executions }: Facts): Check {
+  const name = 'other architectures';
+  const listed = [...executions];
+  const those = (wanted: (kind: string) => boolean) =>
+    listed.flatMap(([arch, { kind }]) => (wanted(kind) ? [arch] : [])).join(', ');
+  const native = those((kind) => kind === 'native');
+  const emulated = those((kind) => kind === 'own' || kind === 'host-wide');
+  const able = [native && `${native} by the processor`, emulated && `${emulated} by qemu`].filter(Boolean);
+  const failure = listed.map(([, execution]) => execution).find((each) => each.kind === 'none');
+  if (failure?.kind !== 'none') return works(name, able.join('; '));
+  return {
+    name,
+    state: 'limited',
+    detail: `not ${those((kind) => kind === 'none')}: ${failure.why}`,
+    remedy: failure.remedy.startsWith('install the package ')
+      ? install(failure.remedy.slice('install the package '.length))
+      : failure.remedy,
+  };
 }
 
 function rootFilesystem({ root, tools: found }: Facts): Check {
