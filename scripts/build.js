@@ -103,6 +103,7 @@ async function build() {
   writeLicences();
   compileHelper();
   writeTypes();
+  execFileSync(process.execPath, ['--import', 'tsx', 'scripts/write-pages.ts'], { stdio: 'inherit' });
 }
 
 /**
