@@ -202,6 +202,15 @@ export class Testbed {
   }
 
   /**
+   * Reboots: every process ends, the files stay, /run and /dev/shm are fresh and the boot id differs. A reboot(2) inside, as by
+   * `reboot -f`, does the same.
+   * @throws TestbedError
+   */
+  reboot(): Promise<void> {
+    return this.#inner.reboot();
+  }
+
+  /**
    * Back to the state at `open`, or at the last `snapshot`: what was started is dead, what was written is gone.
    * @throws TestbedError
    */

@@ -10,7 +10,7 @@ import { Instance } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
-import { randomBytes } from '../random.ts';
+import { randomBytes, randomUuid } from '../random.ts';
 import { within } from '../wait.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
@@ -131,11 +131,15 @@ export class Provider implements TestbedProvider, TestbedMaker {
     try {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
-      const report = ReportFile.open(this.log);
+      const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const strike = this.#register(prepared, { instance, layer, report });
       return new Incarnation({ instance, layer, connection, baseline, report, strike });
     } catch (error) {
-      const cleanUp = [() => connection?.end(), () => instance.stop(), () => layer.release()];
+      const cleanUp = [
+        () => connection?.end(),
+        () => instance.stop(),
+        () => (place.layer === undefined ? layer.release() : undefined),
+      ];
       for (const step of cleanUp) {
         // Only a consequence of the error.
         await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
@@ -199,7 +203,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #startOver(prepared: Prepared, place: Place): Promise<{ instance: Instance; layer: Layer }> {
     try {
       if (place.layer !== undefined) {
-        return { instance: await this.#start(prepared, place.layer), layer: place.layer };
+        const { layer, before } = place;
+        return { instance: await this.#start(prepared, layer, before?.mark), layer };
       }
       return await this.#startOverScratch(prepared, place.over);
     } catch (error) {
@@ -248,7 +253,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async #start(prepared: Prepared, layer: Layer): Promise<Instance> {
+  async #start(prepared: Prepared, layer: Layer, mark?: string): Promise<Instance> {
     const copying = this.options.mode === 'copy';
     const { upper, over, onDisk } = layer;
     const work = layer.nextWork();
@@ -262,11 +267,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
       steps: [
         root('/'),
         ...(copying ? copyRoot(whole, upper) : overlayRoot(below, { upper, work, volatile: onDisk })),
-        ...prepared.mounts,
+        ...prepared.mounts(randomUuid()),
       ],
       ownNetwork: this.options.network !== 'host',
       // The root of a plain copy is not a file system of its own, or it is that of the layer.
       ownFileSystem: copying ? '/dev/pts' : '',
+      mark,
       log: this.log,
     });
     layer.begun({ isRoot: copying });

@@ -93,6 +93,13 @@ export interface OpenTestbed {
    * @throws TestbedError; with code TOO_MANY_LAYERS the testbed is as before, else it is closed
    */
   snapshot(): Promise<Snapshot>;
+  /**
+   * Ends every process and starts again over the same files; /run and /dev/shm are fresh and the boot id differs. The execute
+   * command stays valid.
+   * @param options prepared: the test does it; removes the driver's mark and waits
+   * @throws TestbedError; then the testbed is closed, except with the code NO_REBOOT
+   */
+  reboot(options?: { readonly prepared?: boolean }): Promise<void>;
   /** Back to the state at open or at the last snapshot. Resolves when nothing of the old state is left. */
   revert(): Promise<void>;
   /** Resolves when every process, mount, namespace and directory of the testbed is gone. */
