@@ -8,7 +8,6 @@ import type { Step } from '../namespaces/steps.ts';
 import { watchMount } from '../namespaces/traces.ts';
 import { within } from '../wait.ts';
 import { layerSteps } from './mounts.ts';
-import type { ReportFile } from './report-file.ts';
 
 /** Milliseconds. */
 const DROP_LIMIT = 10_000;
@@ -22,16 +21,6 @@ export interface Upper {
   readonly largePages: boolean;
   /** Call it after the mounts are gone. */
   remove(): Promise<void>;
-}
-
-/** Where an incarnation has its layer. */
-export interface Place {
-  /** After a reboot: what the words for a command name. */
-  readonly before?: { readonly mark: string; readonly report: ReportFile | undefined } | undefined;
-  /** A layer that had an incarnation before, which has ended: its files are there again. */
-  readonly layer?: Layer | undefined;
-  /** A frozen layer below a new one. Default: none. */
-  readonly over?: Layer | undefined;
 }
 
 export class Layer {
