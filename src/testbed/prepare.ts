@@ -1,6 +1,7 @@
 /** What all testbeds of a server share: base, holder, skeleton, mounts and network. */
 import { existsSync, statSync } from 'node:fs';
-import { UsageError } from '../errors.ts';
+import { TestbedError, UsageError } from '../errors.ts';
+import { failureText } from '../helper.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
@@ -12,7 +13,7 @@ import type { CacheFolder } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
-import { kernelMounts } from './mounts.ts';
+import { checkLayers, kernelMounts, shortLayers } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
 import { DEVICES, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
@@ -21,6 +22,7 @@ export interface Prepared {
   readonly root: string;
   readonly holder: Holder;
   readonly base: Base;
+  readonly bases: string;
   readonly scratchFolder: string;
   readonly layers: readonly string[];
   readonly mounts: readonly Step[];
@@ -65,9 +67,11 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       useBase(source, holder, cache, log, signal, finding),
       sweepScratch(scratchFolder, holder, log),
     ]);
-    const baseInside = holder.inside(base.path);
+    const { paths: layers, steps } = shortLayers(base.layers.map((path) => holder.inside(path)));
+    checkLayers([SKELETON, ...layers, '/mnt/layers/1/upper']);
+    if (steps.length > 0) await bindLayers(holder, steps);
     const filled = fillSkeleton({
-      ...{ holder, base: base.path, hostname, scratchDirectory },
+      ...{ holder, base: base.path, layers, hostname, scratchDirectory },
       ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
     });
     filled.catch(() => {});
@@ -75,8 +79,9 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       root: source.path,
       holder,
       base,
+      bases: cache.bases,
       scratchFolder,
-      layers: [SKELETON, baseInside],
+      layers: [SKELETON, ...layers],
       mounts: mountsOf(preparation, holder),
       filled,
       connector,
@@ -85,6 +90,15 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     await holder.stop();
     throw error;
   }
+}
+
+async function bindLayers(holder: Holder, steps: readonly Step[]): Promise<void> {
+  const run = holder.run('', steps);
+  if ((await run.ended) === 0) return;
+  const why = run.failure === undefined ? 'its process was killed' : failureText(run.failure);
+  throw new TestbedError(`binding the layers of the image failed: ${why}`, {
+    code: run.failure?.code ?? 'SETUP_KILLED',
+  });
 }
 
 async function holdLate(preparation: Preparation, { below }: Connector): Promise<Holding> {

@@ -149,7 +149,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   /** For `ps` and `exec`. A failure does not stop the open. */
   #register(
-    { root, holder }: Prepared,
+    { root, holder, base, bases }: Prepared,
     {
       instance: { pid, startTime },
       layer,
@@ -161,6 +161,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
       ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
+      ...{ bases, keys: base.keys, binds: this.options.binds.map(({ inside }) => inside) },
       ...(report === undefined ? {} : { report: report.path }),
     };
     try {
