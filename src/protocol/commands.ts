@@ -118,9 +118,9 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     },
   },
   shell: {
-    usage: 'DIR [K=V]...',
-    summary: 'open an interactive shell on the terminal',
-    words: [1, Number.POSITIVE_INFINITY],
+    usage: '[DIR] [K=V]...',
+    summary: 'open an interactive shell on the terminal, in DIR (default: /)',
+    words: [0, Number.POSITIVE_INFINITY],
     state: 'open',
     handle: async (testbed, words, session) => {
       await serveShell(testbed, words.map(decodeText), session.log);
