@@ -3,7 +3,7 @@ import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TestbedError, UsageError } from '../errors.ts';
 import { failureText, helperWords, isFailure, parseEvent } from '../helper.ts';
-import { spawnHost, textOf } from '../host.ts';
+import { spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { startProgress } from '../progress-line.ts';
 import { writeWhole } from './cache.ts';
@@ -31,7 +31,7 @@ export interface CommitOrder extends LayerPlace, Pick<ImageRecord, 'command' | '
 
 /** @throws UsageError when the name cannot be used */
 export function checkImageName(images: string, name: string): void {
-  if (!/^[A-Za-z0-9][A-Za-z0-9+._~-]*$/.test(name)) {
+  if (!/^[A-Za-z0-9][A-Za-z0-9+._-]*$/.test(name)) {
     throw new UsageError(`${name} cannot be the name of an image`, {
       code: 'WRONG_NAME',
       remedy: 'give a name of letters, digits and hyphens',

@@ -2,9 +2,18 @@
  * The images of the cache: root filesystems as tarballs, RELEASE-ARCH.tar, .tar.zst, …, each with RELEASE-ARCH.json, the
  * order that it was built by. A process that changes an image holds its lock.
  */
-import { constants, copyFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  constants,
+  copyFileSync,
+  createWriteStream,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
+import { pipeline } from 'node:stream/promises';
+import { reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import { type Log, printable } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
@@ -123,12 +132,36 @@ export async function importImage(
   log: Log,
   signal?: AbortSignal,
 ): Promise<string> {
+  if (given === '-') return importStdin(cache, name, log, signal);
   const source = checkRoot(given);
   const path = await putImage(cache, name, undefined, log, signal, (stem, lock) =>
     source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal),
   );
   if (path === undefined)
     throw new TestbedError(`importing ${given} made nothing`, { code: 'IMPORT_FAILED', remedy: 'try again' });
+  return path;
+}
+
+async function importStdin(
+  cache: CacheFolder,
+  name: string,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const path = await putImage(cache, name, undefined, log, signal, async (stem) => {
+    await pipeline(process.stdin, createWriteStream(stem), signal === undefined ? {} : { signal });
+    const compression = compressionOfFile(stem);
+    if (compression === undefined) {
+      throw new UsageError('stdin has no tar archive', { code: 'BAD_TARBALL', remedy: 'write one to it' });
+    }
+    renameSync(stem, `${stem}.${ENDINGS[compression]}`);
+    return ENDINGS[compression];
+  });
+  if (path === undefined)
+    throw new TestbedError('importing from stdin made nothing', {
+      code: 'IMPORT_FAILED',
+      remedy: 'try again',
+    });
   return path;
 }
 

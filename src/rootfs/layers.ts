@@ -126,9 +126,10 @@ async function completeHome(
   }
   if (kind('home') === 'missing') await run(['mkdir', '-m', '755', `${root}/home`], 'making /home');
   await run(
-    ['find', '/mnt/skeleton/home', '-mindepth', '1', '-maxdepth', '1', '-exec']
-      .concat(['cp', '-dR', KEEP, '-t', `${root}/home`, '--', '{}', '+'])
-      .reduce<Argv>((argv, word, index) => (index === 0 ? [word] : [...argv, word]), ['find']),
+    [
+      ...(['find', '/mnt/skeleton/home', '-mindepth', '1', '-maxdepth', '1'] as const),
+      ...['-exec', 'cp', '-dR', KEEP, '-t', `${root}/home`, '--', '{}', '+'],
+    ],
     'copying the home of the user',
   );
 }

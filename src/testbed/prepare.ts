@@ -22,7 +22,7 @@ export interface Prepared {
   readonly root: string;
   readonly holder: Holder;
   readonly base: Base;
-  readonly bases: string;
+  readonly cache: CacheFolder;
   readonly scratchFolder: string;
   readonly layers: readonly string[];
   readonly mounts: readonly Step[];
@@ -79,7 +79,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       root: source.path,
       holder,
       base,
-      bases: cache.bases,
+      cache,
       scratchFolder,
       layers: [SKELETON, ...layers],
       mounts: mountsOf(preparation, holder),

@@ -23,7 +23,7 @@ import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
 import type { Layer, Place } from './layer.ts';
 import { Snapshot } from './snapshot.ts';
-import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
+import type { CommitOptions, OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
 
@@ -39,6 +39,7 @@ export interface TestbedMaker {
   /** @throws TestbedError when the kernel takes no layer over this one */
   checkRoomOver(layer: Layer): Promise<void>;
   leaks(incarnation: Incarnation): Promise<Leak[]>;
+  commit(incarnation: Incarnation, image: CommitOptions): Promise<string>;
 }
 
 export class Testbed implements OpenTestbed {
@@ -221,6 +222,10 @@ export class Testbed implements OpenTestbed {
     layer.keep();
     await before?.release();
     return new Snapshot(layer);
+  }
+
+  commit(image: CommitOptions): Promise<string> {
+    return this.#maker.commit(this.#opened(), image);
   }
 
   async close(): Promise<void> {
