@@ -62,7 +62,7 @@ static void bind_sources(char **sources, size_t count) {
 	if (made < 0 || !put_mount(made, AT_FDCWD, "/mnt") || (mnt = open("/mnt", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) die("mounting a tmpfs on", "/mnt");
 	umask(0);
 	/* Root of the holder fills these; in the stage it is an unprivileged user. */
-	for (const char *const *name = (const char *const[]){"layers", "root", "scratch", "skeleton", NULL}; *name != NULL; name++)
+	for (const char *const *name = (const char *const[]){"binfmt", "layers", "root", "scratch", "skeleton", NULL}; *name != NULL; name++)
 		if (mkdirat(mnt, *name, 0777) != 0) die("making a directory", *name);
 	for (size_t i = 0; i < count; i++) {
 		char name[32];

@@ -199,7 +199,7 @@ static const struct {
     {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
     {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy}, {"unshare", 1, step_unshare},
     {"keyring", 1, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"place", 2, step_place}, {"init", 3, step_init},
+    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"init", 3, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

@@ -72,6 +72,12 @@ export const home = (base: string, user: string, id: number): Step => [
   String(id),
 ];
 
+/** Lets maintainer scripts start services. Reports the event `services`: `start` is 0 where the image does not allow it. */
+export const services = (base: string): Step => ['services', 'allowing services to start', base];
+
+/** Makes an empty `/run/utmp`. */
+export const utmp = (): Step => ['utmp', 'making /run/utmp'];
+
 /** Makes what is missing of a path, as a target for a bind mount. */
 export const place = (path: string, kind: 'directory' | 'file'): Step => [
   'place',

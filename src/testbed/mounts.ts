@@ -1,7 +1,7 @@
 import { release as kernelRelease } from 'node:os';
 import { TestbedError } from '../errors.ts';
 import { ROOT } from '../namespaces/instance.ts';
-import { bind, copy, detach, directory, mount, root, type Step } from '../namespaces/steps.ts';
+import { bind, copy, detach, directory, mount, root, type Step, utmp } from '../namespaces/steps.ts';
 
 /** Longer values of an option are refused by fsconfig(2). */
 const LONGEST_VALUE = 255;
@@ -118,6 +118,7 @@ export function kernelMounts({
     mount('devpts', '/dev/pts', pts.join(',')),
     mount('tmpfs', '/dev/shm', 'mode=1777,nosuid,nodev'),
     mount('tmpfs', '/run', 'mode=0755,nosuid,nodev'),
+    utmp(),
     directory('/run/lock'),
     mount('tmpfs', '/run/lock', 'mode=1777,nosuid,nodev,size=5m'),
     ...devices.map((name) => bind(`/dev/${name}`, `/dev/${name}`)),

@@ -64,7 +64,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async normalUser(): Promise<string | undefined> {
     const { filled } = await this.#prepare();
-    return filled;
+    return (await filled).normalUser;
+  }
+
+  async startsServices(): Promise<boolean> {
+    const { filled } = await this.#prepare();
+    return (await filled).startsServices;
   }
 
   async holder(): Promise<Holder> {

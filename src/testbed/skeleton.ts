@@ -31,9 +31,17 @@ interface SkeletonOptions {
   readonly hosts: string;
   readonly resolvConf: string;
   readonly scratchDirectory: string;
+  readonly ownNetwork: boolean;
 }
 
-export async function fillSkeleton(options: SkeletonOptions): Promise<string | undefined> {
+export interface Filled {
+  /** Undefined where the id map has no id for one. */
+  readonly normalUser: string | undefined;
+  /** Whether packages may start their services. */
+  readonly startsServices: boolean;
+}
+
+export async function fillSkeleton(options: SkeletonOptions): Promise<Filled> {
   const { holder } = options;
   const { tree, before } = mergedTree(options.layers);
   const events = await runSteps(options, [
@@ -51,6 +59,8 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<string | u
     steps.file('etc/hosts', hostsFile(options.hosts)),
     steps.file('etc/resolv.conf', options.resolvConf),
     steps.accounts(tree),
+    // On the host's network a service would use the host's ports, so the image's own policy holds there.
+    ...(options.ownNetwork ? [steps.services(tree)] : []),
   ]);
   const accounts = events.find(({ event }) => event === 'accounts');
   const found = Buffer.from(String(accounts?.user ?? ''), 'latin1').toString();
@@ -61,7 +71,8 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<string | u
     ...(user === undefined || found !== '' ? [] : userAccount(tree, files, accounts?.bash)),
   ];
   if (more.length > 0) await runSteps(options, [...before, steps.root(SKELETON), ...more]);
-  return user;
+  const startsServices = events.some(({ event, start }) => event === 'services' && start === 1);
+  return { normalUser: user, startsServices };
 }
 
 /** The accounts of an image are in any of its layers, so they are read from an overlay of these. */

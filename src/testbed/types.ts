@@ -114,6 +114,8 @@ export interface OpenTestbed {
 export interface TestbedProvider {
   /** Resolves with the name of the account, or undefined where the id map has no id for one. */
   normalUser(): Promise<string | undefined>;
+  /** Whether packages may start their services, on ports of the testbed's own. */
+  startsServices(): Promise<boolean>;
   /** @param from of a testbed of this provider */
   open(from?: Snapshot): Promise<OpenTestbed>;
   /** Closes what is open and ends the processes; resolves when all are gone. */

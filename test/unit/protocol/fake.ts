@@ -28,6 +28,7 @@ export function fakeTestbed() {
 export function fakeProvider(testbed: OpenTestbed = fakeTestbed()) {
   return {
     normalUser: sinon.stub<[], Promise<string | undefined>>().resolves('user'),
+    startsServices: sinon.stub<[], Promise<boolean>>().resolves(true),
     open: sinon.stub<[], Promise<OpenTestbed>>().resolves(testbed),
     dispose: sinon.stub<[], Promise<void>>().resolves(),
   };
