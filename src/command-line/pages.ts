@@ -97,7 +97,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       ['update [NAME...]', 'build images again that were built before (default: all)'],
       [
         'import PATH|- NAME',
-        'make an image of a tarball (-: on stdin) or directory; replaces an imported image of that name',
+        'make an image of a tarball (-: on stdin), a directory, or an image of a container; replaces an imported image of that name',
       ],
       ['export NAME', 'write an image to stdout as a tar archive, all layers as one tree'],
       ['remove NAME|KEY...', 'remove images or bases'],
@@ -107,10 +107,12 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     notes: [
       'Committed images, and the layers and bases that they lie over, are not pruned.',
       "NAME is RELEASE-ARCH, or RELEASE for the host's architecture. KEY is the start of a base's key.",
+      'An image of a container is what docker save, podman save, skopeo copy … oci-archive:FILE, oci:DIR or docker-archive:FILE and umoci write; with FILE:TAG if there are several in it. Of its configuration the environment is kept, in /etc/environment.',
       'A base in use is never removed. The server uses an image that has the name of a release without further options.',
     ],
     examples: [
       'virt-ts-unshare rootfs build trixie',
+      'virt-ts-unshare rootfs import debian.tar from-docker',
       'virt-ts-unshare rootfs list',
       "virt-ts-unshare rootfs build postgres --from trixie --run 'apt-get update' --run 'apt-get install -y postgresql'",
       'virt-ts-unshare rootfs export postgres >postgres.tar',

@@ -22,6 +22,7 @@ import { type CacheFolder, writeWhole } from './cache.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
 import type { Compression } from './compression.ts';
 import { type Lock, waitLock } from './lock.ts';
+import { type ContainerImage, findContainerImage, importContainerImage } from './oci/container-image.ts';
 import { orderPath, type RootOrder, readOrder } from './order.ts';
 import { checkRoot, compressionOfFile, type RootSource, TARBALL_NAME } from './source.ts';
 
@@ -132,23 +133,28 @@ export async function importImage(
   log: Log,
   signal?: AbortSignal,
 ): Promise<string> {
-  if (given === '-') return importStdin(cache, name, log, signal);
-  const source = checkRoot(given);
-  const path = await putImage(cache, name, undefined, log, signal, (stem, lock) =>
-    source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal),
-  );
+  const container = given === '-' ? undefined : await findContainerImage(given, log);
+  const make =
+    given === '-'
+      ? ofStdin(signal)
+      : container === undefined
+        ? ofRoot(checkRoot(given), log, signal)
+        : ofContainer(container, name.slice(name.lastIndexOf('-') + 1), log, signal);
+  const path = await putImage(cache, name, undefined, log, signal, make);
   if (path === undefined)
     throw new TestbedError(`importing ${given} made nothing`, { code: 'IMPORT_FAILED', remedy: 'try again' });
   return path;
 }
 
-async function importStdin(
-  cache: CacheFolder,
-  name: string,
-  log: Log,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const path = await putImage(cache, name, undefined, log, signal, async (stem) => {
+type Make = (stem: string, lock: number) => Promise<string>;
+
+function ofRoot(source: RootSource, log: Log, signal: AbortSignal | undefined): Make {
+  return (stem, lock) =>
+    source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal);
+}
+
+function ofStdin(signal: AbortSignal | undefined): Make {
+  return async (stem) => {
     await pipeline(process.stdin, createWriteStream(stem), signal === undefined ? {} : { signal });
     const compression = compressionOfFile(stem);
     if (compression === undefined) {
@@ -156,13 +162,11 @@ async function importStdin(
     }
     renameSync(stem, `${stem}.${ENDINGS[compression]}`);
     return ENDINGS[compression];
-  });
-  if (path === undefined)
-    throw new TestbedError('importing from stdin made nothing', {
-      code: 'IMPORT_FAILED',
-      remedy: 'try again',
-    });
-  return path;
+  };
+}
+
+function ofContainer(image: ContainerImage, arch: string, log: Log, signal: AbortSignal | undefined): Make {
+  return (stem, lock) => importContainerImage(image, stem, lock, { arch, log, signal });
 }
 
 async function copyTarball(path: string, stem: string): Promise<string> {
