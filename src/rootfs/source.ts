@@ -56,7 +56,9 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   const found =
     (release === undefined ? undefined : newestTarball(sbuild, `${release}-${arch}`)) ??
     (options.release === undefined ? newestTarball(sbuild, undefined, arch) : undefined) ??
-    (release === undefined ? undefined : imageThatServes(images, imageName({ release, arch }), options));
+    (release === undefined ? undefined : imageThatServes(images, imageName({ release, arch }), options)) ??
+    // rootfs list shows names with the architecture.
+    (options.release?.endsWith(`-${arch}`) ? imageThatServes(images, options.release, options) : undefined);
   if (found !== undefined) return tarballSource(found);
   if (release === undefined) {
     throw new UsageError('there is no root filesystem, and the host is no Debian system', {

@@ -10,7 +10,7 @@ import { randomFrom } from '../../support/random.ts';
 import { testTarball } from '../../support/rootfs.ts';
 
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
-const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 12);
+const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 6);
 
 /** Names, owners, modes, times, links, sizes, used blocks, content and attributes of what the test makes, and of /usr. */
 const FINGERPRINT = `cd / && find srv usr etc/alternatives -path usr/share/doc -prune -o \\( -type d -o -printf '%p %n ' \\) -printf '%p %y %U %G %m %T@ %l\\n' | sort | sha256sum
