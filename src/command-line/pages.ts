@@ -112,7 +112,6 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     ],
     examples: [
       'virt-ts-unshare rootfs build trixie',
-      'virt-ts-unshare rootfs import debian.tar from-docker',
       'virt-ts-unshare rootfs list',
       "virt-ts-unshare rootfs build postgres --from trixie --run 'apt-get update' --run 'apt-get install -y postgresql'",
       'virt-ts-unshare rootfs export postgres >postgres.tar',
