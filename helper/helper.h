@@ -37,6 +37,7 @@ static inline bool is_tag(long slack) {
 
 /* main.c: the sub-commands. Each gets its own argv (argv[0] is its name) and gives the exit status. */
 int abort_fuse_main(int argc, char **argv);
+int connect_main(int argc, char **argv);
 int copy_main(int argc, char **argv);
 int enter_main(int argc, char **argv);
 int exec_main(int argc, char **argv);

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { TestbedError } from './errors.ts';
 import { packageRoot } from './scripts.ts';
 
-type HelperCommand = 'abort-fuse' | 'copy' | 'enter' | 'exec' | 'hold' | 'isolate' | 'look' | 'unstage';
+type HelperCommand = 'abort-fuse' | 'connect' | 'copy' | 'enter' | 'exec' | 'hold' | 'isolate' | 'look' | 'unstage';
 
 export function helperWords(command: HelperCommand, ...args: readonly string[]): [string, ...string[]] {
   return [helperPath(), command, ...args];
