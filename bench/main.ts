@@ -10,6 +10,7 @@ import { type Caller, timeProgram, VirtServer } from './client.ts';
 import { givesMemoryAway } from './memory.ts';
 import { copies, makeCopyMaterial } from './peers/copies.ts';
 import { endToEnd, makePackage } from './peers/end-to-end.ts';
+import { forks, podmanForks } from './peers/forks.ts';
 import { networks } from './peers/lab.ts';
 import { library } from './peers/library.ts';
 import { many } from './peers/many.ts';
@@ -23,7 +24,7 @@ const { values } = parseArgs({
   options: {
     tarball: { type: 'string' },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'copy,cold,session,library,others,networks,many,end-to-end' },
+    only: { type: 'string', default: 'copy,cold,session,library,forks,others,networks,many,end-to-end' },
     buildd: { type: 'string' },
     user: { type: 'string' },
     json: { type: 'string' },
@@ -128,6 +129,19 @@ try {
   if (parts.has('library')) {
     say('the library');
     await library(program, tarball, caller, results);
+  }
+  if (parts.has('forks')) {
+    say('snapshots and forks, 100 tests with PostgreSQL');
+    await forks({ program, tarball, build: values.buildd, caller }, results);
+    const podman = OTHERS.find(({ name }) => name === 'podman');
+    const why = podman === undefined ? undefined : whyMissing(podman);
+    if (why !== undefined) results.missing.set('podman', why);
+    else if (values.buildd !== undefined) {
+      say('the same tests with podman');
+      await podmanForks(values.buildd, results).catch((error: unknown) =>
+        results.missing.set('podman, forks', String(error)),
+      );
+    }
   }
   if (parts.has('others')) {
     const root = process.env.BENCH_ROOT;

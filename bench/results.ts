@@ -21,6 +21,15 @@ export const FIGURES = {
   'copyup 10,000 files, disk': 'out of it',
   'copydown 256 MiB, disk': 'one file into the testbed',
   'copyup 256 MiB, disk': 'one file out of it',
+  'open in Node': "the library's open, after the first",
+  snapshot: 'freeze the files, and go on over them',
+  'open from a snapshot': 'a fork of it',
+  'revert in Node': "the library's revert",
+  'revert of a fork': 'back to the snapshot',
+  'a test with PostgreSQL': 'a fork that has it installed, its start, a query, close',
+  'the same, installed by each test': 'a testbed without it, its installation, start, a query, close',
+  '50 testbeds in Node: MiB for each': 'memory, all testbeds of one process',
+  '50 forks in Node: MiB for each': 'the same, opened from one snapshot',
   'open, private network': 'as open, with outside access of its own',
   'close, private network': 'as close, with its helper',
   'lab up, each of 8 hosts': 'start of the program to its end, for each host',
@@ -30,6 +39,10 @@ export const FIGURES = {
   '50 testbeds: MiB for each': 'memory: server, stage, holder, stubs (proportional set size)',
 } as const;
 export type Figure = keyof typeof FIGURES;
+
+export function isFigure(name: string): name is Figure {
+  return Object.hasOwn(FIGURES, name);
+}
 
 export interface Peer {
   readonly name: string;

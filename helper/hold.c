@@ -8,6 +8,8 @@
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
  *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
  *   end ID                      kills that process
+ *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
+ *                               it needs neither a process nor a descriptor; "ended" with the status 0, or 1 when it fails
  * stdout: events: "held" with the holder's pid; for each run "started" with its pid, "failed", or "ready" when its steps
  *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped
  */
@@ -60,7 +62,7 @@ static void bind_sources(char **sources, size_t count) {
 	if (made < 0 || !put_mount(made, AT_FDCWD, "/mnt") || (mnt = open("/mnt", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) die("mounting a tmpfs on", "/mnt");
 	umask(0);
 	/* Root of the holder fills these; in the stage it is an unprivileged user. */
-	for (const char *const *name = (const char *const[]){"root", "scratch", "skeleton", NULL}; *name != NULL; name++)
+	for (const char *const *name = (const char *const[]){"binfmt", "layers", "root", "scratch", "skeleton", NULL}; *name != NULL; name++)
 		if (mkdirat(mnt, *name, 0777) != 0) die("making a directory", *name);
 	for (size_t i = 0; i < count; i++) {
 		char name[32];
@@ -190,8 +192,18 @@ static void start_run(char **fields, size_t count) {
 	send_run("started", &run, "pid", run.pid);
 }
 
+static void drop(char **fields) {
+	struct run run = {.id = strtol(fields[1], NULL, 10)};
+	/* It need not be mounted: its set-up may have failed before. */
+	bool good = umount2(fields[2], MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT;
+	/* This also unmounts it in mount namespaces that were copied from this one meanwhile. */
+	good = good && (rmdir(fields[2]) == 0 || errno == ENOENT);
+	send_run("ended", &run, "status", good ? 0 : 1);
+}
+
 static void answer(char **fields, size_t count) {
 	if (count >= 3 && strcmp(fields[0], "run") == 0) start_run(fields, count);
+	if (count == 3 && strcmp(fields[0], "drop") == 0) drop(fields);
 	for (size_t i = 0; count == 2 && i < run_count; i++)
 		if (runs[i].id == strtol(fields[1], NULL, 10)) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
 }

@@ -113,6 +113,59 @@ bool step_accounts(struct place *place, char **a) {
 	return true;
 }
 
+/*
+ * services BASE: lets maintainer scripts start services. invoke-rc.d(8) starts none where there is neither a policy nor an init that
+ * runs. Reports the event "services" with "start": 0 when it has to leave the image as it is.
+ */
+bool step_services(struct place *place, char **a) {
+	static const char allow[] = "#!/bin/sh\nexit 0\n";
+	int base = open(a[0], O_PATH | O_DIRECTORY | O_CLOEXEC), usr = open_plain(base, "usr", O_PATH | O_DIRECTORY);
+	int sbin = open_plain(base, "usr/sbin", O_PATH | O_DIRECTORY);
+	struct stat status, parent;
+	/* A directory of the skeleton would hide a link of the image at its place. */
+	bool asks = faccessat(base, "usr/sbin/invoke-rc.d", F_OK, 0) == 0, good = true;
+	bool fits = sbin >= 0 && fstat(usr, &parent) == 0 && fstat(sbin, &status) == 0;
+	if (asks && fits) {
+		good = (mkdirat(place->root, "usr", 0755) == 0 || errno == EEXIST) && mkdirat(place->root, "usr/sbin", 0755) == 0;
+		int file = openat(place->root, "usr/sbin/policy-rc.d", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+		good = good && file >= 0 && write(file, allow, sizeof allow - 1) == (ssize_t)sizeof allow - 1;
+		if (file >= 0) close(file);
+		/* They cover those of the image. */
+		const struct timespec times[] = {status.st_atim, status.st_mtim}, above[] = {parent.st_atim, parent.st_mtim};
+		good = good && fchmodat(place->root, "usr/sbin", status.st_mode & 07777, 0) == 0 && fchmodat(place->root, "usr", parent.st_mode & 07777, 0) == 0 &&
+		       utimensat(place->root, "usr/sbin", times, 0) == 0 && utimensat(place->root, "usr", above, 0) == 0;
+	}
+	close(base), close(usr), close(sbin);
+	struct event event;
+	event_begin(&event, "services");
+	event_number(&event, "id", place->id);
+	event_number(&event, "start", !asks || fits);
+	event_send(&event, place->report);
+	return good;
+}
+
+/* utmp: an empty /run/utmp, for its group where there is one. */
+bool step_utmp(struct place *place, char **a) {
+	(void)a;
+	char line[1024];
+	unsigned group = 0;
+	FILE *groups = NULL;
+	int list = open_plain(place->root, "etc/group", O_RDONLY | O_NONBLOCK);
+	struct stat status;
+	if (list >= 0 && fstat(list, &status) == 0 && S_ISREG(status.st_mode)) groups = fdopen(list, "r");
+	else if (list >= 0) close(list);
+	while (groups != NULL && fgets(line, sizeof line, groups) != NULL)
+		if (sscanf(line, "utmp:%*[^:]:%u:", &group) == 1) break;
+	if (groups != NULL) fclose(groups);
+	int run = open_below(place->root, "run", O_PATH | O_DIRECTORY);
+	int file = openat(run, "utmp", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0664);
+	/* A map of one id has no group. */
+	bool good = file >= 0 && (fchown(file, 0, group) == 0 || errno == EINVAL) && fchmod(file, 0664) == 0;
+	close(run);
+	if (file >= 0) close(file);
+	return good;
+}
+
 /* home BASE USER ID: the directory below /home, with what the base has in /etc/skel. */
 bool step_home(struct place *place, char **a) {
 	uid_t id = (uid_t)strtoul(a[2], NULL, 10);

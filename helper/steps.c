@@ -6,6 +6,7 @@
 #include "steps.h"
 
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -105,6 +106,13 @@ static bool step_detach(struct place *place, char **a) {
 	return umount2(a[0], MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
 }
 
+/* unshare NAMESPACES: following steps run in new ones. What was mounted before stays in the holder's. */
+static bool step_unshare(struct place *place, char **a) {
+	if (unshare((int)namespace_flags(a[0])) == 0) return true;
+	place->code = "NO_NAMESPACES";
+	return false;
+}
+
 bool run_program(char *const *argv, char *words, size_t size) {
 	int out[2], status;
 	words[0] = '\0';
@@ -189,9 +197,9 @@ static const struct {
 	bool (*run)(struct place *place, char **arguments);
 } STEPS[] = {
     {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
-    {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy},
+    {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy}, {"unshare", 1, step_unshare},
     {"keyring", 1, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"place", 2, step_place}, {"init", 3, step_init},
+    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"init", 3, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

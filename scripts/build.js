@@ -1,12 +1,14 @@
 // Bundles the program and the library: a file with what the first `ok` needs, one with what serving needs, and the rest in files
-// that are loaded when needed. Few files, because each imported one takes half a millisecond; and CommonJS for the program, because
-// Node's loader of ES modules takes 5 ms to start.
+// that are loaded when needed. Few files, because each imported one takes half a millisecond; and CommonJS, because Node's loader
+// of ES modules takes 5 ms to start. With --if-missing it builds only what was never built: npm does so after installing.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
-import { rolldown } from 'rolldown';
+import { existsSync, lstatSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 
 /** @param groups of modules that become one file each, with their imports; the first one that fits is used */
-async function bundle(name, format, extension, groups) {
+async function bundle(name, groups) {
+  const { rolldown } = await import('rolldown');
   const made = await rolldown({
     input: { [name]: `src/${name}.ts` },
     platform: 'node',
@@ -16,9 +18,9 @@ async function bundle(name, format, extension, groups) {
   });
   await made.write({
     dir: 'dist',
-    format,
-    entryFileNames: `[name].${extension}`,
-    chunkFileNames: `chunks/[name]-[hash].${extension}`,
+    format: 'cjs',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: 'chunks/[name]-[hash].cjs',
     // Names stay, for stack traces.
     minify: {
       compress: true,
@@ -32,35 +34,62 @@ async function bundle(name, format, extension, groups) {
   await made.close();
 }
 
-/** Static, because loading libraries takes longer than most sub-commands. */
+/** ES modules get the same classes and the same open testbeds as CommonJS: dist/index.js imports dist/index.cjs. */
+function wrapLibrary() {
+  const names = Object.keys(createRequire(import.meta.url)(resolve('dist/index.cjs')));
+  const lines = ["import library from './index.cjs';", `export const { ${names.join(', ')} } = library;`, ''];
+  writeFileSync('dist/index.js', lines.join('\n'));
+}
+
+/** Types for CommonJS; those for ES modules export the same ones again. */
+function writeTypes() {
+  execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });
+  writeFileSync('dist/types/package.json', '{ "type": "commonjs" }\n');
+  writeFileSync('dist/index.d.ts', "export * from './types/index.js';\n");
+}
+
 function compileHelper() {
-  const sources = readdirSync('helper')
-    .filter((name) => name.endsWith('.c'))
-    .map((name) => `helper/${name}`);
-  const options = [
-    '-std=c17',
-    '-O2',
-    '-static',
-    '-pthread',
-    '-Wall',
-    '-Wextra',
-    '-Wpedantic',
-    '-Wconversion',
-  ];
-  const words = [...options, '-o', `dist/helper-${process.arch}`, ...sources];
-  const { status, error, stderr } = spawnSync(process.env.CC ?? 'cc', words, { encoding: 'utf8' });
+  const { status, error, stderr } = spawnSync('helper/compile', [`dist/helper-${process.arch}`], {
+    encoding: 'utf8',
+  });
   if (stderr) console.error(stderr.trim());
   if (status === 0) return;
   const why = error === undefined ? `the compiler ended with status ${status}` : error.message;
   throw new Error(`cannot compile helper/*.c: ${why}; install gcc and libc6-dev`, { cause: error });
 }
 
-rmSync('dist', { recursive: true, force: true });
-const serve = ['serve', /\/src\/(testbed\/provider|protocol\/server)\.ts$/];
-const hold = ['hold', /\/src\/testbed\/holding\.ts$/];
-await bundle('cli', 'cjs', 'cjs', [['start', /\/src\/cli\.ts$/], hold, serve]);
-await bundle('index', 'esm', 'js', [hold, serve]);
+/** For `npm pack` in a clone, and `npm install --global git+URL`, where npm has the option --global for its own calls too. */
+function installPackages() {
+  const { npm_config_global, npm_config_prefix, ...env } = process.env;
+  const argv = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  execFileSync('npm', argv, { stdio: ['ignore', 2, 2], env: { ...env, npm_config_location: 'project' } });
+}
 
-compileHelper();
+async function build() {
+  if (!existsSync('node_modules/rolldown')) installPackages();
+  rmSync('dist', { recursive: true, force: true });
+  const serve = ['serve', /\/src\/(testbed\/provider|protocol\/server)\.ts$/];
+  const hold = ['hold', /\/src\/testbed\/holding\.ts$/];
+  await bundle('cli', [['start', /\/src\/cli\.ts$/], hold, serve]);
+  await bundle('index', [hold, serve]);
+  wrapLibrary();
+  compileHelper();
+  writeTypes();
+}
 
-execFileSync('node_modules/.bin/tsc', ['-p', 'scripts/tsconfig.types.json'], { stdio: 'inherit' });
+/**
+ * `npm install --global git+URL` prepares its clone by an `npm install` that is global too, so it puts a link to the clone where the
+ * package is unpacked next; the package would be lost with the clone.
+ */
+function removeLinkToClone() {
+  const { npm_config_global, npm_config_global_prefix } = process.env;
+  if (npm_config_global !== 'true') return;
+  const link = `${npm_config_global_prefix}/lib/node_modules/virt-ts-unshare`;
+  if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() && realpathSync(link) === process.cwd()) {
+    rmSync(link);
+    mkdirSync(link);
+  }
+}
+
+if (!process.argv.includes('--if-missing') || !existsSync('dist/cli.cjs')) await build();
+else removeLinkToClone();

@@ -3,6 +3,7 @@ import { readFileSync, writeSync } from 'node:fs';
 import type { Owner } from './command-line/given.ts';
 import { didYouMean } from './command-line/nearest.ts';
 import { parseWords } from './command-line/parse.ts';
+import type { Verb } from './command-line/table.ts';
 import { testbedFromWords } from './command-line/testbed-options.ts';
 import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
 import { createLog, type Log } from './log.ts';
@@ -85,22 +86,25 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
 }
 
 async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
-  if (verb === 'help') return help('server');
+  if (verb === 'help') return help(argv[0] === undefined ? 'server' : mustBeVerb(argv[0]));
   if (verb === 'version') return sayVersion();
-  if (!isVerb(verb)) {
-    const known = Object.keys(VERBS);
-    throw new UsageError(`unknown verb ${verb}${didYouMean(verb, known)}`, {
-      code: 'UNKNOWN_VERB',
-      remedy: `give one of ${known.join(', ')}, or --help`,
-    });
-  }
-  const words = parseWords(verb, argv);
-  if (words.has('help')) return help(verb);
+  const name = mustBeVerb(verb);
+  const words = parseWords(name, argv);
+  if (words.has('help')) return help(name);
   return untilSignal(async (signal, interrupts) => {
     if (!words.has('stay-root')) leaveSudo(process.env);
     watchOutput();
-    const run = await VERBS[verb]();
+    const run = await VERBS[name]();
     return run(words, signal, interrupts);
+  });
+}
+
+function mustBeVerb(word: string): Verb {
+  if (isVerb(word)) return word;
+  const known = Object.keys(VERBS);
+  throw new UsageError(`unknown verb ${word}${didYouMean(word, known)}`, {
+    code: 'UNKNOWN_VERB',
+    remedy: `give one of ${known.join(', ')}, or --help`,
   });
 }
 

@@ -1,6 +1,8 @@
 /** The native program of helper/ and the JSON events that it reports, one a line. */
 import { accessSync, constants } from 'node:fs';
+import { createRequire } from 'node:module';
 import { TestbedError } from './errors.ts';
+import { shellLine } from './log.ts';
 import { packageRoot } from './scripts.ts';
 
 type HelperCommand = 'abort-fuse' | 'connect' | 'copy' | 'enter' | 'exec' | 'hold' | 'isolate' | 'look' | 'unstage';
@@ -11,21 +13,45 @@ export function helperWords(command: HelperCommand, ...args: readonly string[]):
 
 let known: string | undefined;
 
-/** @throws TestbedError when the program was not built for this machine */
+/** @throws TestbedError when there is no program for this machine */
 export function helperPath(): string {
-  if (known !== undefined) return known;
-  const path = `${packageRoot()}/dist/helper-${process.arch}`;
+  known ??= findHelper(packageRoot());
+  return known;
+}
+
+/** The program that was compiled in this directory, or else that of the npm package for this architecture. */
+export function findHelper(root: string): string {
+  const compiled = `${root}/dist/helper-${process.arch}`;
+  if (mayExecute(compiled)) return compiled;
+  const installed = installedHelper(root);
+  if (installed !== undefined && mayExecute(installed)) return installed;
+  throw new TestbedError(`the helper ${compiled} is missing or may not be executed`, {
+    code: 'NO_HELPER',
+    remedy: `compile it, with gcc and libc6-dev installed: ${compileCommand(root)}`,
+  });
+}
+
+/** For architectures without an npm package, and where it was left out. */
+export function compileCommand(root: string): string {
+  return shellLine([`${root}/helper/compile`, `${root}/dist/helper-${process.arch}`]);
+}
+
+/** Undefined when npm has no such package for this architecture, or was run with --omit=optional. */
+function installedHelper(root: string): string | undefined {
+  try {
+    return createRequire(`${root}/package.json`).resolve(`@virt-ts-unshare/linux-${process.arch}/helper`);
+  } catch {
+    return undefined;
+  }
+}
+
+function mayExecute(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-  } catch (cause) {
-    throw new TestbedError(`the program ${path} is missing or may not be executed`, {
-      code: 'NO_HELPER',
-      remedy: 'build it with npm run build, which needs gcc and libc6-dev',
-      cause,
-    });
+    return true;
+  } catch {
+    return false;
   }
-  known = path;
-  return path;
 }
 
 /** Texts are bytes as Latin-1, because names from the testbed need not be UTF-8. */

@@ -1,3 +1,4 @@
+export type { ArchiveSource } from './copy/archive-source.ts';
 export {
   CommandFailedError,
   CommandTimeoutError,
@@ -27,6 +28,7 @@ export type {
 } from './library/command.ts';
 export {
   type SuiteHooks,
+  type SuiteOptions,
   suiteTestbed,
   type TestbedContext,
   testbedHooks,
@@ -34,7 +36,9 @@ export {
 } from './library/hooks.ts';
 export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
+export { type FromSnapshot, Snapshot } from './library/snapshot.ts';
 export { Testbed } from './library/testbed.ts';
+export type { FileContent, FilesToWrite, FileToWrite } from './library/write.ts';
 export type { Link } from './network/cables.ts';
 export { Laboratory, Network, type NetworkOptions } from './network/laboratory.ts';
 export type { LinkQuality } from './network/link.ts';

@@ -20,13 +20,14 @@ export async function many(peer: ServerPeer, results: Results): Promise<void> {
       for (let run = 0; run < 5; run++) await timeProgram([...execute, 'true'], peer.caller);
     }),
   );
-  const kilobytes = servers.flatMap((server) => treeOf(server.child.pid ?? 0)).map(proportionalSetSize);
-  results.add(
-    peer.name,
-    '50 testbeds: MiB for each',
-    kilobytes.reduce((sum, one) => sum + one, 0) / 1024 / TESTBEDS,
-  );
+  const all = servers.reduce((sum, server) => sum + memoryOf(server.child.pid ?? 0), 0);
+  results.add(peer.name, '50 testbeds: MiB for each', all / TESTBEDS);
   await Promise.all(servers.map((server) => server.quit()));
+}
+
+/** MiB of a process and all its descendants: proportional set size, without files in memory. */
+export function memoryOf(root: number): number {
+  return treeOf(root).reduce((sum, pid) => sum + proportionalSetSize(pid), 0) / 1024;
 }
 
 /** A process and all its descendants. */

@@ -13,6 +13,13 @@ export interface OtherPeer {
   measure(root: string, results: Results): Promise<void>;
 }
 
+/** Options of podman and of its runs. crun, its default, refuses a machine that has cgroups of both versions; a container may
+ * lack the right to raise limits. */
+export const PODMAN = {
+  global: ['--cgroup-manager=cgroupfs', '--runtime=runc'],
+  run: ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024'],
+} as const;
+
 const life = (name: string, argv: (root: string) => string[]) => async (root: string, results: Results) => {
   results.add(name, 'start + true + exit', await timeProgram(argv(root)));
 };
@@ -56,10 +63,9 @@ export const OTHERS: readonly OtherPeer[] = [
     package: 'podman',
     program: 'podman',
     needsRoot: true,
-    // crun, its default, refuses a machine that has cgroups of both versions; a container may lack the right to raise limits.
     measure: life('podman', (root) => [
-      ...['podman', '--cgroup-manager=cgroupfs', '--runtime=runc', 'run', '--rm', '--network=none'],
-      ...['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024', '--rootfs', `${root}:O`, '/bin/true'],
+      ...['podman', ...PODMAN.global, 'run', '--rm', '--network=none', ...PODMAN.run],
+      ...['--rootfs', `${root}:O`, '/bin/true'],
     ]),
   },
   {

@@ -67,7 +67,7 @@ export const OPTIONS = [
     name: 'arch',
     short: 'a',
     values: ['ARCH'],
-    help: "Debian's name of the architecture (default: the host's architecture)",
+    help: "Debian's name of the architecture (default: the host's architecture); qemu of the host executes another one",
     group: 'Root filesystem',
     calls: [...TESTBEDS, 'rootfs build', 'rootfs import'],
     peer: true,

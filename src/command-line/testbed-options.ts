@@ -5,6 +5,7 @@ import { UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
+import { didYouMean } from './nearest.ts';
 import type { OptionName } from './table.ts';
 import { parseSeconds, parseSize, wrongValue } from './values.ts';
 
@@ -73,7 +74,7 @@ function choice<const T extends string>(name: OptionName, value: string, choices
   if (found === undefined) {
     const last = choices.at(-1);
     const list = `${choices.slice(0, -1).join(', ')} or ${last}`;
-    throw wrongValue(`--${name} is ${value}`, `give ${list}`);
+    throw wrongValue(`--${name} is ${value}${didYouMean(value, choices)}`, `give ${list}`);
   }
   return found;
 }

@@ -15,10 +15,10 @@ import {
   rmdirSync,
   unlinkSync,
 } from 'node:fs';
+import { type ByteString, fromBytes, shown } from '../archive/bytes.ts';
 import { CopyError, reasonOf, systemCodeOf } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { type ByteString, fromBytes, shown } from './bytes.ts';
 import { cannotWrite, factsOf, sentenceOf } from './failures.ts';
 import {
   below,

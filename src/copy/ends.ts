@@ -1,6 +1,6 @@
+import { shown } from '../archive/bytes.ts';
 import { CopyError, CopyTimeoutError, TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
-import { shown } from './bytes.ts';
 import { factsOf, sentenceOf } from './failures.ts';
 import type { CopyOptions } from './types.ts';
 
@@ -15,7 +15,7 @@ export interface End {
   complaint(): string;
 }
 
-const SHELL_PREFIX = /^copy-(?:in|out)-(?:file|tree)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
+const SHELL_PREFIX = /^copy-(?:in|out)-(?:file|tree|archive)(?:\[\d+\])?: (?:(?:line )?\d+: )?/;
 
 export class Ends {
   left: string | undefined;

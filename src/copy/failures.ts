@@ -1,5 +1,5 @@
+import { shown } from '../archive/bytes.ts';
 import { CopyError, reasonOf, VirtError } from '../errors.ts';
-import { shown } from './bytes.ts';
 
 export function factsOf(error: unknown): { code?: string; remedy?: string | undefined } {
   return error instanceof VirtError ? { code: error.code, remedy: error.remedy } : {};
@@ -50,9 +50,9 @@ export function checkSockets(words: string): void {
   throw new CopyError(`sockets cannot be copied: ${words}`, { code: 'SOCKET' });
 }
 
-export function tooManyBytes(maxBytes: number): CopyError {
-  return new CopyError(`more than ${maxBytes} bytes come from the testbed`, {
+export function tooManyBytes(maxBytes: number, origin = 'the testbed'): CopyError {
+  return new CopyError(`more than ${maxBytes} bytes come from ${origin}`, {
     code: 'TOO_MANY_BYTES',
-    remedy: 'give a larger --max-copy',
+    remedy: 'give a larger --max-copy (maxCopyBytes in the library)',
   });
 }

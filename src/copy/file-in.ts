@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { shown } from './bytes.ts';
+import { shown } from '../archive/bytes.ts';
 import { withEnds } from './ends.ts';
 import { cannotRead, isDirectory, notRegular } from './failures.ts';
 import { moveFile, OPENER_STDIO } from './move-file.ts';

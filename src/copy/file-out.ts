@@ -1,10 +1,10 @@
-import { shown } from './bytes.ts';
-import { DEFAULT_MAX_BYTES } from './check.ts';
+import { shown } from '../archive/bytes.ts';
 import { withEnds } from './ends.ts';
 import { tooManyBytes } from './failures.ts';
 import { EXECUTABLE, moveFile, OPENER_STDIO } from './move-file.ts';
 import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
+import { DEFAULT_MAX_BYTES } from './tally.ts';
 import { TargetFile } from './target-file.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 

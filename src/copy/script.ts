@@ -1,10 +1,10 @@
+import { shellEscaped } from '../archive/bytes.ts';
 import type { StdioList } from '../host.ts';
 import { scriptText } from '../scripts.ts';
-import { shellEscaped } from './bytes.ts';
 import type { End, Ends } from './ends.ts';
 import type { CopyTestbed } from './types.ts';
 
-type CopyScript = `copy-${'in' | 'out'}-${'file' | 'tree'}`;
+type CopyScript = `copy-${'in' | 'out'}-${'file' | 'tree' | 'archive'}`;
 
 /** Starts a script of src/in-testbed as one process of a copy. @throws TestbedError */
 export async function startInside(

@@ -1,8 +1,11 @@
 import { closeSync } from 'node:fs';
+import { shown } from '../archive/bytes.ts';
+import type { TarEntry } from '../archive/tar-entry.ts';
+import { TarReader } from '../archive/tar-reader.ts';
+import { type Dialect, TarWriter } from '../archive/tar-writer.ts';
 import { CopyError } from '../errors.ts';
 import { firstLine } from '../host.ts';
 import type { Log } from '../log.ts';
-import { shown } from './bytes.ts';
 import { bothEnd, type End, type Ends, mustEnd, withEnds } from './ends.ts';
 import { cannotRead, checkSockets, noTar } from './failures.ts';
 import { openDirectory, withoutSlash } from './host-paths.ts';
@@ -10,13 +13,10 @@ import { packTree } from './host-tar.ts';
 import { drain, existing, roomIn } from './pipes.ts';
 import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
-import type { TarEntry } from './tar-entry.ts';
-import { TarReader } from './tar-reader.ts';
-import { type Dialect, TarWriter } from './tar-writer.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
 const PACKING = 'packing on the host';
-const UNPACKING = 'unpacking in the testbed';
+export const UNPACKING = 'unpacking in the testbed';
 
 export async function copyTreeIn(
   testbed: CopyTestbed,
@@ -53,7 +53,7 @@ function openSource(host: Buffer): number {
   }
 }
 
-async function dialectOf(unpacking: End): Promise<Dialect> {
+export async function dialectOf(unpacking: End): Promise<Dialect> {
   const word = await firstLine(existing(unpacking.process.child.stdout));
   if (word === 'pax' || word === 'gnu') return word;
   await mustEnd(unpacking, UNPACKING);
@@ -97,6 +97,6 @@ async function send(packing: End, unpacking: End, dialect: Dialect, progress: Pr
   stdin.end();
 }
 
-function checkAttributes(words: string): void {
+export function checkAttributes(words: string): void {
   if (/: Cannot (set|store)/i.test(words)) throw new CopyError(words, { code: 'ATTRIBUTES_LOST' });
 }

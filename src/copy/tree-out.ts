@@ -1,5 +1,8 @@
+import { type ByteString, shown } from '../archive/bytes.ts';
+import type { TarEntry, TarSink } from '../archive/tar-entry.ts';
+import { TarReader } from '../archive/tar-reader.ts';
+import { TarWriter } from '../archive/tar-writer.ts';
 import { CopyError } from '../errors.ts';
-import { type ByteString, shown } from './bytes.ts';
 import { EntryChecker } from './check.ts';
 import { Destination, TREE } from './destination.ts';
 import { type Ends, mustEnd, withEnds } from './ends.ts';
@@ -9,9 +12,6 @@ import { unpackTree } from './host-tar.ts';
 import { drain, existing, roomIn } from './pipes.ts';
 import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
-import type { TarEntry, TarSink } from './tar-entry.ts';
-import { TarReader } from './tar-reader.ts';
-import { TarWriter } from './tar-writer.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
 export async function copyTreeOut(
@@ -35,7 +35,8 @@ export async function copyTreeOut(
   });
 }
 
-const NO_PROGRAM = 127;
+/** The status of the script when there is no tar. */
+export const NO_PROGRAM = 127;
 
 class CheckedTree {
   readonly attributed = new Set<ByteString>();
@@ -55,6 +56,9 @@ class CheckedTree {
         this.#progress.files += 1;
         writer.entry({
           ...entry,
+          // The files belong to the caller.
+          uid: 0,
+          gid: 0,
           path: entry.path === '.' ? `${TREE}/` : `${TREE}/${entry.path}`,
           link: entry.kind === 'hard link' ? `${TREE}/${entry.link}` : entry.link,
         });

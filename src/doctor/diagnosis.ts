@@ -1,3 +1,4 @@
+import { compileCommand } from '../helper.ts';
 import { HOST_TOOLS } from '../tools.ts';
 import type { Attempt, Facts } from './facts.ts';
 
@@ -24,6 +25,7 @@ export function diagnose(facts: Facts): Diagnosis {
     ids(facts),
     ...testbed(facts),
     ...devices(facts),
+    architectures(facts),
     rootFilesystem(facts),
   ];
   return { works: checks.every(({ state }) => state !== 'fails'), checks };
@@ -71,9 +73,9 @@ function tools({ tools: found }: Facts): Check[] {
 
 function nativeProgram({ package: { folder, helper } }: Facts): Check {
   const name = 'native program';
-  if (helper === undefined) return works(name, `below ${folder}/dist`);
-  const remedy = `${install('gcc libc6-dev')}; then: npm --prefix ${folder} run build`;
-  return { name, state: 'fails', detail: helper, remedy };
+  if (helper !== undefined) return works(name, helper);
+  const remedy = `${install('gcc libc6-dev')}; then: ${compileCommand(folder)}`;
+  return { name, state: 'fails', detail: 'missing, or may not be executed', remedy };
 }
 
 function userNamespaces({ userNamespace, sysctls, container }: Facts): Check {
@@ -196,6 +198,26 @@ function devices({ fuse, tun }: Facts): Check[] {
     device('/dev/fuse', fuse, 'fuse', 'FUSE in run --host'),
     device('/dev/net/tun', tun, 'tun', '--network=private'),
   ];
+}
+
+function architectures({ executions }: Facts): Check {
+  const name = 'other architectures';
+  const listed = [...executions];
+  const those = (wanted: (kind: string) => boolean) =>
+    listed.flatMap(([arch, { kind }]) => (wanted(kind) ? [arch] : [])).join(', ');
+  const native = those((kind) => kind === 'native');
+  const emulated = those((kind) => kind === 'own' || kind === 'host-wide');
+  const able = [native && `${native} by the processor`, emulated && `${emulated} by qemu`].filter(Boolean);
+  const failure = listed.map(([, execution]) => execution).find((each) => each.kind === 'none');
+  if (failure?.kind !== 'none') return works(name, able.join('; '));
+  return {
+    name,
+    state: 'limited',
+    detail: `not ${those((kind) => kind === 'none')}: ${failure.why}`,
+    remedy: failure.remedy.startsWith('install the package ')
+      ? install(failure.remedy.slice('install the package '.length))
+      : failure.remedy,
+  };
 }
 
 function rootFilesystem({ root, tools: found }: Facts): Check {

@@ -6,12 +6,15 @@ import { failureText, helperPath } from '../helper.ts';
 import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
+import { type Execution, executionOf } from '../namespaces/emulation.ts';
 import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
+import { machineNamed } from '../namespaces/machines.ts';
 import type { Step } from '../namespaces/steps.ts';
 import * as steps from '../namespaces/steps.ts';
 import { findProgram } from '../processes/find.ts';
 import { openCache } from '../rootfs/cache.ts';
+import { hostArchitecture } from '../rootfs/release.ts';
 import { chooseRoot } from '../rootfs/source.ts';
 import { packageRoot } from '../scripts.ts';
 import { overlayRoot } from '../testbed/mounts.ts';
@@ -32,13 +35,15 @@ export interface Facts {
   readonly userNamespace: Attempt;
   readonly mountInside: Attempt;
   /** The package's directory, and why the native program cannot be used, if so. */
-  readonly package: { readonly folder: string; readonly helper: Attempt };
+  readonly package: { readonly folder: string /** Its path. */; readonly helper: string | undefined };
   readonly ids: number;
   readonly holder: Attempt;
   /** What was tried in the holder; undefined when there is none. */
   readonly probe: ReadonlyMap<string, Attempt> | undefined;
   readonly fuse: Attempt;
   readonly tun: Attempt;
+  /** For other architectures than the machine's: how their programs are executed. */
+  readonly executions: ReadonlyMap<string, Execution>;
   /** The root filesystem that the server would use without options; path undefined: it would build one. */
   readonly root: { readonly path: string | undefined } | { readonly failure: string };
 }
@@ -75,11 +80,12 @@ export async function gatherFacts(log: Log): Promise<Facts> {
     tools,
     userNamespace,
     mountInside,
-    package: { folder: packageRoot(), helper: whyNoHelper() },
+    package: { folder: packageRoot(), helper: helperOrNone() },
     ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
     ...(await tryHolder(idMap, log)),
     fuse: opens('/dev/fuse'),
     tun: opens('/dev/net/tun'),
+    executions: findExecutions(),
     root: findRoot(),
   };
 }
@@ -139,9 +145,9 @@ const TMPFS: readonly Step[] = [steps.root('/'), steps.mount('tmpfs', '/mnt/scra
 function overlayOver(place: string): readonly Step[] {
   return [
     ...TMPFS,
-    ...['/mnt/scratch/lower', `${place}/upper`, `${place}/work`].map((path) => steps.directory(path)),
+    ...['/mnt/scratch/lower', `${place}/upper`].map((path) => steps.directory(path)),
     steps.file('/mnt/scratch/lower/file', 'text\n'),
-    ...overlayRoot(['/mnt/scratch/lower'], { place }),
+    ...overlayRoot(['/mnt/scratch/lower'], { upper: `${place}/upper`, work: `${place}/work` }),
     steps.append('/file', 'more\n'),
     steps.directory('/made'),
   ];
@@ -187,12 +193,11 @@ function readSysctls(): Map<string, string> {
   return new Map(values);
 }
 
-function whyNoHelper(): Attempt {
+function helperOrNone(): string | undefined {
   try {
-    helperPath();
+    return helperPath();
+  } catch {
     return undefined;
-  } catch (error) {
-    return messageOf(error);
   }
 }
 
@@ -211,6 +216,19 @@ function nameOf(uid: number): string {
   } catch {
     return String(uid);
   }
+}
+
+/** Those of Debian's releases. */
+const RELEASED = ['amd64', 'arm64', 'armhf', 'i386', 'ppc64el', 'riscv64', 's390x'] as const;
+
+function findExecutions(): Map<string, Execution> {
+  const host = hostArchitecture();
+  return new Map(
+    RELEASED.filter((name) => name !== host).flatMap((name) => {
+      const machine = machineNamed(name);
+      return machine === undefined ? [] : [[name, executionOf(machine, host)] as const];
+    }),
+  );
 }
 
 function findRoot(): Facts['root'] {

@@ -23,6 +23,7 @@ export async function collectLeaks(place: Place, log: Log): Promise<Leak[]> {
   const isOwn = ({ path, type }: { readonly path: string; readonly type: string }) =>
     mountPoints.has(path) ||
     (TOP.has(path) && type === 'directory') ||
+    (path === '/run/utmp' && type === 'file') ||
     isIn(path, scratchDirectory) ||
     boundAt.some((point) => `${printable(Buffer.from(point))}/`.startsWith(`${path}/`));
   return [

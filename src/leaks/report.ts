@@ -4,7 +4,7 @@ import type { Leak } from './leak.ts';
 
 const MOST = { report: 1000, warnings: 100 } as const;
 
-export type LeakMoment = 'command' | 'revert' | 'close';
+export type LeakMoment = 'command' | 'revert' | 'snapshot' | 'close';
 
 export function reportLeaks(
   leaks: readonly Leak[],

@@ -24,7 +24,7 @@ export function checkNames(what: string, options: object, names: Readonly<Record
   if (stranger === undefined) return;
   throw new UsageError(`${what} has no option ${stranger}`, {
     code: 'UNKNOWN_OPTION',
-    remedy: `it has ${Object.keys(names).join(', ')}`,
+    remedy: `it has ${Object.keys(names).join(', ') || 'no other'}`,
   });
 }
 

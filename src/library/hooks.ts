@@ -1,6 +1,7 @@
 /** Testbeds for tests of any runner: hooks are functions without parameters that return a promise. */
 import { UsageError } from '../errors.ts';
 import type { OpenOptions } from './open-options.ts';
+import type { FromSnapshot, Snapshot } from './snapshot.ts';
 import { Testbed } from './testbed.ts';
 
 type Test = (testbed: Testbed) => unknown;
@@ -10,8 +11,8 @@ type Test = (testbed: Testbed) => unknown;
  * `it('installs', withTestbed(async (testbed) => { … }))`. It has no parameters, so runners wait for its promise.
  */
 export function withTestbed(test: Test): () => Promise<void>;
-export function withTestbed(options: OpenOptions, test: Test): () => Promise<void>;
-export function withTestbed(first: OpenOptions | Test, second?: Test): () => Promise<void> {
+export function withTestbed(options: OpenOptions | FromSnapshot, test: Test): () => Promise<void>;
+export function withTestbed(first: OpenOptions | FromSnapshot | Test, second?: Test): () => Promise<void> {
   const [options, test] = typeof first === 'function' ? [{}, first] : [first, second];
   if (test === undefined) {
     throw new UsageError('withTestbed got no test', {
@@ -37,15 +38,31 @@ export interface SuiteHooks {
   readonly beforeEach?: (hook: () => Promise<void>) => unknown;
 }
 
+export interface SuiteOptions {
+  /**
+   * Prepares the testbed once. All tests begin with a snapshot of the files that it leaves; the processes that it leaves are
+   * ended.
+   */
+  readonly prepare?: (testbed: Testbed) => unknown;
+}
+
 /**
- * One testbed for a suite: opened before, closed after, and reverted before each test when `beforeEach` is given. Returns
- * the function that gives it to tests. Call it where the runner's own hooks are called.
+ * One testbed for a suite: opened before, closed after, and reverted before each test when `beforeEach` is given, to what
+ * `prepare` has left. Returns the function that gives it to tests. Call it where the runner's own hooks are called.
  */
-export function suiteTestbed(hooks: SuiteHooks, options: OpenOptions = {}): () => Testbed {
+export function suiteTestbed(
+  hooks: SuiteHooks,
+  options: OpenOptions | FromSnapshot = {},
+  { prepare }: SuiteOptions = {},
+): () => Testbed {
   let testbed: Testbed | undefined;
+  let prepared: Snapshot | undefined;
   let used = false;
   hooks.before(async () => {
     testbed = await Testbed.open(options);
+    if (prepare === undefined) return;
+    await prepare(testbed);
+    prepared = await testbed.snapshot();
   });
   hooks.beforeEach?.(async () => {
     if (used) await testbed?.revert();
@@ -53,6 +70,7 @@ export function suiteTestbed(hooks: SuiteHooks, options: OpenOptions = {}): () =
   });
   hooks.after(async () => {
     await testbed?.close();
+    await prepared?.dispose();
     testbed = undefined;
   });
   return () => {

@@ -13,8 +13,11 @@ export interface Shared {
   readonly checked: Promise<void>;
   readonly provider: Provider;
   readonly pipes: Pipes;
+  /** A place in a laboratory, which has one address, so at most one testbed. */
   readonly ownPlace: boolean;
+  /** Open testbeds, and snapshots. */
   users: number;
+  testbeds: number;
 }
 
 const shared = new Map<string, Shared>();
@@ -27,10 +30,23 @@ export function sharedProvider(options: OpenOptions): Shared {
   const there = shared.get(key);
   if (there !== undefined) return there;
   const checked = preflight(full, process.env);
-  const made = { checked, provider: new Provider(full, log), pipes: new Pipes(log), ownPlace, users: 0 };
+  const made = {
+    checked,
+    provider: new Provider(full, log),
+    pipes: new Pipes(log),
+    ownPlace,
+    users: 0,
+    testbeds: 0,
+  };
   if (shared.size === 0) process.once('beforeExit', () => void closeAll());
   shared.set(key, made);
   return made;
+}
+
+/** One user less. The last one of a place in a laboratory gives it back. */
+export async function leave(one: Shared): Promise<void> {
+  one.users -= 1;
+  if (one.ownPlace && one.users === 0) await forget(one);
 }
 
 export async function forget(one: Shared): Promise<void> {

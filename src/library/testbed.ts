@@ -1,12 +1,16 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
 import { CopyError, reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
 import type { OpenOptions } from './open-options.ts';
-import { forget, type Shared, sharedProvider } from './providers.ts';
+import { forget, leave, type Shared, sharedProvider } from './providers.ts';
+import { type FromSnapshot, makeSnapshot, type Snapshot, snapshotOf } from './snapshot.ts';
 import { runToEnd, startPiped } from './start.ts';
+import type { FilesToWrite, Owner } from './write.ts';
 
 /**
  * A Debian system for tests: a layer over a root filesystem, which the testbed cannot change, in namespaces of its own. It is
@@ -28,17 +32,21 @@ export class Testbed {
 
   /**
    * Opens a fresh testbed. The first one of a process may take seconds, when the root filesystem has to be unpacked or built;
-   * each further one with the same options takes some 20 milliseconds.
+   * each further one with the same options takes some 20 milliseconds. With `from` it has the files of a snapshot.
    * @throws UsageError, TestbedError
    */
-  static async open(options: OpenOptions = {}): Promise<Testbed> {
-    const shared = sharedProvider(options);
+  static async open(options: OpenOptions | FromSnapshot = {}): Promise<Testbed> {
+    const from = snapshotOf(options);
+    const shared = from?.shared ?? sharedProvider(options);
+    if (shared.ownPlace && shared.testbeds > 0) throw placeTaken();
     shared.users += 1;
+    shared.testbeds += 1;
     try {
       await shared.checked;
-      return new Testbed(shared, await InnerTestbed.open(shared.provider));
+      return new Testbed(shared, await InnerTestbed.open(shared.provider, from?.inner));
     } catch (error) {
       shared.users -= 1;
+      shared.testbeds -= 1;
       if (shared.users === 0) await forget(shared);
       throw error;
     }
@@ -54,12 +62,12 @@ export class Testbed {
     return this.#shared.provider.hostname;
   }
 
-  /** Pid on the host of the testbed's pid 1. Changes at `revert`. */
+  /** Pid on the host of the testbed's pid 1. Changes at `revert` and `snapshot`. */
   get pid(): number {
     return this.#inner.pid;
   }
 
-  /** Words that, put before those of a command, make a host command that runs it. Valid until `revert` or `close`. */
+  /** Words that, put before those of a command, make a host command that runs it. Valid until `revert`, `snapshot` or `close`. */
   get executeCommand(): readonly string[] {
     return this.#inner.executeCommand;
   }
@@ -129,7 +137,50 @@ export class Testbed {
   }
 
   /**
-   * What exists now and did not at `open` or the last `revert`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
+   * Writes files from memory: `{ '/etc/x.conf': 'text', '/srv/run': { content, mode: 0o755, user: 'www-data' } }`. Directories that
+   * are missing are made; a file or link at a path is replaced. What was written before a failure stays.
+   * @throws UsageError when a path or option is wrong, or the testbed has no such user
+   * @throws CopyError, CopyTimeoutError, TestbedError
+   */
+  async write(files: FilesToWrite): Promise<void> {
+    const { checkFiles, OWN_IDS, packFiles, parseIds } = await import('./write.ts');
+    const checked = checkFiles(files);
+    const owners = new Map<string, Owner>([['root', { uid: 0, gid: 0 }]]);
+    for (const user of new Set(checked.map((file) => file.user))) {
+      if (owners.has(user)) continue;
+      const { stdout } = await this.run(OWN_IDS, { user, maxOutput: 1000 });
+      owners.set(user, parseIds(stdout, user));
+    }
+    if (checked.length === 0) return;
+    await this.#inner.putArchive(packFiles(checked, owners), Buffer.from('/'));
+  }
+
+  /**
+   * Unpacks a tar archive into a directory, which is made if it is not there. Owners (numbers), modes, times, links, holes and
+   * `user.*` attributes are kept. Nothing of the archive arrives outside of the directory, except through a link that was in it
+   * before. What was unpacked before a failure stays.
+   * @param archive any stream of bytes, not compressed; it is destroyed when the copy fails
+   * @param directory absolute path in the testbed
+   * @throws CopyError, CopyTimeoutError, TestbedError
+   */
+  async putArchive(archive: ArchiveSource, directory: string): Promise<void> {
+    watchSource(archive);
+    await this.#inner.putArchive(archive, inTestbed(directory, ''));
+  }
+
+  /**
+   * A file, or the content of a directory, as a stream of a tar archive, in which every entry has passed the checks of `copyOut`.
+   * Names are relative to the directory; owners are those in the testbed. Read the stream to its end, or destroy it: the time
+   * of a copy (`copyTimeout`) runs until then. It fails with a CopyError when an entry is refused.
+   * @param path absolute path in the testbed
+   * @throws CopyError, CopyTimeoutError, TestbedError
+   */
+  async getArchive(path: string): Promise<Readable> {
+    return this.#inner.getArchive(inTestbed(path, ''));
+  }
+
+  /**
+   * What exists now and did not at `open`, or the last `revert` or `snapshot`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
    * processes, IPC objects, network interfaces. They are looked for from outside, so that nothing in the testbed can hide. Also
    * the processes that were ended because they held a command's output open: those have `ended`.
    * @throws TestbedError
@@ -138,7 +189,22 @@ export class Testbed {
     return this.#inner.leaks();
   }
 
-  /** Back to the state at `open`: what was started is dead, what was written is gone. @throws TestbedError */
+  /**
+   * Keeps the files as they are now, for `Testbed.open({ from })` and for `revert`, in milliseconds. It is of files, not of
+   * processes: the testbed's processes are ended, as by a power failure, and it goes on over the snapshot without them. Bound
+   * directories, /run, /dev/shm and what a test has mounted are no files of the testbed. Changes after it have all the memory of
+   * `scratch` for themselves again.
+   * @throws TestbedError; with code TOO_MANY_LAYERS, when too many snapshots lie over each other, the testbed is as before, and
+   * else it is closed
+   */
+  async snapshot(): Promise<Snapshot> {
+    return makeSnapshot({ shared: this.#shared, inner: await this.#inner.snapshot() });
+  }
+
+  /**
+   * Back to the state at `open`, or at the last `snapshot`: what was started is dead, what was written is gone.
+   * @throws TestbedError
+   */
   revert(): Promise<void> {
     return this.#inner.revert();
   }
@@ -148,10 +214,16 @@ export class Testbed {
    * @throws TestbedError that names what cannot be removed
    */
   async close(): Promise<void> {
-    if (!this.#closed) this.#shared.users -= 1;
+    const isFirst = !this.#closed;
     this.#closed = true;
-    await this.#inner.close();
-    if (this.#shared.ownPlace) await forget(this.#shared);
+    try {
+      await this.#inner.close();
+    } finally {
+      if (isFirst) {
+        this.#shared.testbeds -= 1;
+        await leave(this.#shared);
+      }
+    }
   }
 
   /** `await using testbed = await Testbed.open()` closes it at the end of the block. */
@@ -162,6 +234,16 @@ export class Testbed {
   #place() {
     return { testbed: this.#inner, pipes: this.#shared.pipes };
   }
+}
+
+function placeTaken(): UsageError {
+  return new UsageError(
+    'a testbed is open at the address that the testbed of the snapshot has in its network',
+    {
+      code: 'ADDRESS_TAKEN',
+      remedy: 'close that one first',
+    },
+  );
 }
 
 function inTestbed(path: string, slash: string): Buffer {

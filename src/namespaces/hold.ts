@@ -124,12 +124,21 @@ export class Hold {
 
   /** @param namespaces letters of new ones, as in helper/helper.h */
   run(namespaces: string, steps: readonly Step[]): Run {
+    return this.#request('run', namespaces, ...steps.flat());
+  }
+
+  /** Unmounts what is mounted on a directory in the holder, and removes the directory. Its end has the status 0. */
+  drop(path: string): Run {
+    return this.#request('drop', path);
+  }
+
+  #request(what: string, ...fields: readonly string[]): Run {
     const id = this.#next;
     this.#next += 1;
     const run = new Run();
     this.#runs.set(id, run);
     this.#await(run);
-    this.#ask('run', String(id), namespaces, ...steps.flat());
+    this.#ask(what, String(id), ...fields);
     if (this.#stage.child.stdout?.closed === true) this.#isGone();
     void wakeUntil(Promise.race([run.ready, run.ended]), () => {
       this.wake();

@@ -83,6 +83,10 @@ export class Holder {
     return this.#hold.run(namespaces, steps);
   }
 
+  drop(path: string): Run {
+    return this.#hold.drop(path);
+  }
+
   end(run: Run): void {
     this.#hold.end(run);
   }

@@ -17,6 +17,8 @@ import { Traces } from './traces.ts';
 export const ROOT = '/mnt/root';
 
 interface InstanceOptions {
+  /** These run in the holder's mount namespace, so that what they mount outlives the instance. */
+  readonly before: readonly Step[];
   readonly steps: readonly Step[];
   readonly hostname: string;
   readonly ownNetwork: boolean;
@@ -58,8 +60,10 @@ export class Instance {
   static async start(holder: Holder, options: InstanceOptions): Promise<Instance> {
     const { hostname, ownNetwork, ownFileSystem, log } = options;
     const mark = makeMark();
-    const run = holder.run(ownNetwork ? 'mptcni' : 'mptci', [
+    const run = holder.run(ownNetwork ? 'ptcni' : 'ptci', [
       steps.keyring(keyringOf(mark)),
+      ...options.before,
+      steps.unshare('m'),
       ...options.steps,
       ...(ownNetwork ? [steps.loopback()] : []),
       steps.hostname(hostname),

@@ -45,6 +45,9 @@ export const bind = (source: string, path: string, access: 'rw' | 'ro' = 'rw'): 
 
 export const detach = (path: string): Step => ['detach', `detaching ${path}`, path];
 
+/** @param namespaces letters, as in helper/helper.h; following steps run in new ones */
+export const unshare = (namespaces: string): Step => ['unshare', 'making namespaces', namespaces];
+
 export const copy = (source: string, path: string): Step => [
   'copy',
   'copying the root filesystem',
@@ -68,6 +71,12 @@ export const home = (base: string, user: string, id: number): Step => [
   user,
   String(id),
 ];
+
+/** Lets maintainer scripts start services. Reports the event `services`: `start` is 0 where the image does not allow it. */
+export const services = (base: string): Step => ['services', 'allowing services to start', base];
+
+/** Makes an empty `/run/utmp`. */
+export const utmp = (): Step => ['utmp', 'making /run/utmp'];
 
 /** Makes what is missing of a path, as a target for a bind mount. */
 export const place = (path: string, kind: 'directory' | 'file'): Step => [

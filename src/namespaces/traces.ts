@@ -104,7 +104,7 @@ function pinNumber(pid: number): number | undefined {
  * a file of it open; the watch itself holds nothing. The event is named after the last part of the path, and no file has the
  * name `.`.
  */
-function watchMount(path: string): { watcher: FSWatcher | undefined; unmounted: Promise<void> } {
+export function watchMount(path: string): { watcher: FSWatcher | undefined; unmounted: Promise<void> } {
   let watcher: FSWatcher;
   try {
     watcher = watch(path, { persistent: false });

@@ -15,6 +15,12 @@ export interface Registered extends ProcessName {
   readonly ownNetwork: boolean;
   readonly owner: number;
   readonly report?: string;
+  /** Host pid of a process in whose namespaces the layers are. */
+  readonly holder?: number;
+  /** The testbed's upper layer and the frozen layers below it, topmost first, without those that all testbeds have. */
+  readonly layers?: readonly string[];
+  /** `copy`: the upper layer is a whole tree. */
+  readonly mode?: 'overlay' | 'copy';
 }
 
 const FOLDER = 'testbeds';
@@ -86,6 +92,13 @@ function isRegistered(value: unknown): value is Registered {
     ['since', 'owner'].every((key) => typeof value[key] === 'number') &&
     typeof value.ownNetwork === 'boolean' &&
     ['string', 'undefined'].includes(typeof value.report) &&
+    ['number', 'undefined'].includes(typeof value.holder) &&
+    (value.layers === undefined || (Array.isArray(value.layers) && value.layers.every(isText))) &&
+    (value.mode === undefined || value.mode === 'overlay' || value.mode === 'copy') &&
     isProcessName(value)
   );
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }

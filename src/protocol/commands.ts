@@ -60,11 +60,23 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
   },
   revert: {
     usage: '',
-    summary: 'undo everything since open; answers the scratch directory',
+    summary: 'undo everything since open or the last snapshot; answers the scratch directory',
     words: [0, 0],
     state: 'open',
     handle: async (testbed) => {
       await testbed.revert();
+      return [encodeWord(testbed.scratchDirectory)];
+    },
+  },
+  snapshot: {
+    usage: '',
+    summary:
+      'end all processes and keep the files, so that revert returns to them; answers the scratch directory',
+    words: [0, 0],
+    state: 'open',
+    handle: async (testbed) => {
+      // The testbed itself keeps what it reverts to.
+      await (await testbed.snapshot()).dispose();
       return [encodeWord(testbed.scratchDirectory)];
     },
   },
@@ -118,9 +130,9 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     },
   },
   shell: {
-    usage: 'DIR [K=V]...',
-    summary: 'open an interactive shell on the terminal',
-    words: [1, Number.POSITIVE_INFINITY],
+    usage: '[DIR] [K=V]...',
+    summary: 'open an interactive shell on the terminal, in DIR (default: /)',
+    words: [0, Number.POSITIVE_INFINITY],
     state: 'open',
     handle: async (testbed, words, session) => {
       await serveShell(testbed, words.map(decodeText), session.log);
@@ -226,8 +238,10 @@ const SLASH = 0x2f;
 async function capabilities(session: Session): Promise<readonly string[]> {
   const { provider, ownNetwork, log } = session;
   let user: string | undefined;
+  let isolated = false;
   try {
     user = await provider.normalUser();
+    isolated = ownNetwork && (await provider.startsServices());
     if (user === undefined && session.noUserReported !== true) {
       session.noUserReported = true;
       // A driver then tries to create one, and fails with a message that does not name the cause.
@@ -236,13 +250,13 @@ async function capabilities(session: Session): Promise<readonly string[]> {
       );
     }
   } catch (error) {
-    log.debug(`no normal user: ${messageOf(error)}`);
+    log.debug(`cannot prepare: ${messageOf(error)}`);
   }
   return [
     'revert',
     'revert-full-system',
     'root-on-testbed',
     ...(user === undefined ? [] : [`suggested-normal-user=${encodeWord(user)}`]),
-    ...(ownNetwork ? ['isolation-container'] : []),
+    ...(isolated ? ['isolation-container'] : []),
   ];
 }

@@ -68,7 +68,8 @@ async function carryOut(
   const interrupt = new AbortController();
   session.interrupt = interrupt.signal;
   try {
-    const request = parseRequest(Buffer.from(line, 'utf8').toString('latin1'));
+    const typed = parseRequest(Buffer.from(line, 'utf8').toString('latin1'));
+    const request = typed.verb === 'exit' ? { ...typed, verb: 'quit' } : typed;
     if (request.verb === 'help') {
       output.write(help(request.words[0]));
       return true;
@@ -158,7 +159,7 @@ async function withoutEditor<T>(input: ReadStream, editor: Interface, work: () =
   }
 }
 
-const VERBS = [...Object.keys(COMMANDS), 'help'];
+const VERBS = [...Object.keys(COMMANDS), 'exit', 'help'];
 
 export function complete(line: string): [string[], string] {
   const [, before = '', word = ''] = /^(\s*(?:help\s+)?)(\S*)$/.exec(line) ?? [];
@@ -169,7 +170,7 @@ export function complete(line: string): [string[], string] {
 export function help(verb?: string): string {
   if (verb === undefined) {
     const rows = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(23)}${summary}\n`);
-    return `${rows.join('')}  ${'help [COMMAND]'.padEnd(23)}this list, or more about a command\nWrite a blank in a word as %20, a comma as %2C, a percent sign as %25.\n`;
+    return `${rows.join('')}  ${'exit'.padEnd(23)}the same as quit\n  ${'help [COMMAND]'.padEnd(23)}this list, or more about a command\nWrite a blank in a word as %20, a comma as %2C, a percent sign as %25.\n`;
   }
   const row = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
   if (row === undefined) return `There is no command ${quoted(verb)}; help lists them all.\n`;

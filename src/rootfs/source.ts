@@ -2,6 +2,8 @@
 import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
+import { executionOf } from '../namespaces/emulation.ts';
+import { machineNamed } from '../namespaces/machines.ts';
 import { findProgram } from '../processes/find.ts';
 import { cacheHome, cachePath, type Environment } from './cache.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
@@ -42,6 +44,7 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   if (options.tarball !== undefined) return tarballSource(options.tarball);
   if (options.rootfs !== undefined) return directorySource(options.rootfs);
   const arch = options.arch ?? hostArchitecture();
+  checkExecutable(arch);
   const release = options.release === undefined ? hostRelease() : resolveRelease(options.release);
   const sbuild = join(cacheHome(env), 'sbuild');
   const images = join(cachePath(env), 'images');
@@ -72,6 +75,7 @@ export function orderRoot(release: string, givenArch: string | undefined, option
   const arch = givenArch ?? hostArchitecture();
   checkName('--release', release);
   checkName('--arch', arch);
+  checkExecutable(arch);
   const { mirror, bootstrapcmd } = options;
   if (bootstrapcmd === undefined) {
     if (findProgram('mmdebstrap') === undefined) {
@@ -93,6 +97,18 @@ export function orderRoot(release: string, givenArch: string | undefined, option
   const archGiven = givenArch !== undefined;
   const packages = bootstrapcmd === undefined ? PACKAGES : [];
   return { kind: 'build', release, arch, archGiven, mirror, bootstrapCommand: bootstrapcmd, packages };
+}
+
+/** @throws UsageError when the programs of an architecture cannot run here */
+function checkExecutable(arch: string): void {
+  const machine = machineNamed(arch);
+  if (machine === undefined) return;
+  const execution = executionOf(machine, hostArchitecture());
+  if (execution.kind !== 'none') return;
+  throw new UsageError(`--arch ${arch}: ${execution.why}`, {
+    code: 'NO_EMULATION',
+    remedy: execution.remedy,
+  });
 }
 
 /** Both become parts of a file name and arguments of a program. */

@@ -1,28 +1,32 @@
 import type { Baseline } from '../leaks/baseline.ts';
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
+import type { Layer } from './layer.ts';
 import type { ReportFile } from './report-file.ts';
-import type { Upper } from './scratch.ts';
 
+interface Parts {
+  readonly instance: Instance;
+  readonly layer: Layer;
+  readonly connection: Connection | undefined;
+  readonly baseline: Baseline;
+  readonly report: ReportFile | undefined;
+  /** Removes it from what `ps` shows. */
+  readonly strike: () => void;
+}
+
+/** Processes and mounts over a layer. */
 export class Incarnation {
   readonly instance: Instance;
+  readonly layer: Layer;
   readonly connection: Connection | undefined;
   readonly baseline: Baseline;
   readonly report: ReportFile | undefined;
   readonly ended: Promise<void>;
-  readonly #upper: Upper;
   readonly #strike: () => void;
   #tellEnded: () => void = () => {};
   #ending: Promise<void> | undefined;
 
-  constructor(
-    instance: Instance,
-    upper: Upper,
-    connection: Connection | undefined,
-    baseline: Baseline,
-    report: ReportFile | undefined,
-    strike: () => void,
-  ) {
+  constructor({ instance, layer, connection, baseline, report, strike }: Parts) {
     this.baseline = baseline;
     this.report = report;
     this.#strike = strike;
@@ -31,27 +35,30 @@ export class Incarnation {
     });
     this.instance = instance;
     this.connection = connection;
-    this.#upper = upper;
+    this.layer = layer;
   }
 
-  get largePages(): boolean {
-    return this.#upper.largePages;
-  }
-
-  end(): Promise<void> {
-    this.#ending ??= this.#end();
+  /** Ends it, and drops its layer unless that is kept for another incarnation or as a snapshot. */
+  end({ keepLayer = false } = {}): Promise<void> {
+    this.#ending ??= this.#end(keepLayer);
     return this.#ending;
   }
 
-  async #end(): Promise<void> {
+  async #end(keepLayer: boolean): Promise<void> {
+    let dropped: Promise<void> | undefined;
     const steps = [
       async () => this.connection?.end(),
       async () => this.#strike(),
-      () => this.instance.stop(),
+      () => {
+        const stopped = this.instance.stop();
+        // One request after the other, without a wait.
+        if (!keepLayer) dropped = this.layer.release(stopped);
+        dropped?.catch(() => {});
+        return stopped;
+      },
       // Before that, an execute program may open a file with the same descriptor number.
       async () => this.report?.close(),
-      // Also when a process still has a file of it open: then at least the disk is free again.
-      () => this.#upper.remove(),
+      async () => dropped,
     ];
     const failures: unknown[] = [];
     for (const step of steps) await step().catch((error: unknown) => failures.push(error));

@@ -1,41 +1,84 @@
+import { release as kernelRelease } from 'node:os';
+import { TestbedError } from '../errors.ts';
 import { ROOT } from '../namespaces/instance.ts';
-import { bind, copy, detach, directory, mount, root, type Step } from '../namespaces/steps.ts';
+import { bind, copy, detach, directory, mount, root, type Step, utmp } from '../namespaces/steps.ts';
 
-const SCRATCH = '/mnt/scratch';
+/** Longer values of an option are refused by fsconfig(2). */
+const LONGEST_VALUE = 255;
 
-export function scratchSteps(where: string): Step[] {
+/** OVL_MAX_STACK of Linux. */
+const MOST_LAYERS = 500;
+
+/** @param release of the kernel, as uname(2) gives it. @throws TestbedError when an overlay cannot have so many lower layers */
+export function checkLayers(layers: readonly string[], release = kernelRelease()): void {
+  const [major = 0, minor = 0] = release.split('.').map(Number.parseFloat);
+  const takesEachAlone = major > 6 || (major === 6 && minor >= 8);
+  const together = layers.join(':').length;
+  if (layers.length <= MOST_LAYERS && (takesEachAlone || together <= LONGEST_VALUE)) return;
+  const limit = takesEachAlone
+    ? `${MOST_LAYERS} layers`
+    : `layers with ${LONGEST_VALUE} characters in their paths`;
+  throw new TestbedError(
+    `a testbed would have ${layers.length} layers, and this kernel takes at most ${limit}`,
+    {
+      code: 'TOO_MANY_LAYERS',
+      remedy: 'take fewer snapshots over each other: revert, or open from an earlier one',
+    },
+  );
+}
+
+/** A place for an upper layer: `where` are options of a tmpfs, or a directory of the holder. */
+export function layerSteps(path: string, where: string): Step[] {
   return [
-    where.startsWith('/') ? bind(where, SCRATCH) : mount('tmpfs', SCRATCH, where),
-    directory(`${SCRATCH}/upper`),
-    directory(`${SCRATCH}/work`),
+    root('/'),
+    directory(path),
+    where.startsWith('/') ? bind(where, path) : mount('tmpfs', path, where),
+    directory(`${path}/upper`),
   ];
 }
 
-/** The lowest layer comes last. `scratchSteps` has prepared `place`. No path has a character that needs an escape. */
+interface OverlayOptions {
+  readonly upper: string;
+  /** Of the same file system. It is made. */
+  readonly work: string;
+  readonly volatile?: boolean;
+}
+
+/** The lowest layer comes last. No path has a character that needs an escape. */
 export function overlayRoot(
   layers: readonly string[],
-  { volatile = false, place = SCRATCH }: { readonly volatile?: boolean; readonly place?: string } = {},
+  { upper, work, volatile = false }: OverlayOptions,
 ): Step[] {
   // userxattr: a user namespace may not write trusted.* (Linux 5.11). volatile: no fsync(2) has to reach a disk, since the
-  // scratch is not needed after a crash (Linux 5.10).
+  // layer is not needed after a crash (Linux 5.10).
   const options = [
-    `lowerdir=${layers.join(':')}`,
-    `upperdir=${place}/upper`,
-    `workdir=${place}/work`,
+    ...lowerOptions(layers),
+    `upperdir=${upper}`,
+    `workdir=${work}`,
     'userxattr',
     ...(volatile ? ['volatile'] : []),
   ];
-  return [mount('overlay', ROOT, options.join(',')), root(ROOT)];
+  return [directory(work), mount('overlay', ROOT, options.join(',')), root(ROOT)];
 }
 
-export function copyRoot(layers: readonly string[]): Step[] {
-  return [
-    mount('overlay', ROOT, `lowerdir=${layers.join(':')},userxattr`),
-    copy(ROOT, `${SCRATCH}/upper`),
-    detach(ROOT),
-    bind(`${SCRATCH}/upper`, ROOT),
-    root(ROOT),
-  ];
+function lowerOptions(layers: readonly string[]): string[] {
+  const together = layers.join(':');
+  if (together.length > LONGEST_VALUE) return layers.map((layer) => `lowerdir+=${layer}`);
+  return [`lowerdir=${together}`];
+}
+
+/** @param layers none: the copy is there already */
+export function copyRoot(layers: readonly string[], upper: string): Step[] {
+  const [only = '', ...more] = layers;
+  const copies =
+    more.length > 0
+      ? [
+          mount('overlay', ROOT, [...lowerOptions(layers), 'userxattr'].join(',')),
+          copy(ROOT, upper),
+          detach(ROOT),
+        ]
+      : layers.map(() => copy(only, upper));
+  return [...copies, bind(upper, ROOT), root(ROOT)];
 }
 
 export function kernelMounts({
@@ -61,6 +104,7 @@ export function kernelMounts({
     mount('devpts', '/dev/pts', pts.join(',')),
     mount('tmpfs', '/dev/shm', 'mode=1777,nosuid,nodev'),
     mount('tmpfs', '/run', 'mode=0755,nosuid,nodev'),
+    utmp(),
     directory('/run/lock'),
     mount('tmpfs', '/run/lock', 'mode=1777,nosuid,nodev,size=5m'),
     ...devices.map((name) => bind(`/dev/${name}`, `/dev/${name}`)),

@@ -2,19 +2,22 @@
 import { existsSync, statSync } from 'node:fs';
 import { UsageError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { emulate } from '../namespaces/emulation.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
 import { bind, place, type Step } from '../namespaces/steps.ts';
 import type { Connector } from '../network/connector.ts';
 import { hostResolver } from '../network/resolver.ts';
+import { architectureOf, checkArchitecture } from '../rootfs/architecture.ts';
 import { findBase, useBase } from '../rootfs/base.ts';
 import type { CacheFolder } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
+import { hostArchitecture } from '../rootfs/release.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
 import { kernelMounts } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
-import { DEVICES, fillSkeleton, SKELETON } from './skeleton.ts';
+import { DEVICES, type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
 
 export interface Prepared {
@@ -24,8 +27,8 @@ export interface Prepared {
   readonly scratchFolder: string;
   readonly layers: readonly string[];
   readonly mounts: readonly Step[];
-  /** Resolves with the normal user when the skeleton is filled; only then may a testbed mount its root. */
-  readonly filled: Promise<string | undefined>;
+  /** Resolves when the skeleton is filled; only then may a testbed mount its root. */
+  readonly filled: Promise<Filled>;
   readonly connector: Connector;
 }
 
@@ -65,9 +68,10 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       useBase(source, holder, cache, log, signal, finding),
       sweepScratch(scratchFolder, holder, log),
     ]);
+    await executePrograms(base, { source, holder, arch: options.root.arch });
     const baseInside = holder.inside(base.path);
     const filled = fillSkeleton({
-      ...{ holder, base: base.path, hostname, scratchDirectory },
+      ...{ holder, base: base.path, hostname, scratchDirectory, ownNetwork: options.network !== 'host' },
       ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
     });
     filled.catch(() => {});
@@ -103,6 +107,21 @@ async function sourceOf(
   if (choice.kind !== 'build') return choice;
   const { provideRoot } = await import('../rootfs/build.ts');
   return provideRoot(choice, cache, log, signal);
+}
+
+/** Another architecture is executed by qemu, from pid 1 on. */
+async function executePrograms(
+  base: Base,
+  { source, holder, arch }: { source: RootSource; holder: Holder; arch: string | undefined },
+): Promise<void> {
+  const machine = architectureOf(base.path);
+  try {
+    checkArchitecture(machine, arch, source.path);
+    if (machine !== undefined) await emulate(holder, machine, hostArchitecture());
+  } catch (error) {
+    await base.release();
+    throw error;
+  }
 }
 
 function mountsOf({ options, idMaps }: Preparation, holder: Holder): Step[] {

@@ -14,10 +14,12 @@ import { randomBytes } from '../random.ts';
 import { within } from '../wait.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
-import { copyRoot, overlayRoot, scratchSteps } from './mounts.ts';
+import { Layer, type Place, type Upper } from './layer.ts';
+import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { ReportFile } from './report-file.ts';
-import { chooseScratch, diskUpper, memoryUpper, type Upper } from './scratch.ts';
+import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
+import type { Snapshot } from './snapshot.ts';
 import { Testbed, type TestbedMaker } from './testbed.ts';
 import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
 
@@ -34,6 +36,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
   #scratch: ReturnType<typeof chooseScratch> | undefined;
   /** Also those that are still being made: a dispose during an open or revert has to end them. */
   readonly #incarnations = new Set<Promise<Incarnation>>();
+  /** Also frozen ones, which no incarnation drops. */
+  readonly #layers = new Set<Layer>();
   readonly #ending = new AbortController();
 
   #early: Holding | undefined;
@@ -58,15 +62,25 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async normalUser(): Promise<string | undefined> {
     const { filled } = await this.#prepare();
-    return filled;
+    return (await filled).normalUser;
+  }
+
+  async startsServices(): Promise<boolean> {
+    const { filled } = await this.#prepare();
+    return (await filled).startsServices;
   }
 
   async holder(): Promise<Holder> {
     return (await this.#prepare()).holder;
   }
 
-  open(): Promise<OpenTestbed> {
-    return Testbed.open(this);
+  open(from?: Snapshot): Promise<OpenTestbed> {
+    return Testbed.open(this, from);
+  }
+
+  async checkRoomOver(layer: Layer): Promise<void> {
+    const { layers } = await this.#prepare();
+    checkLayers([...layer.stack, ...layers]);
   }
 
   async dispose(): Promise<void> {
@@ -76,6 +90,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const ends = await Promise.allSettled(
       made.map((each) => (each.status === 'fulfilled' ? each.value.end() : undefined)),
     );
+    const dropped = await Promise.allSettled([...this.#layers].map((layer) => layer.drop()));
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
     if (prepared !== undefined) {
@@ -85,18 +100,18 @@ export class Provider implements TestbedProvider, TestbedMaker {
     await prepared?.base.release();
     await prepared?.holder.stop();
     if (typeof this.options.network === 'object') this.options.network.release?.();
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+    for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
 
-  incarnate(): Promise<Incarnation> {
-    const making = this.#incarnate();
+  incarnate(place: Place = {}): Promise<Incarnation> {
+    const making = this.#incarnate(place);
     this.#incarnations.add(making);
     const forget = () => void this.#incarnations.delete(making);
     making.then((made) => made.ended.then(forget), forget);
     return making;
   }
 
-  async #incarnate(): Promise<Incarnation> {
+  async #incarnate(place: Place): Promise<Incarnation> {
     const preparing = this.#prepare();
     const prepared = await preparing.catch((error: unknown) => {
       // The next open tries again.
@@ -104,7 +119,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       throw error;
     });
     this.#ending.signal.throwIfAborted();
-    const { instance, upper } = await this.#startOver(prepared).catch(async (error: unknown) => {
+    const { instance, layer } = await this.#startOver(prepared, place).catch(async (error: unknown) => {
       const isFilled = await prepared.filled.then(
         () => true,
         () => false,
@@ -117,10 +132,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
       const report = ReportFile.open(this.log);
-      const strike = this.#register(prepared, instance, report);
-      return new Incarnation(instance, upper, connection, baseline, report, strike);
+      const strike = this.#register(prepared, { instance, layer, report });
+      return new Incarnation({ instance, layer, connection, baseline, report, strike });
     } catch (error) {
-      const cleanUp = [() => connection?.end(), () => instance.stop(), () => upper.remove()];
+      const cleanUp = [() => connection?.end(), () => instance.stop(), () => layer.release()];
       for (const step of cleanUp) {
         // Only a consequence of the error.
         await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
@@ -138,11 +153,19 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   /** For `ps` and `exec`. A failure does not stop the open. */
-  #register({ root }: Prepared, { pid, startTime }: Instance, report: ReportFile | undefined): () => void {
+  #register(
+    { root, holder }: Prepared,
+    {
+      instance: { pid, startTime },
+      layer,
+      report,
+    }: { readonly instance: Instance; readonly layer: Layer; readonly report: ReportFile | undefined },
+  ): () => void {
     const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
     const entry = {
       ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
+      ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
       ...(report === undefined ? {} : { report: report.path }),
     };
     try {
@@ -153,22 +176,32 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async leaks({ instance, baseline, report }: Incarnation): Promise<Leak[]> {
+  async leaks({ instance, layer, baseline, report }: Incarnation): Promise<Leak[]> {
     const { collectLeaks } = await import('../leaks/collect.ts');
     const { holder, layers } = await this.#prepare();
     const { scratchDirectory, log } = this;
     const { pid, mark } = instance;
     const place = {
       boundAt: this.options.binds.map(({ inside }) => inside),
-      ...{ pid, mark, layers, baseline, scratchDirectory, holder: holder.pid },
+      ...{
+        pid,
+        mark,
+        baseline,
+        layers: [...(layer.over?.stack ?? []), ...layers],
+        scratchDirectory,
+        holder: holder.pid,
+      },
       insideUser: (uid: number) => insideUser(holder.idMap, uid),
     };
     return [...(await collectLeaks(place, log)), ...(report?.ended() ?? [])];
   }
 
-  async #startOver(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
+  async #startOver(prepared: Prepared, place: Place): Promise<{ instance: Instance; layer: Layer }> {
     try {
-      return await this.#startOverScratch(prepared);
+      if (place.layer !== undefined) {
+        return { instance: await this.#start(prepared, place.layer), layer: place.layer };
+      }
+      return await this.#startOverScratch(prepared, place.over);
     } catch (error) {
       const { path } = prepared.base;
       if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw error;
@@ -180,12 +213,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async #startOverScratch(prepared: Prepared): Promise<{ instance: Instance; upper: Upper }> {
+  async #startOverScratch(
+    prepared: Prepared,
+    over: Layer | undefined,
+  ): Promise<{ instance: Instance; layer: Layer }> {
     this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
     if (this.#scratch.kind === 'tmpfs') {
-      const upper = memoryUpper(this.#scratch.size);
       try {
-        return { instance: await this.#start(prepared, upper), upper };
+        return await this.#startOverNew(prepared, over, memoryUpper(this.#scratch.size));
       } catch (error) {
         if (this.options.scratch.kind !== 'auto') throw error;
         // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
@@ -194,30 +229,48 @@ export class Provider implements TestbedProvider, TestbedMaker {
       }
     }
     const upper = await diskUpper(this.#scratch.path, prepared.holder, this.log);
+    return this.#startOverNew(prepared, over, upper);
+  }
+
+  async #startOverNew(
+    prepared: Prepared,
+    over: Layer | undefined,
+    upper: Upper,
+  ): Promise<{ instance: Instance; layer: Layer }> {
+    const layer = new Layer(prepared.holder, upper, over);
+    for (const each of this.#layers) if (each.dropped) this.#layers.delete(each);
+    this.#layers.add(layer);
     try {
-      return { instance: await this.#start(prepared, upper), upper };
+      return { instance: await this.#start(prepared, layer), layer };
     } catch (error) {
-      await upper.remove().catch(() => {});
+      await layer.release().catch(() => {});
       throw error;
     }
   }
 
-  async #start(prepared: Prepared, upper: Upper): Promise<Instance> {
+  async #start(prepared: Prepared, layer: Layer): Promise<Instance> {
     const copying = this.options.mode === 'copy';
+    const { upper, over, onDisk } = layer;
+    const work = layer.nextWork();
+    // A copy is whole.
+    const whole = layer.isUsed ? [] : over === undefined ? prepared.layers : [over.upper];
+    const below = [...(over?.stack ?? []), ...prepared.layers];
     await prepared.filled;
-    return Instance.start(prepared.holder, {
+    const instance = await Instance.start(prepared.holder, {
       hostname: this.hostname,
+      before: layer.steps,
       steps: [
         root('/'),
-        ...scratchSteps(upper.where),
-        ...(copying ? copyRoot(prepared.layers) : overlayRoot(prepared.layers, { volatile: upper.onDisk })),
+        ...(copying ? copyRoot(whole, upper) : overlayRoot(below, { upper, work, volatile: onDisk })),
         ...prepared.mounts,
       ],
       ownNetwork: this.options.network !== 'host',
-      // The root of a plain copy on a disk is not a separate file system.
-      ownFileSystem: copying && upper.onDisk ? '/dev/pts' : '',
+      // The root of a plain copy is not a file system of its own, or it is that of the layer.
+      ownFileSystem: copying ? '/dev/pts' : '',
       log: this.log,
     });
+    layer.begun({ isRoot: copying });
+    return instance;
   }
 
   #prepare(): Promise<Prepared> {

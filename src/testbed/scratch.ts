@@ -7,16 +7,8 @@ import { type Log, shellQuote } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { insideUser } from '../namespaces/idmap.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
+import type { Upper } from './layer.ts';
 import type { Scratch } from './types.ts';
-
-export interface Upper {
-  /** Options of a tmpfs, or a directory in the holder. */
-  readonly where: string;
-  readonly onDisk: boolean;
-  readonly largePages: boolean;
-  /** Call it after the mounts are gone. */
-  remove(): Promise<void>;
-}
 
 /** Below this much free memory (bytes) `auto` chooses a disk: a package build in a tmpfs would not fit. */
 const ENOUGH_MEMORY = 2 * 1024 ** 3;

@@ -27,9 +27,17 @@ interface SkeletonOptions {
   readonly hosts: string;
   readonly resolvConf: string;
   readonly scratchDirectory: string;
+  readonly ownNetwork: boolean;
 }
 
-export async function fillSkeleton(options: SkeletonOptions): Promise<string | undefined> {
+export interface Filled {
+  /** Undefined where the id map has no id for one. */
+  readonly normalUser: string | undefined;
+  /** Whether packages may start their services. */
+  readonly startsServices: boolean;
+}
+
+export async function fillSkeleton(options: SkeletonOptions): Promise<Filled> {
   const { holder, base } = options;
   const events = await runSteps(options, [
     steps.root(SKELETON),
@@ -45,6 +53,8 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<string | u
     steps.file('etc/hosts', hostsFile(options.hosts)),
     steps.file('etc/resolv.conf', options.resolvConf),
     steps.accounts(holder.inside(base)),
+    // On the host's network a service would use the host's ports, so the image's own policy holds there.
+    ...(options.ownNetwork ? [steps.services(holder.inside(base))] : []),
   ]);
   const accounts = events.find(({ event }) => event === 'accounts');
   const found = Buffer.from(String(accounts?.user ?? ''), 'latin1').toString();
@@ -55,7 +65,8 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<string | u
     ...(user === undefined || found !== '' ? [] : userAccount(holder.inside(base), files, accounts?.bash)),
   ];
   if (more.length > 0) await runSteps(options, [steps.root(SKELETON), ...more]);
-  return user;
+  const startsServices = events.some(({ event, start }) => event === 'services' && start === 1);
+  return { normalUser: user, startsServices };
 }
 
 async function runSteps(

@@ -1,4 +1,6 @@
+import type { Readable } from 'node:stream';
 import { isatty } from 'node:tty';
+import type { ArchiveSource } from '../copy/archive-source.ts';
 import type { CopyOptions, MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
@@ -19,6 +21,8 @@ import {
 } from './execute.ts';
 import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
+import type { Layer, Place } from './layer.ts';
+import { Snapshot } from './snapshot.ts';
 import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
@@ -30,21 +34,34 @@ export interface TestbedMaker {
   readonly log: Log;
   readonly scratchDirectory: string;
   holder(): Promise<Holder>;
-  incarnate(): Promise<Incarnation>;
+  /** Without a place: over a new layer on the root filesystem. */
+  incarnate(place?: Place): Promise<Incarnation>;
+  /** @throws TestbedError when the kernel takes no layer over this one */
+  checkRoomOver(layer: Layer): Promise<void>;
   leaks(incarnation: Incarnation): Promise<Leak[]>;
 }
 
 export class Testbed implements OpenTestbed {
   readonly #maker: TestbedMaker;
   #incarnation: Incarnation | undefined;
+  /** What a revert goes back to: the frozen layer of a snapshot, of which this is a user, or the root filesystem. */
+  #over: Layer | undefined;
 
-  private constructor(maker: TestbedMaker, incarnation: Incarnation) {
+  private constructor(maker: TestbedMaker, incarnation: Incarnation, over: Layer | undefined) {
     this.#maker = maker;
     this.#incarnation = incarnation;
+    this.#over = over;
   }
 
-  static async open(maker: TestbedMaker): Promise<Testbed> {
-    return new Testbed(maker, await maker.incarnate());
+  static async open(maker: TestbedMaker, from?: Snapshot): Promise<Testbed> {
+    const over = from?.layer;
+    over?.keep();
+    try {
+      return new Testbed(maker, await maker.incarnate({ over }), over);
+    } catch (error) {
+      await over?.release().catch(() => {});
+      throw error;
+    }
   }
 
   get scratchDirectory(): string {
@@ -94,10 +111,10 @@ export class Testbed implements OpenTestbed {
   }
 
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
-    const { instance, largePages } = this.#opened();
+    const { instance, layer } = this.#opened();
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
-    const words = helperWords('copy', '-u', String(holder.pid), ...(largePages ? ['-m'] : []), ...way);
+    const words = helperWords('copy', '-u', String(holder.pid), ...(layer.largePages ? ['-m'] : []), ...way);
     const started = await spawnHost(words, log, { stdio, detached: true });
     return killable(started, () => (instance.alive ? instance.pid : undefined), log);
   }
@@ -118,18 +135,35 @@ export class Testbed implements OpenTestbed {
     );
   }
 
-  async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
+  async putArchive(archive: ArchiveSource, directory: Buffer): Promise<void> {
+    const { putArchive } = await import('../copy/put-archive.ts');
+    const { idMap } = await this.#maker.holder();
+    return putArchive(this, archive, directory, { ...this.#copyOptions(), owners: !idMap.single });
+  }
+
+  async getArchive(path: Buffer): Promise<Readable> {
+    const { getArchive } = await import('../copy/get-archive.ts');
+    return getArchive(this, path, this.#copyOptions());
+  }
+
+  #copyOptions(): CopyOptions {
     const { options, log } = this.#maker;
+    return {
+      log,
+      timeout: options.copyTimeout,
+      ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
+      ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
+    };
+  }
+
+  async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
     // An open waits for everything that is loaded before it.
     const copying = await import('../copy/copy.ts');
     let copied = '';
     const shown = startProgress(what, { note: () => copied });
     try {
       await copy(copying, {
-        log,
-        timeout: options.copyTimeout,
-        ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
-        ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
+        ...this.#copyOptions(),
         ...(isatty(2)
           ? {
               progress: (bytes, files) => {
@@ -161,7 +195,7 @@ export class Testbed implements OpenTestbed {
     if (old.connection !== undefined) await old.end();
     // Else both may exist: they share only the read-only base.
     const [fresh, ended] = await Promise.allSettled([
-      this.#maker.incarnate(),
+      this.#maker.incarnate({ over: this.#over }),
       old.connection === undefined ? old.end() : undefined,
     ]);
     if (fresh.status === 'fulfilled') this.#incarnation = fresh.value;
@@ -169,11 +203,36 @@ export class Testbed implements OpenTestbed {
     if (fresh.status === 'rejected') throw fresh.reason;
   }
 
+  async snapshot(): Promise<Snapshot> {
+    const { layer } = this.#opened();
+    await this.#maker.checkRoomOver(layer);
+    await this.#reportLeaks('snapshot', []);
+    const old = this.#take('snapshot');
+    try {
+      // A layer must not be below another one while an overlay has it as its upper layer.
+      await old.end({ keepLayer: true });
+      this.#incarnation = await this.#maker.incarnate({ over: layer });
+    } catch (error) {
+      await layer.release().catch(() => {});
+      throw error;
+    }
+    const before = this.#over;
+    this.#over = layer;
+    layer.keep();
+    await before?.release();
+    return new Snapshot(layer);
+  }
+
   async close(): Promise<void> {
-    if (this.#incarnation === undefined) return;
-    await this.#reportLeaks('close', []);
-    const old = this.#take('close');
-    await old.end();
+    if (this.#incarnation !== undefined) await this.#reportLeaks('close', []);
+    const [old, over] = [this.#incarnation, this.#over];
+    this.#incarnation = undefined;
+    this.#over = undefined;
+    try {
+      await old?.end();
+    } finally {
+      await over?.release();
+    }
   }
 
   #take(what: string): Incarnation {

@@ -2,6 +2,7 @@ import type { Argv } from '../host.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { Connector } from '../network/connector.ts';
 import type { RootOptions } from '../rootfs/source.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** `auto` probes: tmpfs where the kernel has user xattrs on it, else the cache directory. */
 export type Scratch =
@@ -86,7 +87,13 @@ export interface OpenTestbed {
   leaks(): Promise<Leak[]>;
   /** An interactive shell on the terminal `tty`, a descriptor of this process; resolves with its status. */
   shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number>;
-  /** Back to the state at open. Resolves when nothing of the old state is left. */
+  /**
+   * Freezes the files and ends the processes, as a power failure does. The testbed goes on over the snapshot, to which a
+   * revert goes back.
+   * @throws TestbedError; with code TOO_MANY_LAYERS the testbed is as before, else it is closed
+   */
+  snapshot(): Promise<Snapshot>;
+  /** Back to the state at open or at the last snapshot. Resolves when nothing of the old state is left. */
   revert(): Promise<void>;
   /** Resolves when every process, mount, namespace and directory of the testbed is gone. */
   close(): Promise<void>;
@@ -96,7 +103,10 @@ export interface OpenTestbed {
 export interface TestbedProvider {
   /** Resolves with the name of the account, or undefined where the id map has no id for one. */
   normalUser(): Promise<string | undefined>;
-  open(): Promise<OpenTestbed>;
+  /** Whether packages may start their services, on ports of the testbed's own. */
+  startsServices(): Promise<boolean>;
+  /** @param from of a testbed of this provider */
+  open(from?: Snapshot): Promise<OpenTestbed>;
   /** Closes what is open and ends the processes; resolves when all are gone. */
   dispose(): Promise<void>;
 }

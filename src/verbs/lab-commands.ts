@@ -1,6 +1,7 @@
 import type { Words } from '../command-line/given.ts';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, firstLine, spawnHost } from '../host.ts';
+import { withAddresses } from '../lab/addresses.ts';
 import type { LabFile } from '../lab/file.ts';
 import { dotGraph, svgGraph } from '../lab/graph.ts';
 import { keepLab } from '../lab/keeper.ts';
@@ -173,7 +174,12 @@ function networkOf(file: LabFile, words: Words): string {
 }
 
 async function down({ file, log }: LabCall): Promise<number> {
-  const laboratory = Laboratory.join(file.name, log);
+  const laboratory = joinIfUp(file.name, log);
+  // A script that cleans up should not fail because there is nothing to do.
+  if (laboratory === undefined) {
+    log.warn(`the laboratory ${file.name} is not up`);
+    return 0;
+  }
   const left = laboratory.members().flatMap(({ testbed }) => testbed ?? []);
   signalProcess(laboratory.keeper, 'SIGTERM');
   const gone = () => !isAlive(laboratory.keeper) && left.every((one) => !isAlive(one));
@@ -186,7 +192,17 @@ async function down({ file, log }: LabCall): Promise<number> {
   return 0;
 }
 
-async function graph({ file, words }: LabCall): Promise<number> {
-  process.stdout.write(words.has('dot') ? dotGraph(file) : svgGraph(file));
+function joinIfUp(name: string, log: Log): Laboratory | undefined {
+  try {
+    return Laboratory.join(name, log);
+  } catch (error) {
+    if (error instanceof UsageError && error.code === 'NO_LABORATORY') return undefined;
+    throw error;
+  }
+}
+
+async function graph({ file, words, log }: LabCall): Promise<number> {
+  const shown = withAddresses(file, joinIfUp(file.name, log)?.members() ?? []);
+  process.stdout.write(words.has('dot') ? dotGraph(shown) : svgGraph(shown));
   return 0;
 }

@@ -1,4 +1,4 @@
-/** Testbeds of the four shells that /bin/sh may be. */
+/** Testbeds of the four shells that /bin/sh may be, and of another architecture. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,21 +6,29 @@ import { join } from 'node:path';
 import { systemCodeOf } from '../../src/errors.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
-import { projectDir } from '../support/rootfs.ts';
+import { projectDir, testTarball } from '../support/rootfs.ts';
 import { testProvider } from '../support/testbed.ts';
 import type { Bed } from './runner.ts';
 
-export const shells = ['dash', 'bash', 'mksh', 'busybox'] as const;
+const NATIVE = ['dash', 'bash', 'mksh', 'busybox'] as const;
+/** The last one is busybox in qemu. */
+export const shells = [...NATIVE, 'arm64'] as const;
 export type Shell = (typeof shells)[number];
 
 /** Makes the tarballs of the four root filesystems; the caller removes the folder. */
 export function makeRoots(): { readonly folder: string; readonly tarball: (shell: Shell) => string } {
   const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-roots-'));
-  const tarball = (shell: Shell) => join(folder, `${shell}.tar`);
-  for (const shell of shells) {
+  const tarball = (shell: Shell) => (shell === 'arm64' ? testTarball(shell) : join(folder, `${shell}.tar`));
+  for (const shell of NATIVE) {
     execFileSync('sh', [`${projectDir}test/race/make-root.sh`, shell, tarball(shell)], { stdio: 'inherit' });
   }
   return { folder, tarball };
+}
+
+/** Without the two words that qemu has before those of the program: its own, and the program's path. */
+function commandLine(text: string): string[] {
+  const words = text.split('\0').slice(0, -1);
+  return /qemu/.test(words[0] ?? '') ? words.slice(2) : words;
 }
 
 /** An open testbed with what the cases ask of one. */
@@ -59,7 +67,7 @@ export class RaceBed implements Bed {
     return readdirSync(proc).flatMap((name) => {
       if (!/^\d+$/.test(name)) return [];
       try {
-        const words = readFileSync(`${proc}/${name}/cmdline`, 'utf8').split('\0').slice(0, -1);
+        const words = commandLine(readFileSync(`${proc}/${name}/cmdline`, 'utf8'));
         const state = /^State:\s+(\S)/m.exec(readFileSync(`${proc}/${name}/status`, 'utf8'))?.[1] ?? '?';
         return [{ pid: Number(name), words, state }];
       } catch {
@@ -75,7 +83,8 @@ export class RaceBed implements Bed {
   }
 
   async endSleeping(): Promise<void> {
-    await this.testbed.run(['sh', '-c', 'kill -9 $(pidof sleep)']);
+    const pids = this.processes().flatMap(({ pid, words }) => (words[0] === 'sleep' ? [String(pid)] : []));
+    await this.testbed.run(['kill', '-9', ...pids]);
   }
 
   async dispose(): Promise<void> {

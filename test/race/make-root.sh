@@ -1,10 +1,11 @@
 #!/bin/sh
 # Makes a tarball of a root filesystem that has busybox for its tools, and nothing else but the shell under test as /bin/sh.
 #
-# argv: SHELL TARBALL   SHELL is dash, bash, mksh or busybox; the programs are the host's
+# argv: SHELL TARBALL [BUSYBOX]   SHELL is dash, bash, mksh or busybox; the programs are the host's, or BUSYBOX, which may be of another
+# architecture
 set -eu
 
-shell=$1 tarball=$2
+shell=$1 tarball=$2 busybox=${3-$(command -v busybox)}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 umask 022
@@ -12,8 +13,8 @@ cd "$root"
 mkdir -p bin dev etc proc root run sbin sys tmp usr/bin usr/sbin
 chmod 755 .
 chmod 1777 tmp
-cp "$(command -v busybox)" bin/busybox
-for name in $(bin/busybox --list); do
+cp "$busybox" bin/busybox
+for name in $(busybox --list); do
 	case $name in ash | bash | busybox | hush | sh) ;; *) ln -s busybox "bin/$name" ;; esac
 done
 printf '%s\n' root:x:0:0:root:/root:/bin/sh daemon:x:1:1:daemon:/tmp:/bin/sh >etc/passwd

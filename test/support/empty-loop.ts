@@ -5,6 +5,7 @@ const never = new Promise<never>(() => {});
 
 main(process.argv.slice(2), async () => ({
   normalUser: async () => undefined,
+  startsServices: async () => false,
   open: () => never,
   dispose: () => never,
 }));

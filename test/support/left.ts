@@ -33,7 +33,7 @@ export class Marker {
 export function mountsThere(): string[] {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   return lines.filter(
-    (line) => /virt-ts-unshare| - tmpfs | upperdir=\/mnt\/scratch/.test(line) && !/mmdebstrap/.test(line),
+    (line) => /virt-ts-unshare| - tmpfs | upperdir=\/mnt\/layers/.test(line) && !/mmdebstrap/.test(line),
   );
 }
 

@@ -7,6 +7,7 @@ import {
   CommandFailedError,
   closeAll,
   type RunResult,
+  Snapshot,
   suiteTestbed,
   Testbed,
   testbedHooks,
@@ -75,6 +76,17 @@ export async function opening(): Promise<void> {
   await closeAll();
 }
 
+export async function snapshots(testbed: Testbed): Promise<void> {
+  await using ready = await testbed.snapshot();
+  const fork: Testbed = await Testbed.open({ from: ready });
+  // @ts-expect-error the options are those of the testbed that it was taken of
+  await Testbed.open({ from: ready, network: 'none' });
+  // @ts-expect-error a snapshot is taken, not constructed
+  new Snapshot();
+  await fork.close();
+  await ready.dispose();
+}
+
 export function errors(error: unknown): string | undefined {
   if (error instanceof CommandFailedError) {
     holds<Same<typeof error.status, number>>();
@@ -87,8 +99,28 @@ export function errors(error: unknown): string | undefined {
 declare function before(hook: () => Promise<void>): void;
 const testbed = suiteTestbed({ before, after: before, beforeEach: before }, { hostname: 'one' });
 holds<Same<ReturnType<typeof testbed>, Testbed>>();
+export const prepared: () => Testbed = suiteTestbed(
+  { before, after: before },
+  {},
+  { prepare: (open) => open.run('true') },
+);
 export const test: () => Promise<void> = withTestbed({ mode: 'copy' }, async (open) => {
   holds<Same<typeof open, Testbed>>();
 });
 export const other: () => Promise<void> = withTestbed((open) => open.pid);
 export const mochaHooks = testbedHooks();
+
+export async function archives(testbed: Testbed): Promise<void> {
+  await testbed.write({
+    '/etc/a': 'text',
+    '/etc/b': { content: new Uint8Array(3), mode: 0o600, user: 'nobody' },
+  });
+  // @ts-expect-error: a number is no content
+  await testbed.write({ '/etc/a': 5 });
+  const archive = await testbed.getArchive('/etc');
+  archive.pipe(new PassThrough());
+  await testbed.putArchive(archive, '/srv');
+  await testbed.putArchive(new Blob([]).stream(), '/srv');
+  // @ts-expect-error: a text is no archive
+  await testbed.putArchive('text', '/srv');
+}

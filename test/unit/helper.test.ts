@@ -1,5 +1,43 @@
 import assert from 'node:assert/strict';
-import { failureText, isFailure, parseEvent, parseEvents } from '../../src/helper.ts';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { failureText, findHelper, isFailure, parseEvent, parseEvents } from '../../src/helper.ts';
+
+describe('the helper', () => {
+  let root: string;
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-helper-'));
+    writeFileSync(join(root, 'package.json'), '{}');
+  });
+  afterEach(() => rmSync(root, { recursive: true }));
+
+  const put = (name: string) => {
+    const path = join(root, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, '');
+    chmodSync(path, 0o755);
+    return path;
+  };
+  const packaged = `node_modules/@virt-ts-unshare/linux-${process.arch}/helper`;
+
+  it('is the one compiled in dist, else that of the npm package for this architecture', () => {
+    const fromPackage = put(packaged);
+    assert.equal(findHelper(root), fromPackage);
+    const compiled = put(`dist/helper-${process.arch}`);
+    assert.equal(findHelper(root), compiled);
+    chmodSync(compiled, 0o644);
+    // Root may execute only files with an execute bit.
+    assert.equal(findHelper(root), fromPackage);
+  });
+
+  it('that is not there is reported with the command that compiles it', () => {
+    assert.throws(() => findHelper(root), {
+      code: 'NO_HELPER',
+      remedy: `compile it, with gcc and libc6-dev installed: ${root}/helper/compile ${root}/dist/helper-${process.arch}`,
+    });
+  });
+});
 
 describe('events of the helper', () => {
   it('are lines with a JSON object that has an event; other lines are no events', () => {

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Provider } from '../../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../../src/testbed/types.ts';
 import { script, testProvider } from '../../support/testbed.ts';
-import { archive, END, raw, TOP } from '../../unit/copy/archives.ts';
+import { archive, END, raw, TOP } from '../../unit/archive/archives.ts';
 import { HOSTILE, type HostileArchive } from '../../unit/copy/hostile-corpus.ts';
 import { describeTree } from '../../unit/copy/trees.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
-import { archive, raw } from '../../unit/copy/archives.ts';
+import { archive, raw } from '../../unit/archive/archives.ts';
 
 describe('replies to copies', function () {
   this.timeout(60_000);

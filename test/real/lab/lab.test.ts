@@ -232,6 +232,9 @@ hosts:
       assert.deepEqual(await two.namespaces.interfaces(), []);
       assert.deepEqual(two.registered(), []);
       assert.match((await two.call('ps')).stderr, /no laboratory \S+ is up; start it/);
+      const again = await two.call('down');
+      assert.equal(again.status, 0);
+      assert.match(again.stderr, /^virt-ts-unshare: the laboratory \S+ is not up\n$/);
     });
 
     for (const foreground of [false, true]) {

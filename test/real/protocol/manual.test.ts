@@ -158,6 +158,22 @@ describe('a manual session', function () {
     assert.deepEqual(marker.left(), []);
   });
 
+  it('has a shell in / without words, and ends with exit', async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \//);
+    await terminal.see(PROMPT);
+    terminal.type('shell\r');
+    await terminal.see(SHELL_PROMPT);
+    terminal.type('echo "<$PWD>"; exit\r');
+    await terminal.see(/<\/>\r\n/);
+    await terminal.see(PROMPT);
+    terminal.type('exit\r');
+    assert.equal(await terminal.ended(), 0);
+    assert.deepEqual(marker.left(), []);
+  });
+
   it('has a shell with job control, and the terminal back after it', async () => {
     const terminal = start();
     await terminal.see(PROMPT);

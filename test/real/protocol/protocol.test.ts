@@ -77,6 +77,23 @@ describe('the server', function () {
       assert.match(said, ONLY_ROOT ? /^virt-ts-unshare: the testbed has no user but root.*\n$/ : /^$/);
     });
 
+    it('a snapshot, to which each revert returns until close', async () => {
+      const { server, scratch } = await openServer(marker.options);
+      const command = (text: string) => server.ask(`command sh,-c,${encodeURIComponent(text)}`);
+      assert.equal(await command('touch /srv/kept; setsid sleep 300 </dev/null >/dev/null 2>&1 &'), 'ok 0');
+      assert.equal(await server.ask('snapshot'), `ok ${scratch}`);
+      for (let round = 0; round < 2; round += 1) {
+        assert.equal(await command('[ -e /srv/kept ] && [ ! -e /srv/later ] && ! pgrep sleep'), 'ok 0');
+        assert.equal(await command('touch /srv/later'), 'ok 0');
+        assert.equal(await server.ask('revert'), `ok ${scratch}`);
+      }
+      assert.equal(await server.ask('close'), 'ok');
+      assert.equal(await server.ask('open'), `ok ${scratch}`);
+      assert.equal(await command('[ ! -e /srv/kept ]'), 'ok 0');
+      assert.equal(await server.ask('quit'), 'ok');
+      assert.deepEqual(marker.left(), []);
+    });
+
     it('its first ok and the first requests before it is asked for more', async () => {
       const { status, stdout } = await runProgram(
         [program, '-t', testTarball()],

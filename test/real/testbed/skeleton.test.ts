@@ -143,3 +143,56 @@ su user -c 'id -un' && grep -h ^user: /etc/passwd /etc/group && pwconv && grpcon
     }
   });
 });
+
+describeWithUsers('the services of packages', function () {
+  this.timeout(60_000);
+
+  it('start by invoke-rc.d in a network of its own, unless /usr/sbin of the image is a link', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-skeleton-'));
+    try {
+      const image = join(folder, 'image');
+      const root = { tarball: testTarball() };
+      const plain = testProvider({ root, network: 'none' });
+      const service = [
+        'printf \'#!/bin/sh\\necho "$1" >>/run/mock\\n\' >/etc/init.d/mock && chmod 755 /etc/init.d/mock',
+        'update-rc.d mock defaults >/dev/null 2>&1; invoke-rc.d mock start 2>/dev/null; cat /run/mock',
+        "stat -c '%a %U:%G' /run/utmp /usr/sbin",
+      ].join('; ');
+      try {
+        const { stdout } = await script(await plain.open(), service);
+        assert.deepEqual(stdout.split('\n'), ['start', '664 root:utmp', '755 root:root', '']);
+        assert.equal(await plain.startsServices(), true);
+      } finally {
+        await plain.dispose();
+      }
+      for (const path of ['bin', 'usr/bin', 'opt/sbin']) mkdirSync(join(image, path), { recursive: true });
+      cpSync(findProgram('busybox') ?? '', join(image, 'bin/busybox'));
+      symlinkSync('busybox', join(image, 'bin/sh'));
+      symlinkSync('../opt/sbin', join(image, 'usr/sbin'));
+      writeFileSync(join(image, 'opt/sbin/invoke-rc.d'), '#!/bin/sh\n', { mode: 0o755 });
+      chmodSync(folder, 0o755);
+      const linked = testProvider({ root: { rootfs: image }, network: 'none' });
+      try {
+        await linked.open();
+        assert.equal(await linked.startsServices(), false);
+      } finally {
+        await linked.dispose();
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("stay as the image has them on the host's network", async () => {
+    const provider = testProvider();
+    try {
+      const { stdout } = await script(
+        await provider.open(),
+        'ls /usr/sbin/policy-rc.d 2>/dev/null; echo end',
+      );
+      assert.equal(stdout, 'end\n');
+    } finally {
+      await provider.dispose();
+    }
+  });
+});

@@ -1,5 +1,6 @@
 /** Exit status and words of the program where its output cannot be written, or where it ends too early. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { call, PROGRAM } from '../../support/program.ts';
 import { projectDir, testTarball } from '../../support/rootfs.ts';
 
@@ -30,6 +31,41 @@ describe('a mistyped verb', () => {
     const { status, stderr } = await shell('"$0" "$1" rnu -- true');
     assert.equal(status, 2);
     assert.match(stderr, /^virt-ts-unshare: unknown verb rnu \(did you mean run\)/);
+  });
+});
+
+describe('help', () => {
+  it('of a verb is that of its --help', async () => {
+    const [one, other] = [await shell('"$0" "$1" help run'), await shell('"$0" "$1" run --help')];
+    assert.deepEqual(one, other);
+    const { status, stderr } = await shell('"$0" "$1" help rnu');
+    assert.equal(status, 2);
+    assert.match(stderr, /unknown verb rnu \(did you mean run\)/);
+  });
+});
+
+describe('the program', () => {
+  it('gets its options from Node, also those that Node has too', async () => {
+    // By its first line, as a shell starts it.
+    const { status, stderr } = await call([PROGRAM, 'ps', '--env-file-if-exists', '/nowhere']);
+    assert.equal(status, 2);
+    assert.match(stderr, /^virt-ts-unshare: unknown option --env-file-if-exists/);
+  });
+
+  it('names the Node that it needs, before anything that an older one cannot read', async () => {
+    const old = `Object.defineProperty(process.versions, 'node', { value: '18.20.4' }); require('${PROGRAM}')`;
+    const { status, stdout, stderr } = await call([process.execPath, '-e', old, 'doctor']);
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(
+      stderr,
+      /^virt-ts-unshare: Node\.js 18\.20\.4 is too old; install 20\.19 or newer: Debian 13 .*\n$/,
+    );
+  });
+
+  it('needs the Node of package.json', () => {
+    const { engines } = JSON.parse(readFileSync(`${projectDir}package.json`, 'utf8'));
+    const [, oldest = ''] = /OLDEST = \[(.*)\]/.exec(readFileSync(PROGRAM, 'utf8')) ?? [];
+    assert.equal(engines.node, `>=${oldest.replace(', ', '.')}`);
   });
 });
 

@@ -159,6 +159,7 @@ describe('options', () => {
     [['--scratch=tmpfs:1,mode=777'], 'WRONG_VALUE', 'tmpfs:2g'],
     [['--mode=fast'], 'WRONG_VALUE', 'overlay or copy'],
     [['--network=mine'], 'WRONG_VALUE', 'give host, none or private'],
+    [['--network=privat'], 'WRONG_VALUE', 'privat (did you mean private); give host'],
     [['--publish=80'], 'WRONG_OPTION', '--network=private'],
     [['--hostname=a_b'], 'WRONG_VALUE', '--hostname'],
     [['--hostname=-a'], 'WRONG_VALUE', '--hostname'],

@@ -1,11 +1,11 @@
 /** Limits of what the checks keep in memory. What they refuse is in hostile-corpus.ts. */
 import assert from 'node:assert/strict';
+import type { TarEntry } from '../../../src/archive/tar-entry.ts';
 import { EntryChecker } from '../../../src/copy/check.ts';
-import type { TarEntry } from '../../../src/copy/tar-entry.ts';
 import { CopyError } from '../../../src/errors.ts';
 
 const entry = (kind: TarEntry['kind'], path: string): TarEntry => ({
-  ...{ kind, path, mode: 0o755, mtime: '0', size: 0, link: '', attributes: new Map() },
+  ...{ kind, path, mode: 0o755, uid: 0, gid: 0, mtime: '0', size: 0, link: '', attributes: new Map() },
 });
 
 describe('the checks of a copy up', () => {

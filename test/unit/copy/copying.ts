@@ -56,7 +56,7 @@ export function useFolder(above = tmpdir(), mover?: Mover): Folder {
 }
 
 /** Asserts that a copy fails with this code, or in words that match. */
-export function fails(copy: Promise<void>, expected: string | RegExp): Promise<void> {
+export function fails(copy: Promise<unknown>, expected: string | RegExp): Promise<void> {
   return assert.rejects(copy, (error) => {
     assert.ok(error instanceof CopyError, String(error));
     if (typeof expected === 'string') assert.equal(error.code, expected, error.message);

@@ -1,5 +1,5 @@
 /** Archives that must change nothing on the host, and the reason that the refusal must give. */
-import { archive, directory, END, pax, raw, TOP } from './archives.ts';
+import { archive, directory, END, pax, raw, TOP } from '../archive/archives.ts';
 
 export interface HostileArchive {
   readonly what: string;

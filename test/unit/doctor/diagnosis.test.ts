@@ -14,12 +14,16 @@ const GOOD: Facts = {
   tools: new Map(HOST_TOOLS.map(({ name }) => [name, `/usr/bin/${name}`])),
   userNamespace: undefined,
   mountInside: undefined,
-  package: { folder: '/opt/virt-ts-unshare', helper: undefined },
+  package: { folder: '/opt/virt-ts-unshare', helper: '/opt/virt-ts-unshare/dist/helper-x64' },
   ids: 65536,
   holder: undefined,
   probe: new Map(PROBES.map((name) => [name, undefined])),
   fuse: undefined,
   tun: undefined,
+  executions: new Map([
+    ['i386', { kind: 'native' }],
+    ['arm64', { kind: 'own', interpreter: '/usr/bin/qemu-aarch64-static' }],
+  ]),
   root: { path: '/home/anna/.cache/sbuild/trixie-amd64.tar.zst' },
 };
 
@@ -50,6 +54,18 @@ describe('the diagnosis', () => {
   };
   const remedyOf = (facts: Partial<Facts>, name: string) =>
     without(facts).checks.find((check) => check.name === name)?.remedy ?? '';
+
+  it('names the package that executes other architectures, and which it does not', () => {
+    const remedy = 'install the package qemu-user-static';
+    const none = { kind: 'none', why: 'there is no static qemu for arm64', remedy } as const;
+    only(
+      { executions: new Map([['arm64', none]]) },
+      'limited',
+      /^as root: apt-get install qemu-user-static$/,
+    );
+    const check = without({}).checks.find(({ name }) => name === 'other architectures');
+    assert.equal(check?.detail, 'i386 by the processor; arm64 by qemu');
+  });
 
   it('names the sysctl that takes user namespaces away', () => {
     const none = { ...failed, sysctls: new Map([['user.max_user_namespaces', '0']]) };
@@ -111,7 +127,11 @@ describe('the diagnosis', () => {
 
   it('names what the native program takes to be compiled', () => {
     const folder = '/opt/virt-ts-unshare';
-    only({ package: { folder, helper: 'it is missing' } }, 'fails', /install gcc libc6-dev; .* run build$/);
+    only(
+      { package: { folder, helper: undefined } },
+      'fails',
+      /libc6-dev; then: \/opt\/\S+\/helper\/compile \//,
+    );
   });
 
   it('names the range of ids that a user lacks', () => {

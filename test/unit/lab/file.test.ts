@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { UsageError } from '../../../src/errors.ts';
+import { withAddresses } from '../../../src/lab/addresses.ts';
 import { parseLab } from '../../../src/lab/file.ts';
 import { dotGraph, svgGraph } from '../../../src/lab/graph.ts';
 
@@ -101,5 +102,33 @@ describe('the file of a laboratory', () => {
     }
     assert.equal(dot.match(/ -- /g)?.length, 4);
     assert.equal(svg.match(/class="link"/g)?.length, 4);
+  });
+});
+
+describe('the addresses of a picture', () => {
+  const AUTOMATIC = `
+networks: { lan: 10.1.0.0/30, wide: [10.2.0.0/24, 'fd00:2::/64'] }
+hosts:
+  one: { networks: { lan: , wide: } }
+  two: { networks: { lan: 10.1.0.2, wide: 10.2.0.2 } }
+  three: { networks: { wide: } }
+`;
+  const labels = (text: string) =>
+    [...text.matchAll(/-- "net \w+" \[label="(.*)"\]/g)].map(([, label]) => label);
+
+  it('are those that lab up will choose', () => {
+    assert.deepEqual(labels(dotGraph(withAddresses(parseLab(AUTOMATIC, '/a.yaml'), []))), [
+      '10.1.0.1',
+      '10.2.0.1\\nfd00:2::1',
+      '10.1.0.2',
+      '10.2.0.2',
+      '10.2.0.3\\nfd00:2::2',
+    ]);
+  });
+
+  it('are those that open hosts have', () => {
+    const port = { network: 'lan', inside: 'eth0', addresses: ['10.1.0.9/30'] };
+    const open = [{ hostname: 'one', ports: [port] }];
+    assert.equal(labels(dotGraph(withAddresses(parseLab(AUTOMATIC, '/a.yaml'), open)))[0], '10.1.0.9');
   });
 });

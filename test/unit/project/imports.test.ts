@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'tools.ts',
     'wait.ts',
   ],
-  ['processes'],
+  ['archive', 'processes'],
   ['namespaces'],
   ['rootfs', 'copy', 'network'],
   ['leaks'],

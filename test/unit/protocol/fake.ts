@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import sinon from 'sinon';
 import type { Log } from '../../../src/log.ts';
 import { serve } from '../../../src/protocol/server.ts';
+import type { Snapshot } from '../../../src/testbed/snapshot.ts';
 import type { OpenTestbed, TestbedProvider } from '../../../src/testbed/types.ts';
 
 export type FakeTestbed = sinon.SinonStubbedInstance<OpenTestbed> & OpenTestbed;
@@ -17,6 +18,7 @@ export function fakeTestbed() {
     leaks: sinon.stub<[], Promise<[]>>().resolves([]),
     copyOut: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
     shell: sinon.stub<Parameters<OpenTestbed['shell']>, Promise<number>>().resolves(0),
+    snapshot: sinon.stub<[], Promise<Snapshot>>(),
     revert: sinon.stub<[], Promise<void>>().resolves(),
     close: sinon.stub<[], Promise<void>>().resolves(),
   };
@@ -25,6 +27,7 @@ export function fakeTestbed() {
 export function fakeProvider(testbed: OpenTestbed = fakeTestbed()) {
   return {
     normalUser: sinon.stub<[], Promise<string | undefined>>().resolves('user'),
+    startsServices: sinon.stub<[], Promise<boolean>>().resolves(true),
     open: sinon.stub<[], Promise<OpenTestbed>>().resolves(testbed),
     dispose: sinon.stub<[], Promise<void>>().resolves(),
   };

@@ -30,6 +30,10 @@ describe('a session', () => {
   it('promises isolation only with a network of its own, and a user only when there is one', async () => {
     const own = await converseWith('capabilities\nquit\n', fakeProvider(), true);
     assert.match(own.output, / isolation-container\n/);
+    const idle = fakeProvider();
+    idle.startsServices.resolves(false);
+    const blocked = await converseWith('capabilities\nquit\n', idle, true);
+    assert.doesNotMatch(blocked.output, /isolation/);
     const provider = fakeProvider();
     provider.normalUser.resolves(undefined);
     const nobody = await converseWith('capabilities\ncapabilities\nquit\n', provider);

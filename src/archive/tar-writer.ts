@@ -24,6 +24,15 @@ const TYPES: Readonly<Record<TarKind, string>> = {
 };
 const BATCH = 1 << 16;
 const NAME_FIELD = 100;
+const ID_FIELD = 8;
+const NUMBER_FIELD = 12;
+/** What `STARTS` has in the field of an id. */
+const ZEROS = 7 * 0x30;
+const NO_DEVICE = [0, 0] as const;
+
+type HeaderFields = Pick<TarEntry, 'path' | 'link' | 'mode' | 'uid' | 'gid' | 'mtime' | 'device'>;
+
+const PLAIN: HeaderFields = { path: '', link: '', mode: 0o644, uid: 0, gid: 0, mtime: '0' };
 
 export class TarWriter implements TarSink {
   readonly #write: (bytes: Buffer) => void;
@@ -98,7 +107,7 @@ export class TarWriter implements TarSink {
     const size = entry.size + mapSize;
     if (size > 0o77777777777) records += paxRecord('size', String(size));
     if (records === '') return;
-    this.#header('x', { path: 'PaxHeaders/x', link: '', mode: 0o644, mtime: '0' }, records.length);
+    this.#header('x', { ...PLAIN, path: 'PaxHeaders/x' }, records.length);
     this.#body(records);
   }
 
@@ -110,13 +119,12 @@ export class TarWriter implements TarSink {
         remedy: 'install tar in the testbed',
       });
     }
-    const plain = { path: '././@LongLink', link: '', mode: 0o644, mtime: '0' };
     for (const [type, name] of [
       ['K', entry.link],
       ['L', entry.path],
     ] as const) {
       if (name.length <= NAME_FIELD) continue;
-      this.#header(type, plain, name.length + 1);
+      this.#header(type, { ...PLAIN, path: '././@LongLink' }, name.length + 1);
       this.#body(`${name}\0`);
     }
   }
@@ -127,17 +135,22 @@ export class TarWriter implements TarSink {
     room.fill(0, text.length);
   }
 
-  #header(type: string, entry: Pick<TarEntry, 'path' | 'link' | 'mode' | 'mtime'>, size: number): void {
+  #header(type: string, entry: HeaderFields, size: number): void {
     const block = this.#room(BLOCK);
     const { start, sum } = STARTS[this.#dialect];
     block.set(start);
+    const [major, minor] = entry.device ?? NO_DEVICE;
     // To add all 512 bytes of every header takes longer than the rest.
     const total =
       sum +
+      (entry.uid === 0 ? 0 : number(block, entry.uid, 108, ID_FIELD) - ZEROS) +
+      (entry.gid === 0 ? 0 : number(block, entry.gid, 116, ID_FIELD) - ZEROS) +
+      (major === 0 ? 0 : octal(block, major, 329, ID_FIELD)) +
+      (minor === 0 ? 0 : octal(block, minor, 337, ID_FIELD)) +
       text(block, entry.path, 0) +
       octal(block, entry.mode, 100, 8) +
-      number(block, size, 124) +
-      number(block, Math.floor(Number(entry.mtime)), 136) +
+      number(block, size, 124, NUMBER_FIELD) +
+      number(block, Math.floor(Number(entry.mtime)), 136, NUMBER_FIELD) +
       text(block, type, 156) +
       text(block, entry.link, 157);
     octal(block, total, 148, 7);
@@ -180,17 +193,15 @@ function octal(block: Buffer, value: number, start: number, length: number): num
   return sum;
 }
 
-const NUMBER_FIELD = 12;
-
-function number(block: Buffer, value: number, start: number): number {
-  if (value >= 0 && value < 8 ** (NUMBER_FIELD - 1)) return octal(block, value, start, NUMBER_FIELD);
-  let rest = BigInt.asUintN(8 * NUMBER_FIELD - 1, BigInt(value));
-  for (let i = start + NUMBER_FIELD - 1; i >= start; i -= 1) {
+function number(block: Buffer, value: number, start: number, length: number): number {
+  if (value >= 0 && value < 8 ** (length - 1)) return octal(block, value, start, length);
+  let rest = BigInt.asUintN(8 * length - 1, BigInt(value));
+  for (let i = start + length - 1; i >= start; i -= 1) {
     block[i] = Number(rest & 0xffn);
     rest >>= 8n;
   }
   block[start] = (block[start] ?? 0) | 0x80;
-  return block.subarray(start, start + NUMBER_FIELD).reduce((sum, byte) => sum + byte, 0);
+  return block.subarray(start, start + length).reduce((sum, byte) => sum + byte, 0);
 }
 
 function paxRecord(key: ByteString, value: ByteString): string {

@@ -153,6 +153,8 @@ export class TarReader {
       ...plain,
       path: this.#lastPath,
       link: pax?.get('linkpath') ?? this.#longLink ?? plain.link,
+      uid: paxSize(pax, 'uid', this.#fail) ?? plain.uid,
+      gid: paxSize(pax, 'gid', this.#fail) ?? plain.gid,
       size: paxSize(pax, 'size', this.#fail) ?? plain.size,
       mtime: paxTime(pax, 'mtime', this.#fail) ?? plain.mtime,
     };
@@ -197,11 +199,14 @@ export class TarReader {
       kind: kind === 'file' && header.path.endsWith('/') ? 'directory' : kind,
       path: header.path,
       mode: header.mode,
+      uid: header.uid,
+      gid: header.gid,
       mtime: header.mtime,
       size,
       link: kind === 'hard link' || kind === 'symbolic link' ? header.link : '',
       attributes,
       ...(sparse === undefined ? {} : { sparse }),
+      ...(kind === 'character device' || kind === 'block device' ? { device: header.device } : {}),
     });
   }
 

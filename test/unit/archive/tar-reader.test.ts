@@ -16,9 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { extract, pack } from 'tar-stream';
-import type { TarEntry } from '../../../src/copy/tar-entry.ts';
-import { TarReader } from '../../../src/copy/tar-reader.ts';
-import { type Dialect, TarWriter } from '../../../src/copy/tar-writer.ts';
+import type { TarEntry } from '../../../src/archive/tar-entry.ts';
+import { TarReader } from '../../../src/archive/tar-reader.ts';
+import { type Dialect, TarWriter } from '../../../src/archive/tar-writer.ts';
 import { randomFrom } from '../../support/random.ts';
 import { archive, END, pax, raw } from './archives.ts';
 
@@ -199,6 +199,8 @@ describe('the tar reader', () => {
         kind: 'file',
         path: 'large',
         mode: 0o644,
+        uid: 0,
+        gid: 0,
         mtime: '-5',
         size,
         link: '',

@@ -20,6 +20,8 @@ export interface Segment {
 export interface TarEntry {
   readonly kind: TarKind;
   readonly path: ByteString;
+  readonly uid: number;
+  readonly gid: number;
   readonly mode: number;
   /** Seconds since 1970 as decimal text, with up to nine digits after the point. */
   readonly mtime: string;
@@ -28,6 +30,8 @@ export interface TarEntry {
   readonly link: ByteString;
   readonly sparse?: { readonly size: number; readonly segments: readonly Segment[] };
   readonly attributes: ReadonlyMap<ByteString, ByteString>;
+  /** Major and minor number of a device node. */
+  readonly device?: readonly [number, number];
 }
 
 /** Gets what an archive contains: an entry, then its `size` bytes in any number of pieces. */

@@ -8,9 +8,16 @@ export interface Header {
   readonly path: ByteString;
   readonly link: ByteString;
   readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly device: readonly [number, number];
   readonly size: number;
   readonly mtime: string;
 }
+
+/** Of character and block devices. */
+const DEVICES: readonly string[] = ['3', '4'];
+const NO_DEVICE = [0, 0] as const;
 
 export function padded(size: number): number {
   return Math.ceil(size / BLOCK) * BLOCK;
@@ -30,11 +37,17 @@ export function parseHeader(block: Buffer, fail: Fail): Header {
   const prefix = isPosix(block) ? text(block, 345, 155) : '';
   const size = parseNumber(block, 124, 12, fail);
   if (size < 0) fail(`has an entry of ${size} bytes`);
+  const type = String.fromCharCode(block[156] ?? 0);
   return {
-    type: String.fromCharCode(block[156] ?? 0),
+    type,
     path: prefix === '' ? name : `${prefix}/${name}`,
     link: text(block, 157, 100),
     mode: parseNumber(block, 100, 8, fail) & 0o7777,
+    uid: parseNumber(block, 108, 8, fail),
+    gid: parseNumber(block, 116, 8, fail),
+    device: DEVICES.includes(type)
+      ? [parseNumber(block, 329, 8, fail), parseNumber(block, 337, 8, fail)]
+      : NO_DEVICE,
     size,
     mtime: String(parseNumber(block, 136, 12, fail)),
   };

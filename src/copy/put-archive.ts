@@ -1,0 +1,136 @@
+/** An archive of the caller into a directory of a testbed. The tar of the testbed reads only what is written here. */
+import { shown } from '../archive/bytes.ts';
+import { TarReader } from '../archive/tar-reader.ts';
+import { TarWriter } from '../archive/tar-writer.ts';
+import { CopyError, reasonOf } from '../errors.ts';
+import { type ArchiveSource, stopSource, watchSource } from './archive-source.ts';
+import { IncomingChecker } from './check-in.ts';
+import { type Ends, mustEnd, withEnds } from './ends.ts';
+import { withoutSlash } from './host-paths.ts';
+import { existing, roomIn } from './pipes.ts';
+import { Progress } from './progress.ts';
+import { startInside } from './script.ts';
+import { checkAttributes, dialectOf, UNPACKING } from './tree-in.ts';
+import type { CopyOptions, CopyTestbed } from './types.ts';
+
+export interface PutOptions extends CopyOptions {
+  /** Whether the ids of the archive are kept; else all belongs to root of the testbed. */
+  readonly owners: boolean;
+}
+
+export async function putArchive(
+  testbed: CopyTestbed,
+  source: ArchiveSource,
+  inside: Buffer,
+  options: PutOptions,
+): Promise<void> {
+  watchSource(source);
+  const chunks = source instanceof Uint8Array ? [source] : source;
+  try {
+    await withEnds(`putting an archive into ${shown(inside)}`, options, async (ends) => {
+      await unpack(testbed, chunks, inside, ends, options);
+    });
+  } finally {
+    stopSource(source);
+  }
+}
+
+type Chunks = AsyncIterable<unknown> | readonly Uint8Array[];
+
+async function unpack(
+  testbed: CopyTestbed,
+  chunks: Chunks,
+  inside: Buffer,
+  ends: Ends,
+  options: PutOptions,
+): Promise<void> {
+  const owners = options.owners ? 'owners' : '-';
+  const stdio = ['pipe', 'pipe', 'pipe'] as const;
+  const unpacking = await startInside(testbed, ends, 'copy-in-archive', stdio, withoutSlash(inside), owners);
+  const dialect = await dialectOf(unpacking);
+  const stdin = existing(unpacking.process.child.stdin);
+  const writer = new TarWriter(dialect, (bytes) => void stdin.write(bytes));
+  const checker = new IncomingChecker(options);
+  const progress = new Progress(options);
+  const reader = new TarReader({
+    entry(entry) {
+      progress.files += 1;
+      const checked = checker.check(entry);
+      writer.entry({ ...checked, path: checked.path === '.' ? './' : checked.path });
+    },
+    data(bytes) {
+      progress.bytes += bytes.length;
+      writer.data(bytes);
+    },
+  });
+  const send = async (): Promise<void> => {
+    let start: Buffer = Buffer.alloc(0);
+    try {
+      for await (const chunk of readable(chunks)) {
+        // Why tar has ended is known from its status.
+        if (stdin.destroyed) return;
+        if (start.length < LONGEST_MAGIC) start = Buffer.concat([start, chunk.subarray(0, LONGEST_MAGIC)]);
+        reader.push(chunk);
+        await roomIn(stdin);
+      }
+      reader.finish();
+    } catch (error) {
+      if (progress.files === 0) refuseCompressed(start);
+      throw error;
+    }
+    writer.end();
+    stdin.end();
+  };
+  try {
+    const arrived = mustEnd(unpacking, UNPACKING).then(checkAttributes);
+    await Promise.all([send(), arrived]);
+  } finally {
+    progress.end();
+  }
+}
+
+async function* readable(chunks: Chunks): AsyncGenerator<Buffer> {
+  const failed = (error: unknown): never => {
+    throw new CopyError(`the archive cannot be read: ${reasonOf(error)}`, {
+      code: 'CANNOT_READ',
+      cause: error,
+    });
+  };
+  const iterator =
+    Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
+  for (;;) {
+    let next: IteratorResult<unknown>;
+    try {
+      next = await iterator.next();
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    if (next.done === true) return;
+    const chunk = next.value;
+    if (!(chunk instanceof Uint8Array)) {
+      throw new CopyError('the archive is no stream of bytes', {
+        code: 'WRONG_VALUE',
+        remedy: 'give a stream without an encoding',
+      });
+    }
+    yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  }
+}
+
+const LONGEST_MAGIC = 6;
+const MAGIC: readonly (readonly [string, Buffer])[] = [
+  ['gzip', Buffer.from([0x1f, 0x8b])],
+  ['zstd', Buffer.from([0x28, 0xb5, 0x2f, 0xfd])],
+  ['xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])],
+  ['bzip2', Buffer.from('BZh')],
+];
+
+function refuseCompressed(start: Buffer): void {
+  const found = MAGIC.find(([, magic]) => start.subarray(0, magic.length).equals(magic));
+  if (found === undefined) return;
+  throw new CopyError(`the archive is compressed by ${found[0]}`, {
+    code: 'BROKEN_ARCHIVE',
+    remedy: 'give it through a decompressor, such as zlib.createGunzip()',
+  });
+}
