@@ -8,6 +8,8 @@ export const KEPT_LINES = 4 * LONGEST_LINE;
 /** Characters that a slow loop leaves unread before the command waits for it. */
 const AHEAD = LONGEST_LINE;
 const NEWLINE = 10;
+/** Bytes of UTF-8. */
+const LONGEST_CHARACTER = 4;
 
 interface Flow {
   pause(): void;
@@ -95,10 +97,14 @@ export class LineLog implements AsyncIterable<string> {
   *#parts(chunk: Buffer): Generator<Buffer> {
     let rest = chunk;
     while (this.#length + rest.length > LONGEST_LINE) {
-      const room = LONGEST_LINE - this.#length;
-      const end = rest.indexOf(NEWLINE) + 1;
-      const isWhole = end > 0 && end <= room;
-      const size = isWhole ? end : startOfCharacter(rest, room);
+      const room = Math.max(0, LONGEST_LINE - this.#length);
+      const newline = rest.indexOf(NEWLINE) + 1;
+      const isWhole = newline > 0 && newline <= room;
+      const size = isWhole
+        ? newline
+        : endOfCharacter(rest, room, LONGEST_CHARACTER + LONGEST_LINE - this.#length);
+      // The end of the character is in the next chunk.
+      if (size === rest.length) break;
       yield rest.subarray(0, size);
       if (!isWhole) yield Buffer.from([NEWLINE]);
       this.#length = 0;
@@ -143,9 +149,9 @@ export class LineLog implements AsyncIterable<string> {
   }
 }
 
-/** The last place up to `index` where a character begins. */
-function startOfCharacter(bytes: Buffer, index: number): number {
-  let start = index;
-  while (start > 0 && index - start < 3 && ((bytes[start] ?? 0) & 0xc0) === 0x80) start -= 1;
-  return start;
+/** The first place from `index` on where a character begins, but not after `limit`. */
+function endOfCharacter(bytes: Buffer, index: number, limit: number): number {
+  let end = index;
+  while (end < bytes.length && end < limit && ((bytes[end] ?? 0) & 0xc0) === 0x80) end += 1;
+  return end;
 }

@@ -34,9 +34,13 @@ export class Output extends Socket {
   }
 
   #keep(chunk: Buffer): void {
-    if (this.#log !== undefined) return this.#log.write(chunk);
+    if (this.#log !== undefined) {
+      this.#log.write(chunk);
+      return;
+    }
     this.#before.push(chunk);
     this.#size += chunk.length;
-    while (this.#size > KEPT_BYTES && this.#before.length > 1) this.#size -= this.#before.shift()?.length ?? 0;
+    while (this.#size > KEPT_BYTES && this.#before.length > 1)
+      this.#size -= this.#before.shift()?.length ?? 0;
   }
 }

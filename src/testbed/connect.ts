@@ -6,7 +6,7 @@ import { firstLine, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { Target } from './execute.ts';
 
-export interface Place {
+export interface Endpoint {
   readonly address: string;
   readonly port: number;
 }
@@ -21,7 +21,7 @@ interface ConnectOptions {
 export class ConnectError extends VirtError {
   override name = 'ConnectError';
 
-  constructor({ address, port }: Place, reason: string, cause?: unknown) {
+  constructor({ address, port }: Endpoint, reason: string, cause?: unknown) {
     super(`cannot connect to ${address.includes(':') ? `[${address}]` : address}:${port}: ${reason}`, {
       code: 'CANNOT_CONNECT',
       cause,
@@ -32,14 +32,14 @@ export class ConnectError extends VirtError {
 /** @throws ConnectError, TestbedError, or the reason of the abort */
 export function connect(
   target: Pick<Target, 'pid' | 'mark' | 'ownNetwork'>,
-  place: Place,
+  place: Endpoint,
   options: ConnectOptions,
 ): Promise<Socket> {
   options.signal.throwIfAborted();
   return target.ownNetwork ? connectInside(target, place, options) : connectOnHost(place, options);
 }
 
-function connectOnHost(place: Place, { signal }: ConnectOptions): Promise<Socket> {
+function connectOnHost(place: Endpoint, { signal }: ConnectOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connectHere({ host: place.address, port: place.port });
     const abort = () => void socket.destroy(abortError(signal));
@@ -57,7 +57,7 @@ function connectOnHost(place: Place, { signal }: ConnectOptions): Promise<Socket
 
 async function connectInside(
   { pid, mark }: Pick<Target, 'pid' | 'mark'>,
-  place: Place,
+  place: Endpoint,
   { log, signal }: ConnectOptions,
 ): Promise<Socket> {
   const words = helperWords('connect', '-p', String(pid), '-m', mark, place.address, String(place.port));

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { isatty } from 'node:tty';
 import type { ArchiveSource } from '../copy/archive-source.ts';
@@ -10,6 +11,7 @@ import type { LeakMoment } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { startProgress } from '../progress-line.ts';
+import { connect, type Endpoint } from './connect.ts';
 import {
   type CommandPlace,
   executeCommand,
@@ -104,6 +106,11 @@ export class Testbed implements OpenTestbed {
     } catch (error) {
       log.warn(`cannot find out what was left at ${at}: ${messageOf(error)}`);
     }
+  }
+
+  /** A connection from the host to an address that is seen in the testbed. @throws ConnectError, TestbedError */
+  connect(place: Endpoint, signal: AbortSignal): Promise<Socket> {
+    return connect(this.#target(), place, { log: this.#maker.log, signal });
   }
 
   start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
