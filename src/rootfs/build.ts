@@ -9,6 +9,7 @@ import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress-line.ts';
 import { readAptIndexes, sourceLines } from './apt.ts';
 import { buildEmulated, type EmulatedRun } from './build-emulated.ts';
+import { buildRemedy } from './build-remedy.ts';
 import type { CacheFolder } from './cache.ts';
 import { putImage } from './images.ts';
 import { imageName, type RootOrder } from './order.ts';
@@ -178,8 +179,7 @@ async function runBuild(argv: Argv, run: BuildRun): Promise<void> {
       const words = output.reason === undefined ? '' : `: ${output.reason}`;
       throw new TestbedError(`building ${name} with ${program} ended with status ${status}${words}`, {
         code: 'BUILD_FAILED',
-        remedy:
-          'give another release or mirror, or an existing tarball (--tarball, or rootfs import); --debug shows the whole output',
+        remedy: buildRemedy(output.line),
       });
     }
   } finally {
@@ -206,8 +206,13 @@ class BuildWords {
     if (/^(E|error|ERROR|[\w.-]+: error): /.test(line)) this.#error ??= this.last;
   }
 
+  /** The first error, else the last line. */
+  get line(): string | undefined {
+    return this.#error ?? this.last;
+  }
+
   get reason(): string | undefined {
-    const reason = this.#error ?? this.last;
+    const reason = this.line;
     return reason === undefined || reason.length <= MAX_REASON ? reason : `${reason.slice(0, MAX_REASON)}…`;
   }
 }
