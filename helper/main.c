@@ -17,6 +17,7 @@ static const struct {
     {"abort-fuse", abort_fuse_main},
     {"connect", connect_main},
     {"copy", copy_main},
+    {"freeze", freeze_main},
     {"enter", enter_main},
     {"exec", exec_main},
     {"hold", hold_main},

@@ -11,6 +11,7 @@ type HelperCommand =
   | 'copy'
   | 'enter'
   | 'exec'
+  | 'freeze'
   | 'hold'
   | 'isolate'
   | 'look'

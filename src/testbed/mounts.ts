@@ -22,7 +22,8 @@ export function checkLayers(layers: readonly string[], release = kernelRelease()
     `a testbed would have ${layers.length} layers, and this kernel takes at most ${limit}`,
     {
       code: 'TOO_MANY_LAYERS',
-      remedy: 'take fewer snapshots over each other: revert, or open from an earlier one',
+      remedy:
+        'take fewer snapshots over each other (revert, or open from an earlier one), or make an image of one layer by rootfs export NAME | rootfs import - NEW',
     },
   );
 }
@@ -59,6 +60,19 @@ export function overlayRoot(
     ...(volatile ? ['volatile'] : []),
   ];
   return [directory(work), mount('overlay', ROOT, options.join(',')), root(ROOT)];
+}
+
+/** The layers of an image as one tree, to be read only. */
+export function lowerRoot(layers: readonly string[]): Step[] {
+  return [root('/'), mount('overlay', ROOT, [...lowerOptions(layers), 'userxattr'].join(','))];
+}
+
+/** Short paths for the layers of an image, because kernels before 6.8 take few characters. */
+export function shortLayers(layers: readonly string[]): { paths: readonly string[]; steps: readonly Step[] } {
+  if (layers.length < 2) return { paths: layers, steps: [] };
+  const paths = layers.map((_, index) => `/mnt/layers/i${index}`);
+  const binds = paths.flatMap((path, index) => [directory(path), bind(layers[index] ?? '', path)]);
+  return { paths, steps: [root('/'), ...binds] };
 }
 
 function lowerOptions(layers: readonly string[]): string[] {

@@ -12,7 +12,9 @@ import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
 import { randomBytes } from '../random.ts';
+import { imageNameFor } from '../rootfs/order.ts';
 import { within } from '../wait.ts';
+import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import { Layer, type Upper } from './layer.ts';
@@ -23,7 +25,7 @@ import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type Place, Standby } from './standby.ts';
 import { Testbed, type TestbedMaker } from './testbed.ts';
-import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
+import type { CommitOptions, OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
 
 /** Bytes of free memory below which nothing is made ahead. */
 const ENOUGH_FOR_STANDBY = 256 * 1024 ** 2;
@@ -184,7 +186,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   /** For `ps` and `exec`. A failure does not stop the open. */
   #register(
-    { root, holder }: Prepared,
+    { root, holder, base, cache }: Prepared,
     {
       instance: { pid, startTime },
       layer,
@@ -196,6 +198,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
       ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
+      ...{ bases: cache.bases, keys: base.keys, binds: this.options.binds.map(({ inside }) => inside) },
       ...(report === undefined ? {} : { report: report.path }),
     };
     try {
@@ -204,6 +207,19 @@ export class Provider implements TestbedProvider, TestbedMaker {
       this.log.debug(`ps and exec will not see the testbed: ${messageOf(error)}`);
       return () => {};
     }
+  }
+
+  async commit({ instance, layer }: Incarnation, image: CommitOptions): Promise<string> {
+    checkCommit(this.options);
+    const { commitImage } = await import('../rootfs/commit.ts');
+    const { holder, base, root, cache } = await this.#prepare();
+    const { log, options } = this;
+    const name = imageNameFor(image.name, options.root.arch);
+    await commitImage({
+      ...{ ...image, name, holder, cache, log, root, pid: instance.pid },
+      ...{ keys: base.keys, uppers: layer.stack, binds: options.binds.map(({ inside }) => inside) },
+    });
+    return name;
   }
 
   async leaks({ instance, layer, baseline, report }: Incarnation): Promise<Leak[]> {

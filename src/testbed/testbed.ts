@@ -26,7 +26,7 @@ import { killable } from './killing.ts';
 import type { Layer } from './layer.ts';
 import { Snapshot } from './snapshot.ts';
 import type { Place, Standby } from './standby.ts';
-import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
+import type { CommitOptions, OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
 
@@ -47,6 +47,7 @@ export interface TestbedMaker {
   /** @throws TestbedError when the kernel takes no layer over this one */
   checkRoomOver(layer: Layer): Promise<void>;
   leaks(incarnation: Incarnation): Promise<Leak[]>;
+  commit(incarnation: Incarnation, image: CommitOptions): Promise<string>;
 }
 
 export class Testbed implements OpenTestbed {
@@ -252,6 +253,10 @@ export class Testbed implements OpenTestbed {
     layer.keep();
     await before?.release();
     return new Snapshot(layer);
+  }
+
+  commit(image: CommitOptions): Promise<string> {
+    return this.#maker.commit(this.#opened(), image);
   }
 
   async close(): Promise<void> {
