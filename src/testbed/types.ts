@@ -100,6 +100,13 @@ export interface OpenTestbed {
    */
   snapshot(): Promise<Snapshot>;
   /**
+   * Ends every process and starts again over the same files; /run and /dev/shm are fresh and the boot id differs. The execute
+   * command stays valid.
+   * @param options prepared: the test does it; removes the driver's mark and waits
+   * @throws TestbedError; then the testbed is closed, except with the code NO_REBOOT
+   */
+  reboot(options?: { readonly prepared?: boolean }): Promise<void>;
+  /**
    * Makes an image of all that was written over the root filesystem. The processes are stopped meanwhile, and go on.
    * Gives the name, NAME-ARCH. @throws UsageError, TestbedError
    */

@@ -19,6 +19,7 @@ export function fakeTestbed() {
     copyOut: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
     shell: sinon.stub<Parameters<OpenTestbed['shell']>, Promise<number>>().resolves(0),
     snapshot: sinon.stub<[], Promise<Snapshot>>(),
+    reboot: sinon.stub<Parameters<OpenTestbed['reboot']>, Promise<void>>().resolves(),
     revert: sinon.stub<[], Promise<void>>().resolves(),
     commit: sinon.stub<[CommitOptions], Promise<string>>(),
     close: sinon.stub<[], Promise<void>>().resolves(),
