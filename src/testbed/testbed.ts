@@ -12,6 +12,7 @@ import type { Holder } from '../namespaces/holder.ts';
 import { startProgress } from '../progress-line.ts';
 import {
   type CommandPlace,
+  endOfCommand,
   executeCommand,
   pidInside,
   runCommand,
@@ -23,7 +24,7 @@ import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
 import type { Layer, Place } from './layer.ts';
 import { Snapshot } from './snapshot.ts';
-import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
+import type { AttachOptions, OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
 
@@ -76,8 +77,11 @@ export class Testbed implements OpenTestbed {
     return this.#target().pid;
   }
 
-  async run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
-    const run = () => runCommand(this.#target(), argv, options, this.#maker.log);
+  run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+    return this.#reported(() => runCommand(this.#target(), argv, options, this.#maker.log));
+  }
+
+  async #reported(run: () => Promise<RunResult>): Promise<RunResult> {
     if (this.#maker.options.reportLeaks === undefined) return run();
     const before = await this.leaks();
     try {
@@ -108,6 +112,16 @@ export class Testbed implements OpenTestbed {
 
   start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
     return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
+  }
+
+  attach(argv: Argv, { onStart, signal, ...place }: AttachOptions): Promise<RunResult> {
+    return this.#reported(async () => {
+      const { log } = this.#maker;
+      const here = { ...place, keepTerm: isatty(0), attached: true };
+      const started = await startCommand(this.#target(), argv, [0, 1, 2], log, here);
+      onStart(started);
+      return endOfCommand(started, argv, { signal });
+    });
   }
 
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
