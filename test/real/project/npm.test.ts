@@ -1,6 +1,14 @@
 /** Installs the published packages with npm into an empty place, and uses all of what they have. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { autopkgtest, removeScratch, scratchDir } from '../../support/autopkgtest.ts';
 import { mockPackagesDir } from '../../support/mock-packages.ts';
@@ -61,6 +69,15 @@ describe('npm install', function () {
   it('brings a command that runs programs in a testbed', async () => {
     const run = await installed(['run', '--tarball', testTarball(), '--', 'id', '-u']);
     assert.deepEqual([run.status, run.stdout], [0, '0\n'], run.stderr);
+  });
+
+  it('brings manual pages, where man(1) looks for those of programs on PATH', async () => {
+    const PATH = `${join(prefix, 'bin')}:/usr/bin:/bin`;
+    for (const page of ['virt-ts-unshare', 'autopkgtest-virt-ts-unshare', 'virt-ts-unshare-run']) {
+      // It prints what the link leads to.
+      const { stdout } = await call(['man', '--where', page], { env: { PATH, MANPATH: '' } });
+      assert.equal(stdout.trim(), realpathSync(join(prefix, `share/man/man1/${page}.1`)));
+    }
   });
 
   it('brings a doctor that finds the helper', async () => {
