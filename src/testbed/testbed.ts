@@ -348,7 +348,8 @@ export class Testbed implements OpenTestbed {
     return new Snapshot(layer);
   }
 
-  commit(image: CommitOptions): Promise<string> {
+  async commit(image: CommitOptions): Promise<string> {
+    await this.#booted();
     return this.#maker.commit(this.#opened(), image);
   }
 
