@@ -25,6 +25,8 @@ export interface CommandPlace {
   readonly keepTerm?: boolean;
   readonly third?: boolean;
   readonly foreground?: boolean;
+  /** In the session of this process, so that its terminal sends the command's signals. */
+  readonly attached?: boolean;
 }
 
 /** Codes of failures in the request, not in the testbed. */
@@ -78,7 +80,7 @@ export async function startCommand(
   place: CommandPlace = {},
 ): Promise<StartedCommand> {
   const words = executeCommand(target, { ...place, third: stdio.length > 3 });
-  const started = await spawnHost([...words, ...argv], log, { stdio, detached: true });
+  const started = await spawnHost([...words, ...argv], log, { stdio, detached: place.attached !== true });
   return wholeTree({ ...started, failure: () => target.report?.failureOf?.(started.pid) }, log);
 }
 
