@@ -2,7 +2,7 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] -- COMMAND [ARGUMENT]...
+ * argv: exec -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES] -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -n     the testbed has a network namespace of its own
  *   -c -u  working directory and user (name or number) in the testbed; default / and root
@@ -11,6 +11,7 @@
  *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
  *   -T     the command gets the caller's TERM
  *   -3     the command gets descriptor 3 too
+ *   -N     soft limit of its open files, at most the hard one; default: that of this process
  *   -f     the command is the foreground job of the terminal on stdin, which the caller gets back afterwards
  * status: the command's 0 to 253, its 254 and 255 as 253; 128 + n when signal n killed it; 127 or 126 when the program is missing or
  *   cannot be executed; 255 and a sentence on stderr when the command could not be run
@@ -23,6 +24,7 @@
 #include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -35,6 +37,7 @@ static struct {
 	bool network, third, foreground;
 	char **variables, **command;
 	size_t variable_count;
+	rlim_t files;
 	long mark, tag;
 	pid_t self, pid1;
 	int proc, init, report;
@@ -123,6 +126,11 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (job.user != NULL && !look_up_account(job.user, &account)) fail("NO_USER", "it has no user %s", job.user);
 	set_environment(&account);
 	if (job.user != NULL) become_user(&account);
+	struct rlimit files;
+	if (job.files > 0 && getrlimit(RLIMIT_NOFILE, &files) == 0 && job.files < files.rlim_max) {
+		files.rlim_cur = job.files;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	if (!terminal) prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* That came too late when the parent has ended before. */
 	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
@@ -194,7 +202,7 @@ static bool is_anything_left(pid_t child) {
 static void parse_options(int argc, char **argv) {
 	const char *report = NULL;
 	job.variables = calloc((size_t)argc, sizeof *job.variables);
-	for (int option; (option = getopt(argc, argv, "+p:m:nc:u:e:d:l:T3f")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "+p:m:nc:u:e:d:l:T3fN:")) != -1;) {
 		switch (option) {
 		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job.mark = strtol(optarg, NULL, 10); break;
@@ -207,6 +215,7 @@ static void parse_options(int argc, char **argv) {
 		case 'T': job.term = getenv("TERM"); break;
 		case '3': job.third = true; break;
 		case 'f': job.foreground = true; break;
+		case 'N': job.files = (rlim_t)strtoul(optarg, NULL, 10); break;
 		default: fail("WRONG_OPTION", "the helper was called with a wrong option");
 		}
 	}
