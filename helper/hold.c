@@ -8,9 +8,10 @@
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
  *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
  *   end ID                      kills that process
+ *   go ID                       lets it continue when it waits in its step "init"
  *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
  *                               it needs neither a process nor a descriptor; "ended" with the status 0, or 1 when it fails
- * stdout: events: "held" with the holder's pid; for each run "started" with its pid, "failed", or "ready" when its steps
+ * stdout: events: "held" with the holder's pid; for each run "started" with its pid, "failed", "standing" when it waits for "go", or "ready" when its steps
  *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped
  */
 #include "steps.h"
@@ -204,8 +205,12 @@ static void drop(char **fields) {
 static void answer(char **fields, size_t count) {
 	if (count >= 3 && strcmp(fields[0], "run") == 0) start_run(fields, count);
 	if (count == 3 && strcmp(fields[0], "drop") == 0) drop(fields);
-	for (size_t i = 0; count == 2 && i < run_count; i++)
-		if (runs[i].id == strtol(fields[1], NULL, 10)) syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
+	for (size_t i = 0; count == 2 && i < run_count; i++) {
+		if (runs[i].id != strtol(fields[1], NULL, 10)) continue;
+		/* SIGPIPE is ignored: the process may have been killed. */
+		if (strcmp(fields[0], "go") == 0 && write(runs[i].lifeline, "", 1) == 1) continue;
+		syscall(SYS_pidfd_send_signal, runs[i].handle, SIGKILL, NULL, 0);
+	}
 }
 
 /* False at the end of file. A request is answered when all its fields were read. */

@@ -167,11 +167,27 @@ static bool step_loopback(struct place *place, char **a) {
 	return ioctl(talk, SIOCSIFFLAGS, &request) == 0 && close(talk) == 0;
 }
 
-/* init PATH MARK SCRIPT: makes the mount point PATH the root, and becomes pid 1 of a testbed. */
+/* Waits for a byte of the lifeline, which the holder writes at the request "go". False at its end: the holder is gone. */
+static bool wait_for_go(const struct place *place) {
+	struct event event;
+	event_begin(&event, "standing");
+	event_number(&event, "id", place->id);
+	event_send(&event, place->report);
+	char word;
+	ssize_t got;
+	while ((got = read(place->lifeline, &word, 1)) < 0 && errno == EINTR) continue;
+	return got == 1;
+}
+
+/*
+ * init PATH MARK SCRIPT now|later: makes the mount point PATH the root, and becomes pid 1 of a testbed. "later": it waits before
+ * that, when nothing of the root filesystem has run.
+ */
 static bool step_init(struct place *place, char **a) {
 	if (place->lifeline < 0 || chdir(a[0]) != 0) return false;
 	/* The old root is put on top of the new one, as in pivot_root(2), so it needs no directory. */
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return false;
+	if (strcmp(a[3], "later") == 0 && !wait_for_go(place)) return false;
 	prctl(PR_SET_TIMERSLACK, strtoul(a[1], NULL, 10));
 	umask(022);
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -199,7 +215,7 @@ static const struct {
     {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
     {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy}, {"unshare", 1, step_unshare},
     {"keyring", 1, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"init", 3, step_init},
+    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"init", 4, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

@@ -75,6 +75,7 @@ async function build() {
   wrapLibrary();
   compileHelper();
   writeTypes();
+  execFileSync(process.execPath, ['--import', 'tsx', 'scripts/write-pages.ts'], { stdio: 'inherit' });
 }
 
 /**

@@ -165,7 +165,7 @@ function sayOk(): void {
 
 async function help(owner: Owner): Promise<number> {
   const { helpText } = await import('./command-line/help.ts');
-  return say(helpText(owner));
+  return say(helpText(owner, process.stdout.columns));
 }
 
 function say(text: string): number {

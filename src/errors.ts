@@ -124,7 +124,12 @@ export class OutputLimitError extends VirtError {
 }
 
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return typeof error === 'object' &&
+    error !== null &&
+    'message' in error &&
+    typeof error.message === 'string'
+    ? error.message
+    : String(error);
 }
 
 /** Without the call and the path that Node appends, for a sentence that names the path itself. */
@@ -134,6 +139,7 @@ export function reasonOf(error: unknown): string {
 }
 
 export function systemCodeOf(error: unknown): string | undefined {
-  if (error instanceof VirtError || !(error instanceof Error)) return undefined;
+  // Not `instanceof Error`: in jest the errors of Node's modules belong to another realm than those of this file.
+  if (error instanceof VirtError || typeof error !== 'object' || error === null) return undefined;
   return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

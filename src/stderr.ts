@@ -40,7 +40,8 @@ function flush(): boolean {
       descriptor ??= openAgain();
       written = writeSync(descriptor, first);
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return false;
+      if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EAGAIN')
+        return false;
       // stderr is closed, or its disk is full: that must not end a testbed.
       waiting = [];
       break;

@@ -3,21 +3,25 @@ import { PAGES } from './pages.ts';
 import { type Option, optionsOf } from './table.ts';
 
 const WIDTH = 80;
-const INDENT = 28;
+const NARROWEST = 40;
 
-export function helpText(owner: Owner): string {
+/** @param columns of the terminal, if it is one */
+export function helpText(owner: Owner, columns = WIDTH): string {
+  const layout = layoutOf(columns);
+  const wrapped = (text: string) => wrap(text, 0, layout.width);
+  const entry = (label: string, help: string) => entryOf(label, help, layout);
   const { usage, text, commands = [], notes = [], examples } = PAGES[owner];
   const [first = '', ...more] = usage;
   const sections = [
     [`Usage: ${first}\n`, ...more.map((line) => `       ${line}\n`)].join(''),
-    wrapped(text, 0),
+    wrapped(text),
     section(
       'Commands',
       commands.map(([words, help]) => entry(words, help)),
     ),
-    ...optionSections(owner),
-    ...(owner === 'server' ? [section('Verbs', verbs())] : []),
-    ...notes.map((note) => wrapped(note, 0)),
+    ...optionSections(owner, layout),
+    ...(owner === 'server' ? [section('Verbs', verbs(layout))] : []),
+    ...notes.map(wrapped),
     section(
       examples.length === 1 ? 'Example' : 'Examples',
       examples.map((line) => `  ${line}\n`),
@@ -26,7 +30,18 @@ export function helpText(owner: Owner): string {
   return sections.filter((part) => part !== '').join('\n');
 }
 
-function optionSections(owner: Owner): string[] {
+interface Layout {
+  readonly width: number;
+  /** Where the help of an option starts. */
+  readonly indent: number;
+}
+
+function layoutOf(columns: number): Layout {
+  const width = Math.min(WIDTH, Math.max(NARROWEST, columns));
+  return { width, indent: width < 60 ? 8 : 28 };
+}
+
+function optionSections(owner: Owner, layout: Layout): string[] {
   const isTestbed = owner === 'run' || owner === 'shell';
   const shown = optionsOf(owner).filter(
     ({ group }) => !isTestbed || (group !== 'Root filesystem' && group !== 'Testbed'),
@@ -35,12 +50,12 @@ function optionSections(owner: Owner): string[] {
   return groups.map((group) =>
     section(
       group === 'Other options' && groups.length === 1 ? 'Options' : group,
-      shown.filter((option) => option.group === group).map((option) => describe(owner, option)),
+      shown.filter((option) => option.group === group).map((option) => describe(owner, option, layout)),
     ),
   );
 }
 
-function describe(owner: Owner, option: Option): string {
+function describe(owner: Owner, option: Option, layout: Layout): string {
   const letter = option.short === undefined ? '   ' : `-${option.short},`;
   const users = option.calls.filter((call) => call.startsWith(`${owner} `) && !call.includes('--'));
   const all = new Set(
@@ -48,29 +63,29 @@ function describe(owner: Owner, option: Option): string {
   );
   const some = users.length > 0 && users.length < all.size && !option.calls.some((call) => call === owner);
   const whom = some ? `${users.map((call) => call.slice(owner.length + 1)).join(', ')}: ` : '';
-  return entry(`${letter} ${written(option)}`, whom + option.help);
+  return entryOf(`${letter} ${written(option)}`, whom + option.help, layout);
 }
 
-function verbs(): string[] {
+function verbs(layout: Layout): string[] {
   return Object.entries(PAGES)
     .filter(([name]) => name !== 'server')
-    .map(([, { usage, summary }]) => entry((usage[0] ?? '').replace(/^\S+ /, ''), summary));
+    .map(([, { usage, summary }]) => entryOf((usage[0] ?? '').replace(/^\S+ /, ''), summary, layout));
 }
 
-function entry(label: string, help: string): string {
-  const text = wrapped(help, INDENT);
-  return label.length < INDENT - 3 ? `  ${label}`.padEnd(INDENT) + text.slice(INDENT) : `  ${label}\n${text}`;
+function entryOf(label: string, help: string, { width, indent }: Layout): string {
+  const text = wrap(help, indent, width);
+  return label.length < indent - 3 ? `  ${label}`.padEnd(indent) + text.slice(indent) : `  ${label}\n${text}`;
 }
 
 function section(heading: string, entries: readonly string[]): string {
   return entries.length === 0 ? '' : `${heading}:\n${entries.join('')}`;
 }
 
-function wrapped(text: string, indent: number): string {
+function wrap(text: string, indent: number, width: number): string {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {
-    if (line !== '' && indent + line.length + 1 + word.length > WIDTH) {
+    if (line !== '' && indent + line.length + 1 + word.length > width) {
       lines.push(line);
       line = '';
     }

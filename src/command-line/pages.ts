@@ -80,7 +80,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       ['update [NAME...]', 'build images again that were built before (default: all)'],
       [
         'import PATH NAME',
-        'make an image of a tarball or directory; replaces an imported image of that name',
+        'make an image of a tarball, a directory, or an image of a container; replaces an imported image of that name',
       ],
       ['remove NAME|KEY...', 'remove images or bases'],
       ['prune', 'remove bases that were not used for long, and what crashes or rm -r left'],
@@ -88,6 +88,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     ],
     notes: [
       "NAME is RELEASE-ARCH, or RELEASE for the host's architecture. KEY is the start of a base's key.",
+      'An image of a container is what docker save, podman save, skopeo copy … oci-archive:FILE, oci:DIR or docker-archive:FILE and umoci write; with FILE:TAG if there are several in it. Of its configuration the environment is kept, in /etc/environment.',
       'A base in use is never removed. The server uses an image that has the name of a release without further options.',
     ],
     examples: [

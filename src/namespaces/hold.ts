@@ -18,12 +18,15 @@ export class Run {
   readonly started: Promise<number>;
   /** Resolves when the steps are done and the process executes /bin/sh as pid 1. Rejects with the step that failed. */
   readonly ready: Promise<void>;
+  /** Resolves when the steps are done but the last one, which waits for `Hold.go`. */
+  readonly standing: Promise<void>;
   /** Resolves with the status when the process was reaped: then a pid namespace whose pid 1 it was has no process left. */
   readonly ended: Promise<number>;
   readonly events: HelperEvent[] = [];
   #failure: HelperFailure | undefined;
   #start: (pid: number) => void = () => {};
   #getReady: () => void = () => {};
+  #stand: () => void = () => {};
   #end: (status: number) => void = () => {};
   #fail: ((error: Error) => void)[] = [];
 
@@ -36,12 +39,17 @@ export class Run {
       this.#getReady = resolve;
       this.#fail.push(reject);
     });
+    this.standing = new Promise((resolve, reject) => {
+      this.#stand = resolve;
+      this.#fail.push(reject);
+    });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
     // Not every caller waits for both.
     this.started.catch(() => {});
     this.ready.catch(() => {});
+    this.standing.catch(() => {});
   }
 
   get failure(): HelperFailure | undefined {
@@ -52,6 +60,7 @@ export class Run {
     if (isFailure(event)) this.#failure = event;
     else if (event.event === 'started') this.#start(Number(event.pid));
     else if (event.event === 'ready') this.#getReady();
+    else if (event.event === 'standing') this.#stand();
     else if (event.event !== 'ended') this.events.push(event);
     if (event.event !== 'ended') return false;
     this.finish(Number(event.status));
@@ -140,19 +149,33 @@ export class Hold {
     this.#await(run);
     this.#ask(what, String(id), ...fields);
     if (this.#stage.child.stdout?.closed === true) this.#isGone();
-    void wakeUntil(Promise.race([run.ready, run.ended]), () => {
+    this.#wakeUntil(Promise.race([run.ready, run.standing, run.ended]), run);
+    return run;
+  }
+
+  #wakeUntil(end: Promise<unknown>, run: Run): void {
+    void wakeUntil(end, () => {
       this.wake();
       // It leads a process group too.
       run.started.then((pid) => signalProcess(-pid, 'SIGCONT')).catch(() => {});
     });
-    return run;
   }
 
   end(run: Run): void {
+    this.#askOf(run, 'end');
+  }
+
+  /** Lets a run continue that is standing. */
+  go(run: Run): void {
+    this.#askOf(run, 'go');
+    this.#wakeUntil(Promise.race([run.ready, run.ended]), run);
+  }
+
+  #askOf(run: Run, what: 'end' | 'go'): void {
     for (const [id, each] of this.#runs) {
       if (each !== run) continue;
       this.#await(run);
-      this.#ask('end', String(id));
+      this.#ask(what, String(id));
     }
   }
 
@@ -180,7 +203,7 @@ export class Hold {
     const run = this.#runs.get(Number(event.id));
     if (run === undefined) return;
     if (run.take(event)) this.#runs.delete(Number(event.id));
-    else if (event.event !== 'ready') return;
+    else if (event.event !== 'ready' && event.event !== 'standing') return;
     this.#awaited.delete(run);
     if (this.#awaited.size === 0) this.#rest();
   }

@@ -87,6 +87,11 @@ export class Holder {
     return this.#hold.drop(path);
   }
 
+  /** Lets a run continue that is standing. */
+  go(run: Run): void {
+    this.#hold.go(run);
+  }
+
   end(run: Run): void {
     this.#hold.end(run);
   }

@@ -16,7 +16,7 @@ import { Traces } from './traces.ts';
 
 export const ROOT = '/mnt/root';
 
-interface InstanceOptions {
+export interface InstanceOptions {
   /** These run in the holder's mount namespace, so that what they mount outlives the instance. */
   readonly before: readonly Step[];
   readonly steps: readonly Step[];
@@ -33,6 +33,40 @@ const PATIENCE = 100;
 const END_LIMIT = 30_000;
 /** Milliseconds for the mounts, when no process is left whose end could free them. */
 const MOUNT_LIMIT = 10_000;
+
+/** One that waits. One of both is called, once. */
+export interface StandingInstance {
+  start(): Promise<Instance>;
+  /** Resolves when the kernel has freed its mounts. */
+  end(): Promise<void>;
+}
+
+interface Begun {
+  readonly holder: Holder;
+  readonly run: Run;
+  readonly mark: string;
+}
+
+function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'): Begun {
+  const { hostname, ownNetwork } = options;
+  const mark = makeMark();
+  const run = holder.run(ownNetwork ? 'ptcni' : 'ptci', [
+    steps.keyring(keyringOf(mark)),
+    ...options.before,
+    steps.unshare('m'),
+    ...options.steps,
+    ...(ownNetwork ? [steps.loopback()] : []),
+    steps.hostname(hostname),
+    steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when }),
+  ]);
+  return { holder, run, mark };
+}
+
+/** Of a process that has not executed pid 1: no other can be in its namespaces. */
+async function stop({ holder, run }: Begun): Promise<void> {
+  holder.end(run);
+  await run.ended;
+}
 
 export class Instance {
   readonly pid: number;
@@ -57,24 +91,35 @@ export class Instance {
     this.#log = ends.log;
   }
 
-  static async start(holder: Holder, options: InstanceOptions): Promise<Instance> {
-    const { hostname, ownNetwork, ownFileSystem, log } = options;
-    const mark = makeMark();
-    const run = holder.run(ownNetwork ? 'ptcni' : 'ptci', [
-      steps.keyring(keyringOf(mark)),
-      ...options.before,
-      steps.unshare('m'),
-      ...options.steps,
-      ...(ownNetwork ? [steps.loopback()] : []),
-      steps.hostname(hostname),
-      steps.init(ROOT, mark, scriptText('in-testbed', 'pid1.sh')),
-    ]);
+  static start(holder: Holder, options: InstanceOptions): Promise<Instance> {
+    return Instance.#of(begin(holder, options, 'now'), options);
+  }
+
+  /** Makes all but the execution of pid 1: nothing of the root filesystem runs before its start. */
+  static async standBy(holder: Holder, options: InstanceOptions): Promise<StandingInstance> {
+    const begun = begin(holder, options, 'later');
+    try {
+      await begun.run.standing;
+    } catch (error) {
+      await stop(begun);
+      throw error;
+    }
+    return {
+      start: () => {
+        holder.go(begun.run);
+        return Instance.#of(begun, options);
+      },
+      end: () => stop(begun),
+    };
+  }
+
+  static async #of(begun: Begun, { ownFileSystem, log }: InstanceOptions): Promise<Instance> {
+    const { holder, run, mark } = begun;
     try {
       const [pid] = await Promise.all([run.started, run.ready]);
       return new Instance(nameOf(pid), mark, { holder, run, traces: new Traces(pid, ownFileSystem), log });
     } catch (error) {
-      holder.end(run);
-      await run.ended;
+      await stop(begun);
       throw error;
     }
   }

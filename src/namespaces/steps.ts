@@ -86,11 +86,19 @@ export const place = (path: string, kind: 'directory' | 'file'): Step => [
   kind,
 ];
 
+interface Init {
+  readonly mark: string;
+  readonly script: string;
+  /** `later`: the run waits for `Hold.go`, when all is mounted and nothing of the root filesystem has run. */
+  readonly when: 'now' | 'later';
+}
+
 /** Makes a mount point the root, and becomes pid 1: `/bin/sh` with this script. */
-export const init = (path: string, mark: string, script: string): Step => [
+export const init = (path: string, { mark, script, when }: Init): Step => [
   'init',
   'executing /bin/sh of the root filesystem',
   path,
   mark,
   script,
+  when,
 ];

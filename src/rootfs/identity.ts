@@ -49,7 +49,8 @@ export function isFresh(state: FileState, now: number): boolean {
   return BigInt(now) * 1_000_000n - BigInt(state.ctime) < TICK;
 }
 
-const crypto = () => import('node:crypto');
+// Loaded when needed. jest refuses import() of a CommonJS module.
+const crypto = () => process.getBuiltinModule('node:crypto');
 
 /** A file name for a text (FNV-1a), without node:crypto. It is not unique, so the file names its text. */
 export function shortHash(text: string): string {
@@ -93,7 +94,7 @@ export async function rememberHash(
 
 /** Reads by position, so that a process that shares the descriptor is not disturbed. */
 export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> {
-  const { createHash } = await crypto();
+  const { createHash } = crypto();
   signal?.throwIfAborted();
   const hash = createHash('sha256');
   const stream = createReadStream('', {

@@ -13,6 +13,7 @@ import { type CacheFolder, writeWhole } from './cache.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
 import type { Compression } from './compression.ts';
 import { type Lock, waitLock } from './lock.ts';
+import { type ContainerImage, findContainerImage, importContainerImage } from './oci/container-image.ts';
 import { orderPath, type RootOrder, readOrder } from './order.ts';
 import { checkRoot, compressionOfFile, type RootSource, TARBALL_NAME } from './source.ts';
 
@@ -123,13 +124,26 @@ export async function importImage(
   log: Log,
   signal?: AbortSignal,
 ): Promise<string> {
-  const source = checkRoot(given);
-  const path = await putImage(cache, name, undefined, log, signal, (stem, lock) =>
-    source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal),
-  );
+  const container = await findContainerImage(given, log);
+  const make =
+    container === undefined
+      ? ofRoot(checkRoot(given), log, signal)
+      : ofContainer(container, name.slice(name.lastIndexOf('-') + 1), log, signal);
+  const path = await putImage(cache, name, undefined, log, signal, make);
   if (path === undefined)
     throw new TestbedError(`importing ${given} made nothing`, { code: 'IMPORT_FAILED', remedy: 'try again' });
   return path;
+}
+
+type Make = (stem: string, lock: number) => Promise<string>;
+
+function ofRoot(source: RootSource, log: Log, signal: AbortSignal | undefined): Make {
+  return (stem, lock) =>
+    source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal);
+}
+
+function ofContainer(image: ContainerImage, arch: string, log: Log, signal: AbortSignal | undefined): Make {
+  return (stem, lock) => importContainerImage(image, stem, lock, { arch, log, signal });
 }
 
 async function copyTarball(path: string, stem: string): Promise<string> {

@@ -79,6 +79,8 @@ export function tarArgv(root: string, decompressor: string | undefined, single: 
     '--totals',
     single ? '--no-same-owner' : '--same-owner',
     '--preserve-permissions',
+    // Files need not follow their directory, whose time would change.
+    '--delay-directory-restore',
     ...commonArguments(root, decompressor),
   ];
 }

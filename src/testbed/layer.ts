@@ -23,14 +23,6 @@ export interface Upper {
   remove(): Promise<void>;
 }
 
-/** Where an incarnation has its layer. */
-export interface Place {
-  /** A layer that had an incarnation before, which has ended: its files are there again. */
-  readonly layer?: Layer | undefined;
-  /** A frozen layer below a new one. Default: none. */
-  readonly over?: Layer | undefined;
-}
-
 export class Layer {
   /** In the holder. It has `upper`, and a directory for overlayfs while an incarnation is over it. */
   readonly path: string;

@@ -1,12 +1,13 @@
 /** Opens testbeds over what was prepared once, and ends all of them at `dispose`. */
 import { lstatSync } from 'node:fs';
+import { freemem } from 'node:os';
 import { messageOf, TestbedError } from '../errors.ts';
 import { readBaseline } from '../leaks/baseline.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
-import { Instance } from '../namespaces/instance.ts';
+import { Instance, type InstanceOptions } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
@@ -14,14 +15,18 @@ import { randomBytes } from '../random.ts';
 import { within } from '../wait.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
-import { Layer, type Place, type Upper } from './layer.ts';
+import { Layer, type Upper } from './layer.ts';
 import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { ReportFile } from './report-file.ts';
 import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import type { Snapshot } from './snapshot.ts';
+import { type Place, Standby } from './standby.ts';
 import { Testbed, type TestbedMaker } from './testbed.ts';
 import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
+
+/** Bytes of free memory below which nothing is made ahead. */
+const ENOUGH_FOR_STANDBY = 256 * 1024 ** 2;
 
 /** Milliseconds that a dispose waits for the skeleton, which is filled in a few. */
 const FILL_LIMIT = 2_000;
@@ -36,6 +41,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   #scratch: ReturnType<typeof chooseScratch> | undefined;
   /** Also those that are still being made: a dispose during an open or revert has to end them. */
   readonly #incarnations = new Set<Promise<Incarnation>>();
+  readonly #standbys = new Set<Promise<Standby | undefined>>();
   /** Also frozen ones, which no incarnation drops. */
   readonly #layers = new Set<Layer>();
   readonly #ending = new AbortController();
@@ -86,6 +92,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async dispose(): Promise<void> {
     // This ends the building or unpacking of a root filesystem too.
     this.#ending.abort(new TestbedError('the server is ending', { code: 'ENDING' }));
+    await Promise.allSettled([...this.#standbys].map(async (each) => (await each)?.end()));
     const made = await Promise.allSettled(this.#incarnations);
     const ends = await Promise.allSettled(
       made.map((each) => (each.status === 'fulfilled' ? each.value.end() : undefined)),
@@ -109,6 +116,29 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const forget = () => void this.#incarnations.delete(making);
     making.then((made) => made.ended.then(forget), forget);
     return making;
+  }
+
+  standBy(over: Layer | undefined): Promise<Standby | undefined> {
+    const making = this.#standBy(over);
+    this.#standbys.add(making);
+    const forget = () => void this.#standbys.delete(making);
+    making.then((made) => (made === undefined ? forget() : made.used.then(forget)), forget);
+    return making;
+  }
+
+  /** Undefined where a revert has to wait for the end of what was before, or preparing costs more than it saves. */
+  async #standBy(over: Layer | undefined): Promise<Standby | undefined> {
+    const prepared = await this.#prepare();
+    this.#ending.signal.throwIfAborted();
+    const apt = this.options.mode === 'overlay' && prepared.connector.connect === undefined;
+    if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
+    const layer = this.#newLayer(prepared, memoryUpper(this.#scratch.size), over);
+    try {
+      return new Standby(layer, await Instance.standBy(prepared.holder, this.#plan(prepared, layer)));
+    } catch (error) {
+      await layer.release().catch(() => {});
+      throw error;
+    }
   }
 
   async #incarnate(place: Place): Promise<Incarnation> {
@@ -198,6 +228,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async #startOver(prepared: Prepared, place: Place): Promise<{ instance: Instance; layer: Layer }> {
     try {
+      const { standby } = place;
+      if (standby !== undefined) {
+        const begun = await standby.start().catch((error: unknown) => {
+          this.log.debug(`what was made ahead cannot be used: ${messageOf(error)}`);
+        });
+        if (begun !== undefined) return { instance: begun, layer: standby.layer };
+      }
       if (place.layer !== undefined) {
         return { instance: await this.#start(prepared, place.layer), layer: place.layer };
       }
@@ -237,9 +274,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     over: Layer | undefined,
     upper: Upper,
   ): Promise<{ instance: Instance; layer: Layer }> {
-    const layer = new Layer(prepared.holder, upper, over);
-    for (const each of this.#layers) if (each.dropped) this.#layers.delete(each);
-    this.#layers.add(layer);
+    const layer = this.#newLayer(prepared, upper, over);
     try {
       return { instance: await this.#start(prepared, layer), layer };
     } catch (error) {
@@ -248,15 +283,28 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
+  #newLayer(prepared: Prepared, upper: Upper, over: Layer | undefined): Layer {
+    const layer = new Layer(prepared.holder, upper, over);
+    for (const each of this.#layers) if (each.dropped) this.#layers.delete(each);
+    this.#layers.add(layer);
+    return layer;
+  }
+
   async #start(prepared: Prepared, layer: Layer): Promise<Instance> {
+    await prepared.filled;
+    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer));
+    layer.begun({ isRoot: this.options.mode === 'copy' });
+    return instance;
+  }
+
+  #plan(prepared: Prepared, layer: Layer): InstanceOptions {
     const copying = this.options.mode === 'copy';
     const { upper, over, onDisk } = layer;
     const work = layer.nextWork();
     // A copy is whole.
     const whole = layer.isUsed ? [] : over === undefined ? prepared.layers : [over.upper];
     const below = [...(over?.stack ?? []), ...prepared.layers];
-    await prepared.filled;
-    const instance = await Instance.start(prepared.holder, {
+    return {
       hostname: this.hostname,
       before: layer.steps,
       steps: [
@@ -268,9 +316,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       // The root of a plain copy is not a file system of its own, or it is that of the layer.
       ownFileSystem: copying ? '/dev/pts' : '',
       log: this.log,
-    });
-    layer.begun({ isRoot: copying });
-    return instance;
+    };
   }
 
   #prepare(): Promise<Prepared> {

@@ -22,11 +22,15 @@ import {
 } from './execute.ts';
 import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
-import type { Layer, Place } from './layer.ts';
+import type { Layer } from './layer.ts';
 import { Snapshot } from './snapshot.ts';
+import type { Place, Standby } from './standby.ts';
 import type { OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
+
+/** Milliseconds after a revert. */
+const STANDBY_DELAY = 20;
 
 const CLOSED = { code: 'CLOSED', remedy: 'open it first' };
 
@@ -37,6 +41,8 @@ export interface TestbedMaker {
   holder(): Promise<Holder>;
   /** Without a place: over a new layer on the root filesystem. */
   incarnate(place?: Place): Promise<Incarnation>;
+  /** Makes an incarnation ahead, over a frozen layer or the root filesystem, where that is of use. */
+  standBy(over: Layer | undefined): Promise<Standby | undefined>;
   /** @throws TestbedError when the kernel takes no layer over this one */
   checkRoomOver(layer: Layer): Promise<void>;
   leaks(incarnation: Incarnation): Promise<Leak[]>;
@@ -47,6 +53,8 @@ export class Testbed implements OpenTestbed {
   #incarnation: Incarnation | undefined;
   /** What a revert goes back to: the frozen layer of a snapshot, of which this is a user, or the root filesystem. */
   #over: Layer | undefined;
+  #standby: Promise<Standby | undefined> | undefined;
+  #standbyTimer: NodeJS.Timeout | undefined;
 
   private constructor(maker: TestbedMaker, incarnation: Incarnation, over: Layer | undefined) {
     this.#maker = maker;
@@ -198,16 +206,30 @@ export class Testbed implements OpenTestbed {
   async revert(): Promise<void> {
     await this.#reportLeaks('revert', []);
     const old = this.#take('revert');
+    const standby = await this.#takeStandby();
     // Addresses and published ports are free only when the old one is gone.
     if (old.connection !== undefined) await old.end();
     // Else both may exist: they share only the read-only base.
     const [fresh, ended] = await Promise.allSettled([
-      this.#maker.incarnate({ over: this.#over }),
+      this.#maker.incarnate({ over: this.#over, standby }),
       old.connection === undefined ? old.end() : undefined,
     ]);
     if (fresh.status === 'fulfilled') this.#incarnation = fresh.value;
     if (ended.status === 'rejected') throw ended.reason;
     if (fresh.status === 'rejected') throw fresh.reason;
+    // A testbed that was reverted is mostly reverted again; one that was not need not pay for it.
+    this.#standbyTimer = setTimeout(() => {
+      this.#standby = this.#maker.standBy(this.#over);
+      this.#standby.catch(() => {});
+    }, STANDBY_DELAY).unref();
+  }
+
+  /** What was made ahead for the next revert, which is no more of this testbed. */
+  async #takeStandby(): Promise<Standby | undefined> {
+    clearTimeout(this.#standbyTimer);
+    const standby = this.#standby;
+    this.#standby = undefined;
+    return standby?.catch(() => undefined);
   }
 
   async snapshot(): Promise<Snapshot> {
@@ -215,6 +237,8 @@ export class Testbed implements OpenTestbed {
     await this.#maker.checkRoomOver(layer);
     await this.#reportLeaks('snapshot', []);
     const old = this.#take('snapshot');
+    const standby = await this.#takeStandby();
+    await standby?.end();
     try {
       // A layer must not be below another one while an overlay has it as its upper layer.
       await old.end({ keepLayer: true });
@@ -235,11 +259,12 @@ export class Testbed implements OpenTestbed {
     const [old, over] = [this.#incarnation, this.#over];
     this.#incarnation = undefined;
     this.#over = undefined;
-    try {
-      await old?.end();
-    } finally {
-      await over?.release();
-    }
+    const ends = await Promise.allSettled([
+      old?.end(),
+      this.#takeStandby().then((standby) => standby?.end()),
+    ]);
+    await over?.release();
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   #take(what: string): Incarnation {

@@ -1,6 +1,6 @@
 /**
  * The server is ended at random instants of what it does, and nothing may be left.
- * FAULT_ROUNDS: instants for each way to end it (default 24, each phase twice); FAULT_SEED: repeats the instants of an earlier run.
+ * FAULT_ROUNDS: instants for each way to end it (default 26, each phase twice); FAULT_SEED: repeats the instants of an earlier run.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -16,7 +16,7 @@ import { randomFrom } from '../support/random.ts';
 import { projectDir, testTarball } from '../support/rootfs.ts';
 import { Server } from '../support/server.ts';
 
-const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 24);
+const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 26);
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 const FILE_SIZE = 8_000_000;
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -67,6 +67,13 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     },
     revert: inOpen(() => 'revert'),
     snapshot: inOpen(() => 'snapshot'),
+    'a revert to a snapshot, made ahead': async (server) => {
+      await opened(server);
+      for (const request of ['snapshot', 'revert']) await server.ask(request);
+      // Made in this time, or half made: both are instants that a server is killed at.
+      await delay(random() * 60);
+      return () => server.ask('revert');
+    },
     'copydown of a file': inOpen((scratch) => `copydown ${source}/file ${scratch}/again`),
     'copydown of a tree': inOpen((scratch) => `copydown ${source}/ ${scratch}/tree/`),
     'copyup of a file': inOpen((scratch) => `copyup ${scratch}/file ${target}/file`),
@@ -165,10 +172,10 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
     assert.deepEqual(filesThere(), untouched, complaints);
   });
 
-  it(`ends an unpacking with it, ${Math.ceil(ROUNDS / 12)} times`, async () => {
+  it(`ends an unpacking with it, ${Math.ceil(ROUNDS / 13)} times`, async () => {
     const cache = join(work, 'fresh');
     mkdirSync(cache, { recursive: true });
-    for (let round = 0; round < Math.ceil(ROUNDS / 12); round += 1) {
+    for (let round = 0; round < Math.ceil(ROUNDS / 13); round += 1) {
       for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
         const server = start(false, cache);
         await server.reply();

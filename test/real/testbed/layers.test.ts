@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VirtError } from '../../../src/errors.ts';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
+import { childrenOf, commandLine } from '../../../src/processes/list.ts';
+import { registered } from '../../../src/processes/open-testbeds.ts';
 import type { Provider } from '../../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../../src/testbed/types.ts';
 import { waitUntil } from '../../../src/wait.ts';
@@ -117,9 +119,9 @@ describe('layers', function () {
       provider.open(ready),
       (error) => error instanceof VirtError && error.code === 'DISPOSED',
     );
+    assert.equal((await layersOf(provider)).length, 2);
     await fork.revert();
     assert.equal(await out(fork, 'cat /srv/file'), 'text');
-    assert.equal((await layersOf(provider)).length, 2);
     await fork.close();
     assert.deepEqual(await layersOf(provider), []);
   });
@@ -139,6 +141,74 @@ describe('layers', function () {
     await testbed.revert();
     assert.equal(await out(testbed, 'echo text'), 'text');
   }).timeout(300_000);
+
+  describe('that are made ahead of the next revert', () => {
+    /** Host pid of the process that waits, once it has made its mounts. */
+    async function standing(provider: Provider): Promise<number> {
+      const holder = await provider.holder();
+      const waiting = () =>
+        childrenOf(holder.pid).find(
+          (pid) =>
+            commandLine(pid).includes('set-up') &&
+            readFileSync(`/proc/${pid}/syscall`, 'latin1').startsWith('0 '),
+        );
+      assert.ok(await waitUntil(() => waiting() !== undefined, 5_000), 'nothing is made ahead');
+      return waiting() ?? 0;
+    }
+
+    async function reverted(changes: Partial<TestbedOptions> = {}) {
+      const provider = provide({ scratch: { kind: 'tmpfs' }, ...changes });
+      const testbed = await provider.open();
+      await testbed.revert();
+      await out(testbed, 'touch /srv/file');
+      return { provider, testbed, ahead: await standing(provider) };
+    }
+
+    it('run nothing of the root filesystem, are in no list, and are used by the revert', async () => {
+      const { testbed, ahead } = await reverted({ network: 'none' });
+      assert.match(readlinkSync(`/proc/${ahead}/exe`), /helper/);
+      assert.ok(!registered(process.env).some(({ pid }) => pid === ahead));
+      assert.deepEqual(await testbed.leaks(), []);
+      await testbed.revert();
+      assert.equal(testbed.pid, ahead);
+      assert.equal(
+        await out(testbed, 'ls /srv; hostname; cat /proc/1/comm'),
+        `${(providers[0] ?? assert.fail()).hostname}\nsh`,
+      );
+    });
+
+    it('are not used when they were killed', async () => {
+      const { testbed, ahead } = await reverted();
+      process.kill(ahead, 'SIGKILL');
+      await testbed.revert();
+      assert.notEqual(testbed.pid, ahead);
+      assert.equal(await out(testbed, 'ls /srv'), '');
+    });
+
+    it('end with close, a snapshot and the provider', async () => {
+      const one = await reverted();
+      const identity = nameOf(one.ahead);
+      await one.testbed.close();
+      assert.equal(isAlive(identity), false);
+      assert.deepEqual(await layersOf(one.provider), []);
+
+      const two = await reverted();
+      const before = nameOf(two.ahead);
+      const ready = await two.testbed.snapshot();
+      assert.equal(isAlive(before), false);
+      await two.testbed.revert();
+      assert.equal(await out(two.testbed, 'ls /srv'), 'file');
+      const over = nameOf(await standing(two.provider));
+      await ready.dispose();
+      await two.testbed.revert();
+      assert.equal(two.testbed.pid, over.pid);
+      assert.equal(await out(two.testbed, 'ls /srv'), 'file');
+
+      const last = nameOf(await standing(two.provider));
+      await two.provider.dispose();
+      assert.equal(isAlive(last), false);
+    });
+  });
 
   const memoryOfFiles = () => Number(/^Shmem:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]);
 

@@ -48,7 +48,9 @@ function octal(block: Buffer, value: number, start: number, length: number): voi
 }
 
 /** An extended header; the length of a record can be made to lie. */
-export function pax(records: readonly [key: string, value: string | Buffer, length?: number][]): Buffer {
+export function pax(
+  records: readonly (readonly [key: string, value: string | Buffer, length?: number])[],
+): Buffer {
   const body = records.map(([key, value, length]) => {
     const text = Buffer.concat([Buffer.from(` ${key}=`), Buffer.from(value), Buffer.from('\n')]);
     let total = text.length + 1;

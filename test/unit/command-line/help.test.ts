@@ -31,6 +31,16 @@ describe('the text of --help', () => {
     });
   }
 
+  it('fits a narrow terminal, except words that cannot be broken', () => {
+    const lines = helpText('server', 44).split('\n');
+    const isLabel = (line: string) => /^ {2}\S|^ {5,6}(-\w, )?--|^Usage|^ {7}/.test(line);
+    assert.deepEqual(
+      lines.filter((line) => line.length > 44 && !isLabel(line)),
+      [],
+    );
+    assert.equal(helpText('server', 400), helpText('server'));
+  });
+
   it('lists every verb', () => {
     for (const verb of Object.keys(VERBS)) assert.match(helpText('server'), new RegExp(`^  ${verb} `, 'm'));
   });
