@@ -85,11 +85,14 @@ export function kernelMounts({
   ownNetwork,
   devices,
   ptsGroup,
+  ownProc = true,
 }: {
   readonly ownNetwork: boolean;
   readonly devices: readonly string[];
   /** Group of new terminals, Debian's `tty`; undefined where the id map has no such group. */
   readonly ptsGroup: number | undefined;
+  /** False: that of this machine, which shows the pids of this machine. */
+  readonly ownProc?: boolean;
 }): Step[] {
   const pts = [
     'newinstance',
@@ -98,7 +101,7 @@ export function kernelMounts({
     ...(ptsGroup === undefined ? [] : [`gid=${ptsGroup}`]),
   ];
   return [
-    mount('proc', '/proc', 'nosuid,nodev,noexec'),
+    ownProc ? mount('proc', '/proc', 'nosuid,nodev,noexec') : bind('/proc', '/proc'),
     // Only the owner of a network namespace may mount its sysfs.
     ownNetwork ? mount('sysfs', '/sys', 'nosuid,nodev,noexec') : bind('/sys', '/sys'),
     mount('devpts', '/dev/pts', pts.join(',')),
