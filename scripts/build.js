@@ -2,7 +2,16 @@
 // that are loaded when needed. Few files, because each imported one takes half a millisecond; and CommonJS, because Node's loader
 // of ES modules takes 5 ms to start. With --if-missing it builds only what was never built: npm does so after installing.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 
@@ -16,7 +25,7 @@ async function bundle(name, groups) {
     // One verb may need a module at its start that another one loads later.
     checks: { ineffectiveDynamicImport: false },
   });
-  await made.write({
+  const { output } = await made.write({
     dir: 'dist',
     format: 'cjs',
     entryFileNames: '[name].cjs',
@@ -32,6 +41,24 @@ async function bundle(name, groups) {
     },
   });
   await made.close();
+  for (const { moduleIds = [] } of output) {
+    for (const id of moduleIds) bundled.add(/^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0]);
+  }
+}
+
+/** Directories of the packages in the bundles. */
+const bundled = new Set();
+
+/** Their licences want to go with every copy. */
+function writeLicences() {
+  bundled.delete(undefined);
+  const texts = [...bundled].sort().map((directory) => {
+    const { name, version, license } = JSON.parse(readFileSync(`${directory}/package.json`, 'utf8'));
+    const file = readdirSync(directory).find((entry) => /^licen[cs]e/i.test(entry));
+    const text = file === undefined ? '' : readFileSync(`${directory}/${file}`, 'utf8');
+    return `## ${name} ${version} (${license})\n\n${text.trim()}\n`;
+  });
+  writeFileSync('dist/third-party.txt', texts.join('\n'));
 }
 
 /** ES modules get the same classes and the same open testbeds as CommonJS: dist/index.js imports dist/index.cjs. */
@@ -73,6 +100,7 @@ async function build() {
   await bundle('cli', [['start', /\/src\/cli\.ts$/], hold, serve]);
   await bundle('index', [hold, serve]);
   wrapLibrary();
+  writeLicences();
   compileHelper();
   writeTypes();
   execFileSync(process.execPath, ['--import', 'tsx', 'scripts/write-pages.ts'], { stdio: 'inherit' });

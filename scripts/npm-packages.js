@@ -3,7 +3,7 @@
 // it is) and --arch NAME,... (leave out the others).
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -95,7 +95,9 @@ function mainPackage(helpers) {
   const optionalDependencies = Object.fromEntries(
     Object.keys(ARCHITECTURES).map((arch) => [nameOf(arch), version]),
   );
-  write(directory, 'package.json', { ...published, optionalDependencies });
+  // npm links them to where man(1) looks when the package is installed globally.
+  const man = readdirSync('dist/man').map((name) => `./dist/man/${name}`);
+  write(directory, 'package.json', { ...published, man, optionalDependencies });
   return directory;
 }
 

@@ -92,7 +92,8 @@ async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
   const words = parseWords(name, argv);
   if (words.has('help')) return help(name);
   return untilSignal(async (signal, interrupts) => {
-    if (!words.has('stay-root')) leaveSudo(process.env);
+    const elsewhere = words.has('stay-root') ? undefined : await leaveSudo(process.env, signal, interrupts);
+    if (elsewhere !== undefined) return elsewhere;
     watchOutput();
     const run = await VERBS[name]();
     return run(words, signal, interrupts);

@@ -21,6 +21,8 @@ import { PROGRAM } from '../../support/program.ts';
 import { projectDir, testTarball } from '../../support/rootfs.ts';
 import { script, testProvider } from '../../support/testbed.ts';
 
+/** Debian's Node has parts of itself here, and in shared libraries. */
+const MODULES = '/usr/share/nodejs';
 const PING = (host: string) => `ping -n -c 1 -W 2 ${host} >/dev/null`;
 
 /** The process that keeps the switch of a laboratory of this process's user. */
@@ -304,6 +306,12 @@ hosts:
         binds: [
           { outside: projectDir.replace(/\/$/, ''), inside: '/srv/project' },
           { outside: process.execPath, inside: '/usr/local/bin/node' },
+          ...(existsSync(MODULES)
+            ? [
+                { outside: MODULES, inside: MODULES },
+                { outside: '/usr/lib', inside: '/srv/lib' },
+              ]
+            : []),
           { outside: testTarball('lab'), inside: '/srv/root.tar.zst' },
         ],
       });
@@ -312,6 +320,9 @@ hosts:
       const { stdout, stderr } = await script(
         testbed,
         `cat >/srv/lab.yaml <<'END'\n${ROUTED}\nEND
+        for libc in /srv/lib/*/libc.so.6; do
+            [ ! -e "$libc" ] || export LD_LIBRARY_PATH="\${libc%/*}"
+        done
         lab() { node /srv/project/bin/virt-ts-unshare lab "$@"; }
         lab up /srv/lab.yaml >/dev/null && lab exec /srv/lab.yaml a ${PING('b')} && echo reached && lab down /srv/lab.yaml`,
       );

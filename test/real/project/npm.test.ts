@@ -63,6 +63,14 @@ describe('npm install', function () {
     assert.deepEqual([run.status, run.stdout], [0, '0\n'], run.stderr);
   });
 
+  it('brings manual pages, where man(1) looks for those of programs on PATH', async () => {
+    const PATH = `${join(prefix, 'bin')}:/usr/bin:/bin`;
+    for (const page of ['virt-ts-unshare', 'autopkgtest-virt-ts-unshare', 'virt-ts-unshare-run']) {
+      const { stdout } = await call(['man', '--where', page], { env: { PATH, MANPATH: '' } });
+      assert.equal(dirname(stdout), join(prefix, 'share/man/man1'));
+    }
+  });
+
   it('brings a doctor that finds the helper', async () => {
     const { stdout, stderr } = await installed(['doctor']);
     assert.match(stdout, new RegExp(`@virt-ts-unshare/linux-${process.arch}/helper`), stdout + stderr);

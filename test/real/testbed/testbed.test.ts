@@ -285,8 +285,8 @@ describe('bind mounts', function () {
       assert.equal(stdout, 'from the host');
       assert.match(stderr, /Read-only file system/);
       // mount(2) with MS_REMOUNT and MS_BIND, which root of a testbed may do with mounts of its own.
-      const remount =
-        'perl -e \'require "syscall.ph"; my @w = ("none", "/mnt", "none"); print syscall(&SYS_mount, @w, 0x1020, 0)\'';
+      const numbers: Readonly<Record<string, number>> = { x64: 165, arm64: 40 };
+      const remount = `perl -e 'my @w = ("none", "/mnt", "none"); print syscall(${numbers[process.arch]}, @w, 0x1020, 0)'`;
       assert.equal((await script(testbed, `${remount}; echo back >/mnt/out`)).stdout, '-1');
       assert.deepEqual(readdirSync(folder), ['in']);
     } finally {

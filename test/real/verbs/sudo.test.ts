@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { processTree, untilGone } from '../../support/processes.ts';
 import { call, PROGRAM } from '../../support/program.ts';
 import { projectDir } from '../../support/rootfs.ts';
 
@@ -27,16 +30,55 @@ function viaSudo(...words: string[]) {
   return viaSudoIn('/', ...words);
 }
 
-async function viaSudoIn(cwd: string, ...words: string[]) {
+/** Node's options, which make the other kind of Node. */
+let nodeOptions = '';
+
+async function sudoEnvironment() {
   const id = async (option: string) => (await call(['id', option, USER])).stdout.trim();
   const [uid, gid] = await Promise.all([id('-u'), id('-g')]);
-  const env = { SUDO_UID: uid, SUDO_GID: gid, SUDO_USER: USER };
+  return { SUDO_UID: uid, SUDO_GID: gid, SUDO_USER: USER, NODE_OPTIONS: nodeOptions };
+}
+
+async function viaSudoIn(cwd: string, ...words: string[]) {
+  const env = await sudoEnvironment();
+  const { SUDO_UID: uid, SUDO_GID: gid } = env;
   return { uid, gid, ...(await call([process.execPath, await program(), ...words], { env, cwd })) };
 }
 
-if (asRoot)
-  describe('started through sudo', function () {
+const KINDS = {
+  'started through sudo': [],
+  'started through sudo, by a Node that does not change its user': ['test/support/no-initgroups.cjs'],
+} as const;
+
+for (const [kind, [loaded]] of asRoot ? Object.entries(KINDS) : [])
+  describe(kind, function () {
     this.timeout(60_000);
+
+    before(async () => {
+      if (loaded !== undefined) nodeOptions = `--require=${dirname(dirname(await program()))}/${loaded}`;
+    });
+    after(() => {
+      nodeOptions = '';
+    });
+
+    it('has the exit status of the work', async () => {
+      assert.equal((await viaSudo('run', '--host', '--', 'sh', '-c', 'exit 42')).status, 42);
+    });
+
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      it(`ends the work by ${signal}`, async () => {
+        const words = [await program(), 'run', '--host', '--', 'sh', '-c', 'echo started; sleep 1000'];
+        const env = { ...process.env, ...(await sudoEnvironment()) };
+        const child = spawn(process.execPath, words, { env, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'] });
+        const { pid } = child;
+        assert.ok(pid !== undefined);
+        await once(child.stdout, 'data');
+        const tree = processTree(pid);
+        assert.ok(tree.length > 1, `${tree.length}`);
+        child.kill(signal);
+        await untilGone(tree);
+      });
+    }
 
     it('becomes the user who called it, with groups and home', async () => {
       const script = 'id -u; id -g; id -G; echo $HOME $USER';
