@@ -17,7 +17,7 @@ import { many } from './peers/many.ts';
 import { OTHERS, whyMissing } from './peers/others.ts';
 import { coldOpen, type EndOfSession, giveTo, type ServerPeer, session } from './peers/virt-server.ts';
 import { writePlot } from './plot.ts';
-import { barTable, medianTable, SELF, UNSHARE } from './report.ts';
+import { barTable, medianTable, NULL, SELF, UNSHARE } from './report.ts';
 import { Results } from './results.ts';
 
 const { values } = parseArgs({
@@ -168,10 +168,17 @@ try {
     await many(own, results);
   }
   if (parts.has('end-to-end')) {
-    const place = makePackage(folder);
-    for (const peer of serverPeers(values.buildd ?? tarball)) {
+    const image = values.buildd ?? tarball;
+    const noIsolation = { name: NULL, argv: ['/usr/bin/autopkgtest-virt-null'], caller } as const;
+    const two = { name: 'autopkgtest, 2 tests', place: makePackage(folder, 'autopkgtest, 2 tests') } as const;
+    for (let round = 0; round < rounds; round++) {
+      say(`autopkgtest, 2 tests, round ${round + 1} of ${rounds}`);
+      for (const peer of [noIsolation, ...serverPeers(image)]) await endToEnd(peer, two, results);
+    }
+    const place = makePackage(folder, '20 breaks-testbed tests');
+    for (const peer of serverPeers(image)) {
       say(`20 breaks-testbed tests with ${peer.name}`);
-      await endToEnd(peer, place, results);
+      await endToEnd(peer, { name: '20 breaks-testbed tests', place }, results);
     }
   }
   await warm.quit();

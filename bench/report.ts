@@ -4,6 +4,8 @@ import { markdownTable, short } from './statistics.ts';
 
 export const SELF = 'virt-ts-unshare';
 export const UNSHARE = 'autopkgtest-virt-unshare';
+/** autopkgtest-virt-null: the host itself. */
+export const NULL = 'autopkgtest-virt-null';
 export const RAW = 'raw nsenter';
 /** Node's own spawn of a program on the host, as a measure for the library's run(). */
 export const SPAWN = 'spawn of true';
@@ -72,6 +74,8 @@ export function barTable(results: Results): string {
       ratio: ratio(['systemd-nspawn', 'start + true + exit'], [SELF, 'open']),
       atLeast: 1,
     },
+    against('autopkgtest, 2 tests', NULL, 'autopkgtest, 2 tests', 1.2),
+    faster('autopkgtest, 2 tests', 3),
     faster('20 breaks-testbed tests', 5),
     faster('first open', 1),
     faster('first open, disk', 1),

@@ -2,8 +2,10 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES] -- COMMAND [ARGUMENT]...
+ * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
+ *   -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
+ *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
  *   -n     the testbed has a network namespace of its own
  *   -c -u  working directory and user (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
@@ -16,7 +18,7 @@
  * status: the command's 0 to 253, its 254 and 255 as 253; 128 + n when signal n killed it; 127 or 126 when the program is missing or
  *   cannot be executed; 255 and a sentence on stderr when the command could not be run
  */
-#include "helper.h"
+#include "steps.h"
 
 #include <grp.h>
 #include <limits.h>
@@ -39,7 +41,7 @@ static struct {
 	size_t variable_count;
 	rlim_t files;
 	long mark, tag;
-	pid_t self, pid1;
+	pid_t self, pid1, holder;
 	int proc, init, report;
 	/* The child reads one byte before it runs, and writes one when it could not execute the command. */
 	int channel;
@@ -199,13 +201,22 @@ static bool is_anything_left(pid_t child) {
 	}
 }
 
+/* autopkgtest-reboot-prepare has killed the driver's wrapper; the test goes on, and reboots. */
+static bool waits_for_reboot(void) {
+	int root = openat(job.init, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int mark = root < 0 ? -1 : open_below(root, "run/autopkgtest-reboot-prepare-mark", O_PATH | O_NOFOLLOW);
+	close(root), close(mark);
+	return mark >= 0;
+}
+
 static void parse_options(int argc, char **argv) {
 	const char *report = NULL;
 	job.variables = calloc((size_t)argc, sizeof *job.variables);
-	for (int option; (option = getopt(argc, argv, "+p:m:nc:u:e:d:l:T3fN:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:T3fN:")) != -1;) {
 		switch (option) {
 		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job.mark = strtol(optarg, NULL, 10); break;
+		case 'h': job.holder = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'n': job.network = true; break;
 		case 'c': job.directory = optarg; break;
 		case 'u': job.user = optarg; break;
@@ -227,6 +238,22 @@ static void parse_options(int argc, char **argv) {
 	if (job.report >= 0 && (fstat(job.report, &status) != 0 || !S_ISREG(status.st_mode))) job.report = -1;
 }
 
+static bool find_pid1(void) {
+	job.init = open_process(job.proc, job.pid1);
+	if (job.mark <= 0) return false;
+	if (job.init >= 0 && read_number_at(job.init, "timerslack_ns") == job.mark) return true;
+	char path[64], text[65536], *next;
+	snprintf(path, sizeof path, "%ld/task/%ld/children", (long)job.holder, (long)job.holder);
+	if (job.holder <= 0 || read_at(job.proc, path, text, sizeof text) <= 0) return false;
+	for (const char *word = text;; word = next) {
+		job.pid1 = (pid_t)strtol(word, &next, 10);
+		if (next == word) return false;
+		close(job.init);
+		job.init = open_process(job.proc, job.pid1);
+		if (job.init >= 0 && read_number_at(job.init, "timerslack_ns") == job.mark) return true;
+	}
+}
+
 int exec_main(int argc, char **argv) {
 	job.self = getpid();
 	job.tag = FIRST_TAG + job.self % TAGS;
@@ -234,8 +261,7 @@ int exec_main(int argc, char **argv) {
 		if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) return NOT_RUN;
 	parse_options(argc, argv);
 	job.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	job.init = open_process(job.proc, job.pid1);
-	if (job.init < 0 || job.mark <= 0 || read_number_at(job.init, "timerslack_ns") != job.mark) fail("CLOSED", "it is closed");
+	if (!find_pid1()) fail("CLOSED", "it is closed");
 	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s", strerror(errno));
 
 	sigset_t all, mask;
@@ -282,7 +308,7 @@ int exec_main(int argc, char **argv) {
 		fail("CLOSED", "its pid 1 has ended");
 	}
 	if (was_run && status > HIGHEST_STATUS) status = HIGHEST_STATUS;
-	if (is_anything_left(child))
+	if (is_anything_left(child) && !(status == 128 + SIGKILL && waits_for_reboot()))
 		drain(&(struct drain){.proc = job.proc, .init = job.init, .tag = job.tag, .seconds = job.seconds, .in = 0, .out = 1, .err = 2,
 		                      .group = terminal ? 0 : child, .report = job.report});
 	waitpid(child, NULL, 0);

@@ -40,6 +40,7 @@ int abort_fuse_main(int argc, char **argv);
 int copy_main(int argc, char **argv);
 int enter_main(int argc, char **argv);
 int exec_main(int argc, char **argv);
+int freeze_main(int argc, char **argv);
 int hold_main(int argc, char **argv);
 int isolate_main(int argc, char **argv);
 int look_main(int argc, char **argv);

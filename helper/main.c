@@ -16,6 +16,7 @@ static const struct {
 } COMMANDS[] = {
     {"abort-fuse", abort_fuse_main},
     {"copy", copy_main},
+    {"freeze", freeze_main},
     {"enter", enter_main},
     {"exec", exec_main},
     {"hold", hold_main},

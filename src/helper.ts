@@ -5,7 +5,16 @@ import { TestbedError } from './errors.ts';
 import { shellLine } from './log.ts';
 import { packageRoot } from './scripts.ts';
 
-type HelperCommand = 'abort-fuse' | 'copy' | 'enter' | 'exec' | 'hold' | 'isolate' | 'look' | 'unstage';
+type HelperCommand =
+  | 'abort-fuse'
+  | 'copy'
+  | 'enter'
+  | 'exec'
+  | 'freeze'
+  | 'hold'
+  | 'isolate'
+  | 'look'
+  | 'unstage';
 
 export function helperWords(command: HelperCommand, ...args: readonly string[]): [string, ...string[]] {
   return [helperPath(), command, ...args];

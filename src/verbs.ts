@@ -6,6 +6,7 @@ export const VERBS: Readonly<Record<Verb, () => Promise<RunVerb>>> = {
   run: async () => (await import('./verbs/run.ts')).run,
   shell: async () => (await import('./verbs/shell.ts')).shell,
   exec: async () => (await import('./verbs/exec.ts')).exec,
+  commit: async () => (await import('./verbs/commit.ts')).commit,
   ps: async () => (await import('./verbs/ps.ts')).ps,
   doctor: async () => (await import('./verbs/doctor.ts')).doctor,
   rootfs: async () => (await import('./verbs/rootfs.ts')).rootfs,

@@ -54,6 +54,19 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       'The examples need a testbed that another terminal opened with virt-ts-unshare shell --hostname mine.',
     ],
   },
+  commit: {
+    usage: ['virt-ts-unshare commit TESTBED NAME [OPTION]...'],
+    summary: 'make an image of an open testbed of this user',
+    text: 'Makes an image NAME of what was written in an open testbed of this user, for --release NAME. TESTBED is its host name, its pid 1 on the host, or the process that opened it; virt-ts-unshare ps lists them. The image is a layer over what the testbed was opened from. Replaces a committed image of that name. Prints the path of its record.',
+    notes: [
+      'The processes of the testbed are stopped while its files are copied, and then go on. The image has the files of one moment: a program that starts from it finds them as after a power failure.',
+      'Not in the image: /dev, /run, /dev/shm, bound files, other mounts, /etc/hostname, /etc/hosts and /etc/resolv.conf, which each testbed gets anew.',
+    ],
+    examples: [
+      'virt-ts-unshare commit mine postgres',
+      'virt-ts-unshare run --release postgres -- psql --version',
+    ],
+  },
   ps: {
     usage: ['virt-ts-unshare ps [OPTION]...'],
     summary: 'list the open testbeds of this user',
@@ -77,16 +90,22 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     commands: [
       ['list', 'list images and bases with their size, their last use and the processes that use them'],
       ['build [RELEASE]', "build the image of a release (default: the host's release)"],
+      [
+        'build NAME --from PARENT --run COMMAND...',
+        'make an image: a layer over PARENT with what the commands wrote; without the options, make an image NAME again',
+      ],
       ['update [NAME...]', 'build images again that were built before (default: all)'],
       [
-        'import PATH NAME',
-        'make an image of a tarball, a directory, or an image of a container; replaces an imported image of that name',
+        'import PATH|- NAME',
+        'make an image of a tarball (-: on stdin), a directory, or an image of a container; replaces an imported image of that name',
       ],
+      ['export NAME', 'write an image to stdout as a tar archive, all layers as one tree'],
       ['remove NAME|KEY...', 'remove images or bases'],
       ['prune', 'remove bases that were not used for long, and what crashes or rm -r left'],
       ['verify [KEY...]', 'compare bases with the tarballs that they came from (default: all)'],
     ],
     notes: [
+      'Committed images, and the layers and bases that they lie over, are not pruned.',
       "NAME is RELEASE-ARCH, or RELEASE for the host's architecture. KEY is the start of a base's key.",
       'An image of a container is what docker save, podman save, skopeo copy … oci-archive:FILE, oci:DIR or docker-archive:FILE and umoci write; with FILE:TAG if there are several in it. Of its configuration the environment is kept, in /etc/environment.',
       'A base in use is never removed. The server uses an image that has the name of a release without further options.',
@@ -94,6 +113,8 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     examples: [
       'virt-ts-unshare rootfs build trixie',
       'virt-ts-unshare rootfs list',
+      "virt-ts-unshare rootfs build postgres --from trixie --run 'apt-get update' --run 'apt-get install -y postgresql'",
+      'virt-ts-unshare rootfs export postgres >postgres.tar',
       'virt-ts-unshare rootfs prune --max-age 7',
     ],
   },

@@ -7,12 +7,13 @@ export type Call =
   | 'shell'
   | 'shell --host'
   | 'exec'
+  | 'commit'
   | 'ps'
   | 'doctor'
-  | `rootfs ${'list' | 'build' | 'update' | 'import' | 'remove' | 'prune' | 'verify'}`
+  | `rootfs ${'list' | 'build' | 'update' | 'import' | 'export' | 'remove' | 'prune' | 'verify'}`
   | `lab ${'up' | 'ps' | 'exec' | 'link' | 'cut' | 'heal' | 'down' | 'graph'}`;
 
-export type Verb = 'run' | 'shell' | 'exec' | 'ps' | 'doctor' | 'rootfs' | 'lab';
+export type Verb = 'run' | 'shell' | 'exec' | 'commit' | 'ps' | 'doctor' | 'rootfs' | 'lab';
 
 export interface Option {
   readonly name: string;
@@ -29,12 +30,12 @@ const TESTBEDS = ['server', 'run', 'shell'] as const;
 const HOSTS = ['run --host', 'shell --host'] as const;
 const ROOTFS = [
   ...(['rootfs list', 'rootfs build', 'rootfs update', 'rootfs import', 'rootfs remove'] as const),
-  ...(['rootfs prune', 'rootfs verify'] as const),
+  ...(['rootfs export', 'rootfs prune', 'rootfs verify'] as const),
 ] as const;
 const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
-const VERBS = ['run', 'shell', ...HOSTS, 'exec', 'ps', 'doctor', ...ROOTFS, ...LABS] as const;
+const VERBS = ['run', 'shell', ...HOSTS, 'exec', 'commit', 'ps', 'doctor', ...ROOTFS, ...LABS] as const;
 
 /** A name occurs twice where verbs mean different things by it. */
 export const OPTIONS = [
@@ -49,8 +50,8 @@ export const OPTIONS = [
   },
   {
     name: 'rootfs',
-    values: ['DIR'],
-    help: 'an unpacked directory, which is only read; its files belong to root of the testbed or are readable by all',
+    values: ['DIR|NAME'],
+    help: 'an unpacked directory, which is only read; its files belong to root of the testbed or are readable by all; or the name of an image',
     group: 'Root filesystem',
     calls: TESTBEDS,
   },
@@ -58,7 +59,7 @@ export const OPTIONS = [
     name: 'release',
     short: 'r',
     values: ['NAME'],
-    help: "this release of Debian (default: the host's release)",
+    help: "this release of Debian, or an image of this name (default: the host's release)",
     group: 'Root filesystem',
     calls: TESTBEDS,
     peer: true,
@@ -69,7 +70,7 @@ export const OPTIONS = [
     values: ['ARCH'],
     help: "Debian's name of the architecture (default: the host's architecture); qemu of the host executes another one",
     group: 'Root filesystem',
-    calls: [...TESTBEDS, 'rootfs build', 'rootfs import'],
+    calls: [...TESTBEDS, 'rootfs build', 'rootfs import', 'rootfs export', 'commit'],
     peer: true,
   },
   {
@@ -90,9 +91,23 @@ export const OPTIONS = [
     peer: true,
   },
   {
+    name: 'from',
+    values: ['PARENT'],
+    help: 'make an image over this one: the name of an image, a release, or the path of a tarball',
+    group: 'Root filesystem',
+    calls: ['rootfs build'],
+  },
+  {
+    name: 'run',
+    values: ['COMMAND'],
+    help: 'with --from: a command for sh, run as root; the first that fails ends the build; may be given several times',
+    group: 'Root filesystem',
+    calls: ['rootfs build'],
+  },
+  {
     name: 'all',
     values: [],
-    help: 'remove every base that is not in use, so that rm -rf can delete the cache',
+    help: 'remove every base that is not in use and that no committed image lies over, so that rm -rf can delete the cache',
     group: 'Root filesystem',
     calls: ['rootfs prune'],
   },
@@ -248,6 +263,13 @@ export const OPTIONS = [
     help: 'set an environment variable; may be given several times',
     group: 'Command',
     calls: ['run', 'shell', ...HOSTS, 'exec'],
+  },
+  {
+    name: 'commit',
+    values: ['NAME'],
+    help: 'if the command ends with status 0, make an image NAME of what it wrote, for --release NAME',
+    group: 'Command',
+    calls: ['run'],
   },
   {
     name: 'processes',

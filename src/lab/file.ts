@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 import { parse, YAMLParseError } from 'yaml';
@@ -6,7 +7,8 @@ import { UsageError } from '../errors.ts';
 import { type LinkQuality, parseQuality } from '../network/link.ts';
 import type { InterfaceOptions, MemberOptions, Route } from '../network/membership.ts';
 import { formatSubnet, isHostAddress, normalAddress, parseSubnet } from '../network/subnet.ts';
-import type { RootOptions } from '../rootfs/source.ts';
+import { hostArchitecture } from '../rootfs/release.ts';
+import { imageNamed, type RootOptions } from '../rootfs/source.ts';
 
 interface LabNetwork {
   readonly name: string;
@@ -213,9 +215,16 @@ function rootOf(value: unknown, where: string, folder: string): RootOptions {
     'mirror',
   ]);
   const path = (name: string, one: unknown) =>
-    one === undefined ? {} : { [name]: resolve(folder, word(one, `${where}.${name}`)) };
+    one === undefined ? {} : { [name]: located(folder, word(one, `${where}.${name}`)) };
   const plain = Object.entries(rest).map(([name, one]) => [name, word(one, `${where}.${name}`)] as const);
   return { ...path('tarball', tarball), ...path('rootfs', rootfs), ...Object.fromEntries(plain) };
+}
+
+/** A path, or the name of an image. */
+function located(folder: string, text: string): string {
+  const path = resolve(folder, text);
+  if (existsSync(path)) return path;
+  return imageNamed(text, hostArchitecture(), process.env) === undefined ? path : text;
 }
 
 function firstAddress(value: unknown): string | undefined {

@@ -5,14 +5,16 @@ import { isHostname } from '../network/hosts.ts';
 import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
 import { randomBytes } from '../random.ts';
+import { hostArchitecture } from '../rootfs/release.ts';
+import { imageNamed } from '../rootfs/source.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import { checkCount, checkNames, checkText, choice, type Names, notAllowed, seconds } from './checks.ts';
 
 /** The options of a testbed. All may be omitted. */
 export interface OpenOptions {
-  /** Path of a tarball, compressed or not, or of a directory, which is only read. Default: found or built by `release`. */
+  /** Path of a tarball, compressed or not, or of a directory, which is only read, or the name of an image. Default: found or built by `release`. */
   readonly rootfs?: string;
-  /** Code name or suite, such as `trixie`. Default: the host's own. Not with `rootfs`. */
+  /** Code name or suite, such as `trixie`, or the name of an image. Default: the host's own. Not with `rootfs`. */
   readonly release?: string;
   /** Debian's name of an architecture. Default: the host's own. Not with `rootfs`. */
   readonly arch?: string;
@@ -139,6 +141,7 @@ function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'host
 function rootChoice(path: string): { tarball: string } | { rootfs: string } {
   checkText('rootfs', path, 'give the path of a tarball or a directory');
   try {
+    if (imageNamed(path, hostArchitecture(), process.env) !== undefined) return { rootfs: path };
     return statSync(path).isDirectory() ? { rootfs: resolve(path) } : { tarball: resolve(path) };
   } catch (cause) {
     throw new UsageError(`rootfs ${path} cannot be used: ${reasonOf(cause)}`, {

@@ -5,6 +5,7 @@ import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
 import { CopyError, reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
+import { checkText } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
 import type { OpenOptions } from './open-options.ts';
 import { forget, leave, type Shared, sharedProvider } from './providers.ts';
@@ -199,6 +200,28 @@ export class Testbed {
    */
   async snapshot(): Promise<Snapshot> {
     return makeSnapshot({ shared: this.#shared, inner: await this.#inner.snapshot() });
+  }
+
+  /**
+   * Reboots: every process ends, the files stay, /run and /dev/shm are fresh and the boot id differs. A reboot(2) inside, as by
+   * `reboot -f`, does the same.
+   * @throws TestbedError
+   */
+  reboot(): Promise<void> {
+    return this.#inner.reboot();
+  }
+
+  /**
+   * Makes an image of all that was written over the root filesystem, for `Testbed.open({ release: name })`, `--release` and
+   * `rootfs`: a layer over what the testbed was opened from. Replaces a committed image of that name. The testbed's processes are
+   * stopped while its files are copied, and go on: the image has the files of one moment. Bound files, /dev, /run and other mounts
+   * are not in it, nor /etc/hostname, /etc/hosts and /etc/resolv.conf. See docs/images.md.
+   * @returns the whole name, with the architecture
+   * @throws UsageError when the name cannot be used, or the root filesystem is a directory @throws TestbedError
+   */
+  commit(name: string): Promise<string> {
+    checkText('name', name, 'give a name for the image');
+    return this.#inner.commit({ name });
   }
 
   /**

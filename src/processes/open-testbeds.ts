@@ -21,6 +21,12 @@ export interface Registered extends ProcessName {
   readonly layers?: readonly string[];
   /** `copy`: the upper layer is a whole tree. */
   readonly mode?: 'overlay' | 'copy';
+  /** The directory of bases that the holder has as its first source. */
+  readonly bases?: string;
+  /** Keys of the base and of the layers of an image over it, topmost first; none where the root filesystem is a directory. */
+  readonly keys?: readonly string[];
+  /** Where something of the host is bound. */
+  readonly binds?: readonly string[];
 }
 
 const FOLDER = 'testbeds';
@@ -93,12 +99,13 @@ function isRegistered(value: unknown): value is Registered {
     typeof value.ownNetwork === 'boolean' &&
     ['string', 'undefined'].includes(typeof value.report) &&
     ['number', 'undefined'].includes(typeof value.holder) &&
-    (value.layers === undefined || (Array.isArray(value.layers) && value.layers.every(isText))) &&
+    [value.layers, value.keys, value.binds].every(isTexts) &&
+    ['string', 'undefined'].includes(typeof value.bases) &&
     (value.mode === undefined || value.mode === 'overlay' || value.mode === 'copy') &&
     isProcessName(value)
   );
 }
 
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
+function isTexts(value: unknown): boolean {
+  return value === undefined || (Array.isArray(value) && value.every((each) => typeof each === 'string'));
 }

@@ -12,6 +12,7 @@ import { DEFAULT_LIMITS, prune } from './prune.ts';
 import { hasLeftovers } from './record.ts';
 import { removeLeftovers } from './remove.ts';
 import type { RootSource } from './source.ts';
+import { findStack, remakeStack } from './stack.ts';
 import type { Inside } from './unpack.ts';
 
 /** The base of a source if nothing has to be unpacked. It is not pruned before `release`. @throws TestbedError */
@@ -20,7 +21,11 @@ export async function findBase(
   idMap: string,
   cache: CacheFolder,
 ): Promise<Base | undefined> {
-  if (source.kind === 'directory') return { path: source.path, release: async () => {} };
+  if (source.kind === 'directory') {
+    const { path } = source;
+    return { path, layers: [path], keys: [], release: async () => {} };
+  }
+  if (source.kind === 'image') return findStack(source, idMap, cache);
   const state = stateOf(statOf(source.path));
   const sha256 = await rememberedHash(cache, source.path, state);
   return sha256 === undefined ? undefined : inUse(cache, baseKey(sha256, idMap));
@@ -56,14 +61,17 @@ async function findOrMake(
     if (source.kind === 'directory' || !hasLeftovers(cache)) return there;
     return tidying(there, log, () => removeLeftovers(cache, holder, log));
   }
-  const made = await makeBase(source.path, holder, cache, log, signal);
+  const made =
+    source.kind === 'image'
+      ? await remakeStack(source, holder, cache, log, signal)
+      : await makeBase(source.path, holder, cache, log, signal);
   return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
 }
 
 function tidying(base: Base, log: Log, work: () => Promise<unknown>): Base {
   const done = work().catch((error) => log.debug(`tidying the cache failed: ${messageOf(error)}`));
   return {
-    path: base.path,
+    ...base,
     release: async () => {
       await done;
       await base.release();

@@ -3,11 +3,13 @@
  *
  *     CACHEDIR.TAG            makes backup programs leave the directory out
  *     images/                 root filesystems that were built or imported: RELEASE-ARCH.tar, .tar.zst, …
+ *     images/NAME.image       a committed image, see committed.ts
  *     tarballs/HASH.json      which content a tarball had when it was last read, so that it is not read again
  *     locks/NAME              see lock.ts
  *     bases/KEY/base.json     what the base was made of; written last, so its presence means that the base is whole
  *     bases/KEY/users/        one file per process that uses the base, see users.ts
  *     bases/KEY/tree/root/    the base itself, owned by the ids of a map
+ *                             A committed layer is kept in the same way, see layers.ts.
  *     bases/.new-…            being unpacked, or left by a crash
  *     bases/.old-…            being removed, or left by a crash
  *     scratch/                upper layers on disk, see testbed/scratch.ts

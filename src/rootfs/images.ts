@@ -2,9 +2,18 @@
  * The images of the cache: root filesystems as tarballs, RELEASE-ARCH.tar, .tar.zst, …, each with RELEASE-ARCH.json, the
  * order that it was built by. A process that changes an image holds its lock.
  */
-import { constants, copyFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  constants,
+  copyFileSync,
+  createWriteStream,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
+import { pipeline } from 'node:stream/promises';
+import { reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
 import { type Log, printable } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
@@ -124,11 +133,13 @@ export async function importImage(
   log: Log,
   signal?: AbortSignal,
 ): Promise<string> {
-  const container = await findContainerImage(given, log);
+  const container = given === '-' ? undefined : await findContainerImage(given, log);
   const make =
-    container === undefined
-      ? ofRoot(checkRoot(given), log, signal)
-      : ofContainer(container, name.slice(name.lastIndexOf('-') + 1), log, signal);
+    given === '-'
+      ? ofStdin(signal)
+      : container === undefined
+        ? ofRoot(checkRoot(given), log, signal)
+        : ofContainer(container, name.slice(name.lastIndexOf('-') + 1), log, signal);
   const path = await putImage(cache, name, undefined, log, signal, make);
   if (path === undefined)
     throw new TestbedError(`importing ${given} made nothing`, { code: 'IMPORT_FAILED', remedy: 'try again' });
@@ -140,6 +151,18 @@ type Make = (stem: string, lock: number) => Promise<string>;
 function ofRoot(source: RootSource, log: Log, signal: AbortSignal | undefined): Make {
   return (stem, lock) =>
     source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal);
+}
+
+function ofStdin(signal: AbortSignal | undefined): Make {
+  return async (stem) => {
+    await pipeline(process.stdin, createWriteStream(stem), signal === undefined ? {} : { signal });
+    const compression = compressionOfFile(stem);
+    if (compression === undefined) {
+      throw new UsageError('stdin has no tar archive', { code: 'BAD_TARBALL', remedy: 'write one to it' });
+    }
+    renameSync(stem, `${stem}.${ENDINGS[compression]}`);
+    return ENDINGS[compression];
+  };
 }
 
 function ofContainer(image: ContainerImage, arch: string, log: Log, signal: AbortSignal | undefined): Make {

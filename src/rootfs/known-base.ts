@@ -8,6 +8,10 @@ import { addUser, livingUsers, removeUser } from './users.ts';
 
 export interface Base {
   readonly path: string;
+  /** What a testbed lies over, topmost first: committed layers, if any, and last `path`. */
+  readonly layers: readonly string[];
+  /** Their keys in the cache; none for a directory. */
+  readonly keys: readonly string[];
   release(): Promise<void>;
 }
 
@@ -27,7 +31,8 @@ export function inUse(cache: CacheFolder, key: string): Base | undefined {
     isWhole(folder);
     removeUser(user);
   };
-  return { path: join(folder, 'tree', 'root'), release };
+  const path = join(folder, 'tree', 'root');
+  return { path, layers: [path], keys: [key], release };
 }
 
 /** Milliseconds after which the kernel has written everything to disk: twice the default of vm.dirty_expire_centisecs. */

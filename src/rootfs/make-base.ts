@@ -169,7 +169,7 @@ async function unpackBase(job: Job): Promise<Base> {
 }
 
 /** With these modes whatever the umask. */
-function makeShell(folder: string): void {
+export function makeShell(folder: string): void {
   mkdirSync(folder);
   chmodSync(folder, 0o711);
   makeUsersFolder(folder);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { hostArchitecture } from './release.ts';
 
 export interface RootOrder {
   readonly kind: 'build';
@@ -17,6 +18,11 @@ export const PACKAGES: readonly string[] = ['passwd'];
 
 export function imageName({ release, arch }: Pick<RootOrder, 'release' | 'arch'>): string {
   return `${release}-${arch}`;
+}
+
+/** A committed image is named like a built one; the architecture may be a part of the name already. */
+export function imageNameFor(name: string, arch = hostArchitecture()): string {
+  return name.endsWith(`-${arch}`) ? name : imageName({ release: name, arch });
 }
 
 export function orderPath(images: string, name: string): string {

@@ -2,9 +2,12 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
+import { committedImages } from './committed.ts';
 import { readEntry } from './keys.ts';
-import { type KnownBase, readBases, readRecord } from './record.ts';
+import { waitLock } from './lock.ts';
+import { type KnownBase, type KnownLayer, readBases, readLayers, readRecord } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
+import { keptKeys, keysBelow } from './stack.ts';
 import type { Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
@@ -34,6 +37,37 @@ export function listBases(cache: CacheFolder): BaseInfo[] {
     .sort((a, b) => b.lastUsed - a.lastUsed);
 }
 
+/** Keys of bases and layers in use, and layers that no image needs. */
+function usedTrees(cache: CacheFolder): { used: string[]; layers: KnownLayer[] } {
+  const layers = readLayers(cache);
+  const trees = [...readBases(cache), ...layers];
+  const used = trees.filter(({ folder }) => livingUsers(folder).length > 0).map(({ key }) => key);
+  return { used, layers };
+}
+
+/** Names of the images that lie over a base. */
+export function imagesOver(cache: CacheFolder, key: string): string[] {
+  return committedImages(cache)
+    .filter(({ layer }) => keysBelow(cache, layer).includes(key))
+    .map(({ name }) => name);
+}
+
+/** Removes layers that neither an image nor a testbed needs. The caller holds the lock of layers. */
+export async function pruneLayers(cache: CacheFolder, holder: Inside, log: Log): Promise<void> {
+  for (;;) {
+    const { used, layers } = usedTrees(cache);
+    const kept = keptKeys(cache, used);
+    const parents = new Set(layers.map(({ record }) => record.parent));
+    const unneeded = layers.filter(
+      // A layer goes before what it lies over.
+      ({ key, record }) =>
+        record.idMap === holder.idMap.key && !kept.has(key) && !used.includes(key) && !parents.has(key),
+    );
+    const removed = await Promise.all(unneeded.map(({ key }) => removeBase(cache, key, holder, log)));
+    if (!removed.includes(true)) return;
+  }
+}
+
 /** The old ones, then the least recently used ones until the rest fits. Never one in use. */
 export function choosePruned(bases: readonly BaseInfo[], limits: Limits, now: number): BaseInfo[] {
   const oldestFirst = [...bases].sort((a, b) => a.lastUsed - b.lastUsed);
@@ -48,7 +82,10 @@ export function choosePruned(bases: readonly BaseInfo[], limits: Limits, now: nu
   return pruned;
 }
 
-/** Also removes what crashes left. Gives the removed bases. Bases of other id maps cannot be removed. */
+/**
+ * Also removes what crashes left. Gives the removed bases. Bases of other id maps cannot be removed. Images stay, with all that
+ * they lie over, which does not count.
+ */
 export async function prune(
   cache: CacheFolder,
   holder: Inside,
@@ -56,10 +93,33 @@ export async function prune(
   limits: Limits,
   now: number = Date.now(),
 ): Promise<BaseInfo[]> {
+  return withLayerLock(cache, log, () => pruneLocked(cache, holder, log, limits, now));
+}
+
+/** While it is held, no image is made and nothing is removed that one may need. */
+export async function withLayerLock<T>(cache: CacheFolder, log: Log, work: () => Promise<T>): Promise<T> {
+  const lock = await waitLock(join(cache.locks, 'layers'), log);
+  try {
+    return await work();
+  } finally {
+    lock?.release();
+  }
+}
+
+async function pruneLocked(
+  cache: CacheFolder,
+  holder: Inside,
+  log: Log,
+  limits: Limits,
+  now: number,
+): Promise<BaseInfo[]> {
   await removeLeftovers(cache, holder, log);
+  await pruneLayers(cache, holder, log);
   for (const key of brokenBases(cache, holder)) await removeBase(cache, key, holder, log);
   const removed: BaseInfo[] = [];
-  for (const base of choosePruned(listBases(cache), limits, now)) {
+  const kept = keptKeys(cache, usedTrees(cache).used);
+  const bases = listBases(cache).filter(({ key }) => !kept.has(key));
+  for (const base of choosePruned(bases, limits, now)) {
     if (base.record.idMap !== holder.idMap.key) continue;
     if (await removeBase(cache, base.key, holder, log)) removed.push(base);
   }

@@ -3,15 +3,25 @@ import { join } from 'node:path';
 import type { CacheFolder } from './cache.ts';
 import { readEntry } from './keys.ts';
 
-export interface BaseRecord {
-  readonly tarball: string;
-  readonly tarballSize: number;
-  readonly sha256: string;
+interface TreeRecord {
   readonly idMap: string;
+  /** When the tree was complete. */
   readonly unpacked: string;
   readonly boot: string;
   readonly size: number;
+}
+
+export interface BaseRecord extends TreeRecord {
+  readonly tarball: string;
+  readonly tarballSize: number;
+  readonly sha256: string;
   readonly skipped: readonly string[];
+}
+
+/** A committed upper layer. */
+export interface LayerRecord extends TreeRecord {
+  /** Key of the layer or base that it lies over. */
+  readonly parent: string;
 }
 
 export interface KnownBase {
@@ -20,7 +30,21 @@ export interface KnownBase {
   readonly record: BaseRecord;
 }
 
+export interface KnownLayer {
+  readonly key: string;
+  readonly folder: string;
+  readonly record: LayerRecord;
+}
+
 export function readBases(cache: CacheFolder): KnownBase[] {
+  return readTrees(cache).flatMap(({ record, ...tree }) => (isLayer(record) ? [] : [{ ...tree, record }]));
+}
+
+export function readLayers(cache: CacheFolder): KnownLayer[] {
+  return readTrees(cache).flatMap(({ record, ...tree }) => (isLayer(record) ? [{ ...tree, record }] : []));
+}
+
+function readTrees(cache: CacheFolder): (Omit<KnownBase, 'record'> & { record: BaseRecord | LayerRecord })[] {
   return readdirSync(cache.bases).flatMap((key) => {
     if (key.startsWith('.')) return [];
     const folder = join(cache.bases, key);
@@ -29,7 +53,7 @@ export function readBases(cache: CacheFolder): KnownBase[] {
   });
 }
 
-export function readRecord(folder: string): BaseRecord | undefined {
+export function readRecord(folder: string): BaseRecord | LayerRecord | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(join(folder, 'base.json'), 'utf8'));
     return isRecord(value) ? value : undefined;
@@ -38,13 +62,19 @@ export function readRecord(folder: string): BaseRecord | undefined {
   }
 }
 
-function isRecord(value: unknown): value is BaseRecord {
+export function isLayer(record: BaseRecord | LayerRecord): record is LayerRecord {
+  return 'parent' in record;
+}
+
+function isRecord(value: unknown): value is BaseRecord | LayerRecord {
   if (typeof value !== 'object' || value === null) return false;
   const has = (names: readonly string[], type: string) =>
     names.every((name) => typeof Reflect.get(value, name) === type);
+  if (!has(['idMap', 'unpacked', 'boot'], 'string') || !has(['size'], 'number')) return false;
+  if (has(['parent'], 'string')) return true;
   return (
-    has(['tarball', 'sha256', 'idMap', 'unpacked', 'boot'], 'string') &&
-    has(['tarballSize', 'size'], 'number') &&
+    has(['tarball', 'sha256'], 'string') &&
+    has(['tarballSize'], 'number') &&
     Array.isArray(Reflect.get(value, 'skipped'))
   );
 }

@@ -1,11 +1,12 @@
 /** Which root filesystem a testbed starts from. It runs before the first `ok`, so it only reads files. */
-import { closeSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
 import { executionOf } from '../namespaces/emulation.ts';
 import { machineNamed } from '../namespaces/machines.ts';
 import { findProgram } from '../processes/find.ts';
 import { cacheHome, cachePath, type Environment } from './cache.ts';
+import { recordPath } from './committed.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 import { imageName, PACKAGES, type RootOrder, readOrder, serves } from './order.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
@@ -13,7 +14,8 @@ import { whyNoRoot } from './tree.ts';
 import { EMPTY_COMMAND, EMPTY_COMMAND_FACTS, splitWords } from './words.ts';
 
 export interface RootSource {
-  readonly kind: 'tarball' | 'directory';
+  /** `image`: a committed one, whose record is at `path`. */
+  readonly kind: 'tarball' | 'directory' | 'image';
   readonly path: string;
 }
 
@@ -29,8 +31,8 @@ export interface RootOptions {
 }
 
 /**
- * In this order: --tarball; --rootfs; $XDG_CACHE_HOME/sbuild/RELEASE-ARCH.t*; an image of the cache, unless another mirror
- * or command is named; else an order to build one. Without --release the host's release is meant, but any tarball of sbuild
+ * In this order: --tarball; --rootfs, a directory or the name of an image; a committed image; $XDG_CACHE_HOME/sbuild/RELEASE-ARCH.t*;
+ * an image of the cache, unless another mirror or command is named; else an order to build one. Without --release the host's release is meant, but any tarball of sbuild
  * is better than building.
  * @throws UsageError when the options or the chosen file are wrong
  */
@@ -42,8 +44,11 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
     });
   }
   if (options.tarball !== undefined) return tarballSource(options.tarball);
-  if (options.rootfs !== undefined) return directorySource(options.rootfs);
   const arch = options.arch ?? hostArchitecture();
+  if (options.rootfs !== undefined)
+    return imageNamed(options.rootfs, arch, env) ?? directorySource(options.rootfs);
+  const committed = options.release === undefined ? undefined : committedImage(options.release, arch, env);
+  if (committed !== undefined) return committed;
   checkExecutable(arch);
   const release = options.release === undefined ? hostRelease() : resolveRelease(options.release);
   const sbuild = join(cacheHome(env), 'sbuild');
@@ -51,7 +56,9 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   const found =
     (release === undefined ? undefined : newestTarball(sbuild, `${release}-${arch}`)) ??
     (options.release === undefined ? newestTarball(sbuild, undefined, arch) : undefined) ??
-    (release === undefined ? undefined : imageThatServes(images, imageName({ release, arch }), options));
+    (release === undefined ? undefined : imageThatServes(images, imageName({ release, arch }), options)) ??
+    // rootfs list shows names with the architecture.
+    (options.release?.endsWith(`-${arch}`) ? imageThatServes(images, options.release, options) : undefined);
   if (found !== undefined) return tarballSource(found);
   if (release === undefined) {
     throw new UsageError('there is no root filesystem, and the host is no Debian system', {
@@ -60,6 +67,25 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
     });
   }
   return orderRoot(release, options.arch, options);
+}
+
+/** A name without a slash that is no file: `rootfs: 'name'`. */
+export function imageNamed(name: string, arch: string, env: Environment): RootSource | undefined {
+  if (name.includes('/') || statSync(name, { throwIfNoEntry: false }) !== undefined) return undefined;
+  const committed = committedImage(name, arch, env);
+  if (committed !== undefined) return committed;
+  const images = join(cachePath(env), 'images');
+  const path = newestTarball(images, name) ?? newestTarball(images, imageName({ release: name, arch }));
+  return path === undefined ? undefined : tarballSource(path);
+}
+
+function committedImage(name: string, arch: string, env: Environment): RootSource | undefined {
+  if (name.includes('/')) return undefined;
+  const images = join(cachePath(env), 'images');
+  const path = [imageName({ release: name, arch }), name]
+    .map((each) => recordPath(images, each))
+    .find((each) => existsSync(each));
+  return path === undefined ? undefined : { kind: 'image', path };
 }
 
 export function imageThatServes(

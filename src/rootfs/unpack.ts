@@ -148,7 +148,7 @@ export async function deleteTree(holder: Inside, log: Log, tree: string): Promis
 }
 
 /** Without runHost: loading execa would take longer than the command. */
-async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
+export async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
   const [{ status }, words] = await Promise.all([child.exited, textOf(child.child.stderr)]);
   if (status === 0) return;

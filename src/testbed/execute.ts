@@ -12,6 +12,8 @@ import type { RunOptions, RunResult } from './types.ts';
 export interface Target {
   readonly pid: number;
   readonly mark: string;
+  /** Host pid. With it the words for a command are valid after a reboot too. */
+  readonly holder?: number;
   readonly ownNetwork: boolean;
   readonly drainTimeout: number;
   readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
@@ -52,6 +54,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
   return helperWords(
     'exec',
     ...['-p', String(target.pid), '-m', target.mark],
+    ...(target.holder === undefined ? [] : ['-h', String(target.holder)]),
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
     ...(target.report === undefined ? [] : ['-l', target.report.path]),

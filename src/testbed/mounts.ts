@@ -1,7 +1,7 @@
 import { release as kernelRelease } from 'node:os';
 import { TestbedError } from '../errors.ts';
 import { ROOT } from '../namespaces/instance.ts';
-import { bind, copy, detach, directory, mount, root, type Step, utmp } from '../namespaces/steps.ts';
+import { bind, copy, detach, directory, file, mount, root, type Step, utmp } from '../namespaces/steps.ts';
 
 /** Longer values of an option are refused by fsconfig(2). */
 const LONGEST_VALUE = 255;
@@ -22,7 +22,8 @@ export function checkLayers(layers: readonly string[], release = kernelRelease()
     `a testbed would have ${layers.length} layers, and this kernel takes at most ${limit}`,
     {
       code: 'TOO_MANY_LAYERS',
-      remedy: 'take fewer snapshots over each other: revert, or open from an earlier one',
+      remedy:
+        'take fewer snapshots over each other (revert, or open from an earlier one), or make an image of one layer by rootfs export NAME | rootfs import - NEW',
     },
   );
 }
@@ -61,6 +62,19 @@ export function overlayRoot(
   return [directory(work), mount('overlay', ROOT, options.join(',')), root(ROOT)];
 }
 
+/** The layers of an image as one tree, to be read only. */
+export function lowerRoot(layers: readonly string[]): Step[] {
+  return [root('/'), mount('overlay', ROOT, [...lowerOptions(layers), 'userxattr'].join(','))];
+}
+
+/** Short paths for the layers of an image, because kernels before 6.8 take few characters. */
+export function shortLayers(layers: readonly string[]): { paths: readonly string[]; steps: readonly Step[] } {
+  if (layers.length < 2) return { paths: layers, steps: [] };
+  const paths = layers.map((_, index) => `/mnt/layers/i${index}`);
+  const binds = paths.flatMap((path, index) => [directory(path), bind(layers[index] ?? '', path)]);
+  return { paths, steps: [root('/'), ...binds] };
+}
+
 function lowerOptions(layers: readonly string[]): string[] {
   const together = layers.join(':');
   if (together.length > LONGEST_VALUE) return layers.map((layer) => `lowerdir+=${layer}`);
@@ -81,11 +95,14 @@ export function copyRoot(layers: readonly string[], upper: string): Step[] {
   return [...copies, bind(upper, ROOT), root(ROOT)];
 }
 
+const PLAIN = 'nosuid,nodev,noexec';
+
 export function kernelMounts({
   ownNetwork,
   devices,
   ptsGroup,
   ownProc = true,
+  bootId,
 }: {
   readonly ownNetwork: boolean;
   readonly devices: readonly string[];
@@ -93,6 +110,7 @@ export function kernelMounts({
   readonly ptsGroup: number | undefined;
   /** False: that of this machine, which shows the pids of this machine. */
   readonly ownProc?: boolean;
+  readonly bootId: string;
 }): Step[] {
   const pts = [
     'newinstance',
@@ -101,9 +119,15 @@ export function kernelMounts({
     ...(ptsGroup === undefined ? [] : [`gid=${ptsGroup}`]),
   ];
   return [
-    ownProc ? mount('proc', '/proc', 'nosuid,nodev,noexec') : bind('/proc', '/proc'),
+    ownProc ? mount('proc', '/proc', PLAIN) : bind('/proc', '/proc'),
+    // A file system below the next one. It has the boot id, which differs after a reboot, and a /proc without mounts in it: else
+    // the kernel refuses another /proc in user namespaces that are made inside (bubblewrap, a testbed in the testbed).
+    mount('tmpfs', '/run', `mode=0700,size=64k,${PLAIN}`),
+    ...(ownProc ? [directory('/run/proc'), mount('proc', '/run/proc', PLAIN)] : []),
+    file('/run/boot_id', `${bootId}\n`, '0444'),
+    bind(`${ROOT}/run/boot_id`, '/proc/sys/kernel/random/boot_id', 'ro'),
     // Only the owner of a network namespace may mount its sysfs.
-    ownNetwork ? mount('sysfs', '/sys', 'nosuid,nodev,noexec') : bind('/sys', '/sys'),
+    ownNetwork ? mount('sysfs', '/sys', PLAIN) : bind('/sys', '/sys'),
     mount('devpts', '/dev/pts', pts.join(',')),
     mount('tmpfs', '/dev/shm', 'mode=1777,nosuid,nodev'),
     mount('tmpfs', '/run', 'mode=0755,nosuid,nodev'),

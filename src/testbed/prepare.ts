@@ -1,6 +1,7 @@
 /** What all testbeds of a server share: base, holder, skeleton, mounts and network. */
 import { existsSync, statSync } from 'node:fs';
-import { UsageError } from '../errors.ts';
+import { TestbedError, UsageError } from '../errors.ts';
+import { failureText } from '../helper.ts';
 import type { Log } from '../log.ts';
 import { emulate } from '../namespaces/emulation.ts';
 import type { Holder } from '../namespaces/holder.ts';
@@ -16,7 +17,7 @@ import type { Base } from '../rootfs/known-base.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
-import { kernelMounts } from './mounts.ts';
+import { checkLayers, kernelMounts, shortLayers } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
 import { DEVICES, type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
@@ -25,9 +26,10 @@ export interface Prepared {
   readonly root: string;
   readonly holder: Holder;
   readonly base: Base;
+  readonly cache: CacheFolder;
   readonly scratchFolder: string;
   readonly layers: readonly string[];
-  readonly mounts: readonly Step[];
+  readonly mounts: (bootId: string) => readonly Step[];
   /** Resolves when the skeleton is filled; only then may a testbed mount its root. */
   readonly filled: Promise<Filled>;
   readonly connector: Connector;
@@ -70,9 +72,18 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       sweepScratch(scratchFolder, holder, log),
     ]);
     await executePrograms(base, { source, holder, arch: options.root.arch });
-    const baseInside = holder.inside(base.path);
+    const { paths: layers, steps } = shortLayers(base.layers.map((path) => holder.inside(path)));
+    checkLayers([SKELETON, ...layers, '/mnt/layers/1/upper']);
+    if (steps.length > 0) await bindLayers(holder, steps);
     const filled = fillSkeleton({
-      ...{ holder, base: base.path, hostname, scratchDirectory, ownNetwork: options.network !== 'host' },
+      ...{
+        holder,
+        base: base.path,
+        layers,
+        hostname,
+        scratchDirectory,
+        ownNetwork: options.network !== 'host',
+      },
       ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
     });
     filled.catch(() => {});
@@ -80,8 +91,9 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       root: source.path,
       holder,
       base,
+      cache,
       scratchFolder,
-      layers: [SKELETON, baseInside],
+      layers: [SKELETON, ...layers],
       mounts: mountsOf(preparation, holder, await canMountProc(holder, log)),
       filled,
       connector,
@@ -90,6 +102,15 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     await holder.stop();
     throw error;
   }
+}
+
+async function bindLayers(holder: Holder, steps: readonly Step[]): Promise<void> {
+  const run = holder.run('', steps);
+  if ((await run.ended) === 0) return;
+  const why = run.failure === undefined ? 'its process was killed' : failureText(run.failure);
+  throw new TestbedError(`binding the layers of the image failed: ${why}`, {
+    code: run.failure?.code ?? 'SETUP_KILLED',
+  });
 }
 
 async function holdLate(preparation: Preparation, { below }: Connector): Promise<Holding> {
@@ -115,7 +136,7 @@ async function executePrograms(
   base: Base,
   { source, holder, arch }: { source: RootSource; holder: Holder; arch: string | undefined },
 ): Promise<void> {
-  const machine = architectureOf(base.path);
+  const [machine] = base.layers.flatMap((layer) => architectureOf(layer) ?? []);
   try {
     checkArchitecture(machine, arch, source.path);
     if (machine !== undefined) await emulate(holder, machine, hostArchitecture());
@@ -136,19 +157,18 @@ async function canMountProc(holder: Holder, log: Log): Promise<boolean> {
   return false;
 }
 
-function mountsOf({ options, idMaps }: Preparation, holder: Holder, ownProc: boolean): Step[] {
-  return [
-    ...kernelMounts({
-      ownNetwork: options.network !== 'host',
-      devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
-      ptsGroup: idMaps.single ? undefined : 5,
-      ownProc,
-    }),
-    ...options.binds.flatMap(({ outside, inside, readOnly }) => [
-      place(inside, kindOf(outside)),
-      bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
-    ]),
-  ];
+function mountsOf({ options, idMaps }: Preparation, holder: Holder, ownProc: boolean): Prepared['mounts'] {
+  const kernel = {
+    ownNetwork: options.network !== 'host',
+    devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
+    ptsGroup: idMaps.single ? undefined : 5,
+    ownProc,
+  };
+  const binds = options.binds.flatMap(({ outside, inside, readOnly }) => [
+    place(inside, kindOf(outside)),
+    bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
+  ]);
+  return (bootId) => [...kernelMounts({ ...kernel, bootId }), ...binds];
 }
 
 async function connectorFor({ network, publish }: TestbedOptions, log: Log): Promise<Connector> {

@@ -11,8 +11,10 @@ import { Instance, type InstanceOptions } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
-import { randomBytes } from '../random.ts';
+import { randomBytes, randomUuid } from '../random.ts';
+import { imageNameFor } from '../rootfs/order.ts';
 import { within } from '../wait.ts';
+import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import { Layer, type Upper } from './layer.ts';
@@ -23,7 +25,7 @@ import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type Place, Standby } from './standby.ts';
 import { Testbed, type TestbedMaker } from './testbed.ts';
-import type { OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
+import type { CommitOptions, OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
 
 /** Bytes of free memory below which nothing is made ahead. */
 const ENOUGH_FOR_STANDBY = 256 * 1024 ** 2;
@@ -161,11 +163,15 @@ export class Provider implements TestbedProvider, TestbedMaker {
     try {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
-      const report = ReportFile.open(this.log);
+      const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const strike = this.#register(prepared, { instance, layer, report });
       return new Incarnation({ instance, layer, connection, baseline, report, strike });
     } catch (error) {
-      const cleanUp = [() => connection?.end(), () => instance.stop(), () => layer.release()];
+      const cleanUp = [
+        () => connection?.end(),
+        () => instance.stop(),
+        () => (place.layer === undefined ? layer.release() : undefined),
+      ];
       for (const step of cleanUp) {
         // Only a consequence of the error.
         await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
@@ -184,7 +190,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   /** For `ps` and `exec`. A failure does not stop the open. */
   #register(
-    { root, holder }: Prepared,
+    { root, holder, base, cache }: Prepared,
     {
       instance: { pid, startTime },
       layer,
@@ -196,6 +202,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
       ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
+      ...{ bases: cache.bases, keys: base.keys, binds: this.options.binds.map(({ inside }) => inside) },
       ...(report === undefined ? {} : { report: report.path }),
     };
     try {
@@ -204,6 +211,19 @@ export class Provider implements TestbedProvider, TestbedMaker {
       this.log.debug(`ps and exec will not see the testbed: ${messageOf(error)}`);
       return () => {};
     }
+  }
+
+  async commit({ instance, layer }: Incarnation, image: CommitOptions): Promise<string> {
+    checkCommit(this.options);
+    const { commitImage } = await import('../rootfs/commit.ts');
+    const { holder, base, root, cache } = await this.#prepare();
+    const { log, options } = this;
+    const name = imageNameFor(image.name, options.root.arch);
+    await commitImage({
+      ...{ ...image, name, holder, cache, log, root, pid: instance.pid },
+      ...{ keys: base.keys, uppers: layer.stack, binds: options.binds.map(({ inside }) => inside) },
+    });
+    return name;
   }
 
   async leaks({ instance, layer, baseline, report }: Incarnation): Promise<Leak[]> {
@@ -236,7 +256,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
         if (begun !== undefined) return { instance: begun, layer: standby.layer };
       }
       if (place.layer !== undefined) {
-        return { instance: await this.#start(prepared, place.layer), layer: place.layer };
+        const { layer, before } = place;
+        return { instance: await this.#start(prepared, layer, before?.mark), layer };
       }
       return await this.#startOverScratch(prepared, place.over);
     } catch (error) {
@@ -290,14 +311,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return layer;
   }
 
-  async #start(prepared: Prepared, layer: Layer): Promise<Instance> {
+  async #start(prepared: Prepared, layer: Layer, mark?: string): Promise<Instance> {
     await prepared.filled;
-    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer));
+    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer, mark));
     layer.begun({ isRoot: this.options.mode === 'copy' });
     return instance;
   }
 
-  #plan(prepared: Prepared, layer: Layer): InstanceOptions {
+  #plan(prepared: Prepared, layer: Layer, mark?: string): InstanceOptions {
     const copying = this.options.mode === 'copy';
     const { upper, over, onDisk } = layer;
     const work = layer.nextWork();
@@ -310,11 +331,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
       steps: [
         root('/'),
         ...(copying ? copyRoot(whole, upper) : overlayRoot(below, { upper, work, volatile: onDisk })),
-        ...prepared.mounts,
+        ...prepared.mounts(randomUuid()),
       ],
       ownNetwork: this.options.network !== 'host',
       // The root of a plain copy is not a file system of its own, or it is that of the layer.
       ownFileSystem: copying ? '/dev/pts' : '',
+      mark,
       log: this.log,
     };
   }

@@ -3,9 +3,11 @@ import { TestbedError } from '../errors.ts';
 import type { HelperFailure } from '../helper.ts';
 import { failureText } from '../helper.ts';
 import type { Holder } from '../namespaces/holder.ts';
+import { ROOT } from '../namespaces/instance.ts';
 import * as steps from '../namespaces/steps.ts';
 import { hostsFile } from '../network/hosts.ts';
 import { closedRoot } from './closed-root.ts';
+import { lowerRoot } from './mounts.ts';
 
 export const SKELETON = '/mnt/skeleton';
 export const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
@@ -23,6 +25,8 @@ const DEVICE_LINKS = [
 interface SkeletonOptions {
   readonly holder: Holder;
   readonly base: string;
+  /** Paths in the holder: the base and the layers of an image over it, topmost first. */
+  readonly layers: readonly string[];
   readonly hostname: string;
   readonly hosts: string;
   readonly resolvConf: string;
@@ -38,8 +42,10 @@ export interface Filled {
 }
 
 export async function fillSkeleton(options: SkeletonOptions): Promise<Filled> {
-  const { holder, base } = options;
+  const { holder } = options;
+  const { tree, before } = mergedTree(options.layers);
   const events = await runSteps(options, [
+    ...before,
     steps.root(SKELETON),
     ...['dev', 'dev/net', 'dev/pts', 'dev/shm', 'etc', 'home', 'proc', 'run', 'sys'].map((path) =>
       steps.directory(path),
@@ -52,9 +58,9 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<Filled> {
     steps.file('etc/hostname', `${options.hostname}\n`),
     steps.file('etc/hosts', hostsFile(options.hosts)),
     steps.file('etc/resolv.conf', options.resolvConf),
-    steps.accounts(holder.inside(base)),
+    steps.accounts(tree),
     // On the host's network a service would use the host's ports, so the image's own policy holds there.
-    ...(options.ownNetwork ? [steps.services(holder.inside(base))] : []),
+    ...(options.ownNetwork ? [steps.services(tree)] : []),
   ]);
   const accounts = events.find(({ event }) => event === 'accounts');
   const found = Buffer.from(String(accounts?.user ?? ''), 'latin1').toString();
@@ -62,18 +68,25 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<Filled> {
   const files = new Set(String(accounts?.files ?? '').split(' '));
   const more = [
     ...rootAccounts(files),
-    ...(user === undefined || found !== '' ? [] : userAccount(holder.inside(base), files, accounts?.bash)),
+    ...(user === undefined || found !== '' ? [] : userAccount(tree, files, accounts?.bash)),
   ];
-  if (more.length > 0) await runSteps(options, [steps.root(SKELETON), ...more]);
+  if (more.length > 0) await runSteps(options, [...before, steps.root(SKELETON), ...more]);
   const startsServices = events.some(({ event, start }) => event === 'services' && start === 1);
   return { normalUser: user, startsServices };
+}
+
+/** The accounts of an image are in any of its layers, so they are read from an overlay of these. */
+function mergedTree(layers: readonly string[]): { tree: string; before: steps.Step[] } {
+  const [only = '', ...more] = layers;
+  return more.length === 0 ? { tree: only, before: [] } : { tree: ROOT, before: lowerRoot(layers) };
 }
 
 async function runSteps(
   { holder, base }: SkeletonOptions,
   list: readonly steps.Step[],
 ): Promise<readonly { readonly event: string; readonly [member: string]: string | number }[]> {
-  const run = holder.run('', list);
+  // What is mounted meanwhile is not the business of others.
+  const run = holder.run(list.some(([name]) => name === 'mount') ? 'm' : '', list);
   if ((await run.ended) === 0) return run.events;
   const { failure } = run;
   if (failure?.code === 'ROOT_CLOSED') throw closedRoot(base, String(failure.on ?? ''));

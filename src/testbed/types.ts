@@ -1,6 +1,7 @@
 import type { Argv } from '../host.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { Connector } from '../network/connector.ts';
+import type { ImageRecord } from '../rootfs/committed.ts';
 import type { RootOptions } from '../rootfs/source.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -67,6 +68,11 @@ export interface RunResult {
   readonly status: number;
 }
 
+export interface CommitOptions extends Pick<ImageRecord, 'command' | 'recipe'> {
+  readonly name: string;
+  readonly signal?: AbortSignal;
+}
+
 export interface OpenTestbed {
   /** A directory inside with mode 777, at the same path after a revert. */
   readonly scratchDirectory: string;
@@ -93,6 +99,18 @@ export interface OpenTestbed {
    * @throws TestbedError; with code TOO_MANY_LAYERS the testbed is as before, else it is closed
    */
   snapshot(): Promise<Snapshot>;
+  /**
+   * Ends every process and starts again over the same files; /run and /dev/shm are fresh and the boot id differs. The execute
+   * command stays valid.
+   * @param options prepared: the test does it; removes the driver's mark and waits
+   * @throws TestbedError; then the testbed is closed, except with the code NO_REBOOT
+   */
+  reboot(options?: { readonly prepared?: boolean }): Promise<void>;
+  /**
+   * Makes an image of all that was written over the root filesystem. The processes are stopped meanwhile, and go on.
+   * Gives the name, NAME-ARCH. @throws UsageError, TestbedError
+   */
+  commit(image: CommitOptions): Promise<string>;
   /** Back to the state at open or at the last snapshot. Resolves when nothing of the old state is left. */
   revert(): Promise<void>;
   /** Resolves when every process, mount, namespace and directory of the testbed is gone. */

@@ -7,15 +7,37 @@ import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
 import { rebuildRoot } from '../rootfs/build.ts';
 import type { CacheFolder } from '../rootfs/cache.ts';
+import { removeCommitted } from '../rootfs/commit.ts';
+import { type CommittedImage, committedImages, findCommitted } from '../rootfs/committed.ts';
 import { type Image, importImage, listImages, removeImage } from '../rootfs/images.ts';
-import { imageName } from '../rootfs/order.ts';
-import { type BaseInfo, DEFAULT_LIMITS, type Limits, listBases, NO_LIMITS, prune } from '../rootfs/prune.ts';
+import { imageName, imageNameFor } from '../rootfs/order.ts';
+import {
+  type BaseInfo,
+  DEFAULT_LIMITS,
+  imagesOver,
+  type Limits,
+  listBases,
+  NO_LIMITS,
+  prune,
+  withLayerLock,
+} from '../rootfs/prune.ts';
+import { readLayers } from '../rootfs/record.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from '../rootfs/release.ts';
 import { removeBase } from '../rootfs/remove.ts';
 import { orderRoot, type RootOptions } from '../rootfs/source.ts';
+import { livingUsers } from '../rootfs/users.ts';
 import { verifyBase } from '../rootfs/verify.ts';
 import { scratchFolderOf, sweepScratch } from '../testbed/scratch.ts';
 import { showSize, showTable, showTime } from './figures.ts';
+import {
+  buildImage,
+  exportCommitted,
+  exportTarball,
+  recipeFor,
+  refuseTerminal,
+  withRecipes,
+} from './image-commands.ts';
+import { age } from './ps.ts';
 
 interface RootfsCall {
   readonly names: readonly string[];
@@ -30,6 +52,7 @@ export const ROOTFS_COMMANDS = {
   build,
   update,
   import: importOne,
+  export: exportOne,
   remove,
   prune: pruneBases,
   verify,
@@ -37,16 +60,30 @@ export const ROOTFS_COMMANDS = {
 
 async function list({ names, words, cache }: RootfsCall): Promise<number> {
   noMore(names, 'rootfs list takes no words');
-  const images = listImages(cache);
-  const bases = listBases(cache);
-  say(words.has('json') ? `${JSON.stringify(asJson(images, bases), undefined, 2)}\n` : asText(images, bases));
+  const all = { images: listImages(cache), committed: committedImages(cache), bases: listBases(cache) };
+  say(words.has('json') ? `${JSON.stringify(asJson(all, cache), undefined, 2)}\n` : asText(all, Date.now()));
   return 0;
 }
 
-function asJson(images: readonly Image[], bases: readonly BaseInfo[]): unknown {
+interface All {
+  readonly images: readonly Image[];
+  readonly committed: readonly CommittedImage[];
+  readonly bases: readonly BaseInfo[];
+}
+
+function asJson({ images, committed, bases }: All, cache: CacheFolder): unknown {
   return {
-    images: images.map(({ name, path, size, made, order }) => ({
-      ...{ name, path, size, made: new Date(made).toISOString(), built: order !== undefined },
+    images: [
+      ...images.map(({ name, path, size, made, order }) => ({
+        ...{ name, path, size, made: new Date(made).toISOString(), built: order !== undefined },
+      })),
+      ...committed.map(({ name, path, size, made, parent, layer, command, recipe }) => ({
+        ...{ name, path, size, made, built: false, parent, layer, command, recipe },
+      })),
+    ],
+    layers: readLayers(cache).map(({ key, folder, record }) => ({
+      ...{ key, path: `${folder}/tree/root`, size: record.size, parent: record.parent },
+      ...{ made: record.unpacked, users: livingUsers(folder) },
     })),
     bases: bases.map(({ key, folder, record, lastUsed, users }) => ({
       ...{ key, path: `${folder}/tree/root`, size: record.size, tarball: record.tarball },
@@ -63,15 +100,20 @@ function noMore([extra]: readonly string[], remedy: string): void {
     throw new UsageError(`unexpected word ${extra}`, { code: 'UNEXPECTED_WORD', remedy });
 }
 
-function asText(images: readonly Image[], bases: readonly BaseInfo[]): string {
-  const imageRows = images.map(({ name, size, made, path }) => [name, showSize(size), showTime(made), path]);
+function asText({ images, committed, bases }: All, now: number): string {
+  const imageRows = [
+    ...images.map(({ name, size, made, path }) => [name, '-', showSize(size), age(now - made), path]),
+    ...committed.map(({ name, parent, size, made, path }) => [
+      ...[name, parent, showSize(size), age(now - Date.parse(made)), path],
+    ]),
+  ];
   const baseRows = bases.map(({ key, record, lastUsed, users }) => [
     ...[key.slice(0, KEY_LENGTH), showSize(record.size), showTime(lastUsed)],
     ...[users.length === 0 ? '-' : users.join(','), record.tarball],
   ]);
-  const imageTable = showTable(['IMAGE', 'SIZE', 'MADE', 'PATH'], imageRows);
+  const imageTable = showTable(['IMAGE', 'PARENT', 'SIZE', 'AGE', 'PATH'], imageRows);
   const baseTable = showTable(['BASE', 'SIZE', 'LAST USED', 'USED BY', 'TARBALL'], baseRows);
-  return `${images.length === 0 ? 'no images\n' : imageTable}\n${bases.length === 0 ? 'no bases\n' : baseTable}`;
+  return `${imageRows.length === 0 ? 'no images\n' : imageTable}\n${bases.length === 0 ? 'no bases\n' : baseTable}`;
 }
 
 function orderOptions(words: Words): RootOptions {
@@ -80,7 +122,10 @@ function orderOptions(words: Words): RootOptions {
 
 async function build({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   const [given, ...more] = names;
-  noMore(more, 'rootfs build takes one release');
+  noMore(more, 'rootfs build takes one name');
+  const call = { words, cache, log, signal };
+  const image = recipeFor(given, call);
+  if (image !== undefined) return buildImage(image, call);
   const release = given === undefined ? hostRelease() : resolveRelease(given);
   if (release === undefined) {
     throw new UsageError('this host is no Debian system', {
@@ -96,20 +141,24 @@ async function build({ names, words, cache, log, signal }: RootfsCall): Promise<
 
 async function update({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   const images = listImages(cache);
-  const chosen = names.map((name) => {
-    const image = findImage(images, name);
-    if (image === undefined) {
-      throw new UsageError(`there is no image ${name}`, { code: 'NO_IMAGE', remedy: LIST_THEM });
-    }
-    if (image.order === undefined) {
-      throw new UsageError(`the image ${name} was imported, not built`, {
-        code: 'IMPORTED_IMAGE',
-        remedy: 'import it again',
-      });
-    }
-    return image;
-  });
-  if (images.every(({ order }) => order === undefined)) {
+  const recipes = withRecipes(cache);
+  const isRecipe = (given: string) => recipes.some(({ name }) => [given, imageNameFor(given)].includes(name));
+  const chosen = names
+    .filter((name) => !isRecipe(name))
+    .map((name) => {
+      const image = findImage(images, name);
+      if (image === undefined) {
+        throw new UsageError(`there is no image ${name}`, { code: 'NO_IMAGE', remedy: LIST_THEM });
+      }
+      if (image.order === undefined) {
+        throw new UsageError(`the image ${name} was imported, not built`, {
+          code: 'IMPORTED_IMAGE',
+          remedy: 'import it again',
+        });
+      }
+      return image;
+    });
+  if (recipes.length === 0 && images.every(({ order }) => order === undefined)) {
     log.warn('no image was built here; rootfs build builds one');
   }
   for (const { order } of names.length > 0 ? new Set(chosen) : images) {
@@ -122,7 +171,12 @@ async function update({ names, words, cache, log, signal }: RootfsCall): Promise
     const { path } = await rebuildRoot(again, cache, log, signal);
     say(`${path}\n`);
   }
-  return 0;
+  let status = 0;
+  for (const image of recipes) {
+    if (names.length > 0 && !names.some((name) => [name, imageNameFor(name)].includes(image.name))) continue;
+    status = Math.max(status, await buildImage(image, { words, cache, log, signal }));
+  }
+  return status;
 }
 
 async function importOne({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
@@ -147,8 +201,34 @@ async function importOne({ names, words, cache, log, signal }: RootfsCall): Prom
       remedy: `call rootfs remove ${name} first, or give another name`,
     });
   }
+  if (findCommitted(cache, name) !== undefined) {
+    throw new UsageError(`the image ${name} was committed`, {
+      code: 'NAME_TAKEN',
+      remedy: `call rootfs remove ${name} first, or give another name`,
+    });
+  }
   say(`${await importImage(cache, path, name, log, signal)}\n`);
   return 0;
+}
+
+async function exportOne({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
+  const [given, ...more] = names;
+  noMore(more, 'rootfs export takes one name');
+  if (given === undefined) {
+    throw new UsageError('rootfs export needs a name', { code: 'MISSING_WORD', remedy: LIST_THEM });
+  }
+  refuseTerminal();
+  const committed = findCommittedImage(cache, given, words.one('arch'));
+  const image = committed === undefined ? findImage(listImages(cache), given) : undefined;
+  if (image !== undefined) await exportTarball(image.path, log, signal);
+  else if (committed !== undefined) {
+    await withHolder(cache, log, (holder) => exportCommitted(committed, holder, { cache, log, signal }));
+  } else throw new UsageError(`there is no image ${given}`, { code: 'NO_IMAGE', remedy: LIST_THEM });
+  return 0;
+}
+
+function findCommittedImage(cache: CacheFolder, name: string, arch?: string): CommittedImage | undefined {
+  return findCommitted(cache, imageNameFor(name, arch)) ?? findCommitted(cache, name);
 }
 
 async function remove({ names, cache, log }: RootfsCall): Promise<number> {
@@ -158,10 +238,18 @@ async function remove({ names, cache, log }: RootfsCall): Promise<number> {
   const bases = listBases(cache);
   const images = listImages(cache);
   const chosen = names.map((name) => {
+    const committed = findCommittedImage(cache, name);
+    if (committed !== undefined) return { committed };
     const image = findImage(images, name);
     return image === undefined ? { base: chooseBase(bases, name) } : { image };
   });
   let status = 0;
+  const layered = chosen.flatMap(({ committed }) => (committed === undefined ? [] : [committed.name]));
+  if (layered.length > 0) {
+    await withHolder(cache, log, async (holder) => {
+      for (const name of layered) await removeCommitted({ cache, holder, log }, name);
+    });
+  }
   for (const { image } of chosen) if (image !== undefined) await removeImage(cache, image.name, log);
   const doomed = chosen.flatMap(({ base }) => (base === undefined ? [] : [base]));
   if (doomed.length === 0) return status;
@@ -173,9 +261,17 @@ async function remove({ names, cache, log }: RootfsCall): Promise<number> {
           remedy: 'remove it as that user',
         });
       }
-      if (await removeBase(cache, base.key, holder, log)) continue;
-      log.warn(`the base ${base.key} is in use by ${listUsers(cache, base)}; close its testbeds first`);
+      const needed = await withLayerLock(cache, log, async () => {
+        const over = imagesOver(cache, base.key);
+        return over.length > 0 ? over : (await removeBase(cache, base.key, holder, log)) ? undefined : [];
+      });
+      if (needed === undefined) continue;
       status = 1;
+      if (needed.length > 0) {
+        log.warn(`the base ${base.key} is a parent of the images ${needed.join(', ')}; remove these first`);
+        continue;
+      }
+      log.warn(`the base ${base.key} is in use by ${listUsers(cache, base)}; close its testbeds first`);
     }
   });
   return status;
@@ -215,6 +311,12 @@ async function pruneBases({ names, words, cache, log }: RootfsCall): Promise<num
     await sweepScratch(scratchFolderOf(cache.path), holder, log);
     return prune(cache, holder, log, words.has('all') ? NO_LIMITS : limits);
   });
+  const kept = committedImages(cache).map(({ name }) => name);
+  if (words.has('all') && kept.length > 0) {
+    log.warn(
+      `kept the images ${kept.join(', ')} and what they lie over; rootfs remove ${kept.join(' ')} removes them`,
+    );
+  }
   for (const { key, record } of removed) say(`${key.slice(0, KEY_LENGTH)}  ${record.tarball}\n`);
   return 0;
 }

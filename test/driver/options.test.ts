@@ -90,10 +90,11 @@ describeWithUsers("autopkgtest's options", function () {
   it('--user runs the test as that user', async () => {
     const run = await autopkgtest({
       args: [
-        '--setup-commands=useradd --create-home tester',
-        '--user=tester',
-        packageOf(`[ "$(id -un)" = tester ]
-[ "$HOME" = /home/tester ]
+        // autopkgtest 5.49 wants the user before it runs --setup-commands. This one is not the user that it takes by default.
+        '--user=backup',
+        '--setup-commands=usermod --shell /bin/bash backup && mkdir -p ~backup && chown backup ~backup',
+        packageOf(`[ "$(id -un)" = backup ]
+[ "$HOME" = /var/backups ]
 touch "$HOME/file" "$AUTOPKGTEST_TMP/file"`),
       ],
     });

@@ -94,7 +94,7 @@ describe('virt-ts-unshare rootfs', function () {
     assert(existsSync(path));
     const close = await openServer();
     const [head, row = '', , ...bases] = await lines('list');
-    assert.match(head ?? '', /^IMAGE +SIZE +MADE +PATH$/);
+    assert.match(head ?? '', /^IMAGE +PARENT +SIZE +AGE +PATH$/);
     assert(row.startsWith(`${release}-`) && row.endsWith(path));
     assert.match(bases[1] ?? '', /^[0-9a-f]{12} +\d+[KMG] .* \d+ +\//);
     const { images, bases: known } = JSON.parse((await lines('list', '--json')).join('\n'));

@@ -4,7 +4,7 @@ import sinon from 'sinon';
 import type { Log } from '../../../src/log.ts';
 import { serve } from '../../../src/protocol/server.ts';
 import type { Snapshot } from '../../../src/testbed/snapshot.ts';
-import type { OpenTestbed, TestbedProvider } from '../../../src/testbed/types.ts';
+import type { CommitOptions, OpenTestbed, TestbedProvider } from '../../../src/testbed/types.ts';
 
 export type FakeTestbed = sinon.SinonStubbedInstance<OpenTestbed> & OpenTestbed;
 
@@ -19,7 +19,9 @@ export function fakeTestbed() {
     copyOut: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
     shell: sinon.stub<Parameters<OpenTestbed['shell']>, Promise<number>>().resolves(0),
     snapshot: sinon.stub<[], Promise<Snapshot>>(),
+    reboot: sinon.stub<Parameters<OpenTestbed['reboot']>, Promise<void>>().resolves(),
     revert: sinon.stub<[], Promise<void>>().resolves(),
+    commit: sinon.stub<[CommitOptions], Promise<string>>(),
     close: sinon.stub<[], Promise<void>>().resolves(),
   };
 }

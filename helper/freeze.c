@@ -1,0 +1,131 @@
+/*
+ * Stops the processes of a testbed while its files are read, and continues them, also when the program that called it is killed.
+ *
+ * argv: freeze PID
+ *   PID  pid 1 of the testbed
+ * stdin: its end continues the processes
+ * stdout: the event "frozen" with the number of processes, or "failed"
+ * status: 0, or 1 after "failed"
+ */
+#include "helper.h"
+
+#include <dirent.h>
+#include <linux/nsfs.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+/* Looks, and nanoseconds between them: a process that waits for a FUSE file system does not stop. */
+enum { LOOKS = 2000, PAUSE = 2500000 };
+
+static struct stopped {
+	pid_t pid;
+	int pidfd;
+} *all;
+static size_t count;
+
+static bool is_below(int process, const struct stat *testbed) {
+	struct stat status;
+	int namespace = openat(process, "ns/pid", O_RDONLY | O_CLOEXEC);
+	bool below = false;
+	while (namespace >= 0 && !below && fstat(namespace, &status) == 0) {
+		below = status.st_ino == testbed->st_ino && status.st_dev == testbed->st_dev;
+		int parent = below ? -1 : ioctl(namespace, NS_GET_PARENT);
+		close(namespace);
+		namespace = parent;
+	}
+	if (namespace >= 0) close(namespace);
+	return below;
+}
+
+static char state_of(int directory, const char *path) {
+	char text[512];
+	if (read_at(directory, path, text, sizeof text) < 0) return 'X';
+	const char *end = strrchr(text, ')');
+	return end == NULL || end[1] == '\0' ? 'X' : end[2];
+}
+
+static bool rests(char state) {
+	return strchr("TtZX", state) != NULL;
+}
+
+/* A stopped process may have threads that are still on their way to the stop. */
+static bool all_threads_rest(int process) {
+	DIR *tasks = fdopendir(openat(process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	bool rest = true;
+	for (struct dirent *task; rest && tasks != NULL && (task = readdir(tasks)) != NULL;) {
+		char path[300];
+		snprintf(path, sizeof path, "%s/stat", task->d_name);
+		if (*task->d_name != '.') rest = rests(state_of(dirfd(tasks), path));
+	}
+	if (tasks != NULL) closedir(tasks);
+	return rest;
+}
+
+static void stop(pid_t pid) {
+	for (size_t i = 0; i < count; i++)
+		if (all[i].pid == pid && syscall(SYS_pidfd_send_signal, all[i].pidfd, SIGSTOP, NULL, 0) == 0) return;
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct stopped *more = realloc(all, (count + 1) * sizeof *all);
+	if (more != NULL) all = more;
+	if (pidfd < 0 || more == NULL || syscall(SYS_pidfd_send_signal, pidfd, SIGSTOP, NULL, 0) != 0) {
+		if (pidfd >= 0) close(pidfd);
+		return;
+	}
+	all[count++] = (struct stopped){pid, pidfd};
+}
+
+/* Whether nothing of the testbed ran. Pid 1 and the reader of its lifeline go on: they write no file. */
+static bool look(int proc, pid_t init, const struct stat *testbed, long mark) {
+	bool quiet = true;
+	DIR *list = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (pid <= 0 || pid == init) continue;
+		int process = open_process(proc, pid);
+		if (process < 0) continue;
+		if (is_below(process, testbed) && read_number_at(process, "timerslack_ns") != mark && !(rests(state_of(process, "stat")) && all_threads_rest(process))) {
+			stop(pid);
+			quiet = false;
+		}
+		close(process);
+	}
+	if (list != NULL) closedir(list);
+	return quiet && list != NULL;
+}
+
+int freeze_main(int argc, char **argv) {
+	if (argc != 2) return NOT_RUN;
+	pid_t init = (pid_t)strtol(argv[1], NULL, 10);
+	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), process = open_process(proc, init);
+	struct stat testbed;
+	if (process < 0 || fstatat(process, "ns/pid", &testbed, 0) != 0) {
+		report_failure(1, "TESTBED_ENDED", "looking for the testbed's pid 1", argv[1], errno);
+		return 1;
+	}
+	long mark = read_number_at(process, "timerslack_ns");
+	if (mark <= 0) {
+		report_failure(1, "TESTBED_ENDED", "reading the mark of the testbed's pid 1", argv[1], errno);
+		return 1;
+	}
+	int looks = 0, quiet = 0;
+	/* A process that was forked during a look may have been missed. */
+	while (quiet < 2 && looks++ < LOOKS) {
+		quiet = look(proc, init, &testbed, mark) ? quiet + 1 : 0;
+		if (quiet == 0) nanosleep(&(struct timespec){0, PAUSE}, NULL);
+	}
+	if (quiet == 2) {
+		struct event event;
+		event_begin(&event, "frozen");
+		event_number(&event, "processes", (long long)count);
+		event_send(&event, 1);
+		char byte;
+		while (read(0, &byte, 1) > 0 || errno == EINTR) errno = 0;
+	} else {
+		report_failure(1, "DOES_NOT_STOP", "stopping the processes of the testbed", argv[1], 0);
+	}
+	for (size_t i = 0; i < count; i++) syscall(SYS_pidfd_send_signal, all[i].pidfd, SIGCONT, NULL, 0);
+	return quiet == 2 ? 0 : 1;
+}
