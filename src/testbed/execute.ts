@@ -28,6 +28,8 @@ export interface CommandPlace {
   readonly foreground?: boolean;
   /** Soft limit of open files. */
   readonly files?: number | undefined;
+  /** In the session of this process, so that its terminal sends the command's signals. */
+  readonly attached?: boolean;
 }
 
 /** Codes of failures in the request, not in the testbed. */
@@ -86,7 +88,7 @@ export async function startCommand(
     third: stdio.length > 3,
     files: callersOpenFiles(),
   });
-  const started = await spawnHost([...words, ...argv], log, { stdio, detached: true });
+  const started = await spawnHost([...words, ...argv], log, { stdio, detached: place.attached !== true });
   return wholeTree({ ...started, failure: () => target.report?.failureOf?.(started.pid) }, log);
 }
 

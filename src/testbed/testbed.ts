@@ -15,6 +15,7 @@ import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
 import {
   type CommandPlace,
+  endOfCommand,
   executeCommand,
   NotRunError,
   pidInside,
@@ -28,7 +29,14 @@ import { killable } from './killing.ts';
 import type { Layer } from './layer.ts';
 import { Snapshot } from './snapshot.ts';
 import type { Place, Standby } from './standby.ts';
-import type { CommitOptions, OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
+import type {
+  AttachOptions,
+  CommitOptions,
+  OpenTestbed,
+  RunOptions,
+  RunResult,
+  TestbedOptions,
+} from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
 
@@ -98,11 +106,15 @@ export class Testbed implements OpenTestbed {
     return this.#target().pid;
   }
 
-  async run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+  run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+    return this.#reported(() => runCommand(this.#target(), argv, options, this.#maker.log));
+  }
+
+  async #reported(work: () => Promise<RunResult>): Promise<RunResult> {
     await this.#booted();
     const { instance } = this.#opened();
     const run = () =>
-      runCommand(this.#target(), argv, options, this.#maker.log).catch(async (error: unknown) => {
+      work().catch(async (error: unknown) => {
         const isClosed = error instanceof NotRunError && error.code === 'CLOSED';
         if (!isClosed || !(await isRebooted(instance))) throw error;
         return { status: KILLED };
@@ -139,6 +151,16 @@ export class Testbed implements OpenTestbed {
   async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
     await this.#booted();
     return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
+  }
+
+  attach(argv: Argv, { onStart, signal, ...place }: AttachOptions): Promise<RunResult> {
+    return this.#reported(async () => {
+      const { log } = this.#maker;
+      const here = { ...place, keepTerm: isatty(0), attached: true };
+      const started = await startCommand(this.#target(), argv, [0, 1, 2], log, here);
+      onStart(started);
+      return endOfCommand(started, argv, { signal });
+    });
   }
 
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
@@ -333,7 +355,8 @@ export class Testbed implements OpenTestbed {
     return new Snapshot(layer);
   }
 
-  commit(image: CommitOptions): Promise<string> {
+  async commit(image: CommitOptions): Promise<string> {
+    await this.#booted();
     return this.#maker.commit(this.#opened(), image);
   }
 
