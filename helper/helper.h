@@ -123,6 +123,18 @@ size_t read_groups(const struct account *account, gid_t *groups, size_t most);
 /* Sets the variables of /etc/environment, as of pam_env(8): NAME=VALUE, perhaps quoted, perhaps after "export". */
 void read_environment(void);
 
+/* terminal.c */
+/*
+ * Forks: this process stays outside as the relay of the terminal on stdin and stdout, and ends with the status of its child. Returns
+ * in the child, with a socket to it; -1: failed.
+ */
+int split_for_terminal(void);
+/*
+ * In the child, as root of the testbed: makes a terminal by the devpts of `init`, which becomes the controlling terminal, stdin,
+ * stdout, and where that was a terminal stderr. False and errno when that fails.
+ */
+bool take_terminal(int init, int link);
+
 /* drain.c */
 struct drain {
 	/* A /proc of this process's pid namespace, and the directory of the testbed's pid 1 in it. */

@@ -12,6 +12,13 @@ export function randomBytes(length: number): Buffer {
   return bytes;
 }
 
+export function randomUuid(): string {
+  const bytes = randomBytes(16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x40, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
 export function randomInt(min: number, max: number): number {
   return min + (randomBytes(6).readUIntBE(0, 6) % (max - min));
 }

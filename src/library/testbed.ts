@@ -203,6 +203,15 @@ export class Testbed {
   }
 
   /**
+   * Reboots: every process ends, the files stay, /run and /dev/shm are fresh and the boot id differs. A reboot(2) inside, as by
+   * `reboot -f`, does the same.
+   * @throws TestbedError
+   */
+  reboot(): Promise<void> {
+    return this.#inner.reboot();
+  }
+
+  /**
    * Makes an image of all that was written over the root filesystem, for `Testbed.open({ release: name })`, `--release` and
    * `rootfs`: a layer over what the testbed was opened from. Replaces a committed image of that name. The testbed's processes are
    * stopped while its files are copied, and go on: the image has the files of one moment. Bound files, /dev, /run and other mounts

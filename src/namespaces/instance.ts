@@ -16,6 +16,9 @@ import { Traces } from './traces.ts';
 
 export const ROOT = '/mnt/root';
 
+/** Status of a pid 1 that the kernel has ended for reboot(2), as by SIGHUP. (After a halt it is 130, as by SIGINT.) */
+export const REBOOTED = 129;
+
 export interface InstanceOptions {
   /** These run in the holder's mount namespace, so that what they mount outlives the instance. */
   readonly before: readonly Step[];
@@ -24,6 +27,8 @@ export interface InstanceOptions {
   readonly ownNetwork: boolean;
   /** A mount point with a file system that no other mount namespace has. */
   readonly ownFileSystem: string;
+  /** Default: a random one. */
+  readonly mark?: string | undefined;
   readonly log: Log;
 }
 
@@ -49,7 +54,7 @@ interface Begun {
 
 function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'): Begun {
   const { hostname, ownNetwork } = options;
-  const mark = makeMark();
+  const mark = options.mark ?? makeMark();
   const run = holder.run(ownNetwork ? 'ptcni' : 'ptci', [
     steps.keyring(keyringOf(mark)),
     ...options.before,
@@ -122,6 +127,15 @@ export class Instance {
       await stop(begun);
       throw error;
     }
+  }
+
+  /** Resolves when pid 1 and every process in its pid namespace have ended; with REBOOTED after a reboot(2) inside. */
+  get ended(): Promise<number> {
+    return this.#run.ended;
+  }
+
+  get holderPid(): number {
+    return this.#holder.pid;
   }
 
   get alive(): boolean {

@@ -80,6 +80,20 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
       return [encodeWord(testbed.scratchDirectory)];
     },
   },
+  reboot: {
+    usage: '[prepare-only]',
+    summary:
+      'end every process and start again over the same files; prepare-only: wait for the test to do it',
+    words: [0, 1],
+    state: 'open',
+    handle: async (testbed, [word]) => {
+      if (word !== undefined && decodeText(word) !== 'prepare-only') {
+        throw new MisuseError(`reboot ${quoted(word)}`, { remedy: 'write reboot or reboot prepare-only' });
+      }
+      await testbed.reboot({ prepared: word !== undefined });
+      return [];
+    },
+  },
   close: {
     usage: '',
     summary: 'remove the testbed',
@@ -255,6 +269,7 @@ async function capabilities(session: Session): Promise<readonly string[]> {
   return [
     'revert',
     'revert-full-system',
+    'reboot',
     'root-on-testbed',
     ...(user === undefined ? [] : [`suggested-normal-user=${encodeWord(user)}`]),
     ...(isolated ? ['isolation-container'] : []),

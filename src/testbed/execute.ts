@@ -11,6 +11,8 @@ import type { RunOptions, RunResult } from './types.ts';
 export interface Target {
   readonly pid: number;
   readonly mark: string;
+  /** Host pid. With it the words for a command are valid after a reboot too. */
+  readonly holder?: number;
   readonly ownNetwork: boolean;
   readonly drainTimeout: number;
   readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
@@ -23,6 +25,8 @@ export interface CommandPlace {
   readonly keepTerm?: boolean;
   readonly third?: boolean;
   readonly foreground?: boolean;
+  /** In the session of this process, so that its terminal sends the command's signals. */
+  readonly attached?: boolean;
 }
 
 /** Codes of failures in the request, not in the testbed. */
@@ -49,6 +53,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
   return helperWords(
     'exec',
     ...['-p', String(target.pid), '-m', target.mark],
+    ...(target.holder === undefined ? [] : ['-h', String(target.holder)]),
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
     ...(target.report === undefined ? [] : ['-l', target.report.path]),
@@ -75,7 +80,7 @@ export async function startCommand(
   place: CommandPlace = {},
 ): Promise<StartedCommand> {
   const words = executeCommand(target, { ...place, third: stdio.length > 3 });
-  const started = await spawnHost([...words, ...argv], log, { stdio, detached: true });
+  const started = await spawnHost([...words, ...argv], log, { stdio, detached: place.attached !== true });
   return wholeTree({ ...started, failure: () => target.report?.failureOf?.(started.pid) }, log);
 }
 

@@ -38,13 +38,13 @@ export class Incarnation {
     this.layer = layer;
   }
 
-  /** Ends it, and drops its layer unless that is kept for another incarnation or as a snapshot. */
-  end({ keepLayer = false } = {}): Promise<void> {
-    this.#ending ??= this.#end(keepLayer);
+  /** Ends it, and drops its layer unless that is kept for another incarnation or as a snapshot; likewise its report. */
+  end({ keepLayer = false, keepReport = false } = {}): Promise<void> {
+    this.#ending ??= this.#end(keepLayer, keepReport);
     return this.#ending;
   }
 
-  async #end(keepLayer: boolean): Promise<void> {
+  async #end(keepLayer: boolean, keepReport: boolean): Promise<void> {
     let dropped: Promise<void> | undefined;
     const steps = [
       async () => this.connection?.end(),
@@ -57,7 +57,7 @@ export class Incarnation {
         return stopped;
       },
       // Before that, an execute program may open a file with the same descriptor number.
-      async () => this.report?.close(),
+      async () => (keepReport ? undefined : this.report?.close()),
       async () => dropped,
     ];
     const failures: unknown[] = [];

@@ -1,7 +1,7 @@
 import { release as kernelRelease } from 'node:os';
 import { TestbedError } from '../errors.ts';
 import { ROOT } from '../namespaces/instance.ts';
-import { bind, copy, detach, directory, mount, root, type Step, utmp } from '../namespaces/steps.ts';
+import { bind, copy, detach, directory, file, mount, root, type Step, utmp } from '../namespaces/steps.ts';
 
 /** Longer values of an option are refused by fsconfig(2). */
 const LONGEST_VALUE = 255;
@@ -95,15 +95,19 @@ export function copyRoot(layers: readonly string[], upper: string): Step[] {
   return [...copies, bind(upper, ROOT), root(ROOT)];
 }
 
+const PLAIN = 'nosuid,nodev,noexec';
+
 export function kernelMounts({
   ownNetwork,
   devices,
   ptsGroup,
+  bootId,
 }: {
   readonly ownNetwork: boolean;
   readonly devices: readonly string[];
   /** Group of new terminals, Debian's `tty`; undefined where the id map has no such group. */
   readonly ptsGroup: number | undefined;
+  readonly bootId: string;
 }): Step[] {
   const pts = [
     'newinstance',
@@ -112,9 +116,16 @@ export function kernelMounts({
     ...(ptsGroup === undefined ? [] : [`gid=${ptsGroup}`]),
   ];
   return [
-    mount('proc', '/proc', 'nosuid,nodev,noexec'),
+    mount('proc', '/proc', PLAIN),
+    // A file system below the next one. It has the boot id, which differs after a reboot, and a /proc without mounts in it: else
+    // the kernel refuses another /proc in user namespaces that are made inside (bubblewrap, a testbed in the testbed).
+    mount('tmpfs', '/run', `mode=0700,size=64k,${PLAIN}`),
+    directory('/run/proc'),
+    mount('proc', '/run/proc', PLAIN),
+    file('/run/boot_id', `${bootId}\n`, '0444'),
+    bind(`${ROOT}/run/boot_id`, '/proc/sys/kernel/random/boot_id', 'ro'),
     // Only the owner of a network namespace may mount its sysfs.
-    ownNetwork ? mount('sysfs', '/sys', 'nosuid,nodev,noexec') : bind('/sys', '/sys'),
+    ownNetwork ? mount('sysfs', '/sys', PLAIN) : bind('/sys', '/sys'),
     mount('devpts', '/dev/pts', pts.join(',')),
     mount('tmpfs', '/dev/shm', 'mode=1777,nosuid,nodev'),
     mount('tmpfs', '/run', 'mode=0755,nosuid,nodev'),

@@ -28,7 +28,7 @@ export interface Prepared {
   readonly cache: CacheFolder;
   readonly scratchFolder: string;
   readonly layers: readonly string[];
-  readonly mounts: readonly Step[];
+  readonly mounts: (bootId: string) => readonly Step[];
   /** Resolves when the skeleton is filled; only then may a testbed mount its root. */
   readonly filled: Promise<Filled>;
   readonly connector: Connector;
@@ -145,18 +145,17 @@ async function executePrograms(
   }
 }
 
-function mountsOf({ options, idMaps }: Preparation, holder: Holder): Step[] {
-  return [
-    ...kernelMounts({
-      ownNetwork: options.network !== 'host',
-      devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
-      ptsGroup: idMaps.single ? undefined : 5,
-    }),
-    ...options.binds.flatMap(({ outside, inside, readOnly }) => [
-      place(inside, kindOf(outside)),
-      bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
-    ]),
-  ];
+function mountsOf({ options, idMaps }: Preparation, holder: Holder): Prepared['mounts'] {
+  const kernel = {
+    ownNetwork: options.network !== 'host',
+    devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
+    ptsGroup: idMaps.single ? undefined : 5,
+  };
+  const binds = options.binds.flatMap(({ outside, inside, readOnly }) => [
+    place(inside, kindOf(outside)),
+    bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
+  ]);
+  return (bootId) => [...kernelMounts({ ...kernel, bootId }), ...binds];
 }
 
 async function connectorFor({ network, publish }: TestbedOptions, log: Log): Promise<Connector> {

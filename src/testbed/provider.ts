@@ -11,7 +11,7 @@ import { Instance, type InstanceOptions } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
 import { register } from '../processes/open-testbeds.ts';
-import { randomBytes } from '../random.ts';
+import { randomBytes, randomUuid } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
 import { within } from '../wait.ts';
 import { checkCommit } from './committing.ts';
@@ -163,11 +163,15 @@ export class Provider implements TestbedProvider, TestbedMaker {
     try {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
-      const report = ReportFile.open(this.log);
+      const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const strike = this.#register(prepared, { instance, layer, report });
       return new Incarnation({ instance, layer, connection, baseline, report, strike });
     } catch (error) {
-      const cleanUp = [() => connection?.end(), () => instance.stop(), () => layer.release()];
+      const cleanUp = [
+        () => connection?.end(),
+        () => instance.stop(),
+        () => (place.layer === undefined ? layer.release() : undefined),
+      ];
       for (const step of cleanUp) {
         // Only a consequence of the error.
         await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
@@ -252,7 +256,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
         if (begun !== undefined) return { instance: begun, layer: standby.layer };
       }
       if (place.layer !== undefined) {
-        return { instance: await this.#start(prepared, place.layer), layer: place.layer };
+        const { layer, before } = place;
+        return { instance: await this.#start(prepared, layer, before?.mark), layer };
       }
       return await this.#startOverScratch(prepared, place.over);
     } catch (error) {
@@ -306,14 +311,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return layer;
   }
 
-  async #start(prepared: Prepared, layer: Layer): Promise<Instance> {
+  async #start(prepared: Prepared, layer: Layer, mark?: string): Promise<Instance> {
     await prepared.filled;
-    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer));
+    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer, mark));
     layer.begun({ isRoot: this.options.mode === 'copy' });
     return instance;
   }
 
-  #plan(prepared: Prepared, layer: Layer): InstanceOptions {
+  #plan(prepared: Prepared, layer: Layer, mark?: string): InstanceOptions {
     const copying = this.options.mode === 'copy';
     const { upper, over, onDisk } = layer;
     const work = layer.nextWork();
@@ -326,11 +331,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
       steps: [
         root('/'),
         ...(copying ? copyRoot(whole, upper) : overlayRoot(below, { upper, work, volatile: onDisk })),
-        ...prepared.mounts,
+        ...prepared.mounts(randomUuid()),
       ],
       ownNetwork: this.options.network !== 'host',
       // The root of a plain copy is not a file system of its own, or it is that of the layer.
       ownFileSystem: copying ? '/dev/pts' : '',
+      mark,
       log: this.log,
     };
   }

@@ -4,9 +4,12 @@
  */
 import type { Instance, StandingInstance } from '../namespaces/instance.ts';
 import type { Layer } from './layer.ts';
+import type { ReportFile } from './report-file.ts';
 
 /** Where an incarnation has its layer. */
 export interface Place {
+  /** After a reboot: what the words for a command name. */
+  readonly before?: { readonly mark: string; readonly report: ReportFile | undefined } | undefined;
   /** A layer that had an incarnation before, which has ended: its files are there again. */
   readonly layer?: Layer | undefined;
   /** A frozen layer below a new one. Default: none. */

@@ -9,10 +9,14 @@ import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
+import { type Instance, REBOOTED } from '../namespaces/instance.ts';
 import { startProgress } from '../progress-line.ts';
+import { within } from '../wait.ts';
 import {
   type CommandPlace,
+  endOfCommand,
   executeCommand,
+  NotRunError,
   pidInside,
   runCommand,
   type StartedCommand,
@@ -24,10 +28,25 @@ import { killable } from './killing.ts';
 import type { Layer } from './layer.ts';
 import { Snapshot } from './snapshot.ts';
 import type { Place, Standby } from './standby.ts';
-import type { CommitOptions, OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
+import type {
+  AttachOptions,
+  CommitOptions,
+  OpenTestbed,
+  RunOptions,
+  RunResult,
+  TestbedOptions,
+} from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
 
+/** The mark that autopkgtest-reboot-prepare waits for. */
+const REBOOT_MARK = '/run/autopkgtest-reboot-prepare-mark';
+/** Seconds for a reboot that a test does itself. */
+const REBOOT_LIMIT = 300;
+/** Milliseconds until the holder has reported the end of a pid 1 that is gone. */
+const REPORT_LIMIT = 1_000;
+/** Status of a command that a reboot has ended. */
+const KILLED = 137;
 /** Milliseconds after a revert. */
 const STANDBY_DELAY = 20;
 
@@ -50,6 +69,7 @@ export interface TestbedMaker {
 
 export class Testbed implements OpenTestbed {
   readonly #maker: TestbedMaker;
+  #rebooting: Promise<void> | undefined;
   #incarnation: Incarnation | undefined;
   /** What a revert goes back to: the frozen layer of a snapshot, of which this is a user, or the root filesystem. */
   #over: Layer | undefined;
@@ -58,7 +78,7 @@ export class Testbed implements OpenTestbed {
 
   private constructor(maker: TestbedMaker, incarnation: Incarnation, over: Layer | undefined) {
     this.#maker = maker;
-    this.#incarnation = incarnation;
+    this.#begin(incarnation);
     this.#over = over;
   }
 
@@ -85,8 +105,19 @@ export class Testbed implements OpenTestbed {
     return this.#target().pid;
   }
 
-  async run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
-    const run = () => runCommand(this.#target(), argv, options, this.#maker.log);
+  run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+    return this.#reported(() => runCommand(this.#target(), argv, options, this.#maker.log));
+  }
+
+  async #reported(work: () => Promise<RunResult>): Promise<RunResult> {
+    await this.#booted();
+    const { instance } = this.#opened();
+    const run = () =>
+      work().catch(async (error: unknown) => {
+        const isClosed = error instanceof NotRunError && error.code === 'CLOSED';
+        if (!isClosed || !(await isRebooted(instance))) throw error;
+        return { status: KILLED };
+      });
     if (this.#maker.options.reportLeaks === undefined) return run();
     const before = await this.leaks();
     try {
@@ -96,7 +127,8 @@ export class Testbed implements OpenTestbed {
     }
   }
 
-  leaks(): Promise<Leak[]> {
+  async leaks(): Promise<Leak[]> {
+    await this.#booted();
     return this.#maker.leaks(this.#opened());
   }
 
@@ -115,11 +147,23 @@ export class Testbed implements OpenTestbed {
     }
   }
 
-  start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
+  async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
+    await this.#booted();
     return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
   }
 
+  attach(argv: Argv, { onStart, signal, ...place }: AttachOptions): Promise<RunResult> {
+    return this.#reported(async () => {
+      const { log } = this.#maker;
+      const here = { ...place, keepTerm: isatty(0), attached: true };
+      const started = await startCommand(this.#target(), argv, [0, 1, 2], log, here);
+      onStart(started);
+      return endOfCommand(started, argv, { signal });
+    });
+  }
+
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
+    await this.#booted();
     const { instance, layer } = this.#opened();
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
@@ -187,6 +231,7 @@ export class Testbed implements OpenTestbed {
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
+    await this.#booted();
     const target = this.#target();
     // Without its own session: job control needs the controlling terminal.
     const argv: Argv = [
@@ -197,7 +242,61 @@ export class Testbed implements OpenTestbed {
     return (await started.exited).status;
   }
 
+  async reboot({ prepared = false } = {}): Promise<void> {
+    await this.#booted();
+    if (!prepared) return this.#restart();
+    const { instance } = this.#opened();
+    // As README.virtualisation-server of autopkgtest has it: the test waits until the mark is gone.
+    await runCommand(this.#target(), ['rm', '-f', REBOOT_MARK], {}, this.#maker.log);
+    if (!(await within(instance.ended, REBOOT_LIMIT * 1000))) {
+      throw new TestbedError(`the testbed was not rebooted from inside in ${REBOOT_LIMIT} s`, {
+        code: 'NO_REBOOT',
+        remedy: 'let the test call reboot(2) as root, as reboot -f does',
+      });
+    }
+    await this.#booted();
+    this.#opened();
+  }
+
+  #restart(): Promise<void> {
+    this.#rebooting ??= this.#bootAgain().finally(() => {
+      this.#rebooting = undefined;
+    });
+    return this.#rebooting;
+  }
+
+  async #bootAgain(): Promise<void> {
+    const old = this.#take('reboot');
+    const { layer, report, instance } = old;
+    try {
+      await old.end({ keepLayer: true, keepReport: true });
+      const before = { mark: instance.mark, report };
+      this.#begin(await this.#maker.incarnate({ layer, before }));
+    } catch (error) {
+      report?.close();
+      await layer.release().catch(() => {});
+      throw error;
+    }
+  }
+
+  #begin(incarnation: Incarnation): void {
+    this.#incarnation = incarnation;
+    void incarnation.instance.ended.then((status) => {
+      if (this.#incarnation !== incarnation || status !== REBOOTED) return;
+      this.#restart().catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
+    });
+  }
+
+  /** Waits for the end of a reboot, also of one that began inside. */
+  async #booted(): Promise<void> {
+    const { instance } = this.#incarnation ?? {};
+    if (instance !== undefined && !instance.alive) await isRebooted(instance);
+    // What follows reports that the testbed is closed.
+    await this.#rebooting?.catch(() => {});
+  }
+
   async revert(): Promise<void> {
+    await this.#booted();
     await this.#reportLeaks('revert', []);
     const old = this.#take('revert');
     const standby = await this.#takeStandby();
@@ -208,7 +307,7 @@ export class Testbed implements OpenTestbed {
       this.#maker.incarnate({ over: this.#over, standby }),
       old.connection === undefined ? old.end() : undefined,
     ]);
-    if (fresh.status === 'fulfilled') this.#incarnation = fresh.value;
+    if (fresh.status === 'fulfilled') this.#begin(fresh.value);
     if (ended.status === 'rejected') throw ended.reason;
     if (fresh.status === 'rejected') throw fresh.reason;
     // A testbed that was reverted is mostly reverted again; one that was not need not pay for it.
@@ -227,6 +326,7 @@ export class Testbed implements OpenTestbed {
   }
 
   async snapshot(): Promise<Snapshot> {
+    await this.#booted();
     const { layer } = this.#opened();
     await this.#maker.checkRoomOver(layer);
     await this.#reportLeaks('snapshot', []);
@@ -236,7 +336,7 @@ export class Testbed implements OpenTestbed {
     try {
       // A layer must not be below another one while an overlay has it as its upper layer.
       await old.end({ keepLayer: true });
-      this.#incarnation = await this.#maker.incarnate({ over: layer });
+      this.#begin(await this.#maker.incarnate({ over: layer }));
     } catch (error) {
       await layer.release().catch(() => {});
       throw error;
@@ -248,11 +348,13 @@ export class Testbed implements OpenTestbed {
     return new Snapshot(layer);
   }
 
-  commit(image: CommitOptions): Promise<string> {
+  async commit(image: CommitOptions): Promise<string> {
+    await this.#booted();
     return this.#maker.commit(this.#opened(), image);
   }
 
   async close(): Promise<void> {
+    await this.#booted();
     if (this.#incarnation !== undefined) await this.#reportLeaks('close', []);
     const [old, over] = [this.#incarnation, this.#over];
     this.#incarnation = undefined;
@@ -283,9 +385,14 @@ export class Testbed implements OpenTestbed {
     return {
       pid: instance.pid,
       mark: instance.mark,
+      holder: instance.holderPid,
       ownNetwork: options.network !== 'host',
       drainTimeout: options.drainTimeout,
       ...(report === undefined ? {} : { report }),
     };
   }
+}
+
+async function isRebooted({ ended }: Instance): Promise<boolean> {
+  return (await within(ended, REPORT_LIMIT)) && (await ended) === REBOOTED;
 }

@@ -59,7 +59,7 @@ describe('the server', function () {
       const { server, scratch, run } = await openServer(marker.options);
       assert.match(
         (await server.ask('capabilities')) ?? '',
-        /^ok revert revert-full-system root-on-testbed\b/,
+        /^ok revert revert-full-system reboot root-on-testbed\b/,
       );
       const { status, stdout, stderr } = run('sh', '-c', 'cat; echo to stderr >&2; id -u; exit 3');
       assert.deepEqual([status, stdout, stderr], [3, 'from outside0\n', 'to stderr\n']);

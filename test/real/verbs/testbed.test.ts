@@ -105,10 +105,11 @@ describe('run in a testbed', function () {
     rmSync(folder, { recursive: true });
   });
 
-  it('wants a command where it would be a shell without job control', async () => {
-    const terminal = new Terminal([PROGRAM, 'run', ...root]);
-    await terminal.shows('run needs a command; use virt-ts-unshare shell');
-    await terminal.shows('status=2');
+  it('runs a shell without a command: with a prompt on a terminal, else of stdin', async () => {
+    const terminal = new Terminal([PROGRAM, 'run', ...root, '--hostname', 'no-command']);
+    await terminal.shows('root@no-command:/# ');
+    terminal.type('exit 4\n');
+    await terminal.shows('status=4');
     await terminal.close();
     const { stdout } = await virt(['run', ...root], { input: 'id -u\n' });
     assert.equal(stdout, '0\n');

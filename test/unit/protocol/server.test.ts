@@ -15,7 +15,7 @@ describe('a session', () => {
     );
     assert.equal(
       output,
-      'ok revert revert-full-system root-on-testbed suggested-normal-user=user\n' +
+      'ok revert revert-full-system reboot root-on-testbed suggested-normal-user=user\n' +
         'ok /tmp/scratch%20dir\n' +
         'ok /x/execute.sh,a%2Cb,%25\n' +
         'ok /tmp/scratch%20dir\n' +
@@ -37,7 +37,7 @@ describe('a session', () => {
     const provider = fakeProvider();
     provider.normalUser.resolves(undefined);
     const nobody = await converseWith('capabilities\ncapabilities\nquit\n', provider);
-    const answer = 'ok revert revert-full-system root-on-testbed\n';
+    const answer = 'ok revert revert-full-system reboot root-on-testbed\n';
     assert.equal(nobody.output, `${answer}${answer}ok\n`);
     assert.equal(nobody.told.length, 1, 'said once');
     assert.match(nobody.told[0] ?? '', /no user but root.*; virt-ts-unshare doctor/);

@@ -54,14 +54,16 @@ describe('mounts', () => {
 
   it('bind the host’s /sys only where the network is the host’s', () => {
     const sys = (ownNetwork: boolean) =>
-      mounts(kernelMounts({ ownNetwork, devices: [], ptsGroup: 5 })).find(({ on }) => on === '/sys')?.how;
+      mounts(kernelMounts({ ownNetwork, devices: [], ptsGroup: 5, bootId: 'ID' })).find(
+        ({ on }) => on === '/sys',
+      )?.how;
     assert.equal(sys(false), 'bind');
     assert.equal(sys(true), 'sysfs');
   });
 
   it('do without a group that the id map does not have', () => {
     const pts = (ptsGroup: number | undefined) =>
-      kernelMounts({ ownNetwork: false, devices: [], ptsGroup })
+      kernelMounts({ ownNetwork: false, devices: [], ptsGroup, bootId: 'ID' })
         .find(([, , , path]) => path === '/dev/pts')
         ?.at(-1) ?? '';
     assert.match(pts(5), /gid=5/);
@@ -71,9 +73,11 @@ describe('mounts', () => {
   it('come in an order in which none hides another', () => {
     const targets = mounts([
       ...copyRoot(['/mnt/skeleton', '/mnt/0/base'], '/mnt/layers/1/upper'),
-      ...kernelMounts({ ownNetwork: false, devices: ['null'], ptsGroup: 5 }),
+      ...kernelMounts({ ownNetwork: false, devices: ['null'], ptsGroup: 5, bootId: 'ID' }),
     ]).map(({ on }) => on);
     for (const [index, target] of targets.entries()) {
+      // This is wanted: see the comment there.
+      if (target === '/run/proc') continue;
       const later = targets.slice(index + 1);
       assert.ok(
         !later.some((other) => target.startsWith(`${other}/`)),
