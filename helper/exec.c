@@ -2,7 +2,8 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] -- COMMAND [ARGUMENT]...
+ * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
+ *   -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
  *   -n     the testbed has a network namespace of its own
@@ -12,6 +13,7 @@
  *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
  *   -T     the command gets the caller's TERM
  *   -3     the command gets descriptor 3 too
+ *   -N     soft limit of its open files, at most the hard one; default: that of this process
  *   -f     a command that stops is continued at once, where it has a terminal; else this process stops with it
  * Where stdin and stdout are a terminal, the command gets one of its own, see terminal.c.
  * status: the command's 0 to 253, its 254 and 255 as 253; 128 + n when signal n killed it; 127 or 126 when the program is missing or
@@ -25,6 +27,7 @@
 #include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -37,6 +40,7 @@ static struct {
 	bool network, third, foreground;
 	char **variables, **command;
 	size_t variable_count;
+	rlim_t files;
 	long mark, tag;
 	pid_t self, pid1, holder;
 	int proc, init, report;
@@ -128,6 +132,11 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (terminal && job.user != NULL && fchown(0, account.uid, (gid_t)-1) != 0 && errno != EPERM && errno != EINVAL)
 		fail_to_enter("its terminal");
 	if (job.user != NULL) become_user(&account);
+	struct rlimit files;
+	if (job.files > 0 && getrlimit(RLIMIT_NOFILE, &files) == 0 && job.files < files.rlim_max) {
+		files.rlim_cur = job.files;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* That came too late when the parent has ended before. */
 	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
@@ -226,7 +235,7 @@ static bool waits_for_reboot(void) {
 static void parse_options(int argc, char **argv) {
 	const char *report = NULL;
 	job.variables = calloc((size_t)argc, sizeof *job.variables);
-	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:T3f")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:T3fN:")) != -1;) {
 		switch (option) {
 		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job.mark = strtol(optarg, NULL, 10); break;
@@ -240,6 +249,7 @@ static void parse_options(int argc, char **argv) {
 		case 'T': job.term = getenv("TERM"); break;
 		case '3': job.third = true; break;
 		case 'f': job.foreground = true; break;
+		case 'N': job.files = (rlim_t)strtoul(optarg, NULL, 10); break;
 		default: fail("WRONG_OPTION", "the helper was called with a wrong option");
 		}
 	}

@@ -11,6 +11,7 @@ import type { LeakMoment } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { type Instance, REBOOTED } from '../namespaces/instance.ts';
+import { callersOpenFiles } from '../processes/open-files.ts';
 import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
 import { connect, type Endpoint } from './connect.ts';
@@ -243,7 +244,13 @@ export class Testbed implements OpenTestbed {
     const target = this.#target();
     // Without its own session: job control needs the controlling terminal.
     const argv: Argv = [
-      ...executeCommand(target, { cwd: directory, env, keepTerm: true, foreground: true }),
+      ...executeCommand(target, {
+        cwd: directory,
+        env,
+        keepTerm: true,
+        foreground: true,
+        files: callersOpenFiles(),
+      }),
       ...['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'],
     ];
     const started = await spawnHost(argv, this.#maker.log, { stdio: [tty, tty, tty] });

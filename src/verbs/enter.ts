@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 import { type Argv, spawnHost } from '../host.ts';
 import { readMark } from '../namespaces/mark.ts';
 import type { ProcessName } from '../processes/identity.ts';
+import { callersOpenFiles } from '../processes/open-files.ts';
 import { type CommandPlace, executeCommand, type Target } from '../testbed/execute.ts';
 import { wholeTree } from '../testbed/killing.ts';
 import { passInterrupt, SHELL } from './follow.ts';
@@ -22,7 +23,7 @@ export async function enterTestbed(
   const report = testbed.report === undefined ? {} : { report: { path: testbed.report } };
   const execute = executeCommand(
     { pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT, ...report },
-    { ...place, keepTerm: isatty(0) },
+    { ...place, keepTerm: isatty(0), files: callersOpenFiles() },
   );
   openPipes();
   const started = wholeTree(

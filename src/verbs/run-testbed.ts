@@ -33,8 +33,8 @@ function recipeOf(words: Words, image: string): { recipe?: Recipe } {
   const { command } = words;
   const [release, tarball, rootfs] = [words.one('release'), words.one('tarball'), words.one('rootfs')];
   const from = tarball === undefined ? (release ?? rootfs) : resolve(tarball);
-  const needs = (['user', 'cwd', 'env', 'bind', 'bind-ro', 'network', 'arch'] as const).some((name) =>
-    words.has(name),
+  const needs = (['user', 'cwd', 'env', 'env-file', 'bind', 'bind-ro', 'network', 'arch'] as const).some(
+    (name) => words.has(name),
   );
   if (command === undefined || needs || from === undefined || from === image) return {};
   return { recipe: { from, run: [shellLine(command)] } };
