@@ -2,7 +2,8 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] -- COMMAND [ARGUMENT]...
+ * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
+ *   -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
  *   -n     the testbed has a network namespace of its own
@@ -12,7 +13,9 @@
  *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
  *   -T     the command gets the caller's TERM
  *   -3     the command gets descriptor 3 too
- *   -f     the command is the foreground job of the terminal on stdin, which the caller gets back afterwards
+ *   -N     soft limit of its open files, at most the hard one; default: that of this process
+ *   -f     a command that stops is continued at once, where it has a terminal; else this process stops with it
+ * Where stdin and stdout are a terminal, the command gets one of its own, see terminal.c.
  * status: the command's 0 to 253, its 254 and 255 as 253; 128 + n when signal n killed it; 127 or 126 when the program is missing or
  *   cannot be executed; 255 and a sentence on stderr when the command could not be run
  */
@@ -24,6 +27,7 @@
 #include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -36,6 +40,7 @@ static struct {
 	bool network, third, foreground;
 	char **variables, **command;
 	size_t variable_count;
+	rlim_t files;
 	long mark, tag;
 	pid_t self, pid1, holder;
 	int proc, init, report;
@@ -104,8 +109,9 @@ static void set_environment(const struct account *account) {
 static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	char word, keyring[64];
 	if (read(job.channel, &word, 1) != 1) _exit(NOT_RUN);
-	/* With a controlling terminal, root of the testbed could read it and insert input (TIOCSTI of ioctl_tty(2)). */
-	if (!terminal) setsid();
+	/* With the caller's controlling terminal, root of the testbed could insert input (TIOCSTI of ioctl_tty(2)). */
+	if (terminal) setpgid(0, 0);
+	else setsid();
 	const char *missing = enter_namespaces(job.init, MNT_NS | IPC_NS | UTS_NS | CGROUP_NS | (job.network ? NET_NS : 0U));
 	if (missing != NULL) fail_to_enter(missing);
 	snprintf(keyring, sizeof keyring, "virt-ts-unshare-%ld", job.mark);
@@ -123,8 +129,15 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	struct account account = {.home = "/root", .shell = "/bin/sh"};
 	if (job.user != NULL && !look_up_account(job.user, &account)) fail("NO_USER", "it has no user %s", job.user);
 	set_environment(&account);
+	if (terminal && job.user != NULL && fchown(0, account.uid, (gid_t)-1) != 0 && errno != EPERM && errno != EINVAL)
+		fail_to_enter("its terminal");
 	if (job.user != NULL) become_user(&account);
-	if (!terminal) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	struct rlimit files;
+	if (job.files > 0 && getrlimit(RLIMIT_NOFILE, &files) == 0 && job.files < files.rlim_max) {
+		files.rlim_cur = job.files;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* That came too late when the parent has ended before. */
 	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
 	sigprocmask(SIG_SETMASK, mask, NULL);
@@ -145,11 +158,24 @@ static bool ignores(pid_t pid, int signal) {
 	return line != NULL && sscanf(line, " SigIgn: %llx", &ignored) == 1 && (ignored >> (signal - 1) & 1) != 0;
 }
 
+/* Ctrl-Z on the caller's terminal, which is that of this process but not of the command. */
+static void stop_with(pid_t child, const sigset_t *signals) {
+	sigset_t stop;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTSTP);
+	kill(-child, SIGSTOP);
+	/* Does nothing where no shell could continue this process. */
+	kill(getpid(), SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, &stop, NULL);
+	sigprocmask(SIG_BLOCK, signals, NULL);
+	kill(-child, SIGCONT);
+}
+
 /* The command's process stays a zombie, so that its pid and process group are not reused. */
 static int status_of(pid_t child, bool terminal) {
 	sigset_t signals;
 	sigemptyset(&signals);
-	for (const int *signal = (const int[]){SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, 0}; *signal != 0; signal++)
+	for (const int *signal = (const int[]){SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, 0}; *signal != 0; signal++)
 		sigaddset(&signals, *signal);
 	for (;;) {
 		siginfo_t end = {0}, stop = {0}, received;
@@ -160,15 +186,21 @@ static int status_of(pid_t child, bool terminal) {
 			/* A command that asked this process to trace it (PTRACE_TRACEME) still gets its signals. */
 			if (ptrace(PTRACE_DETACH, child, NULL, (long)stop.si_status) == 0 || !terminal) continue;
 			if (!job.foreground) kill(getpid(), SIGSTOP);
-			kill(child, SIGCONT);
+			/* A shell inside may have taken the terminal. */
+			tcsetpgrp(0, child);
+			kill(-child, SIGCONT);
 			continue;
 		}
 		int signal = sigwaitinfo(&signals, &received);
 		if (signal < 0 || signal == SIGCHLD) continue;
+		if (signal == SIGTSTP && !terminal) {
+			stop_with(child, &signals);
+			continue;
+		}
 		if (terminal && received.si_code > 0) continue;
 		/* A driver waits for this process, and a stopped one would block it. */
 		if (signal == SIGTERM && ignores(child, SIGTERM)) signal = SIGKILL;
-		if (terminal || kill(-child, signal) != 0) kill(child, signal);
+		if (kill(-child, signal) != 0) kill(child, signal);
 	}
 }
 
@@ -203,7 +235,7 @@ static bool waits_for_reboot(void) {
 static void parse_options(int argc, char **argv) {
 	const char *report = NULL;
 	job.variables = calloc((size_t)argc, sizeof *job.variables);
-	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:T3f")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:T3fN:")) != -1;) {
 		switch (option) {
 		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job.mark = strtol(optarg, NULL, 10); break;
@@ -217,6 +249,7 @@ static void parse_options(int argc, char **argv) {
 		case 'T': job.term = getenv("TERM"); break;
 		case '3': job.third = true; break;
 		case 'f': job.foreground = true; break;
+		case 'N': job.files = (rlim_t)strtoul(optarg, NULL, 10); break;
 		default: fail("WRONG_OPTION", "the helper was called with a wrong option");
 		}
 	}
@@ -259,14 +292,16 @@ int exec_main(int argc, char **argv) {
 	sigprocmask(SIG_SETMASK, &all, &mask);
 	/* With SIGCHLD ignored the kernel reaps the children, and their status is lost. */
 	signal(SIGCHLD, SIG_DFL);
-	bool terminal = isatty(0) == 1;
-	pid_t before = job.foreground && terminal ? tcgetpgrp(0) : -1;
-	if (before > 0 && setpgid(0, 0) == 0) tcsetpgrp(0, job.self);
+	bool terminal = isatty(0) == 1 && isatty(1) == 1;
+	int link = terminal ? split_for_terminal() : -1;
+	if (terminal && link < 0) fail("NO_TERMINAL", "it gets no terminal: %s", strerror(errno));
 
 	/* Without the mount namespace, because /proc has to stay that of the host. */
 	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);
 	if (missing != NULL) fail_to_enter(missing);
 	if (!become_root()) fail_to_enter("its root's ids");
+	if (terminal && !take_terminal(job.init, link))
+		fail("NO_TERMINAL", "its devpts at /dev/pts makes no terminal: %s", strerror(errno));
 	/* Root of the testbed must not ptrace(2) the child, which has the caller's memory until it executes the command. */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* The command line can be read in spite of that, and has the path of a private home. */
@@ -286,7 +321,10 @@ int exec_main(int argc, char **argv) {
 	memcpy(program_invocation_name, name, length);
 	/* The server must see the namespaces of this process, to end a testbed when this process is stopped. */
 	prctl(PR_SET_DUMPABLE, 1);
-	/* Not earlier: on a terminal the command can stop this process. */
+	if (terminal) {
+		setpgid(child, child);
+		tcsetpgrp(0, child);
+	}
 	if (write(channel[0], "", 1) != 1) fail_to_enter("the command's process");
 
 	int status = status_of(child, terminal);
@@ -302,6 +340,5 @@ int exec_main(int argc, char **argv) {
 		drain(&(struct drain){.proc = job.proc, .init = job.init, .tag = job.tag, .seconds = job.seconds, .in = 0, .out = 1, .err = 2,
 		                      .group = terminal ? 0 : child, .report = job.report});
 	waitpid(child, NULL, 0);
-	if (before > 0) tcsetpgrp(0, before);
 	return status;
 }

@@ -37,6 +37,7 @@ static inline bool is_tag(long slack) {
 
 /* main.c: the sub-commands. Each gets its own argv (argv[0] is its name) and gives the exit status. */
 int abort_fuse_main(int argc, char **argv);
+int connect_main(int argc, char **argv);
 int copy_main(int argc, char **argv);
 int enter_main(int argc, char **argv);
 int exec_main(int argc, char **argv);
@@ -122,6 +123,18 @@ bool look_up_account(const char *user, struct account *account);
 size_t read_groups(const struct account *account, gid_t *groups, size_t most);
 /* Sets the variables of /etc/environment, as of pam_env(8): NAME=VALUE, perhaps quoted, perhaps after "export". */
 void read_environment(void);
+
+/* terminal.c */
+/*
+ * Forks: this process stays outside as the relay of the terminal on stdin and stdout, and ends with the status of its child. Returns
+ * in the child, with a socket to it; -1: failed.
+ */
+int split_for_terminal(void);
+/*
+ * In the child, as root of the testbed: makes a terminal by the devpts of `init`, which becomes the controlling terminal, stdin,
+ * stdout, and where that was a terminal stderr. False and errno when that fails.
+ */
+bool take_terminal(int init, int link);
 
 /* drain.c */
 struct drain {

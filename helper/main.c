@@ -15,6 +15,7 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } COMMANDS[] = {
     {"abort-fuse", abort_fuse_main},
+    {"connect", connect_main},
     {"copy", copy_main},
     {"freeze", freeze_main},
     {"enter", enter_main},

@@ -123,6 +123,18 @@ export class OutputLimitError extends VirtError {
   }
 }
 
+/** Something was waited for in vain; the testbed is good. */
+export class NotReadyError extends VirtError {
+  override name = 'NotReadyError';
+  /** What was seen last: lines of output, a status, the error of a connection. */
+  readonly seen: string;
+
+  constructor(what: string, { seen, ...facts }: ErrorFacts & { readonly seen: string }) {
+    super(what, { code: 'NOT_READY', ...facts });
+    this.seen = seen;
+  }
+}
+
 export function messageOf(error: unknown): string {
   return typeof error === 'object' &&
     error !== null &&

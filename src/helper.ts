@@ -7,6 +7,7 @@ import { packageRoot } from './scripts.ts';
 
 type HelperCommand =
   | 'abort-fuse'
+  | 'connect'
   | 'copy'
   | 'enter'
   | 'exec'

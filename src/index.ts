@@ -4,6 +4,7 @@ export {
   CommandTimeoutError,
   CopyError,
   CopyTimeoutError,
+  NotReadyError,
   OutputLimitError,
   TestbedError,
   UsageError,
@@ -38,6 +39,15 @@ export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
 export { type FromSnapshot, Snapshot } from './library/snapshot.ts';
 export { Testbed } from './library/testbed.ts';
+export type {
+  CommandCondition,
+  Condition,
+  HttpCondition,
+  LogCondition,
+  PortCondition,
+  Ready,
+  WaitOptions,
+} from './library/wait-types.ts';
 export type { FileContent, FilesToWrite, FileToWrite } from './library/write.ts';
 export type { Link } from './network/cables.ts';
 export { Laboratory, Network, type NetworkOptions } from './network/laboratory.ts';

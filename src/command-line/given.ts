@@ -1,4 +1,5 @@
-import { UsageError } from '../errors.ts';
+import { readFileSync } from 'node:fs';
+import { reasonOf, UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { type Call, OPTIONS, type Option, type OptionName, type Verb } from './table.ts';
 
@@ -47,19 +48,40 @@ export class Words {
   }
 }
 
+/** What --env-file and --env set; the later of two wins, and --env. @throws UsageError */
 export function variables(words: Words): Record<string, string> {
-  return Object.fromEntries(
-    words.all('env').map((word) => {
-      const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(word) ?? [];
-      if (name === undefined || value === undefined) {
-        throw new UsageError(`--env ${word} does not set a variable`, {
-          code: 'WRONG_VALUE',
-          remedy: 'write it like --env LANG=C.UTF-8',
-        });
-      }
-      return [name, value];
-    }),
-  );
+  const files = words.all('env-file').flatMap(linesOf);
+  const given = words.all('env').map((word) => pairOf(word, `--env ${word}`, '--env LANG=C.UTF-8'));
+  return Object.fromEntries([...files, ...given]);
+}
+
+function linesOf(path: string): (readonly [string, string])[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new UsageError(`cannot read --env-file ${path}: ${reasonOf(cause)}`, {
+      code: 'CANNOT_READ',
+      remedy: 'name a file that exists',
+      cause,
+    });
+  }
+  return text
+    .split('\n')
+    .map((line, index) => ({ line: line.trim(), where: `${path}, line ${index + 1},` }))
+    .filter(({ line }) => line !== '' && !line.startsWith('#'))
+    .map(({ line, where }) => pairOf(line, where, 'LANG=C.UTF-8'));
+}
+
+function pairOf(text: string, where: string, example: string): readonly [string, string] {
+  const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    throw new UsageError(`${where} does not set a variable`, {
+      code: 'WRONG_VALUE',
+      remedy: `write it like ${example}`,
+    });
+  }
+  return [name, value];
 }
 
 export function written({ name, values }: Option): string {

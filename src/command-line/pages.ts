@@ -25,7 +25,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
   run: {
     usage: ['virt-ts-unshare run [OPTION]... [-- COMMAND [ARGUMENT]...]'],
     summary: 'run a command in a fresh testbed, or isolated on this machine, and report what it left behind',
-    text: 'Runs COMMAND in a fresh testbed, and reports on stderr what it left behind. Without COMMAND a shell reads commands from stdin; for a shell on the terminal see virt-ts-unshare shell.',
+    text: 'Runs COMMAND in a fresh testbed, and reports on stderr what it left behind. Without COMMAND it runs a shell. On a terminal COMMAND has a terminal of its own, with job control: Ctrl-C is for COMMAND, Ctrl-Z stops it and this program.',
     notes: [
       TESTBED_OPTIONS,
       'Exit status: that of COMMAND, 128 + n if signal n ended it, 255 if the testbed failed, 2 for a wrong call.',

@@ -265,6 +265,13 @@ export const OPTIONS = [
     calls: ['run', 'shell', ...HOSTS, 'exec'],
   },
   {
+    name: 'env-file',
+    values: ['FILE'],
+    help: 'set the variables of this file, one NAME=VALUE a line; --env overrides it; may be given several times',
+    group: 'Command',
+    calls: ['run', 'shell', ...HOSTS, 'exec'],
+  },
+  {
     name: 'commit',
     values: ['NAME'],
     help: 'if the command ends with status 0, make an image NAME of what it wrote, for --release NAME',

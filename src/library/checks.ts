@@ -1,4 +1,5 @@
 /** JavaScript does not check types, so a wrong argument is reported, not ignored. */
+import { isIP } from 'node:net';
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import type { Command, CommandOptions, RunOptions } from './command.ts';
@@ -52,6 +53,16 @@ export function checkCount(name: string, value: unknown): void {
   if (value !== undefined && !(typeof value === 'number' && value >= 1)) {
     throw notAllowed(name, value, 'give a number, 1 or more');
   }
+}
+
+export function checkPort(port: unknown): number {
+  if (typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  throw notAllowed('port', port, 'give a number from 1 to 65535');
+}
+
+export function checkAddress(address: unknown): string {
+  if (typeof address === 'string' && isIP(address) !== 0 && !address.includes('%')) return address;
+  throw notAllowed('address', address, 'give an IPv4 or IPv6 address');
 }
 
 export function argvOf(command: Command): Argv {

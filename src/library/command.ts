@@ -52,11 +52,21 @@ export interface RunResult<O = unknown> {
   readonly stderr: O extends { readonly stderr: infer T } ? Captured<T> : string;
 }
 
-/** A running command, with pipes to and from it. Read both outputs, or the command may wait until you do. */
+/**
+ * A running command, with pipes to and from it. Read both outputs, as streams or by line, or the command may wait until you do.
+ */
 export interface RunningCommand {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
+  /**
+   * The lines of stdout, until the command has ended: `for await (const line of running.lines)`. While the loop runs, a command
+   * that writes faster waits for it. After `break` the command goes on and does not wait: the next loop continues with the next
+   * line that is kept, which are at least the last 4 million characters. Bytes that are no UTF-8 become U+FFFD. A line of more than 1 MiB comes in parts.
+   */
+  readonly lines: AsyncIterable<string>;
+  /** The same of stderr. */
+  readonly errorLines: AsyncIterable<string>;
   /**
    * Settles when the command has ended.
    * @throws CommandTimeoutError when its time was over or it was aborted, and its processes are dead

@@ -6,21 +6,22 @@ import type { Testbed } from '../testbed/testbed.ts';
 import { argvOf, checkCommandOptions, checkRunOptions } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
+import type { LineLog } from './line-log.ts';
 import {
   closeDescriptors,
   destroyStreams,
   feed,
   inputPipe,
   inputWire,
+  linesPipe,
   makeWires,
-  outputPipe,
   outputWire,
   receive,
 } from './wires.ts';
 
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
-interface StartPlace {
+export interface StartPlace {
   readonly testbed: Testbed;
   readonly pipes: Pipes;
 }
@@ -34,20 +35,40 @@ export async function startPiped(
   checkCommandOptions('start', options);
   options.signal?.throwIfAborted();
   const { pipes } = place;
-  const output = () => outputPipe(pipes);
+  const output = () => linesPipe(pipes);
   const wires = await makeWires(() => inputPipe(pipes), output, output);
   const started = await startWired(place, argv, wires, options);
   const ended = endOfCommand(started, argv, options);
   // It is no unhandled rejection when the caller does not look at `ended`.
   ended.catch(() => {});
   const [stdin, stdout, stderr] = wires;
-  return {
+  const running: RunningCommand = {
     stdin: stdin.stream,
     stdout: stdout.stream,
     stderr: stderr.stream,
+    get lines() {
+      return stdout.stream.lines();
+    },
+    get errorLines() {
+      return stderr.stream.lines();
+    },
     ended,
     kill: () => started.kill('SIGKILL'),
   };
+  runningCommands.set(running, { argv, logs: () => [stdout.stream.lines(), stderr.stream.lines()] });
+  return running;
+}
+
+interface Logs {
+  readonly argv: Argv;
+  readonly logs: () => readonly LineLog[];
+}
+
+const runningCommands = new WeakMap<RunningCommand, Logs>();
+
+/** What waitFor looks at. Undefined when it is no command of `start`. */
+export function logsOf(running: RunningCommand): Logs | undefined {
+  return runningCommands.get(running);
 }
 
 type Output = string | Buffer | undefined;

@@ -1,16 +1,19 @@
 import { statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
-import { CopyError, reasonOf, systemCodeOf, UsageError } from '../errors.ts';
+import { CopyError, reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
-import { checkText } from './checks.ts';
+import { checkAddress, checkPort, checkText } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
 import type { OpenOptions } from './open-options.ts';
 import { forget, leave, type Shared, sharedProvider } from './providers.ts';
 import { type FromSnapshot, makeSnapshot, type Snapshot, snapshotOf } from './snapshot.ts';
 import { runToEnd, startPiped } from './start.ts';
+import { waitFor } from './wait.ts';
+import type { Condition, Ready, WaitOptions } from './wait-types.ts';
 import type { FilesToWrite, Owner } from './write.ts';
 
 /**
@@ -25,6 +28,8 @@ export class Testbed {
   readonly #shared: Shared;
   readonly #inner: InnerTestbed;
   #closed = false;
+  /** Aborted when what runs in the testbed ends. */
+  #life = new AbortController();
 
   private constructor(shared: Shared, inner: InnerTestbed) {
     this.#shared = shared;
@@ -97,6 +102,33 @@ export class Testbed {
   /** Starts a command, with streams to it and from it. @throws TestbedError */
   start(command: Command, options: CommandOptions = {}): Promise<RunningCommand> {
     return startPiped(this.#place(), command, options);
+  }
+
+  /**
+   * Waits until something is ready: `{ port: 5432 }` accepts a connection, `{ log: /ready/, of: running }` a line was written,
+   * `{ http: 8080, path: '/health' }` a request is answered, `{ command: 'pg_isready' }` ends with status 0; or a list of these, for
+   * all of them. Ports are those of the testbed's own network, also with `network: 'none'`; with `network: 'host'` those of the host.
+   * @returns the line of `log`, status and body of `http`, the result of `command`; of a list, a list
+   * @throws NotReadyError after `timeout` seconds (60), or at once when the command of `log` has ended; `seen` is what was seen last
+   * @throws the reason of `signal` when that is aborted
+   * @throws TestbedError at once when the testbed is closed or reverted
+   */
+  async waitFor<const C extends Condition | readonly Condition[]>(
+    condition: C,
+    options?: WaitOptions,
+  ): Promise<Ready<C>>;
+  async waitFor(condition: Condition | readonly Condition[], options: WaitOptions = {}): Promise<unknown> {
+    return waitFor({ ...this.#place(), life: this.#life.signal }, condition, options);
+  }
+
+  /**
+   * A connection from this process to a TCP port of the testbed, also with `network: 'none'`, for any client that takes a stream.
+   * It ends with the testbed.
+   * @param address an IP address that is seen in the testbed. Default: 127.0.0.1
+   * @throws VirtError with code CANNOT_CONNECT, TestbedError
+   */
+  async connect(port: number, address = '127.0.0.1'): Promise<Socket> {
+    return this.#inner.connect({ address: checkAddress(address), port: checkPort(port) }, this.#life.signal);
   }
 
   /**
@@ -199,6 +231,7 @@ export class Testbed {
    * else it is closed
    */
   async snapshot(): Promise<Snapshot> {
+    this.#endWaits('its processes were ended by snapshot');
     return makeSnapshot({ shared: this.#shared, inner: await this.#inner.snapshot() });
   }
 
@@ -229,6 +262,7 @@ export class Testbed {
    * @throws TestbedError
    */
   revert(): Promise<void> {
+    this.#endWaits('it was reverted');
     return this.#inner.revert();
   }
 
@@ -239,6 +273,7 @@ export class Testbed {
   async close(): Promise<void> {
     const isFirst = !this.#closed;
     this.#closed = true;
+    this.#endWaits('it was closed');
     try {
       await this.#inner.close();
     } finally {
@@ -252,6 +287,11 @@ export class Testbed {
   /** `await using testbed = await Testbed.open()` closes it at the end of the block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #endWaits(why: string): void {
+    this.#life.abort(new TestbedError(`the testbed has nothing to wait for: ${why}`, { code: 'CLOSED' }));
+    this.#life = new AbortController();
   }
 
   #place() {

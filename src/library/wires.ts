@@ -4,6 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { OutputTo, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
+import { Output } from './output.ts';
 
 interface Wire<S extends Readable | Writable | undefined> {
   readonly descriptor: number;
@@ -61,6 +62,12 @@ export async function outputPipe(pipes: Pipes): Promise<Wire<Readable>> {
     close: true,
     stream: new Socket({ fd: read, readable: true, writable: false }),
   };
+}
+
+/** As outputPipe, and its lines can be read. */
+export async function linesPipe(pipes: Pipes): Promise<Wire<Output>> {
+  const { read, write } = await pipes.take();
+  return { descriptor: write, close: true, stream: new Output(read) };
 }
 
 type Input = Pick<RunOptions, 'input' | 'stdin'>;

@@ -16,9 +16,8 @@ import { Traces } from './traces.ts';
 
 export const ROOT = '/mnt/root';
 
-/** Status of a pid 1 that the kernel has ended for reboot(2): as by SIGHUP, or by SIGINT for a halt. */
+/** Status of a pid 1 that the kernel has ended for reboot(2), as by SIGHUP. (After a halt it is 130, as by SIGINT.) */
 export const REBOOTED = 129;
-export const HALTED = 130;
 
 export interface InstanceOptions {
   /** These run in the holder's mount namespace, so that what they mount outlives the instance. */
@@ -130,7 +129,7 @@ export class Instance {
     }
   }
 
-  /** Resolves when pid 1 and every process in its pid namespace have ended; with REBOOTED or HALTED after a reboot(2) inside. */
+  /** Resolves when pid 1 and every process in its pid namespace have ended; with REBOOTED after a reboot(2) inside. */
   get ended(): Promise<number> {
     return this.#run.ended;
   }

@@ -4,6 +4,7 @@ import { type HelperFailure, helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
 import { childrenOf, namespaceOf } from '../processes/list.ts';
+import { callersOpenFiles } from '../processes/open-files.ts';
 import { wholeTree } from './killing.ts';
 import type { RunOptions, RunResult } from './types.ts';
 
@@ -25,6 +26,10 @@ export interface CommandPlace {
   readonly keepTerm?: boolean;
   readonly third?: boolean;
   readonly foreground?: boolean;
+  /** Soft limit of open files. */
+  readonly files?: number | undefined;
+  /** In the session of this process, so that its terminal sends the command's signals. */
+  readonly attached?: boolean;
 }
 
 /** Codes of failures in the request, not in the testbed. */
@@ -61,6 +66,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
     ...(place.keepTerm === true ? ['-T'] : []),
     ...(place.third === true ? ['-3'] : []),
     ...(place.foreground === true ? ['-f'] : []),
+    ...(place.files === undefined ? [] : ['-N', String(place.files)]),
     '--',
   );
 }
@@ -77,8 +83,12 @@ export async function startCommand(
   log: Log,
   place: CommandPlace = {},
 ): Promise<StartedCommand> {
-  const words = executeCommand(target, { ...place, third: stdio.length > 3 });
-  const started = await spawnHost([...words, ...argv], log, { stdio, detached: true });
+  const words = executeCommand(target, {
+    ...place,
+    third: stdio.length > 3,
+    files: callersOpenFiles(),
+  });
+  const started = await spawnHost([...words, ...argv], log, { stdio, detached: place.attached !== true });
   return wholeTree({ ...started, failure: () => target.report?.failureOf?.(started.pid) }, log);
 }
 

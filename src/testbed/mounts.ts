@@ -101,12 +101,15 @@ export function kernelMounts({
   ownNetwork,
   devices,
   ptsGroup,
+  ownProc = true,
   bootId,
 }: {
   readonly ownNetwork: boolean;
   readonly devices: readonly string[];
   /** Group of new terminals, Debian's `tty`; undefined where the id map has no such group. */
   readonly ptsGroup: number | undefined;
+  /** False: that of this machine, which shows the pids of this machine. */
+  readonly ownProc?: boolean;
   readonly bootId: string;
 }): Step[] {
   const pts = [
@@ -116,12 +119,11 @@ export function kernelMounts({
     ...(ptsGroup === undefined ? [] : [`gid=${ptsGroup}`]),
   ];
   return [
-    mount('proc', '/proc', PLAIN),
+    ownProc ? mount('proc', '/proc', PLAIN) : bind('/proc', '/proc'),
     // A file system below the next one. It has the boot id, which differs after a reboot, and a /proc without mounts in it: else
     // the kernel refuses another /proc in user namespaces that are made inside (bubblewrap, a testbed in the testbed).
     mount('tmpfs', '/run', `mode=0700,size=64k,${PLAIN}`),
-    directory('/run/proc'),
-    mount('proc', '/run/proc', PLAIN),
+    ...(ownProc ? [directory('/run/proc'), mount('proc', '/run/proc', PLAIN)] : []),
     file('/run/boot_id', `${bootId}\n`, '0444'),
     bind(`${ROOT}/run/boot_id`, '/proc/sys/kernel/random/boot_id', 'ro'),
     // Only the owner of a network namespace may mount its sysfs.

@@ -6,7 +6,8 @@ import type { Log } from '../log.ts';
 import { emulate } from '../namespaces/emulation.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
-import { bind, place, type Step } from '../namespaces/steps.ts';
+import { isProcMasked } from '../namespaces/masks.ts';
+import { bind, mount, place, root, type Step } from '../namespaces/steps.ts';
 import type { Connector } from '../network/connector.ts';
 import { hostResolver } from '../network/resolver.ts';
 import { architectureOf, checkArchitecture } from '../rootfs/architecture.ts';
@@ -93,7 +94,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       cache,
       scratchFolder,
       layers: [SKELETON, ...layers],
-      mounts: mountsOf(preparation, holder),
+      mounts: mountsOf(preparation, holder, await canMountProc(holder, log)),
       filled,
       connector,
     };
@@ -135,7 +136,7 @@ async function executePrograms(
   base: Base,
   { source, holder, arch }: { source: RootSource; holder: Holder; arch: string | undefined },
 ): Promise<void> {
-  const machine = architectureOf(base.path);
+  const [machine] = base.layers.flatMap((layer) => architectureOf(layer) ?? []);
   try {
     checkArchitecture(machine, arch, source.path);
     if (machine !== undefined) await emulate(holder, machine, hostArchitecture());
@@ -145,11 +146,23 @@ async function executePrograms(
   }
 }
 
-function mountsOf({ options, idMaps }: Preparation, holder: Holder): Prepared['mounts'] {
+/** Not in most containers. What the testbed then has is less than its own, but enough for most tests. */
+async function canMountProc(holder: Holder, log: Log): Promise<boolean> {
+  if (!isProcMasked()) return true;
+  const run = holder.run('mp', [root('/'), mount('proc', '/mnt/root', 'nosuid,nodev,noexec')]);
+  if ((await run.ended) === 0) return true;
+  log.warn(
+    'parts of /proc are covered on this machine, so the testbed has no /proc of its own and sees the pids of this machine; virt-ts-unshare doctor names the remedy',
+  );
+  return false;
+}
+
+function mountsOf({ options, idMaps }: Preparation, holder: Holder, ownProc: boolean): Prepared['mounts'] {
   const kernel = {
     ownNetwork: options.network !== 'host',
     devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
     ptsGroup: idMaps.single ? undefined : 5,
+    ownProc,
   };
   const binds = options.binds.flatMap(({ outside, inside, readOnly }) => [
     place(inside, kindOf(outside)),

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { isatty } from 'node:tty';
 import type { ArchiveSource } from '../copy/archive-source.ts';
@@ -10,10 +11,13 @@ import type { LeakMoment } from '../leaks/report.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { type Instance, REBOOTED } from '../namespaces/instance.ts';
+import { callersOpenFiles } from '../processes/open-files.ts';
 import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
+import { connect, type Endpoint } from './connect.ts';
 import {
   type CommandPlace,
+  endOfCommand,
   executeCommand,
   NotRunError,
   pidInside,
@@ -27,7 +31,14 @@ import { killable } from './killing.ts';
 import type { Layer } from './layer.ts';
 import { Snapshot } from './snapshot.ts';
 import type { Place, Standby } from './standby.ts';
-import type { CommitOptions, OpenTestbed, RunOptions, RunResult, TestbedOptions } from './types.ts';
+import type {
+  AttachOptions,
+  CommitOptions,
+  OpenTestbed,
+  RunOptions,
+  RunResult,
+  TestbedOptions,
+} from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
 
@@ -97,11 +108,15 @@ export class Testbed implements OpenTestbed {
     return this.#target().pid;
   }
 
-  async run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+  run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
+    return this.#reported(() => runCommand(this.#target(), argv, options, this.#maker.log));
+  }
+
+  async #reported(work: () => Promise<RunResult>): Promise<RunResult> {
     await this.#booted();
     const { instance } = this.#opened();
     const run = () =>
-      runCommand(this.#target(), argv, options, this.#maker.log).catch(async (error: unknown) => {
+      work().catch(async (error: unknown) => {
         const isClosed = error instanceof NotRunError && error.code === 'CLOSED';
         if (!isClosed || !(await isRebooted(instance))) throw error;
         return { status: KILLED };
@@ -135,9 +150,25 @@ export class Testbed implements OpenTestbed {
     }
   }
 
+  /** A connection from the host to an address that is seen in the testbed. @throws ConnectError, TestbedError */
+  async connect(place: Endpoint, signal: AbortSignal): Promise<Socket> {
+    await this.#booted();
+    return connect(this.#target(), place, { log: this.#maker.log, signal });
+  }
+
   async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
     await this.#booted();
     return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
+  }
+
+  attach(argv: Argv, { onStart, signal, ...place }: AttachOptions): Promise<RunResult> {
+    return this.#reported(async () => {
+      const { log } = this.#maker;
+      const here = { ...place, keepTerm: isatty(0), attached: true };
+      const started = await startCommand(this.#target(), argv, [0, 1, 2], log, here);
+      onStart(started);
+      return endOfCommand(started, argv, { signal });
+    });
   }
 
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
@@ -213,7 +244,13 @@ export class Testbed implements OpenTestbed {
     const target = this.#target();
     // Without its own session: job control needs the controlling terminal.
     const argv: Argv = [
-      ...executeCommand(target, { cwd: directory, env, keepTerm: true, foreground: true }),
+      ...executeCommand(target, {
+        cwd: directory,
+        env,
+        keepTerm: true,
+        foreground: true,
+        files: callersOpenFiles(),
+      }),
       ...['sh', '-c', 'if [ -x /bin/bash ]; then exec bash -i; else exec sh -i; fi'],
     ];
     const started = await spawnHost(argv, this.#maker.log, { stdio: [tty, tty, tty] });
@@ -326,7 +363,8 @@ export class Testbed implements OpenTestbed {
     return new Snapshot(layer);
   }
 
-  commit(image: CommitOptions): Promise<string> {
+  async commit(image: CommitOptions): Promise<string> {
+    await this.#booted();
     return this.#maker.commit(this.#opened(), image);
   }
 

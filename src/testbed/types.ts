@@ -1,4 +1,4 @@
-import type { Argv } from '../host.ts';
+import type { Argv, HostProcess } from '../host.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { Connector } from '../network/connector.ts';
 import type { ImageRecord } from '../rootfs/committed.ts';
@@ -63,6 +63,12 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface AttachOptions extends Pick<RunOptions, 'cwd' | 'user' | 'env'> {
+  readonly signal: AbortSignal;
+  /** Gets the execute program, to send signals to it. */
+  readonly onStart: (started: HostProcess) => void;
+}
+
 export interface RunResult {
   /** 0…253 as the command ended, 128 + n for death by signal n. */
   readonly status: number;
@@ -91,6 +97,8 @@ export interface OpenTestbed {
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void>;
   /** What was not there at open or the last revert, and the processes that were ended since. @throws TestbedError */
   leaks(): Promise<Leak[]>;
+  /** As `run`, on stdin, stdout and stderr of this process; where these are a terminal the command gets one of its own. */
+  attach(argv: Argv, options: AttachOptions): Promise<RunResult>;
   /** An interactive shell on the terminal `tty`, a descriptor of this process; resolves with its status. */
   shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number>;
   /**

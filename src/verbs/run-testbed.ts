@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Words } from '../command-line/given.ts';
 import { testbedFromWords } from '../command-line/testbed-options.ts';
-import { CommandTimeoutError, EXIT_TESTBED, UsageError } from '../errors.ts';
+import { CommandTimeoutError, EXIT_TESTBED } from '../errors.ts';
 import { warnOfLeaks } from '../leaks/report.ts';
 import { shellLine } from '../log.ts';
 import { openCache } from '../rootfs/cache.ts';
@@ -11,8 +11,10 @@ import type { Recipe } from '../rootfs/committed.ts';
 import { imageNameFor } from '../rootfs/order.ts';
 import { checkCommit } from '../testbed/committing.ts';
 import { NotRunError } from '../testbed/execute.ts';
+import { passInterrupt, SHELL } from './follow.ts';
 import { openFor } from './open.ts';
 import { openPipes } from './open-pipes.ts';
+import type { VerbContext } from './verb.ts';
 
 interface InTestbedOptions {
   readonly env: Readonly<Record<string, string>>;
@@ -31,35 +33,30 @@ function recipeOf(words: Words, image: string): { recipe?: Recipe } {
   const { command } = words;
   const [release, tarball, rootfs] = [words.one('release'), words.one('tarball'), words.one('rootfs')];
   const from = tarball === undefined ? (release ?? rootfs) : resolve(tarball);
-  const needs = (['user', 'cwd', 'env', 'bind', 'bind-ro', 'network', 'arch'] as const).some((name) =>
-    words.has(name),
+  const needs = (['user', 'cwd', 'env', 'env-file', 'bind', 'bind-ro', 'network', 'arch'] as const).some(
+    (name) => words.has(name),
   );
   if (command === undefined || needs || from === undefined || from === image) return {};
   return { recipe: { from, run: [shellLine(command)] } };
 }
 
-/** Without a command, runs a shell that reads stdin. */
+/** Without a command, runs a shell. */
 export async function runInTestbed(
   words: Words,
   { env, failOnLeak }: InTestbedOptions,
-  signal: AbortSignal,
+  { signal, interrupts }: Pick<VerbContext, 'signal' | 'interrupts'>,
 ): Promise<number> {
   const { command } = words;
   const [cwd, user] = [words.one('cwd'), words.one('user')];
-  // Such a shell would have no job control, and its first Ctrl-C would end the testbed.
-  if (command === undefined && isatty(0)) {
-    throw new UsageError('run needs a command', {
-      code: 'MISSING_WORD',
-      remedy: 'use virt-ts-unshare shell for a shell on the terminal',
-    });
-  }
   const image = words.one('commit');
   if (image !== undefined) checkBefore(image, words);
   const { testbed, log, close } = await openFor(words, signal);
   openPipes();
   try {
-    const { status } = await testbed.run(command ?? ['/bin/sh'], {
-      ...{ stdin: 0, stdout: 1, stderr: 2, env, signal },
+    // A shell that reads a pipe must be no login shell, and is that of every root filesystem.
+    const argv = command ?? (isatty(0) ? SHELL : (['/bin/sh'] as const));
+    const { status } = await testbed.attach(argv, {
+      ...{ env, signal, onStart: (started) => passInterrupt(interrupts, started) },
       ...(cwd === undefined ? {} : { cwd }),
       ...(user === undefined ? {} : { user }),
     });
@@ -71,7 +68,7 @@ export async function runInTestbed(
       else
         await testbed.commit({
           name: image,
-          command: command ?? ['/bin/sh'],
+          command: argv,
           ...recipeOf(words, image),
           signal,
         });

@@ -10,7 +10,7 @@ export const run: RunVerb = async (words, signal, interrupts) => {
   words.mustFit(onHost ? 'run --host' : 'run');
   const env = variables(words);
   const failOnLeak = words.has('fail-on-leak');
-  if (!onHost) return runInTestbed(words, { env, failOnLeak }, signal);
+  if (!onHost) return runInTestbed(words, { env, failOnLeak }, { signal, interrupts });
   const log = createLog({ debug: words.has('debug') });
   const options = {
     root: words.has('root'),

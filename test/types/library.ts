@@ -49,6 +49,27 @@ export async function streams(testbed: Testbed): Promise<number> {
   return status;
 }
 
+export async function waiting(testbed: Testbed, signal: AbortSignal): Promise<void> {
+  const running = await testbed.start('exec daemon');
+  const port = await testbed.waitFor({ port: 80 }, { timeout: 3, signal });
+  holds<Same<typeof port, undefined>>();
+  const line = await testbed.waitFor({ log: /ready/, of: running, times: 2 });
+  holds<Same<typeof line, string>>();
+  const answer = await testbed.waitFor({ http: 80, path: '/health', status: [200, 204], body: 'ok' });
+  holds<Same<typeof answer.status, number>>();
+  const { stdout } = await testbed.waitFor({ command: ['pg_isready'], user: 'postgres' });
+  holds<Same<typeof stdout, string>>();
+  const both = await testbed.waitFor([{ port: 80 }, { log: 'up', of: running }]);
+  holds<Same<typeof both, [undefined, string]>>();
+  for await (const each of running.lines) each satisfies string;
+  for await (const each of running.errorLines) each satisfies string;
+  (await testbed.connect(80)).end('text');
+  // @ts-expect-error the command whose output it is
+  await testbed.waitFor({ log: 'ready' });
+  // @ts-expect-error no such condition
+  await testbed.waitFor({ file: '/tmp/x' });
+}
+
 export async function opening(): Promise<void> {
   await using testbed = await Testbed.open({
     release: 'trixie',

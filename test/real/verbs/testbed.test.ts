@@ -52,6 +52,24 @@ describe('run in a testbed', function () {
     assert.equal(stdout, 'out\nerr\n');
   });
 
+  it('gives the command the soft limit of open files that its caller has, which Node.js raises', async () => {
+    const line = 'ulimit -Sn 321; "$@"; exit $?';
+    const argv = [
+      'bash',
+      '-c',
+      line,
+      'limit',
+      process.execPath,
+      PROGRAM,
+      'run',
+      '--tarball',
+      testTarball(),
+    ] as const;
+    const { stdout, stderr } = await call([...argv, '--', 'sh', '-c', 'ulimit -Sn; ulimit -Hn']);
+    const hard = (await call(['bash', '-c', 'ulimit -Hn'])).stdout;
+    assert.equal(stdout, `321\n${hard}`, stderr);
+  });
+
   it('names what was left, and fails for it when asked to', async () => {
     const script = 'echo >/tmp/file; sleep 1234 >/dev/null 2>&1 </dev/null &';
     const run = await virt(['run', ...root, '--fail-on-leak', '--', 'sh', '-c', script]);
@@ -105,10 +123,11 @@ describe('run in a testbed', function () {
     rmSync(folder, { recursive: true });
   });
 
-  it('wants a command where it would be a shell without job control', async () => {
-    const terminal = new Terminal([PROGRAM, 'run', ...root]);
-    await terminal.shows('run needs a command; use virt-ts-unshare shell');
-    await terminal.shows('status=2');
+  it('runs a shell without a command: with a prompt on a terminal, else of stdin', async () => {
+    const terminal = new Terminal([PROGRAM, 'run', ...root, '--hostname', 'no-command']);
+    await terminal.shows('root@no-command:/# ');
+    terminal.type('exit 4\n');
+    await terminal.shows('status=4');
     await terminal.close();
     const { stdout } = await virt(['run', ...root], { input: 'id -u\n' });
     assert.equal(stdout, '0\n');

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { variables } from '../../../src/command-line/given.ts';
 import { parseWords } from '../../../src/command-line/parse.ts';
 import { OPTIONS, type Option } from '../../../src/command-line/table.ts';
@@ -80,6 +83,25 @@ describe('the words of a verb', () => {
     assert.throws(() => parseWords('run', ['--root']).mustFit('run'), { code: 'WRONG_OPTION' });
     assert.throws(() => parseWords('rootfs', ['list', '--arch', 'x']).mustFit('rootfs list'), UsageError);
     parseWords('run', ['--host', '--root', '-d', '--stay-root']).mustFit('run --host');
+  });
+
+  it('set the variables of a file, and those of --env after it', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-env-'));
+    try {
+      const path = join(folder, 'env');
+      writeFileSync(path, '# a comment\n\nA=b=c\n  B=2\nEMPTY=\n');
+      const words = (...more: string[]) => parseWords('run', ['--env-file', path, ...more]);
+      assert.deepEqual(variables(words('--env', 'B=3')), { A: 'b=c', B: '3', EMPTY: '' });
+      writeFileSync(path, 'A=1\nnot a variable\n');
+      assert.throws(
+        () => variables(words()),
+        /env, line 2, does not set a variable; write it like LANG=C\.UTF-8/,
+      );
+      rmSync(path);
+      assert.throws(() => variables(words()), { code: 'CANNOT_READ' });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('set variables', () => {

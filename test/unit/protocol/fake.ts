@@ -17,6 +17,9 @@ export function fakeTestbed() {
     copyIn: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
     leaks: sinon.stub<[], Promise<[]>>().resolves([]),
     copyOut: sinon.stub<[Buffer, Buffer], Promise<void>>().resolves(),
+    attach: sinon
+      .stub<Parameters<OpenTestbed['attach']>, ReturnType<OpenTestbed['attach']>>()
+      .resolves({ status: 0 }),
     shell: sinon.stub<Parameters<OpenTestbed['shell']>, Promise<number>>().resolves(0),
     snapshot: sinon.stub<[], Promise<Snapshot>>(),
     reboot: sinon.stub<Parameters<OpenTestbed['reboot']>, Promise<void>>().resolves(),
