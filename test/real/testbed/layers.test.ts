@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VirtError } from '../../../src/errors.ts';
+import type { Holder } from '../../../src/namespaces/holder.ts';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
 import { childrenOf, commandLine } from '../../../src/processes/list.ts';
 import { registered } from '../../../src/processes/open-testbeds.ts';
@@ -143,6 +144,12 @@ describe('layers', function () {
   }).timeout(300_000);
 
   describe('that are made ahead of the next revert', () => {
+    /** As root of the holder: its processes are closed to an ordinary caller. */
+    function inHolder(holder: Holder, ...argv: [string, ...string[]]): string {
+      const [program, ...words] = holder.enter(argv);
+      return spawnSync(program, words, { encoding: 'utf8' }).stdout;
+    }
+
     /** Host pid of the process that waits, once it has made its mounts. */
     async function standing(provider: Provider): Promise<number> {
       const holder = await provider.holder();
@@ -150,7 +157,7 @@ describe('layers', function () {
         childrenOf(holder.pid).find(
           (pid) =>
             commandLine(pid).includes('set-up') &&
-            readFileSync(`/proc/${pid}/syscall`, 'latin1').startsWith('0 '),
+            inHolder(holder, 'cat', `/proc/${pid}/syscall`).startsWith('0 '),
         );
       assert.ok(await waitUntil(() => waiting() !== undefined, 5_000), 'nothing is made ahead');
       return waiting() ?? 0;
@@ -165,8 +172,8 @@ describe('layers', function () {
     }
 
     it('run nothing of the root filesystem, are in no list, and are used by the revert', async () => {
-      const { testbed, ahead } = await reverted({ network: 'none' });
-      assert.match(readlinkSync(`/proc/${ahead}/exe`), /helper/);
+      const { provider, testbed, ahead } = await reverted({ network: 'none' });
+      assert.match(inHolder(await provider.holder(), 'readlink', `/proc/${ahead}/exe`), /helper/);
       assert.ok(!registered(process.env).some(({ pid }) => pid === ahead));
       assert.deepEqual(await testbed.leaks(), []);
       await testbed.revert();
@@ -178,8 +185,8 @@ describe('layers', function () {
     });
 
     it('are not used when they were killed', async () => {
-      const { testbed, ahead } = await reverted();
-      process.kill(ahead, 'SIGKILL');
+      const { provider, testbed, ahead } = await reverted();
+      inHolder(await provider.holder(), 'kill', '-KILL', String(ahead));
       await testbed.revert();
       assert.notEqual(testbed.pid, ahead);
       assert.equal(await out(testbed, 'ls /srv'), '');
