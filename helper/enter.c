@@ -1,7 +1,8 @@
 /*
  * Executes a program of the host in namespaces of the holder or a testbed.
  *
- * argv: enter [-k KEYRING] [-n NAMESPACES] [-o OTHER] PID PROGRAM [ARGUMENT]...
+ * argv: enter [-s] [-k KEYRING] [-n NAMESPACES] [-o OTHER] PID PROGRAM [ARGUMENT]...
+ *   -s  below the user namespace of the testbeds, where no interpreter that root of a testbed registers is used (shield.c)
  *   -k  name of a session keyring for it; default: the caller's own
  *   -n  letters of the namespaces, see helper.h; default: um
  *   -o  pid of another process whose network namespace it enters too
@@ -17,10 +18,12 @@ static int failed(const char *what, const char *on) {
 
 int enter_main(int argc, char **argv) {
 	const char *keyring = NULL, *letters = "um", *other = NULL;
-	for (int option; (option = getopt(argc, argv, "+k:n:o:")) != -1;) {
+	bool shielded = false;
+	for (int option; (option = getopt(argc, argv, "+sk:n:o:")) != -1;) {
 		if (option == 'k') keyring = optarg;
 		else if (option == 'n') letters = optarg;
 		else if (option == 'o') other = optarg;
+		else if (option == 's') shielded = true;
 		else return NOT_RUN;
 	}
 	if (argc - optind < 2) return NOT_RUN;
@@ -35,6 +38,7 @@ int enter_main(int argc, char **argv) {
 	if (strchr(letters, 'u') != NULL && !become_root()) return failed("becoming root of the user namespace", NULL);
 	if (other != NULL && enter_namespaces(beside, NET_NS) != NULL) return failed("entering the network namespace of", other);
 	if (keyring != NULL && !join_session_keyring(keyring)) return failed("making a session keyring", keyring);
+	if (shielded && !shield()) return failed("making a user namespace for a program of the host", program[0]);
 	if (chdir("/") != 0) return failed("changing to the directory", "/");
 	execvp(program[0], program);
 	report_failure(2, "NO_PROGRAM", "executing a program", program[0], errno);

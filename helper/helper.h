@@ -108,6 +108,9 @@ void make_user_namespace(const char *how, char *uids, char *gids, int report);
 /* Writes a map of the process PID or "self". */
 bool write_map(const char *process, const char *file, const char *text);
 
+/* shield.c: enters a new user namespace below, for a program of the host. False and errno when it cannot be made. */
+bool shield(void);
+
 /* fuse.c: aborts the FUSE connections that a process which SIGKILL does not end may wait for. */
 void abort_fuse(int process);
 

@@ -113,7 +113,7 @@ static bool step_unshare(struct place *place, char **a) {
 	return false;
 }
 
-bool run_program(char *const *argv, char *words, size_t size) {
+bool run_program(char *const *argv, bool shielded, char *words, size_t size) {
 	int out[2], status;
 	words[0] = '\0';
 	if (pipe2(out, O_CLOEXEC) != 0) return false;
@@ -121,7 +121,7 @@ bool run_program(char *const *argv, char *words, size_t size) {
 	if (child < 0) return false;
 	if (child == 0) {
 		dup2(out[1], 2);
-		execvp(argv[0], argv);
+		if (!shielded || shield()) execvp(argv[0], argv);
 		dprintf(2, "%s: %s", argv[0], strerror(errno));
 		_exit(NO_PROGRAM);
 	}
@@ -145,7 +145,7 @@ bool run_program(char *const *argv, char *words, size_t size) {
 static bool step_copy(struct place *place, char **a) {
 	char source[4096];
 	snprintf(source, sizeof source, "%s/.", a[0]);
-	return run_program((char *const[]){"cp", "-a", "--reflink=auto", "--", source, a[1], NULL}, place->words, sizeof place->words);
+	return run_program((char *const[]){"cp", "-a", "--reflink=auto", "--", source, a[1], NULL}, true, place->words, sizeof place->words);
 }
 
 static bool step_keyring(struct place *place, char **a) {

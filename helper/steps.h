@@ -20,8 +20,8 @@ struct place {
 /* Runs the steps in order: each is a name, a description and its arguments. False when one failed, which is reported. */
 bool run_steps(struct place *place, char **fields, size_t count);
 void report_step(const struct place *place, const char *what, int error);
-/* False when the program fails, with the start of its stderr. */
-bool run_program(char *const *argv, char *words, size_t size);
+/* False when the program fails, with the start of its stderr. `shielded`: as of shield.c. */
+bool run_program(char *const *argv, bool shielded, char *words, size_t size);
 
 /* mounts.c: all give -1 or false and errno. */
 int open_below(int root, const char *path, int flags);

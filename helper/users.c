@@ -26,7 +26,7 @@ static pid_t start_mapper(const char *tool, char *map, const int go[2]) {
 	char word;
 	if (read(go[0], &word, 1) != 1) _exit(1);
 	char said[512];
-	if (run_program(words, said, sizeof said)) _exit(0);
+	if (run_program(words, false, said, sizeof said)) _exit(0);
 	struct event event;
 	event_begin(&event, "failed");
 	event_failure(&event, "NO_ID_MAP", "writing an id map", NULL, errno, said);

@@ -100,13 +100,21 @@ export class Holder {
     this.#hold.wake();
   }
 
-  /** Runs a host program as root of the holder, in its mount namespace, perhaps with another session keyring. */
-  enter(argv: Argv, keyring?: string): Argv {
-    return this.#enter(this.pid, argv, keyring);
+  /**
+   * Runs a host program as root of the holder, in a copy of its mount namespace, perhaps with another session keyring.
+   * @param bare in the user namespace of the testbeds itself, with what is registered there in binfmt_misc(5)
+   */
+  enter(
+    argv: Argv,
+    { keyring, bare = false }: { readonly keyring?: string; readonly bare?: boolean } = {},
+  ): Argv {
+    const shielded = bare ? [] : ['-s'];
+    const named = keyring === undefined ? [] : ['-k', keyring];
+    return helperWords('enter', ...shielded, ...named, String(this.pid), ...argv);
   }
 
-  #enter(pid: number, argv: Argv, keyring?: string): Argv {
-    return helperWords('enter', ...(keyring === undefined ? [] : ['-k', keyring]), String(pid), ...argv);
+  #enter(pid: number, argv: Argv): Argv {
+    return helperWords('enter', String(pid), ...argv);
   }
 
   /** Makes root of the holder the owner of a directory in a source. @throws TestbedError */

@@ -80,10 +80,13 @@ class Outside implements Connection {
 
   static async start(holder: Holder, pid: number, argv: Argv, log: Log): Promise<Outside> {
     const keeper = await spawnHost(
-      holder.enter([
-        ...(['unshare', '--pid', '--fork', '--kill-child', '--'] as const),
-        ...['sh', '-c', scriptText('network', 'outside.sh'), 'outside', String(pid), ...argv],
-      ]),
+      holder.enter(
+        [
+          ...(['unshare', '--pid', '--fork', '--kill-child', '--'] as const),
+          ...['sh', '-c', scriptText('network', 'outside.sh'), 'outside', String(pid), ...argv],
+        ],
+        { bare: true },
+      ),
       log,
       {
         stdio: ['ignore', 'pipe', 'pipe', 'pipe'],

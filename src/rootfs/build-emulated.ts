@@ -41,7 +41,7 @@ export async function buildEmulated(
     const mounted = holder.run('', [steps.root('/'), steps.mount('tmpfs', WORK, 'mode=1777')]);
     await Promise.all([mounted.ready.catch(() => {}), mounted.ended]);
     await packing(target, log, (stdout) =>
-      run(holder.enter(argv), { stdout, env: { TMPDIR: WORK }, program: argv[0] }),
+      run(holder.enter(argv, { bare: true }), { stdout, env: { TMPDIR: WORK }, program: argv[0] }),
     );
   } finally {
     await holder.stop();

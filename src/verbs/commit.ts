@@ -42,7 +42,7 @@ export const commit: RunVerb = async (words, signal) => {
   const inside: Inside = {
     idMap: chooseIdMaps(readCaller()),
     inside: (path) => path.replace(bases, '/mnt/0'),
-    enter: (argv) => helperWords('enter', String(holder), ...argv),
+    enter: (argv) => helperWords('enter', '-s', String(holder), ...argv),
   };
   const path = await commitImage({
     ...{ name: imageNameFor(name, words.one('arch')), holder: inside, cache, log, signal },

@@ -170,7 +170,7 @@ describe('stage and holder', function () {
       const forbid = ['sh', '-c', 'echo 0 >/proc/sys/user/max_uts_namespaces'] as const;
       const list = ['ls', `/proc/${holder.pid}/fd`] as const;
       const inHolder = (argv: Argv) => {
-        const [helper, ...words] = holder.enter(argv);
+        const [helper, ...words] = holder.enter(argv, { bare: true });
         return call([helper, ...words]);
       };
       assert.equal((await inHolder(forbid)).status, 0);

@@ -146,7 +146,7 @@ describe('layers', function () {
   describe('that are made ahead of the next revert', () => {
     /** As root of the holder: its processes are closed to an ordinary caller. */
     function inHolder(holder: Holder, ...argv: [string, ...string[]]): string {
-      const [program, ...words] = holder.enter(argv);
+      const [program, ...words] = holder.enter(argv, { bare: true });
       return spawnSync(program, words, { encoding: 'utf8' }).stdout;
     }
 

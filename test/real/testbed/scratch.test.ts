@@ -47,6 +47,34 @@ describe('a scratch on disk', function () {
     });
   }
 
+  // Else programs of the host would be executed by it, as root of the testbeds.
+  it('is made and removed while root of another testbed has registered an interpreter for all programs', async () => {
+    const options = {
+      root: { tarball: testTarball('lab') },
+      scratch: { kind: 'directory', path: folder },
+      mode: 'copy',
+    } as const;
+    const provider = testProvider(options);
+    try {
+      const hostile = await provider.open();
+      const testbed = await provider.open();
+      const { status } = await hostile.run([
+        'sh',
+        '-c',
+        "mount -t binfmt_misc none /mnt || exit 77; printf %s ':all:M::\\x7fELF::/nonexistent:' >/mnt/register; ls",
+      ]);
+      // 77: before Linux 6.7 the mount is refused. 127: the interpreter does not exist.
+      assert.ok(status === 77 || status === 127, String(status));
+      await testbed.close();
+      assert.equal(readdirSync(folder).length, 1);
+      // A program of the host makes the copy; only then /bin/sh of the root filesystem is executed.
+      if (status === 127) await assert.rejects(provider.open(), /executing \/bin\/sh/);
+    } finally {
+      await provider.dispose();
+    }
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
   it('lets no other user of the host in', async function () {
     if (process.getuid?.() !== 0) skip(this, 'only root can be another user');
     const provider = onDisk();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { processTree, untilGone } from '../../support/processes.ts';
 import { call, PROGRAM } from '../../support/program.ts';
@@ -92,7 +92,7 @@ for (const [kind, [loaded]] of asRoot ? Object.entries(KINDS) : [])
 
     it('stays root with --stay-root', async () => {
       const { stdout } = await viaSudo('run', '--stay-root', '--host', '--', 'sh', '-c', 'id -u; echo $HOME');
-      assert.equal(stdout, `0\n${userInfo().homedir}\n`);
+      assert.equal(stdout, `0\n${homedir()}\n`);
     });
 
     it('does not take the word from the command', async () => {
