@@ -37,7 +37,9 @@ describe('the traces of namespaces', () => {
     await once(child, 'exit');
   }
 
-  it('are processes with their root, not those that later have a mount of the same id', async () => {
+  it('are processes with their root, not those that later have a mount of the same id', async function () {
+    // Another process of the machine may get the id first.
+    this.retries(5);
     const old = await start('-Urmpf', '--kill-child');
     const [inside = 0] = childrenOf(old.pid ?? 0);
     const traces = new Traces(inside, '');
