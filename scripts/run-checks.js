@@ -44,6 +44,7 @@ function testsOfNamespaces(directory, minutes) {
 
 const checks = [
   lint('types', 'node_modules/.bin/tsc', '--noEmit'),
+  lint('types of the site', 'node_modules/.bin/tsc', '--noEmit', '-p', 'site'),
   lint('lint', 'node_modules/.bin/biome', 'check', '.'),
   lint('compiler', 'gcc', ...C_OPTIONS, ...filesBelow('helper').filter((file) => file.endsWith('.c'))),
   lint('shellcheck', 'shellcheck', '--shell=dash', '-x', ...shellScripts),
