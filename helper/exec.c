@@ -338,6 +338,7 @@ int exec_main(int argc, char **argv) {
 	}
 	journal_start(job.init, job.self, job.command);
 	if (write(channel[0], "", 1) != 1) fail_to_enter("the command's process");
+	journal_watch(job.proc, child, channel[0]);
 
 	int status = status_of(child, terminal);
 	char word;
@@ -351,7 +352,7 @@ int exec_main(int argc, char **argv) {
 	if (is_anything_left(child) && !(status == 128 + SIGKILL && waits_for_reboot()))
 		drain(&(struct drain){.proc = job.proc, .init = job.init, .tag = job.tag, .seconds = job.seconds, .in = 0, .out = 1, .err = 2,
 		                      .group = terminal ? 0 : child, .report = job.report});
-	journal_finish(&(struct finished){.proc = job.proc, .init = job.init, .self = job.self, .child = child, .status = was_run ? status : -1});
+	journal_finish(&(struct finished){.init = job.init, .self = job.self, .child = child, .status = was_run ? status : -1});
 	waitpid(child, NULL, 0);
 	return status;
 }

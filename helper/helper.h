@@ -142,8 +142,8 @@ bool take_terminal(int init, int link);
 
 /* journal.c: what ran, when and at which cost. Does nothing without a descriptor. */
 struct finished {
-	/* A /proc of this process's pid namespace, and the directory of the testbed's pid 1 in it. */
-	int proc, init;
+	/* The directory of the testbed's pid 1 in /proc. */
+	int init;
 	/* That of the execute program; the command, which has ended and is not reaped. */
 	pid_t self, child;
 	/* -1: the command was not executed. */
@@ -151,6 +151,8 @@ struct finished {
 };
 void journal_open(int descriptor, long testbed);
 void journal_start(int init, pid_t self, char **command);
+/* The channel is readable, or closed, when the child has executed the command or has failed to. */
+void journal_watch(int proc, pid_t child, int channel);
 void journal_finish(const struct finished *finished);
 /* What changes with a regular file: its inode, its time of change, which no process can set, and its size. False: no such file. */
 bool file_state(int file, char *text, size_t size);

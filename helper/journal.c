@@ -8,6 +8,7 @@
  */
 #include "steps.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,7 +18,8 @@ static struct {
 	int descriptor;
 	long testbed;
 	long long begun;
-} journal = {.descriptor = -1};
+	int io;
+} journal = {.descriptor = -1, .io = -1};
 
 static long long microseconds(clockid_t clock) {
 	struct timespec time;
@@ -70,15 +72,25 @@ void journal_start(int init, pid_t self, char **command) {
 	event_send(&event, journal.descriptor);
 }
 
-/* Those of the threads and waited-for children of a process that has ended stay until it is reaped. */
-static void add_bytes(struct event *event, const struct finished *finished) {
-	char path[64], text[512];
+void journal_watch(int proc, pid_t child, int channel) {
+	if (journal.descriptor < 0) return;
+	/* Before it has executed, and when it is a zombie, the file belongs to root of the host. The channel is closed by execve(2). */
+	poll(&(struct pollfd){.fd = channel, .events = POLLIN}, 1, 1000);
+	char path[64];
+	snprintf(path, sizeof path, "%ld/io", (long)child);
+	journal.io = openat(proc, path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Those of its threads and waited-for children are in it until it is reaped. */
+static void add_bytes(struct event *event) {
+	char text[512];
 	long long in, out;
-	snprintf(path, sizeof path, "%ld/io", (long)finished->child);
-	if (read_at(finished->proc, path, text, sizeof text) > 0 && sscanf(text, "rchar: %lld wchar: %lld", &in, &out) == 2) {
-		event_number(event, "read", in);
-		event_number(event, "written", out);
-	}
+	ssize_t length = journal.io < 0 ? -1 : read(journal.io, text, sizeof text - 1);
+	if (length <= 0) return;
+	text[length] = '\0';
+	if (sscanf(text, "rchar: %lld wchar: %lld", &in, &out) != 2) return;
+	event_number(event, "read", in);
+	event_number(event, "written", out);
 }
 
 void journal_finish(const struct finished *finished) {
@@ -88,7 +100,7 @@ void journal_finish(const struct finished *finished) {
 	begin(&event, "finished", finished->self);
 	event_number(&event, "duration", microseconds(CLOCK_MONOTONIC) - journal.begun);
 	event_number(&event, "status", finished->status);
-	add_bytes(&event, finished);
+	add_bytes(&event);
 	waitpid(finished->child, NULL, 0);
 	if (getrusage(RUSAGE_CHILDREN, &used) == 0) {
 		const struct timeval user = used.ru_utime, system = used.ru_stime;

@@ -17,7 +17,10 @@ export function openEventFile(path: string, log: Log): EventFile {
   let lost = 0;
   let isHalf = false;
   const fail = (why: unknown) => {
-    if (lost === 0) log.warn(`cannot write an event to ${path}: ${reasonOf(why)}; free space on its disk, or give another file`);
+    if (lost === 0)
+      log.warn(
+        `cannot write an event to ${path}: ${reasonOf(why)}; free space on its disk, or give another file`,
+      );
     lost += 1;
   };
   try {

@@ -44,7 +44,11 @@ export function newFor(onEvent: OnEvent, id: string, base: string | undefined): 
   if (has.has(id) || known === undefined) return undefined;
   has.add(id);
   const before = base === undefined || !has.has(base) ? undefined : listOf(base);
-  return { id, ...(before === undefined || base === undefined ? {} : { base }), ...changesOf(before ?? EMPTY, known) };
+  return {
+    id,
+    ...(before === undefined || base === undefined ? {} : { base }),
+    ...changesOf(before ?? EMPTY, known),
+  };
 }
 
 function listOf(id: string): PackageList | undefined {

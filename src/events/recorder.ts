@@ -28,9 +28,13 @@ export class Recorder {
   readonly #options: RecorderOptions;
   readonly #testbed = nextTestbed();
   readonly #journal: Journal | undefined;
-  readonly #running = new Map<number, { readonly started: Started; readonly process: ProcessName | undefined }>();
+  readonly #running = new Map<
+    number,
+    { readonly started: Started; readonly process: ProcessName | undefined }
+  >();
   /** Events in the order in which commands ended, behind the reading of what dpkg changed. */
   #queue: Promise<void> = Promise.resolve();
+  #isEnded = false;
   /** The packages of the last event. */
   #packages: string | undefined;
 
@@ -65,8 +69,7 @@ export class Recorder {
   }
 
   leaks(leaks: readonly Leak[], at: LeakEvent['at']): void {
-    for (const leak of leaks)
-      this.#send({ event: 'leak', testbed: this.#testbed, time: now(), at, leak });
+    for (const leak of leaks) this.#send({ event: 'leak', testbed: this.#testbed, time: now(), at, leak });
   }
 
   /** Resolves when the events of all commands that have ended were sent. */
@@ -81,8 +84,20 @@ export class Recorder {
     await this.#queue;
   }
 
-  async close(): Promise<void> {
-    await this.settle();
+  /** The close of the testbed; only the first has an event. */
+  async end(work: () => Promise<void>): Promise<void> {
+    if (this.#isEnded) return work();
+    this.#isEnded = true;
+    try {
+      await this.operation(() => ({ event: 'close' }), work);
+    } finally {
+      this.#journal?.close();
+    }
+  }
+
+  /** Without an event, when the testbed was not opened. */
+  close(): void {
+    this.#isEnded = true;
     this.#journal?.close();
   }
 
@@ -109,7 +124,11 @@ export class Recorder {
     });
   }
 
-  #sendCommand({ time, argv, truncated, dpkg }: Started, finished: Finished | undefined, duration: number): void {
+  #sendCommand(
+    { time, argv, truncated, dpkg }: Started,
+    finished: Finished | undefined,
+    duration: number,
+  ): void {
     const packages = {
       ...this.#member('before', idOfState(dpkg)),
       ...this.#member('after', idOfState(finished?.dpkg)),

@@ -28,6 +28,14 @@ export interface IncarnationMaker {
   checkRoomOver(layer: Layer): Promise<void>;
 }
 
+/** Gets each reboot, also those from inside. */
+export interface RebootRecorder {
+  operation(
+    facts: () => { event: 'reboot'; by: 'caller' | 'testbed' },
+    work: () => Promise<void>,
+  ): Promise<void>;
+}
+
 export class Life {
   readonly #maker: IncarnationMaker;
   #incarnation: Incarnation | undefined;
@@ -37,17 +45,27 @@ export class Life {
   #standby: Promise<Standby | undefined> | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
 
-  private constructor(maker: IncarnationMaker, incarnation: Incarnation, over: Layer | undefined) {
+  readonly #recorder: RebootRecorder | undefined;
+
+  private constructor(
+    maker: IncarnationMaker,
+    {
+      incarnation,
+      over,
+      recorder,
+    }: { incarnation: Incarnation; over: Layer | undefined; recorder: RebootRecorder | undefined },
+  ) {
     this.#maker = maker;
+    this.#recorder = recorder;
     this.#begin(incarnation);
     this.#over = over;
   }
 
-  static async begin(maker: IncarnationMaker, from?: Snapshot): Promise<Life> {
+  static async begin(maker: IncarnationMaker, from?: Snapshot, recorder?: RebootRecorder): Promise<Life> {
     const over = from?.layer;
     over?.keep();
     try {
-      return new Life(maker, await maker.incarnate({ over }), over);
+      return new Life(maker, { incarnation: await maker.incarnate({ over }), over, recorder });
     } catch (error) {
       await over?.release().catch(() => {});
       throw error;
@@ -64,10 +82,13 @@ export class Life {
     return this.#incarnation !== undefined;
   }
 
-  reboot(): Promise<void> {
-    this.#rebooting ??= this.#bootAgain().finally(() => {
-      this.#rebooting = undefined;
-    });
+  reboot(by: 'caller' | 'testbed' = 'caller'): Promise<void> {
+    const work = () => this.#bootAgain();
+    this.#rebooting ??= (this.#recorder?.operation(() => ({ event: 'reboot', by }), work) ?? work()).finally(
+      () => {
+        this.#rebooting = undefined;
+      },
+    );
     return this.#rebooting;
   }
 
@@ -89,7 +110,7 @@ export class Life {
     this.#incarnation = incarnation;
     void incarnation.instance.ended.then((status) => {
       if (this.#incarnation !== incarnation || status !== REBOOTED) return;
-      this.reboot().catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
+      this.reboot('testbed').catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
     });
   }
 

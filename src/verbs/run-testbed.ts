@@ -50,7 +50,7 @@ export async function runInTestbed(
   const [cwd, user] = [words.one('cwd'), words.one('user')];
   const image = words.one('commit');
   if (image !== undefined) checkBefore(image, words);
-  const { testbed, log, close } = await openFor(words, signal);
+  const { testbed, log, close } = await openFor(words, signal, 'run');
   openPipes();
   try {
     // A shell that reads a pipe must be no login shell, and is that of every root filesystem.
@@ -60,7 +60,7 @@ export async function runInTestbed(
       ...(cwd === undefined ? {} : { cwd }),
       ...(user === undefined ? {} : { user }),
     });
-    const leaks = await testbed.leaks();
+    const leaks = await testbed.leaks('command');
     warnOfLeaks(leaks, log);
     const result = status === 0 && failOnLeak && leaks.length > 0 ? 1 : status;
     if (image !== undefined) {
