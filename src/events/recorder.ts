@@ -68,6 +68,12 @@ export class Recorder {
     }
   }
 
+  /** Learns the packages that the testbed begins with, because its first command may change them at once. */
+  async learnPackages(): Promise<void> {
+    const text = await this.#options.readStatus().catch(() => undefined);
+    if (text !== undefined) learn(text);
+  }
+
   leaks(leaks: readonly Leak[], at: LeakEvent['at']): void {
     for (const leak of leaks) this.#send({ event: 'leak', testbed: this.#testbed, time: now(), at, leak });
   }
@@ -154,8 +160,7 @@ export class Recorder {
 
   async #read(state: string | undefined): Promise<void> {
     if (state === undefined || idOfState(state) !== undefined) return;
-    const text = await this.#options.readStatus().catch(() => undefined);
-    if (text !== undefined) learn(text);
+    await this.learnPackages();
   }
 
   #enqueue(work: () => Promise<void>): void {

@@ -36,13 +36,15 @@ export async function beginRecorded(
     ...(from === undefined ? {} : { fork: true as const }),
   });
   try {
-    life = await recorder.operation(facts, async () => {
+    const begun = await recorder.operation(facts, async () => {
       const begun = await Life.begin(maker, from, recorder);
+      life = begun;
+      await recorder.learnPackages();
       root = await maker.rootName();
       return begun;
     });
     maker.recorders.add(recorder);
-    return { life, recorder };
+    return { life: begun, recorder };
   } catch (error) {
     recorder.close();
     throw error;
