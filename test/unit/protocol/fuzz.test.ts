@@ -73,16 +73,10 @@ class Puppet {
   }
 }
 
-function optionsOf({ cwd, user, timeout, env = {}, stdin, stdout, stderr }: RunOptions = {}) {
-  const files = [stdin, stdout, stderr];
-  assert.ok(files.every((file) => file === undefined) || files.every((file) => file !== undefined));
-  return {
-    cwd,
-    user,
-    timed: timeout !== undefined,
-    env: Object.entries(env).sort(),
-    files: stdin !== undefined,
-  };
+function optionsOf({ cwd, user, timeout, env = {}, ...files }: RunOptions = {}) {
+  const { stdin, stdout, stderr } = files;
+  const given = [stdin, stdout, stderr].filter((file) => file !== undefined).length;
+  return { cwd, user, timed: timeout !== undefined, env: Object.entries(env).sort(), files: given };
 }
 
 /** Splits bytes at random places into random pieces. */

@@ -224,7 +224,7 @@ const commands: fc.Arbitrary<Step> = fc
         {
           ...{ cwd: options.cwd, user: options.user, timed: options.timeout !== undefined },
           env: Object.entries(env).sort(),
-          files: withFiles,
+          files: withFiles ? 3 : 0,
         },
       ]),
       ...{ failure, answer: ` ${status}` },
