@@ -134,7 +134,8 @@ export function requestsOf(actions: readonly Action[], folder: string): Request[
       case 'open':
         requests.push({ line: 'open', reply: isOpen ? undefined : scratch });
         isOpen = true;
-        files = base = new Map();
+        files = new Map();
+        base = new Map();
         break;
       case 'close':
         add('close', 'ok');

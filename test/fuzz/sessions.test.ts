@@ -25,7 +25,7 @@ import { projectDir } from '../support/rootfs.ts';
 import { type Manner, manners, type Request, realSessions, requestsOf } from './real-requests.ts';
 
 const SIDE_BY_SIDE = 2;
-const RUNS = rounds({ short: 8, long: 2000 / SIDE_BY_SIDE });
+const RUNS = rounds({ short: 5, long: 2000 / SIDE_BY_SIDE });
 /** Milliseconds for one session. */
 const LIMIT = 60_000;
 

@@ -15,7 +15,7 @@ import { bytesOf, type Compiled, compile, programs } from './programs.ts';
 
 const SHELLS = ['dash', 'bash', 'busybox'] as const;
 /** Of each shell, idle and loaded. */
-const RUNS = rounds({ short: 6, long: Math.ceil(10_000 / SHELLS.length / 2) });
+const RUNS = rounds({ short: 5, long: Math.ceil(10_000 / SHELLS.length / 2) });
 /** Milliseconds after which a program hangs. */
 const LIMIT = 60_000;
 

@@ -10,7 +10,7 @@ import type { OpenTestbed, RunOptions } from '../../../src/testbed/types.ts';
 import { parameters, rounds, seed } from '../../support/fuzz.ts';
 import { type Call, expected, FOLDER, type Step, sessions } from './requests.ts';
 
-const RUNS = rounds({ short: 1500, long: 100_000 });
+const RUNS = rounds({ short: 600, long: 100_000 });
 
 /** Does what the calls say, in this order, and notes what it was asked. */
 class Puppet {
