@@ -12,7 +12,6 @@ import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { type Instance, REBOOTED } from '../namespaces/instance.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
-import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
 import { connect, type Endpoint } from './connect.ts';
 import {
@@ -78,9 +77,14 @@ export class Testbed implements OpenTestbed {
   #over: Layer | undefined;
   #standby: Promise<Standby | undefined> | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
+  readonly ended: Promise<void>;
+  #tellEnded: () => void = () => {};
 
   private constructor(maker: TestbedMaker, incarnation: Incarnation, over: Layer | undefined) {
     this.#maker = maker;
+    this.ended = new Promise((resolve) => {
+      this.#tellEnded = resolve;
+    });
     this.#begin(incarnation);
     this.#over = over;
   }
@@ -220,23 +224,11 @@ export class Testbed implements OpenTestbed {
 
   async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
     // An open waits for everything that is loaded before it.
-    const copying = await import('../copy/copy.ts');
-    let copied = '';
-    const shown = startProgress(what, { note: () => copied });
-    try {
-      await copy(copying, {
-        ...this.#copyOptions(),
-        ...(isatty(2)
-          ? {
-              progress: (bytes, files) => {
-                copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
-              },
-            }
-          : {}),
-      });
-    } finally {
-      shown.done();
-    }
+    const [copying, { withCopyLine }] = await Promise.all([
+      import('../copy/copy.ts'),
+      import('../copy/shown-copy.ts'),
+    ]);
+    await withCopyLine(what, this.#copyOptions(), (options) => copy(copying, options));
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
@@ -297,8 +289,12 @@ export class Testbed implements OpenTestbed {
   #begin(incarnation: Incarnation): void {
     this.#incarnation = incarnation;
     void incarnation.instance.ended.then((status) => {
-      if (this.#incarnation !== incarnation || status !== REBOOTED) return;
-      this.#restart().catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
+      if (this.#incarnation !== incarnation) return;
+      if (status !== REBOOTED) return this.#tellEnded();
+      this.#restart().catch((error: unknown) => {
+        this.#maker.log.warn(messageOf(error));
+        this.#tellEnded();
+      });
     });
   }
 
@@ -374,6 +370,7 @@ export class Testbed implements OpenTestbed {
     const [old, over] = [this.#incarnation, this.#over];
     this.#incarnation = undefined;
     this.#over = undefined;
+    this.#tellEnded();
     const ends = await Promise.allSettled([
       old?.end(),
       this.#takeStandby().then((standby) => standby?.end()),
