@@ -98,9 +98,9 @@ describe('run --detach', function () {
       const { stdout, stderr, status } = await detach(name, ...words);
       assert.match(stderr, sentence);
       assert.deepEqual([stdout, status], ['', wanted]);
-      assert.equal(await openNamed(name), undefined);
-      assert.equal((await virt(['logs', name])).status, 2);
     }
+    assert.equal(await openNamed(called('fails')), undefined);
+    assert.equal((await virt(['logs', called('fails')])).status, 2);
   });
 
   it('ends when pid 1 of the testbed is killed, without a command too', async () => {
@@ -156,7 +156,8 @@ describe('run --detach', function () {
       '-c',
       'i=0; while [ $i -lt 9 ]; do i=$((i + 1)); head -c 1048576 /dev/zero | tr "\\0" $i; done',
     );
-    const { stdout } = await virt(['logs', '-f', name]);
+    await virt(['logs', '-f', name]);
+    const { stdout } = await virt(['logs', name]);
     assert.match(stdout, /^5+6+7+8+9+virt-ts-unshare: the command ended with status 0\n$/);
     assert.ok(stdout.length > 4 * 1024 ** 2 && stdout.length <= 8 * 1024 ** 2, String(stdout.length));
   });
@@ -226,7 +227,7 @@ describe('close', function () {
 describe('a testbed', function () {
   this.timeout(60_000);
 
-  it('is out of reach of another user', async () => {
+  it('is out of reach of another user', async function () {
     if (process.geteuid?.() !== 0) return skip(this, 'only root can become another user');
     const name = called('private');
     await virt(['run', '--detach', '--name', name, ...root]);
