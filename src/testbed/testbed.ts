@@ -12,7 +12,6 @@ import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.
 import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
-import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
 import { connect, type Endpoint } from './connect.ts';
 import {
@@ -85,6 +84,10 @@ export class Testbed implements OpenTestbed {
 
   get pid(): number {
     return this.#target().pid;
+  }
+
+  get ended(): Promise<void> {
+    return this.#life.ended;
   }
 
   run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
@@ -232,20 +235,14 @@ export class Testbed implements OpenTestbed {
     copy: (copying: Copying, options: CopyOptions) => Promise<void>,
   ): Promise<void> {
     // An open waits for everything that is loaded before it.
-    const copying = await import('../copy/copy.ts');
+    const [copying, { withCopyLine }] = await Promise.all([
+      import('../copy/copy.ts'),
+      import('../copy/shown-copy.ts'),
+    ]);
     const { facts, progress } = copyFacts(of);
-    let copied = '';
-    const shown = startProgress(what, { note: () => copied });
-    const onTerminal: CopyOptions['progress'] = (bytes, files) => {
-      copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
-      progress(bytes, files);
-    };
-    try {
-      const options = { ...this.#copyOptions(progress), ...(isatty(2) ? { progress: onTerminal } : {}) };
-      await this.#operation(facts, () => copy(copying, options));
-    } finally {
-      shown.done();
-    }
+    await this.#operation(facts, () =>
+      withCopyLine(what, this.#copyOptions(progress), (options) => copy(copying, options)),
+    );
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {

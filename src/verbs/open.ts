@@ -3,6 +3,7 @@ import { testbedFromWords } from '../command-line/testbed-options.ts';
 import { startEvents } from '../events/program.ts';
 import { createLog, type Log } from '../log.ts';
 import { preflight } from '../preflight.ts';
+import { claimName } from '../processes/names.ts';
 import { once, unlessStopped } from '../protocol/stop.ts';
 import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../testbed/types.ts';
@@ -21,10 +22,16 @@ export async function openFor(
   await preflight(options, process.env);
   const log = createLog({ debug: words.has('debug') });
   signal.throwIfAborted();
+  const freeName = options.name === undefined ? () => {} : claimName(options.name, process.env);
   const { eventFile } = options;
   const events = eventFile === undefined ? undefined : startEvents(eventFile, program, log);
-  const provider = new Provider({ ...options, onEvent: events?.onEvent }, log);
-  const close = once(() => provider.dispose().finally(() => events?.end()));
+  const provider = new Provider({ ...options, onEvent: events?.onEvent, closable: true }, log);
+  const close = once(() =>
+    provider.dispose().finally(() => {
+      freeName();
+      events?.end();
+    }),
+  );
   try {
     return { testbed: await unlessStopped(provider.open(), signal, close), log, close };
   } catch (error) {
