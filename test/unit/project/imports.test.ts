@@ -29,7 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['leaks'],
   ['events'],
   ['testbed', 'isolation'],
-  ['protocol', 'lab', 'command-line'],
+  ['protocol', 'lab', 'command-line', 'report'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
