@@ -77,11 +77,16 @@ function sessionOf(id: string, events: readonly TestbedEvent[]): Session {
     caller: start?.caller?.argv ?? [],
     from: events.reduce((least, { time }) => Math.min(least, time), Number.POSITIVE_INFINITY),
     to: events.reduce((most, event) => Math.max(most, event.event === 'end' ? event.time : endOf(event)), 0),
-    leaks: events.flatMap((event) => (event.event === 'leak' ? [event.leak] : [])),
+    leaks: events.flatMap((event) => (event.event === 'leak' && !isOfDriver(event.leak) ? [event.leak] : [])),
     errors: events.flatMap((event) => (event.event === 'error' ? [event] : [])),
     ended: end !== undefined,
     root: open?.root,
   };
+}
+
+/** autopkgtest puts these links there. */
+function isOfDriver(leak: Leak): boolean {
+  return leak.kind === 'file' && /^\/tmp\/autopkgtest-reboot(-prepare)?$/.test(leak.path);
 }
 
 function endOf(event: TestbedEvent): number {
@@ -123,7 +128,9 @@ function testsOf(session: string, events: readonly TestbedEvent[]): TestRun[] {
     if (!('testbed' in event) || event.testbed === undefined) continue;
     const state = states.get(event.testbed) ?? { packagesTime: 0, tests: [] };
     states.set(event.testbed, state);
-    if (event.event === 'leak') for (const test of state.tests) test.leaks.push(event.leak);
+    if (event.event === 'leak' && !isOfDriver(event.leak)) {
+      for (const test of state.tests) test.leaks.push(event.leak);
+    }
     if (event.event === 'revert') states.delete(event.testbed);
     if (event.event !== 'command') continue;
     const name = testOf(event);

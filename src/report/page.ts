@@ -1,4 +1,5 @@
 /** A run as a page of one file: no script, nothing from the network, all text escaped. */
+import { basename } from 'node:path';
 import { toHtml } from 'hast-util-to-html';
 import type { PackageChanges } from '../events/packages.ts';
 import { describeLeak } from '../leaks/report.ts';
@@ -13,7 +14,7 @@ import { explained, TIME_KINDS, type TimeKind, timesOf } from './times.ts';
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 
 export function pageOf(run: Run, { output }: Pick<Input, 'output'>): string {
-  const title = `Test report: ${shown(run.name)}`;
+  const title = `Test report: ${shown(basename(run.name))}`;
   const body = tag(
     'body',
     {},
@@ -180,8 +181,9 @@ function packages({ tests: all }: Run): Piece[] {
   }
   if (groups.size === 0) return [];
   const common = commonOf([...groups.values()]);
-  const blocks = [...groups.values()].map((group) => {
+  const blocks = [...groups.values()].flatMap((group) => {
     const more = [...(group[0]?.packages ?? [])].filter(([name, version]) => common.get(name) !== version);
+    if (more.length === 0) return [];
     const names = group.map(({ name }) => name).join(', ');
     return details(
       [`${more.length} more for `, code(names.length > 200 ? `${group.length} tests` : names)],
