@@ -73,7 +73,7 @@ export function stepsOf(page: string, way: Way, release: Release): Step[] {
     { title: 'a shell', script: `${typed(shell, 'echo sh""ell of $(id -un)')} | grep -F 'shell of root'` },
     {
       title: 'a test in TypeScript',
-      script: `${project}cat >first.test.ts <<'END'\n${file}END\n${runTest.trim()} | grep -E '^(# |ℹ )pass 1$'\ncd ..`,
+      script: `${project}cat >first.test.ts <<'END'\n${file}END\n${runTest.trim()} >test.log 2>&1 || { cat test.log; exit 1; }\ngrep -E '^(# |ℹ )pass 1$' test.log\ncd ..`,
     },
     { title: 'a manual page', script: `${manualIn(way, manual)} | grep -F SYNOPSIS` },
     {

@@ -1,24 +1,38 @@
 /**
- * Starts a program in a thread that ends at once, and ends with the status of the program. argv: PROGRAM [ARGUMENT]... A program that
- * asks to be killed at the end of its parent (prctl(2), PR_SET_PDEATHSIG) is killed at the end of the thread.
+ * Starts a program in a thread that ends at the first output, and prints all of the output when the program has ended. argv: PROGRAM
+ * [ARGUMENT]... A program that asks to be killed at the end of its parent (prctl(2), PR_SET_PDEATHSIG) is killed at the end of the
+ * thread.
  */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 
 const THREAD = `
 const { spawn } = require('node:child_process');
 const { parentPort, workerData } = require('node:worker_threads');
-const child = spawn(workerData[0], workerData.slice(1), { stdio: 'inherit' });
+const { argv, output } = workerData;
+const child = spawn(argv[0], argv.slice(1), { stdio: ['ignore', output, 'inherit'] });
 child.once('spawn', () => parentPort.postMessage(child.pid));
 `;
 
-const thread = new Worker(THREAD, { eval: true, workerData: process.argv.slice(2) });
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await delay(10);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-thread-'));
+const file = join(folder, 'output');
+const thread = new Worker(THREAD, {
+  eval: true,
+  workerData: { argv: process.argv.slice(2), output: openSync(file, 'w') },
+});
 const pid = await new Promise<number>((resolve) => thread.once('message', resolve));
+const hasEnded = () => /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+const output = () => readFileSync(file, 'utf8');
+await until(() => output() !== '' || hasEnded());
 await thread.terminate();
 // No thread waits for the program any more, so it stays a zombie.
-for (;;) {
-  const state = /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (state === 'Z') break;
-  await delay(10);
-}
+await until(hasEnded);
+process.stdout.write(output());
+rmSync(folder, { recursive: true });

@@ -26,16 +26,16 @@ describe('what published issues of other tools describe does not happen here', f
       call([process.execPath, '--import', 'tsx', 'test/support/spawn-in-thread.ts', ...argv], {
         cwd: projectDir,
       });
-    const SLOW = ['sh', '-c', 'sleep 0.3; echo survived'];
+    const SLOW = ['sh', '-c', 'echo started; sleep 0.3; echo survived'];
 
     it('as it does not with bwrap --die-with-parent', async () => {
       const { stdout } = await inThread('bwrap', '--die-with-parent', ...BUBBLEWRAP.slice(1), ...SLOW);
-      assert.equal(stdout, '');
+      assert.equal(stdout, 'started\n');
     });
 
     it('with this program', async () => {
       const { stdout, stderr } = await inThread(process.execPath, PROGRAM, ...run(...SLOW));
-      assert.equal(stdout, 'survived\n', stderr);
+      assert.equal(stdout, 'started\nsurvived\n', stderr);
     });
   });
 
