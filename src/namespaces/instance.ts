@@ -55,15 +55,19 @@ interface Begun {
 function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'): Begun {
   const { hostname, ownNetwork } = options;
   const mark = options.mark ?? makeMark();
-  const run = holder.run(ownNetwork ? 'ptcni' : 'ptci', [
-    steps.keyring(keyringOf(mark)),
-    ...options.before,
-    steps.unshare('m'),
-    ...options.steps,
-    ...(ownNetwork ? [steps.loopback()] : []),
-    steps.hostname(hostname),
-    steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when }),
-  ]);
+  const owner = holder.nextOwner();
+  const run = holder.runBelow({
+    namespaces: ownNetwork ? 'mptcni' : 'mptci',
+    owner,
+    before: options.before,
+    steps: [
+      steps.keyring(keyringOf(mark), owner),
+      ...options.steps,
+      ...(ownNetwork ? [steps.loopback()] : []),
+      steps.hostname(hostname),
+      steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when }),
+    ],
+  });
   return { holder, run, mark };
 }
 
