@@ -377,8 +377,11 @@ int hold_main(int argc, char **argv) {
 	signal(SIGPIPE, SIG_IGN);
 	/* A directory among the caller's descriptors would lead out of the testbed. */
 	close_range(3, ~0U, 0);
+	read_limits();
 	int made[2], mapped[2], proc;
 	make_user_namespace(argv[1], argv[2], argv[3], EVENTS);
+	/* What all testbeds may use together. Real root has no user namespace here that could be limited. */
+	if (strcmp(argv[1], "none") != 0) share_limits(3);
 	if (network && unshare(CLONE_NEWNET) != 0) die("making a network namespace", NULL);
 	own_mounts();
 	/* The working directory may be accessible to the caller only. */
@@ -395,6 +398,8 @@ int hold_main(int argc, char **argv) {
 		if (write(made[1], "", 1) != 1) _exit(1);
 		wait_for(mapped[0]);
 		if (!become_root()) die("becoming root of the user namespace", NULL);
+		/* What each of the testbeds may use. */
+		share_limits(2);
 		if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
 		prctl(PR_SET_DUMPABLE, 1);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -6,6 +6,7 @@
 #include "steps.h"
 
 #include <net/if.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -143,8 +144,10 @@ static bool step_copy(struct place *place, char **a) {
 /* keyring NAME OWNER: it counts among the keys of this user. */
 static bool step_keyring(struct place *place, char **a) {
 	place->code = "NO_KEYRING";
-	return setresuid((uid_t)strtoul(a[1], NULL, 10), (uid_t)-1, (uid_t)-1) == 0 && join_session_keyring(a[0]) &&
-	       setresuid(0, (uid_t)-1, (uid_t)-1) == 0;
+	uid_t owner = (uid_t)strtoul(a[1], NULL, 10);
+	/* A change of ids clears the last two. */
+	return setresuid(owner, owner, 0) == 0 && join_session_keyring(a[0]) && setresuid(0, 0, 0) == 0 &&
+	       prctl(PR_SET_DUMPABLE, 1) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }
 
 static bool step_hostname(struct place *place, char **a) {
@@ -209,7 +212,7 @@ static const struct {
     {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
     {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy},
     {"keyring", 2, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"init", 4, step_init},
+    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"processes", 1, step_processes}, {"init", 4, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

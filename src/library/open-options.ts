@@ -61,6 +61,13 @@ export interface OpenOptions {
   readonly maxCopyBytes?: number;
   /** Files that one copy out of the testbed may have. Default: no limit. */
   readonly maxCopyEntries?: number;
+  /**
+   * Processes and threads of the testbed. Default: 16384, or half of what the caller may have, or one for each MiB of memory,
+   * whichever is least.
+   */
+  readonly maxProcesses?: number;
+  /** Bytes of memory for its files: half for what it writes, a quarter for /dev/shm, a tenth for /run. Default: the machine's memory. */
+  readonly maxMemory?: number;
 }
 
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
@@ -68,6 +75,7 @@ const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
   ...{ bind: true, hostname: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
+  ...{ maxProcesses: true, maxMemory: true },
 };
 
 /** @throws UsageError that names the option */
@@ -83,7 +91,8 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     });
   }
   checkCount('maxCopyBytes', options.maxCopyBytes);
-  checkCount('maxCopyEntries', options.maxCopyEntries);
+  for (const name of ['maxCopyEntries', 'maxProcesses', 'maxMemory'] as const)
+    checkCount(name, options[name]);
   return {
     root: {
       ...(rootfs === undefined ? {} : rootChoice(rootfs)),
@@ -103,6 +112,8 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
+    maxProcesses: options.maxProcesses,
+    maxMemory: options.maxMemory,
   };
 }
 

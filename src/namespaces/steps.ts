@@ -60,6 +60,9 @@ export const keyring = (name: string, owner: number): Step => [
   String(owner),
 ];
 
+/** For all processes of the user namespace that is made next. */
+export const processes = (count: number): Step => ['processes', 'limiting the processes', String(count)];
+
 export const hostname = (name: string): Step => ['hostname', 'setting the host name', name];
 
 export const loopback = (): Step => ['loopback', 'setting the interface lo up'];
