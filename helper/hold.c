@@ -107,21 +107,22 @@ static bool end_children(int proc) {
 	return true;
 }
 
-enum { GRACE = 8 };
-
-/* Whether the user namespace of a process is this one, or one below. */
+/* Whether a process is in a user namespace or below it, as testbeds and programs of the host (shield.c) are. */
 static bool is_member(int process, const struct stat *users) {
 	struct stat status;
+	int space = openat(process, "ns/user", O_RDONLY | O_CLOEXEC);
 	bool found = false;
-	if (fstatat(process, "ns/user", &status, 0) != 0) return false;
-	if (status.st_dev == users->st_dev && status.st_ino == users->st_ino) return true;
-	for (int file = openat(process, "ns/user", O_RDONLY | O_CLOEXEC), parent; file >= 0; file = parent) {
-		found = found || (fstat(file, &status) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev);
-		parent = found ? -1 : ioctl(file, NS_GET_PARENT);
-		close(file);
+	while (space >= 0 && !found) {
+		found = fstat(space, &status) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev;
+		/* Fails at the user namespace of this process. */
+		int parent = found ? -1 : ioctl(space, NS_GET_PARENT);
+		close(space);
+		space = parent;
 	}
 	return found;
 }
+
+enum { GRACE = 8 };
 
 /*
  * Kills the processes of a user namespace and of those below, including a tar whose server was killed. Those outside of the testbeds come last:

@@ -47,11 +47,14 @@ export interface OpenOptions {
    * the testbed may write there what the caller may write, except with `readOnly`.
    */
   readonly bind?: readonly {
+    /** Path on the host, absolute or relative to the working directory. */
     readonly outside: string;
+    /** Absolute path in the testbed; it is made there if it is missing. */
     readonly inside: string;
+    /** Nothing in the testbed can write there, and root of the testbed has the permissions of others. Default: false. */
     readonly readOnly?: boolean;
   }[];
-  /** Default: a random name. */
+  /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
   readonly drainTimeout?: number;

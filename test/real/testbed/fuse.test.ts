@@ -53,7 +53,7 @@ describe('a FUSE file system of the testbed', function () {
       const begin = performance.now();
       await assert.rejects(copy(), { name: 'CopyTimeoutError' });
       assert.ok(performance.now() - begin < patience(8_000));
-      // What a testbed makes ahead of the next revert is not of the copy.
+      // The next incarnation may be made ahead meanwhile.
       const left = processTree(process.pid).filter(
         ({ pid, command }) => !before.has(pid) && command !== 'virt-ts-unshare set-up',
       );
