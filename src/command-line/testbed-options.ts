@@ -18,9 +18,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
   const one = (name: OptionName): string | undefined => {
     const value = words.one(name);
     if (value === '' && MAY_BE_EMPTY.has(name)) return undefined;
-    if (value === '' && name !== 'report-leaks') {
-      throw new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
-    }
+    if (value === '' && name !== 'report-leaks') throw emptyValue(name);
     return value;
   };
   const network = choice('network', one('network') ?? 'host', ['host', 'none', 'private']);
@@ -58,6 +56,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     maxProcesses: parseCount('--max-processes', one('max-processes')),
     maxMemory: size('max-memory', one('max-memory')),
     ...leakReport(one('report-leaks')),
+    ...eventsOf(words),
   });
 }
 
@@ -68,6 +67,17 @@ function hostnameOf(name: string | undefined): string | undefined {
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
 const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
 const ARCH = /^[a-z0-9][a-z0-9-]*$/;
+
+/** @throws UsageError */
+export function eventsOf(words: Words): Pick<TestbedOptions, 'eventFile'> {
+  const path = words.one('events');
+  if (path === '') throw emptyValue('events');
+  return path === undefined ? {} : { eventFile: resolve(path) };
+}
+
+function emptyValue(name: OptionName): UsageError {
+  return new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
+}
 
 function leakReport(value: string | undefined): Pick<TestbedOptions, 'reportLeaks' | 'leakFile'> {
   if (value === undefined) return {};
