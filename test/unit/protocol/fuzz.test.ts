@@ -41,6 +41,7 @@ class Puppet {
     scratchDirectory: '/tmp/scratch dir',
     executeCommand: ['/x/execute.sh', 'a,b', '%'],
     pid: 4242,
+    ended: new Promise<void>(() => {}),
     run: async (argv, options) => {
       const { status } = this.#perform('run', [argv, optionsOf(options)]);
       return { status };
