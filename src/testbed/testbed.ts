@@ -132,7 +132,9 @@ export class Testbed implements OpenTestbed {
 
   async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
     await this.#life.booted();
-    return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
+    const { instance } = this.#life.incarnation;
+    const started = await startCommand(this.#target(), argv, stdio, this.#maker.log, place);
+    return { ...started, rebooted: () => isRebooted(instance) };
   }
 
   attach(argv: Argv, { onStart, signal, ...place }: AttachOptions): Promise<RunResult> {
