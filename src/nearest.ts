@@ -10,7 +10,9 @@ export function nearestTo(
   known: readonly string[],
   most = Math.ceil(word.length / 3),
 ): string | undefined {
+  // A word may be megabytes long. As many letters as it has too many must be deleted.
   const ranked = known
+    .filter((each) => word.length - each.length < each.length)
     .map((each) => ({ each, changes: changesBetween(word, each) }))
     .sort((one, other) => one.changes - other.changes);
   const [best] = ranked;
