@@ -108,6 +108,8 @@ long read_number_at(int directory, const char *path);
 void make_user_namespace(const char *how, char *uids, char *gids, int report);
 /* Writes a map of the process PID or "self". */
 bool write_map(const char *process, const char *file, const char *text);
+/* The map of this user namespace onto itself, for one below. `file` is its own, as /proc/self/uid_map. */
+bool same_map(const char *file, char *text, size_t size);
 
 /* shield.c: enters a new user namespace below, for a program of the host. False and errno when it cannot be made. */
 bool shield(void);
