@@ -8,9 +8,7 @@ import { helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
-import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { type Instance, REBOOTED } from '../namespaces/instance.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
 import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
@@ -28,9 +26,8 @@ import {
 } from './execute.ts';
 import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
-import type { Layer } from './layer.ts';
-import { Snapshot } from './snapshot.ts';
-import type { Place, Standby } from './standby.ts';
+import { type IncarnationMaker, isRebooted, Life } from './life.ts';
+import type { Snapshot } from './snapshot.ts';
 import type {
   AttachOptions,
   CommitOptions,
@@ -46,54 +43,28 @@ type Copying = typeof import('../copy/copy.ts');
 const REBOOT_MARK = '/run/autopkgtest-reboot-prepare-mark';
 /** Seconds for a reboot that a test does itself. */
 const REBOOT_LIMIT = 300;
-/** Milliseconds until the holder has reported the end of a pid 1 that is gone. */
-const REPORT_LIMIT = 1_000;
 /** Status of a command that a reboot has ended. */
 const KILLED = 137;
-/** Milliseconds after a revert. */
-const STANDBY_DELAY = 20;
 
-const CLOSED = { code: 'CLOSED', remedy: 'open it first' };
-
-export interface TestbedMaker {
+export interface TestbedMaker extends IncarnationMaker {
   readonly options: TestbedOptions;
-  readonly log: Log;
   readonly scratchDirectory: string;
   holder(): Promise<Holder>;
-  /** Without a place: over a new layer on the root filesystem. */
-  incarnate(place?: Place): Promise<Incarnation>;
-  /** Makes an incarnation ahead, over a frozen layer or the root filesystem, where that is of use. */
-  standBy(over: Layer | undefined): Promise<Standby | undefined>;
-  /** @throws TestbedError when the kernel takes no layer over this one */
-  checkRoomOver(layer: Layer): Promise<void>;
   leaks(incarnation: Incarnation): Promise<Leak[]>;
   commit(incarnation: Incarnation, image: CommitOptions): Promise<string>;
 }
 
 export class Testbed implements OpenTestbed {
   readonly #maker: TestbedMaker;
-  #rebooting: Promise<void> | undefined;
-  #incarnation: Incarnation | undefined;
-  /** What a revert goes back to: the frozen layer of a snapshot, of which this is a user, or the root filesystem. */
-  #over: Layer | undefined;
-  #standby: Promise<Standby | undefined> | undefined;
-  #standbyTimer: NodeJS.Timeout | undefined;
+  readonly #life: Life;
 
-  private constructor(maker: TestbedMaker, incarnation: Incarnation, over: Layer | undefined) {
+  private constructor(maker: TestbedMaker, life: Life) {
     this.#maker = maker;
-    this.#begin(incarnation);
-    this.#over = over;
+    this.#life = life;
   }
 
   static async open(maker: TestbedMaker, from?: Snapshot): Promise<Testbed> {
-    const over = from?.layer;
-    over?.keep();
-    try {
-      return new Testbed(maker, await maker.incarnate({ over }), over);
-    } catch (error) {
-      await over?.release().catch(() => {});
-      throw error;
-    }
+    return new Testbed(maker, await Life.begin(maker, from));
   }
 
   get scratchDirectory(): string {
@@ -113,8 +84,8 @@ export class Testbed implements OpenTestbed {
   }
 
   async #reported(work: () => Promise<RunResult>): Promise<RunResult> {
-    await this.#booted();
-    const { instance } = this.#opened();
+    await this.#life.booted();
+    const { instance } = this.#life.incarnation;
     const run = () =>
       work().catch(async (error: unknown) => {
         const isClosed = error instanceof NotRunError && error.code === 'CLOSED';
@@ -131,8 +102,8 @@ export class Testbed implements OpenTestbed {
   }
 
   async leaks(): Promise<Leak[]> {
-    await this.#booted();
-    return this.#maker.leaks(this.#opened());
+    await this.#life.booted();
+    return this.#maker.leaks(this.#life.incarnation);
   }
 
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
@@ -152,12 +123,12 @@ export class Testbed implements OpenTestbed {
 
   /** A connection from the host to an address that is seen in the testbed. @throws ConnectError, TestbedError */
   async connect(place: Endpoint, signal: AbortSignal): Promise<Socket> {
-    await this.#booted();
+    await this.#life.booted();
     return connect(this.#target(), place, { log: this.#maker.log, signal });
   }
 
   async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
-    await this.#booted();
+    await this.#life.booted();
     return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
   }
 
@@ -172,8 +143,8 @@ export class Testbed implements OpenTestbed {
   }
 
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
-    await this.#booted();
-    const { instance, layer } = this.#opened();
+    await this.#life.booted();
+    const { instance, layer } = this.#life.incarnation;
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
     const words = helperWords('copy', '-u', String(holder.pid), ...(layer.largePages ? ['-m'] : []), ...way);
@@ -240,7 +211,7 @@ export class Testbed implements OpenTestbed {
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
-    await this.#booted();
+    await this.#life.booted();
     const target = this.#target();
     // Without its own session: job control needs the controlling terminal.
     const argv: Argv = [
@@ -258,9 +229,9 @@ export class Testbed implements OpenTestbed {
   }
 
   async reboot({ prepared = false } = {}): Promise<void> {
-    await this.#booted();
-    if (!prepared) return this.#restart();
-    const { instance } = this.#opened();
+    await this.#life.booted();
+    if (!prepared) return this.#life.reboot();
+    const { instance } = this.#life.incarnation;
     // As README.virtualisation-server of autopkgtest has it: the test waits until the mark is gone.
     await runCommand(this.#target(), ['rm', '-f', REBOOT_MARK], {}, this.#maker.log);
     if (!(await within(instance.ended, REBOOT_LIMIT * 1000))) {
@@ -269,133 +240,41 @@ export class Testbed implements OpenTestbed {
         remedy: 'let the test call reboot(2) as root, as reboot -f does',
       });
     }
-    await this.#booted();
-    this.#opened();
-  }
-
-  #restart(): Promise<void> {
-    this.#rebooting ??= this.#bootAgain().finally(() => {
-      this.#rebooting = undefined;
-    });
-    return this.#rebooting;
-  }
-
-  async #bootAgain(): Promise<void> {
-    const old = this.#take('reboot');
-    const { layer, report, instance } = old;
-    try {
-      await old.end({ keepLayer: true, keepReport: true });
-      const before = { mark: instance.mark, report };
-      this.#begin(await this.#maker.incarnate({ layer, before }));
-    } catch (error) {
-      report?.close();
-      await layer.release().catch(() => {});
-      throw error;
+    await this.#life.booted();
+    if (!this.#life.isOpen) {
+      throw new TestbedError('the testbed did not start again after its reboot', {
+        code: 'CLOSED',
+        remedy: 'see the warning before this message, and open another one',
+      });
     }
-  }
-
-  #begin(incarnation: Incarnation): void {
-    this.#incarnation = incarnation;
-    void incarnation.instance.ended.then((status) => {
-      if (this.#incarnation !== incarnation || status !== REBOOTED) return;
-      this.#restart().catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
-    });
-  }
-
-  /** Waits for the end of a reboot, also of one that began inside. */
-  async #booted(): Promise<void> {
-    const { instance } = this.#incarnation ?? {};
-    if (instance !== undefined && !instance.alive) await isRebooted(instance);
-    // What follows reports that the testbed is closed.
-    await this.#rebooting?.catch(() => {});
   }
 
   async revert(): Promise<void> {
-    await this.#booted();
+    await this.#life.booted();
     await this.#reportLeaks('revert', []);
-    const old = this.#take('revert');
-    const standby = await this.#takeStandby();
-    // Addresses and published ports are free only when the old one is gone.
-    if (old.connection !== undefined) await old.end();
-    // Else both may exist: they share only the read-only base.
-    const [fresh, ended] = await Promise.allSettled([
-      this.#maker.incarnate({ over: this.#over, standby }),
-      old.connection === undefined ? old.end() : undefined,
-    ]);
-    if (fresh.status === 'fulfilled') this.#begin(fresh.value);
-    if (ended.status === 'rejected') throw ended.reason;
-    if (fresh.status === 'rejected') throw fresh.reason;
-    // A testbed that was reverted is mostly reverted again; one that was not need not pay for it.
-    this.#standbyTimer = setTimeout(() => {
-      this.#standby = this.#maker.standBy(this.#over);
-      this.#standby.catch(() => {});
-    }, STANDBY_DELAY).unref();
-  }
-
-  /** What was made ahead for the next revert, which is no more of this testbed. */
-  async #takeStandby(): Promise<Standby | undefined> {
-    clearTimeout(this.#standbyTimer);
-    const standby = this.#standby;
-    this.#standby = undefined;
-    return standby?.catch(() => undefined);
+    await this.#life.revert();
   }
 
   async snapshot(): Promise<Snapshot> {
-    await this.#booted();
-    const { layer } = this.#opened();
-    await this.#maker.checkRoomOver(layer);
+    await this.#life.booted();
+    await this.#life.checkRoom();
     await this.#reportLeaks('snapshot', []);
-    const old = this.#take('snapshot');
-    const standby = await this.#takeStandby();
-    await standby?.end();
-    try {
-      // A layer must not be below another one while an overlay has it as its upper layer.
-      await old.end({ keepLayer: true });
-      this.#begin(await this.#maker.incarnate({ over: layer }));
-    } catch (error) {
-      await layer.release().catch(() => {});
-      throw error;
-    }
-    const before = this.#over;
-    this.#over = layer;
-    layer.keep();
-    await before?.release();
-    return new Snapshot(layer);
+    return this.#life.snapshot();
   }
 
   async commit(image: CommitOptions): Promise<string> {
-    await this.#booted();
-    return this.#maker.commit(this.#opened(), image);
+    await this.#life.booted();
+    return this.#maker.commit(this.#life.incarnation, image);
   }
 
   async close(): Promise<void> {
-    await this.#booted();
-    if (this.#incarnation !== undefined) await this.#reportLeaks('close', []);
-    const [old, over] = [this.#incarnation, this.#over];
-    this.#incarnation = undefined;
-    this.#over = undefined;
-    const ends = await Promise.allSettled([
-      old?.end(),
-      this.#takeStandby().then((standby) => standby?.end()),
-    ]);
-    await over?.release();
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  }
-
-  #take(what: string): Incarnation {
-    const incarnation = this.#incarnation;
-    if (incarnation === undefined) throw new TestbedError(`${what}: the testbed is closed`, CLOSED);
-    this.#incarnation = undefined;
-    return incarnation;
-  }
-
-  #opened(): Incarnation {
-    if (this.#incarnation === undefined) throw new TestbedError('the testbed is closed', CLOSED);
-    return this.#incarnation;
+    await this.#life.booted();
+    if (this.#life.isOpen) await this.#reportLeaks('close', []);
+    await this.#life.close();
   }
 
   #target(): Target {
-    const { instance, report } = this.#opened();
+    const { instance, report } = this.#life.incarnation;
     const { options } = this.#maker;
     return {
       pid: instance.pid,
@@ -406,8 +285,4 @@ export class Testbed implements OpenTestbed {
       ...(report === undefined ? {} : { report }),
     };
   }
-}
-
-async function isRebooted({ ended }: Instance): Promise<boolean> {
-  return (await within(ended, REPORT_LIMIT)) && (await ended) === REBOOTED;
 }
