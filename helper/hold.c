@@ -2,11 +2,15 @@
  * Stage and holder: the two processes that keep a server's user namespaces, and in which its testbeds are made. See "Stage, holder,
  * testbed" in docs/architecture.md.
  *
- * argv: hold [-n] STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
+ * argv: hold [-n] [-g GROUPS] [-r OLD]... STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
+ *   -n      a network namespace of the stage's own
+ *   -g      makes this directory for the cgroups of testbeds, in one that the caller may write to; removed at the end
+ *   -r      removes this one, of a server that was killed
  *   STAGE   the stage's user namespace and its maps, as of users.c
  *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder; behind "ro:" read-only
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
- *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
+ *   run ID NAMESPACES GROUP STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new
+ *                               ones; GROUP is the name of its cgroup, which is made, or empty; removed before "ended"
  *   end ID                      kills that process
  *   go ID                       lets it continue when it waits in its step "init"
  *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
@@ -33,6 +37,9 @@ static _Noreturn void die(const char *what, const char *on) {
 	report_failure(EVENTS, "NO_NAMESPACES", what, on, errno);
 	_exit(1);
 }
+
+/* The directory of the server's cgroups, or -1. */
+static int groups = -1;
 
 static void wait_for(int pipe_end) {
 	char word;
@@ -132,7 +139,7 @@ static bool end_members(int proc, const struct stat *users, int round) {
 }
 
 /* The server is gone: ends the holder and all that it leaves. */
-static int stage(pid_t holder, const struct stat *users, int proc) {
+static int stage(pid_t holder, const struct stat *users, int proc, const char *group) {
 	int handle = (int)syscall(SYS_pidfd_open, holder, 0);
 	struct pollfd ends[] = {{.fd = handle, .events = POLLIN}, {.fd = REQUESTS}};
 	while (poll(ends, 2, -1) < 0 && errno == EINTR) continue;
@@ -143,6 +150,7 @@ static int stage(pid_t holder, const struct stat *users, int proc) {
 		if (!children && !members) break;
 		usleep(round < 5 ? 1000 : 10000);
 	}
+	if (group != NULL) remove_group(AT_FDCWD, group, true);
 	return 0;
 }
 
@@ -152,6 +160,7 @@ static struct run {
 	long id;
 	pid_t pid;
 	int handle, started, lifeline;
+	char group[32];
 } runs[MAX_RUNS];
 static size_t run_count;
 
@@ -169,10 +178,17 @@ static void start_run(char **fields, size_t count) {
 	unsigned long flags = namespace_flags(fields[2]);
 	struct clone_args args = {.flags = flags | CLONE_PIDFD, .pidfd = (uintptr_t)&handle, .exit_signal = SIGCHLD};
 	bool good = run_count < MAX_RUNS && pipe2(started, O_CLOEXEC) == 0 && pipe2(lifeline, O_CLOEXEC) == 0;
-	run.pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
+	snprintf(run.group, sizeof run.group, "%s", fields[3]);
+	int group = good && run.group[0] != '\0' ? make_group(groups, run.group) : -1;
+	if (group >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (unsigned)group;
+	bool grouped = group >= 0 || run.group[0] == '\0';
+	run.pid = good && grouped ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
+	int error = errno;
+	if (group >= 0) close(group);
 	if (run.pid < 0) {
-		struct place failed = {.id = run.id, .report = EVENTS, .code = "NO_NAMESPACES"};
-		report_step(&failed, "making the namespaces of a testbed", good ? errno : EMFILE);
+		if (group >= 0) remove_group(groups, run.group, false);
+		struct place failed = {.id = run.id, .report = EVENTS, .code = grouped ? "NO_NAMESPACES" : "NO_CGROUP"};
+		report_step(&failed, grouped ? "making the namespaces of a testbed" : "making the cgroup of a testbed", good ? error : EMFILE);
 		for (int i = 0; i < 2; i++) close(started[i]), close(lifeline[i]);
 		send_run("ended", &run, "status", NOT_RUN);
 		return;
@@ -183,7 +199,7 @@ static void start_run(char **fields, size_t count) {
 		setsid();
 		umask(022);
 		struct place place = {.id = run.id, .root = -1, .report = EVENTS, .started = started[1], .lifeline = lifeline[0]};
-		bool good = run_steps(&place, fields + 3, count - 3);
+		bool good = run_steps(&place, fields + 4, count - 4);
 		/* End of file without a byte: pid 1 has been executed. */
 		_exit(write(place.started, "", 1) == 1 && good ? 0 : 1);
 	}
@@ -203,7 +219,7 @@ static void drop(char **fields) {
 }
 
 static void answer(char **fields, size_t count) {
-	if (count >= 3 && strcmp(fields[0], "run") == 0) start_run(fields, count);
+	if (count >= 4 && strcmp(fields[0], "run") == 0) start_run(fields, count);
 	if (count == 3 && strcmp(fields[0], "drop") == 0) drop(fields);
 	for (size_t i = 0; count == 2 && i < run_count; i++) {
 		if (runs[i].id != strtol(fields[1], NULL, 10)) continue;
@@ -239,6 +255,8 @@ static bool read_requests(void) {
 static void reap(struct run *run) {
 	siginfo_t how = {0};
 	if (waitid(P_PIDFD, (id_t)run->handle, &how, WEXITED) != 0) return;
+	/* With pid 1, every process in it has ended. */
+	if (run->group[0] != '\0') remove_group(groups, run->group, false);
 	send_run("ended", run, "status", how.si_code == CLD_EXITED ? how.si_status : 128 + how.si_status);
 	close(run->handle), close(run->lifeline);
 	if (run->started >= 0) close(run->started);
@@ -275,8 +293,16 @@ static _Noreturn void hold(void) {
 }
 
 int hold_main(int argc, char **argv) {
-	bool network = argc > 1 && strcmp(argv[1], "-n") == 0;
-	argv += network, argc -= network;
+	bool network = false;
+	const char *group = NULL, *old[64];
+	size_t old_count = 0;
+	for (int option; (option = getopt(argc, argv, "+ng:r:")) != -1;) {
+		if (option == 'n') network = true;
+		else if (option == 'g') group = optarg;
+		else if (option != 'r') return NOT_RUN;
+		else if (old_count < sizeof old / sizeof *old) old[old_count++] = optarg;
+	}
+	argv += optind - 1, argc -= optind - 1;
 	if (argc < 6) return NOT_RUN;
 	signal(SIGPIPE, SIG_IGN);
 	/* A directory among the caller's descriptors would lead out of the testbed. */
@@ -284,6 +310,14 @@ int hold_main(int argc, char **argv) {
 	int made[2], mapped[2], proc;
 	make_user_namespace(argv[1], argv[2], argv[3], EVENTS);
 	if (network && unshare(CLONE_NEWNET) != 0) die("making a network namespace", NULL);
+	for (size_t i = 0; i < old_count; i++) remove_group(AT_FDCWD, old[i], true);
+	/* Of a map, the first line is that of root, and its second number the id outside. */
+	long root_user = -1, root_group = -1;
+	if (group != NULL && (sscanf(argv[4], "%*d %ld", &root_user) != 1 || sscanf(argv[5], "%*d %ld", &root_group) != 1)) return NOT_RUN;
+	if (group != NULL && (groups = make_groups(group, (uid_t)root_user, (gid_t)root_group)) < 0) {
+		report_failure(EVENTS, "NO_CGROUP", "making a cgroup", group, errno);
+		_exit(1);
+	}
 	own_mounts();
 	/* The working directory may be accessible to the caller only. */
 	if (chdir("/") != 0 || (proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) die("opening", "/proc");
@@ -316,8 +350,14 @@ int hold_main(int argc, char **argv) {
 	int process = open_process(proc, holder);
 	if (process < 0 || fstatat(process, "ns/user", &users, 0) != 0) die("looking at the user namespace of", number);
 	close(process);
+	if (group != NULL && !join_group(groups, "holder", holder)) {
+		report_failure(EVENTS, "NO_CGROUP", "moving a process to the cgroup", group, errno);
+		kill(holder, SIGKILL);
+		remove_group(AT_FDCWD, group, true);
+		_exit(1);
+	}
 	if (write(mapped[1], "", 1) != 1) _exit(1);
 	close(mapped[1]);
 	set_title("virt-ts-unshare stage");
-	return stage(holder, &users, proc);
+	return stage(holder, &users, proc, group);
 }
