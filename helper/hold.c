@@ -294,7 +294,7 @@ static _Noreturn void hold(void) {
 
 int hold_main(int argc, char **argv) {
 	bool network = false;
-	const char *group = NULL, *old[64];
+	char *group = NULL, *old[64];
 	size_t old_count = 0;
 	for (int option; (option = getopt(argc, argv, "+ng:r:")) != -1;) {
 		if (option == 'n') network = true;
@@ -345,6 +345,8 @@ int hold_main(int argc, char **argv) {
 	wait_for(made[0]);
 	char number[32];
 	struct stat users;
+	/* set_title() overwrites argv. */
+	if (group != NULL && (group = strdup(group)) == NULL) die("copying", NULL);
 	snprintf(number, sizeof number, "%ld", (long)holder);
 	if (!write_map(number, "uid_map", argv[4]) || !write_map(number, "gid_map", argv[5])) die("writing the id maps of", number);
 	int process = open_process(proc, holder);

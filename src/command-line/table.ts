@@ -142,6 +142,13 @@ export const OPTIONS = [
     calls: TESTBEDS,
   },
   {
+    name: 'init',
+    values: ['[auto|systemd|none|PATH]'],
+    help: "let the image's own init be pid 1: without a value it must have one, auto uses one that is there; open waits until it has booted (default: none)",
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
     name: 'network',
     values: ['host|none|private'],
     help: "the host's network (default), only loopback, or a network of the testbed's own",

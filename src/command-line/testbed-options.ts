@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
-import type { Scratch, TestbedOptions } from '../testbed/types.ts';
+import type { InitChoice, Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
 import { didYouMean } from './nearest.ts';
 import type { OptionName } from './table.ts';
@@ -17,7 +17,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
   const one = (name: OptionName): string | undefined => {
     const value = words.one(name);
     if (value === '' && MAY_BE_EMPTY.has(name)) return undefined;
-    if (value === '' && name !== 'report-leaks') {
+    if (value === '' && name !== 'report-leaks' && name !== 'init') {
       throw new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
     }
     return value;
@@ -46,6 +46,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     ]),
     scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
     mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
+    init: initChoice(one('init')),
     hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
     network,
     publish: Object.freeze([...publish]),
@@ -59,6 +60,22 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
 const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
 const ARCH = /^[a-z0-9][a-z0-9-]*$/;
+
+/** @throws UsageError */
+export function initChoice(value: string | undefined): InitChoice | undefined {
+  if (value === undefined || value === 'none') return undefined;
+  if (value === '' || value === 'image') return 'image';
+  if (value === 'auto' || value === 'systemd') return value;
+  if (isAbsolute(value)) return value;
+  throw wrongValue(
+    `--init is ${value}${didYouMean(value, ['auto', 'systemd', 'none'])}`,
+    'give auto, systemd, none or an absolute path in the testbed',
+  );
+}
+
+function isAbsolute(path: string): path is `/${string}` {
+  return path.startsWith('/');
+}
 
 function leakReport(value: string | undefined): Pick<TestbedOptions, 'reportLeaks' | 'leakFile'> {
   if (value === undefined) return {};

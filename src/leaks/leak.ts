@@ -1,5 +1,5 @@
 /** Names are safe to print: control characters, `%` and bytes that are not UTF-8 are percent-encoded. */
-export type Leak = FileLeak | MountLeak | ProcessLeak | IpcLeak | InterfaceLeak;
+export type Leak = FileLeak | MountLeak | ProcessLeak | IpcLeak | InterfaceLeak | UnitLeak;
 
 /** A file below /tmp, /var/tmp, /run or /dev/shm, which also has POSIX shared memory and semaphores. */
 export interface FileLeak {
@@ -41,6 +41,14 @@ export interface IpcLeak {
 export interface InterfaceLeak {
   readonly kind: 'interface';
   readonly name: string;
+}
+
+/** Of systemd. */
+export interface UnitLeak {
+  readonly kind: 'unit';
+  /** With its type, as `cron.service`. */
+  readonly name: string;
+  readonly state: 'failed';
 }
 
 /** A file that has only grown is not a new leak. */

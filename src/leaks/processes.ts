@@ -6,7 +6,7 @@ import { commandText } from './text.ts';
 
 export interface ProcessPlace {
   readonly pid: number;
-  readonly mark?: string;
+  readonly mark?: string | undefined;
   readonly insideUser: (uid: number) => number;
 }
 

@@ -7,7 +7,7 @@ import type { LinkQuality } from '../network/link.ts';
 import { randomBytes } from '../random.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { imageNamed } from '../rootfs/source.ts';
-import type { Scratch, TestbedOptions } from '../testbed/types.ts';
+import type { InitChoice, Scratch, TestbedOptions } from '../testbed/types.ts';
 import { checkCount, checkNames, checkText, choice, type Names, notAllowed, seconds } from './checks.ts';
 
 /** The options of a testbed. All may be omitted. */
@@ -51,6 +51,11 @@ export interface OpenOptions {
     readonly inside: string;
     readonly readOnly?: boolean;
   }[];
+  /**
+   * Pid 1. `true`: the init of the root filesystem, such as systemd; `auto`: the same where it has one and this machine has a cgroup for
+   * it; `systemd`; or the path of a program. `open` resolves when it has booted. Default: false. See docs/init.md.
+   */
+  readonly init?: boolean | 'auto' | 'systemd' | `/${string}`;
   /** Default: a random name. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
@@ -66,7 +71,7 @@ export interface OpenOptions {
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ rootfs: true, release: true, arch: true, mirror: true, scratch: true, mode: true },
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
-  ...{ bind: true, hostname: true },
+  ...{ bind: true, hostname: true, init: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
 };
 
@@ -98,12 +103,21 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
     mode: choice('mode', options.mode ?? 'overlay', ['overlay', 'copy']),
+    init: initOf(options.init),
     ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
   };
+}
+
+function initOf(init: OpenOptions['init']): InitChoice | undefined {
+  if (init === undefined || init === false) return undefined;
+  if (init === true) return 'image';
+  if (init === 'auto' || init === 'systemd' || (typeof init === 'string' && init.startsWith('/')))
+    return init;
+  throw notAllowed('init', init, "give true, false, 'auto', 'systemd' or an absolute path");
 }
 
 function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {

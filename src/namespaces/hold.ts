@@ -131,9 +131,9 @@ export class Hold {
     return this.#stage;
   }
 
-  /** @param namespaces letters of new ones, as in helper/helper.h */
-  run(namespaces: string, steps: readonly Step[]): Run {
-    return this.#request('run', namespaces, ...steps.flat());
+  /** @param namespaces letters of new ones, as in helper/helper.h @param group name of its cgroup, or empty */
+  run(namespaces: string, steps: readonly Step[], group: string): Run {
+    return this.#request('run', namespaces, group, ...steps.flat());
   }
 
   /** Unmounts what is mounted on a directory in the holder, and removes the directory. Its end has the status 0. */
@@ -261,7 +261,9 @@ function stepFailed(failure: HelperFailure): TestbedError {
     remedy:
       failure.code === 'NO_SHELL'
         ? 'use a root filesystem with a /bin/sh that this machine can execute'
-        : DOCTOR,
+        : failure.code === 'NO_INIT'
+          ? 'name an init that this machine can execute, or use --init=none'
+          : DOCTOR,
   });
 }
 

@@ -5,6 +5,7 @@ import { helperWords } from '../helper.ts';
 import { type Argv, mustRunHost, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
+import type { Groups } from './cgroups.ts';
 import { Hold, type Run } from './hold.ts';
 import { type IdMaps, mapText } from './idmap.ts';
 import type { Step } from './steps.ts';
@@ -24,14 +25,23 @@ interface HolderOptions {
    */
   readonly below?: number | undefined;
   readonly ownNetwork?: boolean;
+  /** For testbeds with an init of their own. */
+  readonly groups?: Groups | undefined;
 }
 
 export class Holder {
   readonly idMap: IdMaps;
   readonly #sources: readonly string[];
   readonly #hold: Hold;
+  /** The directory of its testbeds' cgroups. */
+  readonly groups: string | undefined;
 
-  private constructor(idMap: IdMaps, sources: readonly string[], hold: Hold) {
+  private constructor(
+    idMap: IdMaps,
+    sources: readonly string[],
+    { hold, groups }: { hold: Hold; groups: Groups | undefined },
+  ) {
+    this.groups = groups?.own;
     this.idMap = idMap;
     this.#sources = sources;
     this.#hold = hold;
@@ -44,6 +54,7 @@ export class Holder {
     log,
     below,
     ownNetwork = false,
+    groups,
   }: HolderOptions): Promise<Holder> {
     const stage = idMap.stage === 'none' || below === undefined ? idMap.stage : String(below);
     const maps = [idMap.stageUsers, idMap.stageGroups, idMap.users, idMap.groups].map(mapText);
@@ -51,11 +62,14 @@ export class Holder {
       helperWords(
         'hold',
         ...(ownNetwork ? ['-n'] : []),
+        ...(groups === undefined
+          ? []
+          : ['-g', groups.own, ...groups.abandoned.flatMap((path) => ['-r', path])]),
         ...[stage, ...maps, ...sources, ...readOnlySources.map((path) => `ro:${path}`)],
       ),
       log,
     );
-    return new Holder(idMap, [...sources, ...readOnlySources], hold);
+    return new Holder(idMap, [...sources, ...readOnlySources], { hold, groups });
   }
 
   get pid(): number {
@@ -78,9 +92,9 @@ export class Holder {
     throw new TestbedError(`internal: ${hostPath} was not given to the stage`, { code: 'INTERNAL' });
   }
 
-  /** Starts a process that runs steps, in new namespaces with these letters (helper/helper.h). */
-  run(namespaces: string, steps: readonly Step[]): Run {
-    return this.#hold.run(namespaces, steps);
+  /** Starts a process that runs steps, in new namespaces with these letters (helper/helper.h), perhaps in a cgroup of that name. */
+  run(namespaces: string, steps: readonly Step[], group = ''): Run {
+    return this.#hold.run(namespaces, steps, group);
   }
 
   drop(path: string): Run {

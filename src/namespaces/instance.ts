@@ -25,6 +25,8 @@ export interface InstanceOptions {
   readonly steps: readonly Step[];
   readonly hostname: string;
   readonly ownNetwork: boolean;
+  /** Path of an init of the root filesystem, in a cgroup of its own. Default: the stub, pid1.sh. */
+  readonly init?: string | undefined;
   /** A mount point with a file system that no other mount namespace has. */
   readonly ownFileSystem: string;
   /** Default: a random one. */
@@ -53,17 +55,20 @@ interface Begun {
 }
 
 function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'): Begun {
-  const { hostname, ownNetwork } = options;
+  const { hostname, ownNetwork, init } = options;
   const mark = options.mark ?? makeMark();
-  const run = holder.run(ownNetwork ? 'ptcni' : 'ptci', [
+  const list = [
     steps.keyring(keyringOf(mark)),
     ...options.before,
-    steps.unshare('m'),
+    // A cgroup namespace has the cgroup as its root that the process is in.
+    steps.unshare(init === undefined ? 'm' : 'mc'),
     ...options.steps,
     ...(ownNetwork ? [steps.loopback()] : []),
     steps.hostname(hostname),
-    steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when }),
-  ]);
+    steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when, program: init }),
+  ];
+  const namespaces = `pti${ownNetwork ? 'n' : ''}${init === undefined ? 'c' : ''}`;
+  const run = holder.run(namespaces, list, init === undefined ? '' : mark);
   return { holder, run, mark };
 }
 
@@ -77,6 +82,8 @@ export class Instance {
   readonly pid: number;
   readonly startTime: string;
   readonly mark: string;
+  /** Of a testbed with an init: the file that moves a process to the cgroup for commands. */
+  readonly commandGroup: string | undefined;
   readonly #holder: Holder;
   readonly #run: Run;
   readonly #log: Log;
@@ -85,8 +92,18 @@ export class Instance {
   private constructor(
     process: ProcessName,
     mark: string,
-    ends: { readonly holder: Holder; readonly run: Run; readonly traces: Traces; readonly log: Log },
+    ends: {
+      readonly holder: Holder;
+      readonly run: Run;
+      readonly traces: Traces;
+      readonly log: Log;
+      readonly init: string | undefined;
+    },
   ) {
+    const { groups } = ends.holder;
+    if (ends.init !== undefined && groups !== undefined) {
+      this.commandGroup = `${groups}/${mark}/commands/cgroup.procs`;
+    }
     this.pid = process.pid;
     this.startTime = process.startTime;
     this.mark = mark;
@@ -118,11 +135,13 @@ export class Instance {
     };
   }
 
-  static async #of(begun: Begun, { ownFileSystem, log }: InstanceOptions): Promise<Instance> {
+  static async #of(begun: Begun, { ownFileSystem, log, init }: InstanceOptions): Promise<Instance> {
     const { holder, run, mark } = begun;
     try {
       const [pid] = await Promise.all([run.started, run.ready]);
-      return new Instance(nameOf(pid), mark, { holder, run, traces: new Traces(pid, ownFileSystem), log });
+      return new Instance(nameOf(pid), mark, {
+        ...{ holder, run, traces: new Traces(pid, ownFileSystem), log, init },
+      });
     } catch (error) {
       await stop(begun);
       throw error;

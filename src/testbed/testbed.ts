@@ -28,6 +28,7 @@ import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
 import { type IncarnationMaker, isRebooted, Life } from './life.ts';
 import type { Snapshot } from './snapshot.ts';
+import { targetOf } from './target.ts';
 import type {
   AttachOptions,
   CommitOptions,
@@ -274,15 +275,6 @@ export class Testbed implements OpenTestbed {
   }
 
   #target(): Target {
-    const { instance, report } = this.#life.incarnation;
-    const { options } = this.#maker;
-    return {
-      pid: instance.pid,
-      mark: instance.mark,
-      holder: instance.holderPid,
-      ownNetwork: options.network !== 'host',
-      drainTimeout: options.drainTimeout,
-      ...(report === undefined ? {} : { report }),
-    };
+    return targetOf(this.#life.incarnation, this.#maker.options);
   }
 }

@@ -23,6 +23,11 @@ interface BindMount {
   readonly readOnly?: boolean;
 }
 
+/**
+ * Pid 1: an init of the root filesystem, which has to have one (`image`), or may (`auto`); its systemd; or the program at a path.
+ */
+export type InitChoice = 'auto' | 'image' | 'systemd' | `/${string}`;
+
 export interface TestbedOptions {
   /** Empty: found or built for the host's release and architecture. */
   readonly root: RootOptions;
@@ -30,6 +35,8 @@ export interface TestbedOptions {
   readonly scratch: Scratch;
   /** `copy`: a plain tree instead of an overlay, for tests that rename(2) directories of the image. */
   readonly mode: 'overlay' | 'copy';
+  /** Default: none of them, but the stub in-testbed/pid1.sh. */
+  readonly init?: InitChoice | undefined;
   /** Default: a random name. */
   readonly hostname?: string | undefined;
   readonly network: 'host' | 'none' | 'private' | Connector;

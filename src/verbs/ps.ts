@@ -27,8 +27,9 @@ function look(testbed: Registered): Shown {
   const inside = namespace === undefined ? [] : membersOf('pid', namespace);
   // The process that reads the lifeline has the mark of pid 1.
   const mark = readMark(testbed);
+  const isReader = (pid: number) => testbed.init === undefined && isMarked(pid, mark);
   const processes = inside
-    .filter((pid) => pid !== testbed.pid && !isMarked(pid, mark))
+    .filter((pid) => pid !== testbed.pid && !isReader(pid))
     .map((pid) => ({ pid, command: commandLine(pid) }));
   return { ...testbed, used: usedOf(testbed), processes };
 }
