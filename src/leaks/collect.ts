@@ -26,7 +26,7 @@ export async function collectLeaks(place: Place, log: Log): Promise<Leak[]> {
 
 /** Files in which systemd keeps its state. They change with each unit. */
 const STATE =
-  /^\/(run\/(systemd|log\/journal|credentials|udev)|(var\/)?tmp\/systemd-private-[^/]*|dev\/shm\/systemd-[^/]*)(\/|$)/;
+  /^\/(run\/(systemd|log\/journal|credentials|udev|user\/\d+)|(var\/)?tmp\/systemd-private-[^/]*|dev\/shm\/systemd-[^/]*)(\/|$)/;
 
 function isOfSystemd(leak: Leak): boolean {
   return (leak.kind === 'file' || leak.kind === 'mount') && STATE.test(leak.path);

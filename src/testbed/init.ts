@@ -25,32 +25,19 @@ export function initOf(event: HelperEvent | undefined, choice: InitChoice): Init
 }
 
 /**
- * Units that cannot work in a user namespace, and such as would cover or empty what the testbed has: as `systemctl mask --runtime` does,
- * the image's own files are left as they are.
+ * Units that cannot work in a user namespace (file systems, devices, modules, sysctls and the audit log of the machine), that need a
+ * terminal at /dev/console, or would cover the scratch directory in /tmp. They are masked as by `systemctl mask --runtime`.
  */
-const MASKED = [
-  // File systems that only the initial user namespace may mount.
-  ...['sys-kernel-debug.mount', 'sys-kernel-tracing.mount', 'sys-kernel-config.mount', 'dev-hugepages.mount'],
-  ...['sys-fs-fuse-connections.mount', 'proc-sys-fs-binfmt_misc.automount', 'proc-sys-fs-binfmt_misc.mount'],
-  // It would hide the scratch directory.
-  'tmp.mount',
-  // Devices, modules, swap and clocks of the machine.
-  ...['systemd-udevd.service', 'systemd-udevd-control.socket', 'systemd-udevd-kernel.socket'],
-  ...['systemd-udev-trigger.service', 'systemd-udev-settle.service', 'systemd-modules-load.service'],
-  ...['systemd-sysctl.service', 'systemd-hwdb-update.service', 'kmod-static-nodes.service'],
-  ...['systemd-journald-audit.socket', 'auditd.service', 'systemd-oomd.service', 'systemd-oomd.socket'],
-  ...['systemd-pcrphase.service', 'systemd-pcrphase-sysinit.service', 'systemd-remount-fs.service'],
-  ...[
-    'fstrim.timer',
-    'e2scrub_all.timer',
-    'e2scrub_reap.service',
-    'hwclock-save.service',
-    'apparmor.service',
-  ],
-  // There is no terminal at /dev/console.
-  ...['console-getty.service', 'getty@.service', 'serial-getty@.service', 'container-getty@.service'],
-  'getty-static.service',
-] as const;
+const MASKED = `
+sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount
+proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount tmp.mount
+systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service
+systemd-udev-settle.service systemd-hwdb-update.service systemd-modules-load.service modprobe@.service kmod-static-nodes.service
+systemd-sysctl.service systemd-remount-fs.service systemd-journald-audit.socket auditd.service apparmor.service
+systemd-oomd.service systemd-oomd.socket systemd-pcrphase.service systemd-pcrphase-sysinit.service
+fstrim.timer e2scrub_all.timer e2scrub_reap.service hwclock-save.service
+console-getty.service getty@.service serial-getty@.service container-getty@.service getty-static.service
+`;
 
 /** In place of the file of the same name in /usr/lib, which may empty /tmp: a reboot keeps all files. */
 const TMPFILES = `d /tmp 1777 root root -
@@ -66,7 +53,9 @@ export function runtimeSteps({ kind }: Init): steps.Step[] {
   if (kind !== 'systemd') return [];
   return [
     ...['/run/systemd', '/run/systemd/system', '/run/tmpfiles.d'].map((path) => steps.directory(path)),
-    ...MASKED.map((name) => steps.link(`/run/systemd/system/${name}`, '/dev/null')),
+    ...MASKED.trim()
+      .split(/\s+/)
+      .map((name) => steps.link(`/run/systemd/system/${name}`, '/dev/null')),
     steps.file('/run/tmpfiles.d/tmp.conf', TMPFILES),
   ];
 }

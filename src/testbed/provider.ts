@@ -266,6 +266,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         pid,
         // Without one, a child of pid 1 reads the lifeline.
         mark: init === undefined ? mark : undefined,
+        exceptManagers: init !== undefined,
         baseline,
         layers: [...(layer.over?.stack ?? []), ...layers],
         scratchDirectory,

@@ -104,7 +104,14 @@ export class Testbed implements OpenTestbed {
 
   async leaks(): Promise<Leak[]> {
     await this.#life.booted();
-    return this.#maker.leaks(this.#life.incarnation);
+    const { incarnation } = this.#life;
+    try {
+      return await this.#maker.leaks(incarnation);
+    } catch (error) {
+      // The end of everything that was there.
+      if (!incarnation.instance.alive && (await isRebooted(incarnation.instance))) return [];
+      throw error;
+    }
   }
 
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
