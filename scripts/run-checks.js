@@ -59,6 +59,7 @@ const isRoot = process.getuid() === 0;
 
 const first = [
   lint('types', 'node_modules/.bin/tsc', '--noEmit'),
+  lint('types of the site', 'node_modules/.bin/tsc', '--noEmit', '-p', 'site'),
   lint('lint', 'node_modules/.bin/biome', 'check', '.'),
   lint('compiler', 'gcc', ...C_OPTIONS, ...filesBelow('helper').filter((file) => file.endsWith('.c'))),
   lint('shellcheck', 'shellcheck', '--shell=dash', '-x', ...shellScripts),

@@ -17,6 +17,7 @@ export type {
   Leak,
   MountLeak,
   ProcessLeak,
+  UnitLeak,
 } from './leaks/leak.ts';
 export type {
   Captured,

@@ -7,7 +7,8 @@ import type { LinkQuality } from '../network/link.ts';
 import { randomBytes } from '../random.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { imageNamed } from '../rootfs/source.ts';
-import type { InitChoice, Scratch, TestbedOptions } from '../testbed/types.ts';
+import type { InitChoice } from '../testbed/init-choice.ts';
+import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import { checkCount, checkNames, checkText, choice, type Names, notAllowed, seconds } from './checks.ts';
 
 /** The options of a testbed. All may be omitted. */
@@ -47,8 +48,11 @@ export interface OpenOptions {
    * the testbed may write there what the caller may write, except with `readOnly`.
    */
   readonly bind?: readonly {
+    /** Path on the host, absolute or relative to the working directory. */
     readonly outside: string;
+    /** Absolute path in the testbed; it is made there if it is missing. */
     readonly inside: string;
+    /** Nothing in the testbed can write there, and root of the testbed has the permissions of others. Default: false. */
     readonly readOnly?: boolean;
   }[];
   /**
@@ -56,7 +60,7 @@ export interface OpenOptions {
    * it; `systemd`; or the path of a program. `open` resolves when it has booted. Default: false. See docs/init.md.
    */
   readonly init?: boolean | 'auto' | 'systemd' | `/${string}`;
-  /** Default: a random name. */
+  /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
   readonly drainTimeout?: number;

@@ -72,7 +72,7 @@ function cgroupMount(line: string): { root: string; point: string }[] {
 function placeIn({ root, point }: { root: string; point: string }, path: string): string {
   const below =
     root === '/' ? path : path === root || path.startsWith(`${root}/`) ? path.slice(root.length) : '';
-  return below.split('/').includes('..') ? point : join(point, below);
+  return below === '/' || below.split('/').includes('..') ? point : join(point, below);
 }
 
 const NAME = /^virt-ts-unshare-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;

@@ -2,7 +2,7 @@
 import { TestbedError } from '../errors.ts';
 import type { HelperEvent } from '../helper.ts';
 import * as steps from '../namespaces/steps.ts';
-import type { InitChoice } from './types.ts';
+import type { InitChoice } from './init-choice.ts';
 
 export interface Init {
   /** As it is executed. */

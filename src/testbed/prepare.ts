@@ -19,10 +19,11 @@ import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.t
 import { DEVICES } from './devices.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
 import type { Init } from './init.ts';
+import type { InitChoice } from './init-choice.ts';
 import { checkLayers, kernelMounts, shortLayers } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
 import { type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
-import type { InitChoice, TestbedOptions } from './types.ts';
+import type { TestbedOptions } from './types.ts';
 
 export interface Prepared {
   readonly root: string;

@@ -10,8 +10,8 @@ import { randomBytes } from '../random.ts';
 import { closedRoot } from './closed-root.ts';
 import { DEVICE_LINKS, DEVICES } from './devices.ts';
 import { type Init, initOf } from './init.ts';
+import type { InitChoice } from './init-choice.ts';
 import { lowerRoot } from './mounts.ts';
-import type { InitChoice } from './types.ts';
 
 export const SKELETON = '/mnt/skeleton';
 /** Made in a base that has no user with an id from 1000 on. */

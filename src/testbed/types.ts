@@ -3,6 +3,7 @@ import type { Leak } from '../leaks/leak.ts';
 import type { Connector } from '../network/connector.ts';
 import type { ImageRecord } from '../rootfs/committed.ts';
 import type { RootOptions } from '../rootfs/source.ts';
+import type { InitChoice } from './init-choice.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** `auto` probes: tmpfs where the kernel has user xattrs on it, else the cache directory. */
@@ -22,11 +23,6 @@ interface BindMount {
   /** Mounted read-only, with its permissions for others. Default: root of the testbed may do what the caller may. */
   readonly readOnly?: boolean;
 }
-
-/**
- * Pid 1: an init of the root filesystem, which has to have one (`image`), or may (`auto`); its systemd; or the program at a path.
- */
-export type InitChoice = 'auto' | 'image' | 'systemd' | `/${string}`;
 
 export interface TestbedOptions {
   /** Empty: found or built for the host's release and architecture. */
