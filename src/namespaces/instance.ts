@@ -78,6 +78,14 @@ async function stop({ holder, run }: Begun): Promise<void> {
   await run.ended;
 }
 
+/** Of an init of the root filesystem. */
+export function initEnded(path: string, status: number): TestbedError {
+  return new TestbedError(`the init ${path} of the testbed ended with status ${status} while it booted`, {
+    code: 'NOT_BOOTED',
+    remedy: 'look whether it starts in other containers, or use --init=none',
+  });
+}
+
 export class Instance {
   readonly pid: number;
   readonly startTime: string;
@@ -144,6 +152,7 @@ export class Instance {
       });
     } catch (error) {
       await stop(begun);
+      if (init !== undefined && run.failure === undefined) throw initEnded(init, await run.ended);
       throw error;
     }
   }

@@ -3,7 +3,7 @@ import { access, readFile } from 'node:fs/promises';
 import { TestbedError } from '../errors.ts';
 import { textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import type { Instance } from '../namespaces/instance.ts';
+import { type Instance, initEnded } from '../namespaces/instance.ts';
 import { allPids, namespaceOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 import { startCommand, type Target } from './execute.ts';
@@ -32,7 +32,7 @@ export async function awaitBoot(booting: Booting): Promise<readonly string[]> {
     const failed = await look();
     signal.throwIfAborted();
     if (failed !== undefined) return failed;
-    if (await within(instance.ended, pause)) throw ended(init, await instance.ended);
+    if (await within(instance.ended, pause)) throw initEnded(init.path, await instance.ended);
     if (performance.now() > limit) throw await late(booting);
   }
 }
@@ -112,13 +112,6 @@ function lookAtScripts({ pid }: Instance): () => Promise<readonly string[] | und
     const enough = seen || performance.now() - begin > NO_SCRIPT;
     return quiet >= 3 && enough ? [] : undefined;
   };
-}
-
-function ended({ path }: Init, status: number): TestbedError {
-  return new TestbedError(`the init ${path} of the testbed ended with status ${status} while it booted`, {
-    code: 'NOT_BOOTED',
-    remedy: 'look whether it starts in other containers, or use --init=none',
-  });
 }
 
 async function late(booting: Booting): Promise<TestbedError> {
