@@ -21,10 +21,12 @@
 #include "steps.h"
 
 #include <dirent.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -109,6 +111,21 @@ static bool end_children(int proc) {
 	return true;
 }
 
+/* Whether a process is in a user namespace or below it, as programs of the host are (shield.c). */
+static bool is_member(int process, const struct stat *users) {
+	struct stat status;
+	int space = openat(process, "ns/user", O_RDONLY | O_CLOEXEC);
+	bool found = false;
+	while (space >= 0 && !found) {
+		found = fstat(space, &status) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev;
+		/* Fails at the user namespace of this process. */
+		int parent = found ? -1 : ioctl(space, NS_GET_PARENT);
+		close(space);
+		space = parent;
+	}
+	return found;
+}
+
 enum { GRACE = 8 };
 
 /*
@@ -122,10 +139,9 @@ static bool end_members(int proc, const struct stat *users, int round) {
 	DIR *list = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
 		pid_t pid = (pid_t)atol(entry->d_name);
-		struct stat status;
 		int process = pid <= 0 || pid == getpid() ? -1 : open_process(proc, pid);
 		if (process < 0) continue;
-		if (fstatat(process, "ns/user", &status, 0) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev && !is_zombie(process)) {
+		if (is_member(process, users) && !is_zombie(process)) {
 			found = true;
 			bool outside = fstatat(process, "ns/pid", &its, 0) == 0 && its.st_ino == own.st_ino;
 			if (!outside || round >= GRACE) kill_process(process);
