@@ -40,6 +40,7 @@ export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
 export { type FromSnapshot, Snapshot } from './library/snapshot.ts';
 export { Testbed } from './library/testbed.ts';
+export type { Unit, UnitState } from './library/unit.ts';
 export type {
   CommandCondition,
   Condition,
