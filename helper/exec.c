@@ -2,13 +2,13 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-h HOLDER] [-g FILE] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
+ * argv: exec -p PID -m MARK [-h HOLDER] [-g FILE] [-n] [-c DIR] [-u USER[:GROUP]] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
  *   -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
  *   -g     the testbed has an init of its own: cgroup.procs of the cgroup for commands
  *   -n     the testbed has a network namespace of its own
- *   -c -u  working directory and user (name or number) in the testbed; default / and root
+ *   -c -u  working directory, and user and group (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
  *   -d     seconds that a helper without progress is waited for; default 10
  *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
@@ -36,7 +36,7 @@
 #include <linux/close_range.h>
 
 static struct {
-	const char *directory, *user, *term;
+	const char *directory, *user, *group, *term;
 	double seconds;
 	bool network, third, foreground;
 	char **variables, **command;
@@ -44,11 +44,11 @@ static struct {
 	rlim_t files;
 	long mark, tag;
 	pid_t self, pid1, holder;
-	int proc, init, report, group;
+	int proc, init, report, cgroup;
 	bool has_init;
 	/* The child reads one byte before it runs, and writes one when it could not execute the command. */
 	int channel;
-} job = {.directory = "/", .seconds = 10, .report = -1, .group = -1, .channel = -1};
+} job = {.directory = "/", .seconds = 10, .report = -1, .cgroup = -1, .channel = -1};
 
 static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *code, const char *format, ...) {
 	char what[2048];
@@ -115,7 +115,7 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	 * Its init cannot move a process from outside of its cgroup, for a session or a scope. The right to do so is that of the caller,
 	 * who has opened the file, and is missing where `exec` is called in another session of an ordinary user.
 	 */
-	if (job.group >= 0 && write(job.group, "0", 1) < 0 && errno == ENODEV) fail("CLOSED", "it is closed");
+	if (job.cgroup >= 0 && write(job.cgroup, "0", 1) < 0 && errno == ENODEV) fail("CLOSED", "it is closed");
 	/* With the caller's controlling terminal, root of the testbed could insert input (TIOCSTI of ioctl_tty(2)). */
 	if (terminal) setpgid(0, 0);
 	else setsid();
@@ -135,6 +135,7 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	}
 	struct account account = {.home = "/root", .shell = "/bin/sh"};
 	if (job.user != NULL && !look_up_account(job.user, &account)) fail("NO_USER", "it has no user %s", job.user);
+	if (job.group != NULL && !choose_group(job.group, &account)) fail("NO_GROUP", "it has no group %s", job.group);
 	set_environment(&account);
 	if (terminal && job.user != NULL && fchown(0, account.uid, (gid_t)-1) != 0 && errno != EPERM && errno != EINVAL)
 		fail_to_enter("its terminal");
@@ -248,10 +249,10 @@ static void parse_options(int argc, char **argv) {
 		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job.mark = strtol(optarg, NULL, 10); break;
 		case 'h': job.holder = (pid_t)strtol(optarg, NULL, 10); break;
-		case 'g': job.has_init = true, job.group = open(optarg, O_WRONLY | O_CLOEXEC); break;
+		case 'g': job.has_init = true, job.cgroup = open(optarg, O_WRONLY | O_CLOEXEC); break;
 		case 'n': job.network = true; break;
 		case 'c': job.directory = optarg; break;
-		case 'u': job.user = optarg; break;
+		case 'u': job.user = strsep(&optarg, ":"), job.group = optarg; break;
 		case 'e': if (job.variables != NULL && strchr(optarg, '=') != NULL) job.variables[job.variable_count++] = optarg; break;
 		case 'd': job.seconds = strtod(optarg, NULL); break;
 		case 'l': report = optarg; break;

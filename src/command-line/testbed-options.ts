@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
+import { isTestbedName } from '../processes/testbed-name.ts';
 import type { InitChoice } from '../testbed/init-choice.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
@@ -32,6 +33,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     });
   }
   if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
+  const name = matching('name', one('name'), isTestbedName, 'web');
   return Object.freeze({
     root: Object.freeze({
       tarball: one('tarball'),
@@ -48,7 +50,8 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
     mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
     init: initChoice(one('init')),
-    hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
+    hostname: matching('hostname', one('hostname') ?? hostnameOf(name), isHostname, 'testbed'),
+    name,
     network,
     publish: Object.freeze([...publish]),
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
@@ -56,6 +59,10 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     maxCopyBytes: maxCopy(one('max-copy')),
     ...leakReport(one('report-leaks')),
   });
+}
+
+function hostnameOf(name: string | undefined): string | undefined {
+  return name !== undefined && isHostname(name) ? name : undefined;
 }
 
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
