@@ -250,6 +250,13 @@ export const OPTIONS = [
     calls: TESTBEDS,
   },
   {
+    name: 'events',
+    values: ['FILE'],
+    help: 'append a line of JSON to FILE for each event: commands with status and duration, copies, leaks, packages, reverts, failures; several servers may share FILE',
+    group: 'Testbed',
+    calls: [...TESTBEDS, 'rootfs build', 'lab up'],
+  },
+  {
     name: 'host',
     values: [],
     help: "use this machine's own root filesystem, with a private /tmp, /dev/shm, mounts, processes and IPC; uid, gid, environment and working directory are kept, and mounting is allowed",

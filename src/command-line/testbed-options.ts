@@ -19,9 +19,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
   const one = (name: OptionName): string | undefined => {
     const value = words.one(name);
     if (value === '' && MAY_BE_EMPTY.has(name)) return undefined;
-    if (value === '' && name !== 'report-leaks' && name !== 'init') {
-      throw new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
-    }
+    if (value === '' && name !== 'report-leaks' && name !== 'init') throw emptyValue(name);
     return value;
   };
   const network = choice('network', one('network') ?? 'host', ['host', 'none', 'private']);
@@ -58,6 +56,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
     maxCopyBytes: maxCopy(one('max-copy')),
     ...leakReport(one('report-leaks')),
+    ...eventsOf(words),
   });
 }
 
@@ -83,6 +82,17 @@ export function initChoice(value: string | undefined): InitChoice | undefined {
 
 function isAbsolute(path: string): path is `/${string}` {
   return path.startsWith('/');
+}
+
+/** @throws UsageError */
+export function eventsOf(words: Words): Pick<TestbedOptions, 'eventFile'> {
+  const path = words.one('events');
+  if (path === '') throw emptyValue('events');
+  return path === undefined ? {} : { eventFile: resolve(path) };
+}
+
+function emptyValue(name: OptionName): UsageError {
+  return new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
 }
 
 function leakReport(value: string | undefined): Pick<TestbedOptions, 'reportLeaks' | 'leakFile'> {

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
+import type { OnEvent } from '../events/types.ts';
 import { isHostname } from '../network/hosts.ts';
 import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
@@ -70,6 +71,11 @@ export interface OpenOptions {
   readonly maxCopyBytes?: number;
   /** Files that one copy out of the testbed may have. Default: no limit. */
   readonly maxCopyEntries?: number;
+  /**
+   * Gets an event for each thing that happens in this testbed, see docs/evidence.md, and in those that are opened from its snapshots.
+   * It must not throw. `eventFile` makes one that writes a file.
+   */
+  readonly onEvent?: OnEvent;
 }
 
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
@@ -77,6 +83,7 @@ const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
   ...{ bind: true, hostname: true, init: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
+  onEvent: true,
 };
 
 /** @throws UsageError that names the option */
@@ -93,6 +100,9 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
   }
   checkCount('maxCopyBytes', options.maxCopyBytes);
   checkCount('maxCopyEntries', options.maxCopyEntries);
+  if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
+    throw notAllowed('onEvent', options.onEvent, 'give a function');
+  }
   return {
     root: {
       ...(rootfs === undefined ? {} : rootChoice(rootfs)),

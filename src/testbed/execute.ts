@@ -19,6 +19,8 @@ export interface Target {
   /** Of a testbed with an init: cgroup.procs of the cgroup for commands. */
   readonly group?: string;
   readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
+  /** The argument of -E: what ran is written there. */
+  readonly journal?: string;
 }
 
 export interface CommandPlace {
@@ -63,6 +65,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
     ...(target.report === undefined ? [] : ['-l', target.report.path]),
+    ...(target.journal === undefined ? [] : ['-E', target.journal]),
     ...(place.cwd === undefined ? [] : ['-c', place.cwd]),
     ...(place.user === undefined ? [] : ['-u', place.user]),
     ...Object.entries(place.env ?? {}).flatMap(([name, value]) => ['-e', `${name}=${value}`]),

@@ -2,6 +2,7 @@
 import { lstatSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { messageOf, TestbedError } from '../errors.ts';
+import type { Recorder } from '../events/recorder.ts';
 import { readBaseline } from '../leaks/baseline.ts';
 import { type Leak, newLeaks } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
@@ -21,6 +22,7 @@ import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Init } from './init.ts';
 import { Layer, type Upper } from './layer.ts';
+import type { TestbedMaker } from './maker.ts';
 import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { ReportFile } from './report-file.ts';
@@ -28,7 +30,7 @@ import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type Place, Standby } from './standby.ts';
 import { targetOf } from './target.ts';
-import { Testbed, type TestbedMaker } from './testbed.ts';
+import { Testbed } from './testbed.ts';
 import type { CommitOptions, OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
 
 /** Bytes of free memory below which nothing is made ahead. */
@@ -42,6 +44,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   readonly log: Log;
   readonly hostname: string;
   readonly scratchDirectory = `/tmp/autopkgtest-virt.${randomBytes(4).toString('hex')}`;
+  readonly recorders = new Set<Recorder>();
   readonly #idMaps: IdMaps;
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
@@ -87,6 +90,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return (await this.#prepare()).holder;
   }
 
+  async rootName(): Promise<string | undefined> {
+    return (await this.#prepare()).root;
+  }
+
   open(from?: Snapshot): Promise<OpenTestbed> {
     return Testbed.open(this, from);
   }
@@ -96,7 +103,17 @@ export class Provider implements TestbedProvider, TestbedMaker {
     checkLayers([...layer.stack, ...layers]);
   }
 
-  async dispose(): Promise<void> {
+  dispose(): Promise<void> {
+    // Those that are still open have no other close.
+    const recorders = [...this.recorders];
+    this.recorders.clear();
+    return recorders.reduce<() => Promise<void>>(
+      (work, recorder) => () => recorder.end(work),
+      () => this.#dispose(),
+    )();
+  }
+
+  async #dispose(): Promise<void> {
     // This ends the building or unpacking of a root filesystem too.
     this.#ending.abort(new TestbedError('the server is ending', { code: 'ENDING' }));
     await Promise.allSettled([...this.#standbys].map(async (each) => (await each)?.end()));
