@@ -79,6 +79,7 @@ static bool testbed_is_gone(void) {
 static _Noreturn void fail_to_enter(const char *what) {
 	int error = errno;
 	if (testbed_is_gone()) fail("CLOSED", "it is closed");
+	if (error == EAGAIN) fail("PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger --max-processes");
 	fail("CANNOT_ENTER", "%s: %s", what, strerror(error));
 }
 
@@ -151,6 +152,8 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(job.command[0], job.command);
+	/* For a user who has too many, the kernel reports it here. */
+	if (errno == EAGAIN) fail_to_enter("its processes");
 	int status = errno == ENOENT ? NO_PROGRAM : CANNOT_EXECUTE;
 	if (status == NO_PROGRAM && strchr(job.command[0], '/') == NULL)
 		dprintf(2, "virt-ts-unshare: the testbed has no program %s\n", job.command[0]);

@@ -92,17 +92,15 @@ bool join_group(int groups, const char *name, pid_t pid) {
 	return write_at(groups, path, number);
 }
 
-int make_group(int groups, const char *name) {
+bool make_group(int groups, const char *name) {
 	int group = mkdirat(groups, name, 0755) == 0 ? openat(groups, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	/*
 	 * Commands from outside run in "commands". The kernel lets a process of the caller enter it when the caller may write to
 	 * cgroup.procs there and in the cgroup above both; the latter keeps other users out.
 	 */
 	bool good = group >= 0 && mkdirat(group, "commands", 0755) == 0 && fchmodat(group, "commands/cgroup.procs", 0666, 0) == 0;
-	if (good) return group;
 	int error = errno;
 	if (group >= 0) close(group);
-	remove_group(groups, name, false);
 	errno = error;
-	return -1;
+	return good;
 }

@@ -39,4 +39,10 @@ bool step_services(struct place *place, char **arguments);
 bool step_inits(struct place *place, char **arguments);
 bool step_utmp(struct place *place, char **arguments);
 
+/* limits.c */
+bool step_processes(struct place *place, char **arguments);
+/* Reads the limits of the caller's user namespace; gives this one so many quarters of them, which root inside cannot change. */
+void read_limits(void);
+void share_limits(int quarters);
+
 #endif

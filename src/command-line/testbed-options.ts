@@ -9,7 +9,7 @@ import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
 import { didYouMean } from './nearest.ts';
 import type { OptionName } from './table.ts';
-import { parseSeconds, parseSize, wrongValue } from './values.ts';
+import { parseCount, parseSeconds, parseSize, wrongValue } from './values.ts';
 
 /** Empty, they are as if they were not given, as for autopkgtest-virt-unshare: `-m "$MIRROR"`. */
 const MAY_BE_EMPTY: ReadonlySet<OptionName> = new Set(['prefix', 'unpack-dir', 'mirror'] as const);
@@ -54,7 +54,9 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     publish: Object.freeze([...publish]),
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
     copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
-    maxCopyBytes: maxCopy(one('max-copy')),
+    maxCopyBytes: size('max-copy', one('max-copy')),
+    maxProcesses: parseCount('--max-processes', one('max-processes')),
+    maxMemory: size('max-memory', one('max-memory')),
     ...leakReport(one('report-leaks')),
     ...eventsOf(words),
   });
@@ -184,8 +186,8 @@ function scratch(
   return { kind: 'tmpfs', size };
 }
 
-function maxCopy(text: string | undefined): number | undefined {
-  const bytes = parseSize('--max-copy', text);
-  if (bytes === 0) throw wrongValue('--max-copy is 0', 'give a size, more than 0');
+function size(name: OptionName, text: string | undefined): number | undefined {
+  const bytes = parseSize(`--${name}`, text);
+  if (bytes === 0) throw wrongValue(`--${name} is 0`, 'give a size, more than 0');
   return bytes;
 }

@@ -62,6 +62,8 @@ function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
     publish: [],
     drainTimeout: 10,
     copyTimeout: 300,
+    maxProcesses: host.maxProcesses,
+    maxMemory: host.maxMemory,
   } as const;
 }
 

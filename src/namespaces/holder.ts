@@ -5,9 +5,10 @@ import { helperWords } from '../helper.ts';
 import { type Argv, mustRunHost, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
+import { randomInt } from '../random.ts';
 import type { Groups } from './cgroups.ts';
-import { Hold, type Run } from './hold.ts';
-import { type IdMaps, mapText } from './idmap.ts';
+import { Hold, type Run, type RunRequest } from './hold.ts';
+import { type IdMaps, type IdRange, mapText, namespaceOwners } from './idmap.ts';
 import type { Step } from './steps.ts';
 
 /** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */
@@ -35,6 +36,8 @@ export class Holder {
   readonly #hold: Hold;
   /** The directory of its testbeds' cgroups. */
   readonly groups: string | undefined;
+  readonly #owners: IdRange;
+  #nextOwner: number;
 
   private constructor(
     idMap: IdMaps,
@@ -45,6 +48,9 @@ export class Holder {
     this.idMap = idMap;
     this.#sources = sources;
     this.#hold = hold;
+    this.#owners = namespaceOwners(idMap);
+    // Other servers of the user have the same ids, for which the kernel counts keys.
+    this.#nextOwner = randomInt(0, this.#owners.count);
   }
 
   static async start({
@@ -92,9 +98,20 @@ export class Holder {
     throw new TestbedError(`internal: ${hostPath} was not given to the stage`, { code: 'INTERNAL' });
   }
 
-  /** Starts a process that runs steps, in new namespaces with these letters (helper/helper.h), perhaps in a cgroup of that name. */
-  run(namespaces: string, steps: readonly Step[], group = ''): Run {
-    return this.#hold.run(namespaces, steps, group);
+  /** Starts a process that runs steps, in new namespaces with these letters (helper/helper.h). */
+  run(namespaces: string, steps: readonly Step[]): Run {
+    return this.#hold.run({ namespaces, steps });
+  }
+
+  /** An owner for `runBelow`, another one each time. */
+  nextOwner(): number {
+    this.#nextOwner = (this.#nextOwner + 1) % this.#owners.count;
+    return this.#owners.start + this.#nextOwner;
+  }
+
+  /** The same in a user namespace of its own below the holder's, where root has no rights to what others have. */
+  runBelow(request: RunRequest): Run {
+    return this.#hold.run({ ...request, namespaces: `u${request.namespaces}` });
   }
 
   drop(path: string): Run {

@@ -24,6 +24,7 @@ export interface InstanceOptions {
   readonly before: readonly Step[];
   readonly steps: readonly Step[];
   readonly hostname: string;
+  readonly maxProcesses: number;
   readonly ownNetwork: boolean;
   /** Path of an init of the root filesystem, in a cgroup of its own. Default: the stub, pid1.sh. */
   readonly init?: string | undefined;
@@ -55,20 +56,22 @@ interface Begun {
 }
 
 function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'): Begun {
-  const { hostname, ownNetwork, init } = options;
+  const { hostname, ownNetwork, maxProcesses, init } = options;
   const mark = options.mark ?? makeMark();
-  const list = [
-    steps.keyring(keyringOf(mark)),
-    ...options.before,
-    // A cgroup namespace has the cgroup as its root that the process is in.
-    steps.unshare(init === undefined ? 'm' : 'mc'),
-    ...options.steps,
-    ...(ownNetwork ? [steps.loopback()] : []),
-    steps.hostname(hostname),
-    steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when, program: init }),
-  ];
-  const namespaces = `pti${ownNetwork ? 'n' : ''}${init === undefined ? 'c' : ''}`;
-  const run = holder.run(namespaces, list, init === undefined ? '' : mark);
+  const owner = holder.nextOwner();
+  const run = holder.runBelow({
+    namespaces: ownNetwork ? 'mptcni' : 'mptci',
+    owner,
+    before: [steps.processes(maxProcesses), ...options.before],
+    steps: [
+      steps.keyring(keyringOf(mark), owner),
+      ...options.steps,
+      ...(ownNetwork ? [steps.loopback()] : []),
+      steps.hostname(hostname),
+      steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when, program: init }),
+    ],
+    ...(init === undefined ? {} : { group: mark }),
+  });
   return { holder, run, mark };
 }
 

@@ -117,6 +117,8 @@ export function kernelMounts({
   ownProc = true,
   bootId,
   init,
+  shm,
+  run,
 }: {
   readonly ownNetwork: boolean;
   readonly devices: readonly string[];
@@ -126,6 +128,9 @@ export function kernelMounts({
   readonly ownProc?: boolean;
   readonly bootId: string;
   readonly init?: Init | undefined;
+  /** Sizes of these file systems, as of tmpfs(5). */
+  readonly shm: string;
+  readonly run: string;
 }): Step[] {
   const pts = [
     'newinstance',
@@ -144,8 +149,8 @@ export function kernelMounts({
     // Only the owner of a network namespace may mount its sysfs.
     ...(init === undefined ? [system(ownNetwork)] : initMounts(ownNetwork)),
     mount('devpts', '/dev/pts', pts.join(',')),
-    mount('tmpfs', '/dev/shm', 'mode=1777,nosuid,nodev'),
-    mount('tmpfs', '/run', 'mode=0755,nosuid,nodev'),
+    mount('tmpfs', '/dev/shm', `mode=1777,nosuid,nodev,size=${shm}`),
+    mount('tmpfs', '/run', `mode=0755,nosuid,nodev,size=${run}`),
     utmp(),
     ...(init === undefined ? [] : runtimeSteps(init)),
     directory('/run/lock'),
@@ -167,7 +172,7 @@ function initMounts(ownNetwork: boolean): Step[] {
   return [
     system(ownNetwork, 'ro'),
     mount('cgroup2', '/sys/fs/cgroup', PLAIN),
-    mount('tmpfs', '/dev', 'mode=0755,nosuid,size=16m'),
+    mount('tmpfs', '/dev', 'mode=0755,nosuid,size=512k'),
     ...['/dev/net', '/dev/pts', '/dev/shm', '/dev/mqueue'].map((path) => directory(path)),
     ...[...DEVICES, 'console'].map((name) => file(`/dev/${name}`)),
     ...DEVICE_LINKS.map(([name, target]) => link(`/dev/${name}`, target)),

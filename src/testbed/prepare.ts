@@ -20,6 +20,7 @@ import { DEVICES } from './devices.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
 import type { Init } from './init.ts';
 import type { InitChoice } from './init-choice.ts';
+import { memoryShares } from './limits.ts';
 import { checkLayers, kernelMounts, shortLayers } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
 import { type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
@@ -186,6 +187,7 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder, ownProc: boo
     devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
     ptsGroup: idMaps.single ? undefined : 5,
     ownProc,
+    ...memoryShares(options.maxMemory),
   };
   const binds = options.binds.flatMap(({ outside, inside, readOnly }) => [
     place(inside, kindOf(outside)),

@@ -22,6 +22,7 @@ import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Init } from './init.ts';
 import { Layer, type Upper } from './layer.ts';
+import { layerSize, mostProcesses } from './limits.ts';
 import type { TestbedMaker } from './maker.ts';
 import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -156,7 +157,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#ending.signal.throwIfAborted();
     const apt = this.options.mode === 'overlay' && prepared.connector.connect === undefined;
     if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
-    const layer = this.#newLayer(prepared, memoryUpper(this.#scratch.size), over);
+    const layer = this.#newLayer(
+      prepared,
+      memoryUpper(layerSize(this.#scratch.size, this.options.maxMemory)),
+      over,
+    );
     try {
       const { init } = await prepared.filled;
       const plan = this.#plan(prepared, layer, { init });
@@ -335,7 +340,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
     if (this.#scratch.kind === 'tmpfs') {
       try {
-        return await this.#startOverNew(prepared, over, memoryUpper(this.#scratch.size));
+        return await this.#startOverNew(
+          prepared,
+          over,
+          memoryUpper(layerSize(this.#scratch.size, this.options.maxMemory)),
+        );
       } catch (error) {
         if (this.options.scratch.kind !== 'auto') throw error;
         // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
@@ -388,6 +397,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const below = [...(over?.stack ?? []), ...prepared.layers];
     return {
       hostname: this.hostname,
+      maxProcesses: mostProcesses(this.options.maxProcesses),
       before: layer.steps,
       steps: [
         root('/'),

@@ -51,6 +51,10 @@ export interface TestbedOptions {
   /** What one copy out of the testbed may have. Default: see copy/check.ts. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
+  /** Processes and threads, of all users of the testbed together. Default: see limits.ts. */
+  readonly maxProcesses?: number | undefined;
+  /** Bytes of memory. Default: see limits.ts. */
+  readonly maxMemory?: number | undefined;
   /** Report what was left after each command, revert and close: on stderr, or in a file. */
   readonly reportLeaks?: 'text' | 'json' | undefined;
   readonly leakFile?: string | undefined;

@@ -31,7 +31,7 @@ describe('an init of the root filesystem', () => {
   });
 
   it('has /dev and its cgroups mounted, and /sys read-only', () => {
-    const options = { ownNetwork: true, devices: ['null'], ptsGroup: 5, bootId: 'ID' };
+    const options = { ownNetwork: true, devices: ['null'], ptsGroup: 5, bootId: 'ID', shm: '1m', run: '1m' };
     const mounted = (init?: { path: string; kind: 'systemd' }) =>
       kernelMounts({ ...options, ...(init === undefined ? {} : { init }) }).flatMap(([name, , ...words]) =>
         name === 'mount' ? [words.join(' ')] : [],
@@ -40,7 +40,7 @@ describe('an init of the root filesystem', () => {
     assert.ok(with_.includes('sysfs /sys nosuid,nodev,noexec,ro'));
     assert.ok(with_.includes('cgroup2 /sys/fs/cgroup nosuid,nodev,noexec'));
     assert.ok(
-      with_.indexOf('tmpfs /dev mode=0755,nosuid,size=16m') <
+      with_.indexOf('tmpfs /dev mode=0755,nosuid,size=512k') <
         with_.findIndex((each) => each.startsWith('devpts')),
     );
     assert.ok(mounted().includes('sysfs /sys nosuid,nodev,noexec'));
