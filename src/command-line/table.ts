@@ -209,6 +209,13 @@ export const OPTIONS = [
     calls: TESTBEDS,
   },
   {
+    name: 'remember-packages',
+    values: [],
+    help: 'keep packages that apt downloads in the cache, so that later testbeds need not download them',
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
     name: 'report-leaks',
     values: ['[text|json]'],
     help: 'report what commands and tests leave behind, on stderr; text:FILE and json:FILE append to FILE',

@@ -31,6 +31,8 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     });
   }
   if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
+  if (words.has('remember-packages') && words.one('mode') === 'copy')
+    throw onlyOne('--remember-packages', '--mode copy');
   return Object.freeze({
     root: Object.freeze({
       tarball: one('tarball'),
@@ -52,6 +54,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
     copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
     maxCopyBytes: maxCopy(one('max-copy')),
+    ...(words.has('remember-packages') ? { rememberPackages: true } : {}),
     ...leakReport(one('report-leaks')),
   });
 }

@@ -42,6 +42,8 @@ export interface TestbedOptions {
   /** What one copy out of the testbed may have. Default: see copy/check.ts. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
+  /** Keep packages that apt downloads in the cache, and have them ready in later testbeds. Not with `mode: 'copy'`. */
+  readonly rememberPackages?: boolean | undefined;
   /** Report what was left after each command, revert and close: on stderr, or in a file. */
   readonly reportLeaks?: 'text' | 'json' | undefined;
   readonly leakFile?: string | undefined;
