@@ -2,12 +2,12 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
+ * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER[:GROUP]] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
  *   -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
  *   -n     the testbed has a network namespace of its own
- *   -c -u  working directory and user (name or number) in the testbed; default / and root
+ *   -c -u  working directory, and user and group (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
  *   -d     seconds that a helper without progress is waited for; default 10
  *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
@@ -35,7 +35,7 @@
 #include <linux/close_range.h>
 
 static struct {
-	const char *directory, *user, *term;
+	const char *directory, *user, *group, *term;
 	double seconds;
 	bool network, third, foreground;
 	char **variables, **command;
@@ -128,6 +128,7 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	}
 	struct account account = {.home = "/root", .shell = "/bin/sh"};
 	if (job.user != NULL && !look_up_account(job.user, &account)) fail("NO_USER", "it has no user %s", job.user);
+	if (job.group != NULL && !choose_group(job.group, &account)) fail("NO_GROUP", "it has no group %s", job.group);
 	set_environment(&account);
 	if (terminal && job.user != NULL && fchown(0, account.uid, (gid_t)-1) != 0 && errno != EPERM && errno != EINVAL)
 		fail_to_enter("its terminal");
@@ -242,7 +243,7 @@ static void parse_options(int argc, char **argv) {
 		case 'h': job.holder = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'n': job.network = true; break;
 		case 'c': job.directory = optarg; break;
-		case 'u': job.user = optarg; break;
+		case 'u': job.user = strsep(&optarg, ":"), job.group = optarg; break;
 		case 'e': if (job.variables != NULL && strchr(optarg, '=') != NULL) job.variables[job.variable_count++] = optarg; break;
 		case 'd': job.seconds = strtod(optarg, NULL); break;
 		case 'l': report = optarg; break;

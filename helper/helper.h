@@ -123,6 +123,8 @@ struct account {
 };
 /* By name or number; a number need not have an account. False when there is none. */
 bool look_up_account(const char *user, struct account *account);
+/* By name or number, in place of all groups of the account. False when there is none. */
+bool choose_group(const char *group, struct account *account);
 size_t read_groups(const struct account *account, gid_t *groups, size_t most);
 /* Sets the variables of /etc/environment, as of pam_env(8): NAME=VALUE, perhaps quoted, perhaps after "export". */
 void read_environment(void);

@@ -46,6 +46,7 @@ const ofNamespaces = [
   tests('real', 25),
   tests('fault', 15),
   tests('race', 20),
+  tests('fuzz', 10),
   tests('driver', 25),
   tests('examples', 10),
 ];
@@ -59,8 +60,9 @@ const ONCE = {
     'test/real/command-line/**',
     'test/real/project/**',
     'test/real/rootfs/container-images.test.ts',
+    'test/real/testbed/packages.test.ts',
   ],
-  'as root': ['test/driver/options.test.ts', 'test/driver/sources.test.ts'],
+  'as root': ['test/fuzz/shell.test.ts', 'test/driver/options.test.ts', 'test/driver/sources.test.ts'],
 };
 
 const isRoot = process.getuid() === 0;

@@ -7,13 +7,29 @@ export type Call =
   | 'shell'
   | 'shell --host'
   | 'exec'
+  | 'close'
+  | 'cp'
+  | 'logs'
+  | 'stats'
   | 'commit'
   | 'ps'
   | 'doctor'
   | `rootfs ${'list' | 'build' | 'update' | 'import' | 'export' | 'remove' | 'prune' | 'verify'}`
   | `lab ${'up' | 'ps' | 'exec' | 'link' | 'cut' | 'heal' | 'down' | 'graph'}`;
 
-export type Verb = 'run' | 'shell' | 'exec' | 'commit' | 'ps' | 'doctor' | 'rootfs' | 'lab';
+export type Verb =
+  | 'run'
+  | 'shell'
+  | 'exec'
+  | 'close'
+  | 'ps'
+  | 'stats'
+  | 'logs'
+  | 'cp'
+  | 'commit'
+  | 'doctor'
+  | 'rootfs'
+  | 'lab';
 
 export interface Option {
   readonly name: string;
@@ -35,7 +51,10 @@ const ROOTFS = [
 const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
-const VERBS = ['run', 'shell', ...HOSTS, 'exec', 'commit', 'ps', 'doctor', ...ROOTFS, ...LABS] as const;
+const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
+const VERBS = ['run', 'shell', ...HOSTS, ...OPEN_ONES, 'doctor', ...ROOTFS, ...LABS] as const;
+
+const RUNS: readonly Call[] = ['run', 'run --host'];
 
 /** A name occurs twice where verbs mean different things by it. */
 export const OPTIONS = [
@@ -184,8 +203,16 @@ export const OPTIONS = [
     values: ['DIR'],
     help: 'keep what the testbed writes on disk, in this directory, which is created if it does not exist',
     group: 'Testbed',
-    calls: TESTBEDS,
+    calls: ['server'],
     peer: true,
+  },
+  {
+    // Without the letter, which is that of --user.
+    name: 'unpack-dir',
+    values: ['DIR'],
+    help: 'keep what the testbed writes on disk, in this directory, which is created if it does not exist',
+    group: 'Testbed',
+    calls: ['run', 'shell'],
   },
   {
     name: 'mode',
@@ -206,7 +233,7 @@ export const OPTIONS = [
     values: ['SIZE'],
     help: 'limit for one copy out of the testbed: bytes, or with K, M, G (default: no limit)',
     group: 'Testbed',
-    calls: TESTBEDS,
+    calls: [...TESTBEDS, 'cp'],
   },
   {
     name: 'remember-packages',
@@ -251,9 +278,25 @@ export const OPTIONS = [
     calls: ['run', 'run --host'],
   },
   {
-    name: 'user',
+    name: 'detach',
+    short: 'd',
+    values: [],
+    help: 'print the name of the testbed and return; it stays open until COMMAND has ended (without COMMAND: until close NAME)',
+    group: 'Command',
+    calls: ['run'],
+  },
+  {
+    name: 'name',
     values: ['NAME'],
-    help: 'run as this user of the testbed (default: root)',
+    help: 'name of the testbed, for ps, exec, close, cp, logs, stats and commit, and its host name without --hostname (default: the host name)',
+    group: 'Command',
+    calls: ['run', 'shell'],
+  },
+  {
+    name: 'user',
+    short: 'u',
+    values: ['USER[:GROUP]'],
+    help: 'run as this user of the testbed, a name or a number, and in this group (default: root)',
     group: 'Command',
     calls: ['run', 'exec', 'lab exec'],
   },
@@ -265,7 +308,16 @@ export const OPTIONS = [
     calls: ['run', 'shell', 'exec'],
   },
   {
+    name: 'workdir',
+    short: 'w',
+    values: ['DIR'],
+    help: 'the same as --cwd',
+    group: 'Command',
+    calls: ['run', 'shell', 'exec'],
+  },
+  {
     name: 'env',
+    short: 'e',
     values: ['NAME=VALUE'],
     help: 'set an environment variable; may be given several times',
     group: 'Command',
@@ -307,6 +359,14 @@ export const OPTIONS = [
     calls: LABS,
   },
   {
+    name: 'follow',
+    short: 'f',
+    values: [],
+    help: 'go on with what the command writes from now on, until it has ended',
+    group: 'Other options',
+    calls: ['logs'],
+  },
+  {
     name: 'foreground',
     values: [],
     help: 'stay until a signal ends the laboratory',
@@ -325,7 +385,7 @@ export const OPTIONS = [
     values: [],
     help: 'print JSON',
     group: 'Other options',
-    calls: ['ps', 'doctor', 'rootfs list', 'lab ps'],
+    calls: ['ps', 'stats', 'doctor', 'rootfs list', 'lab ps'],
   },
   {
     name: 'debug',
@@ -333,8 +393,16 @@ export const OPTIONS = [
     values: [],
     help: 'report on stderr what is done',
     group: 'Other options',
-    calls: ['server', ...VERBS],
+    calls: ['server', ...VERBS.filter((verb) => !RUNS.includes(verb))],
     peer: true,
+  },
+  {
+    // Without the letter, which is that of --detach.
+    name: 'debug',
+    values: [],
+    help: 'report on stderr what is done',
+    group: 'Other options',
+    calls: RUNS,
   },
   {
     name: 'stay-root',

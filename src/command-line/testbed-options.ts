@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
+import { isTestbedName } from '../processes/testbed-name.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
 import { didYouMean } from './nearest.ts';
@@ -31,8 +32,10 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     });
   }
   if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
-  if (words.has('remember-packages') && words.one('mode') === 'copy')
+  if (words.has('remember-packages') && words.one('mode') === 'copy') {
     throw onlyOne('--remember-packages', '--mode copy');
+  }
+  const name = matching('name', one('name'), isTestbedName, 'web');
   return Object.freeze({
     root: Object.freeze({
       tarball: one('tarball'),
@@ -48,7 +51,8 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     ]),
     scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
     mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
-    hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
+    hostname: matching('hostname', one('hostname') ?? hostnameOf(name), isHostname, 'testbed'),
+    name,
     network,
     publish: Object.freeze([...publish]),
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
@@ -57,6 +61,10 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     ...(words.has('remember-packages') ? { rememberPackages: true } : {}),
     ...leakReport(one('report-leaks')),
   });
+}
+
+function hostnameOf(name: string | undefined): string | undefined {
+  return name !== undefined && isHostname(name) ? name : undefined;
 }
 
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';

@@ -75,7 +75,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       const reply = await unlessStopped(perform(session, request), stopped.signal, dispose);
       if (request.verb === 'quit') await dispose();
       log.debug(`reply: ${reply}`);
-      await writeLine(output, reply);
+      await writeLine(output, reply, stopped.signal);
       if (request.verb === 'quit') return EXIT.quit;
     }
     throw endOfFile();
@@ -129,8 +129,16 @@ function linesOf(input: Readable): Transform {
   return lines;
 }
 
-function writeLine(output: Writable, line: string): Promise<void> {
-  return new Promise((resolve) => output.write(`${line}\n`, () => resolve()));
+/** Resolves when the line is written, or at the abort: the reader may be there and not read. */
+function writeLine(output: Writable, line: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done);
+    output.write(`${line}\n`, done);
+  });
 }
 
 function report(error: unknown, log: Log): void {

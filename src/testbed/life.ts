@@ -29,6 +29,9 @@ export interface IncarnationMaker {
 }
 
 export class Life {
+  /** Resolves when it is closed, or pid 1 has ended in another way than by a reboot. */
+  readonly ended: Promise<void>;
+  #tellEnded: () => void = () => {};
   readonly #maker: IncarnationMaker;
   #incarnation: Incarnation | undefined;
   #rebooting: Promise<void> | undefined;
@@ -39,6 +42,9 @@ export class Life {
 
   private constructor(maker: IncarnationMaker, incarnation: Incarnation, over: Layer | undefined) {
     this.#maker = maker;
+    this.ended = new Promise((resolve) => {
+      this.#tellEnded = resolve;
+    });
     this.#begin(incarnation);
     this.#over = over;
   }
@@ -88,8 +94,12 @@ export class Life {
   #begin(incarnation: Incarnation): void {
     this.#incarnation = incarnation;
     void incarnation.instance.ended.then((status) => {
-      if (this.#incarnation !== incarnation || status !== REBOOTED) return;
-      this.reboot().catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
+      if (this.#incarnation !== incarnation) return;
+      if (status !== REBOOTED) return this.#tellEnded();
+      this.reboot().catch((error: unknown) => {
+        this.#maker.log.warn(messageOf(error));
+        this.#tellEnded();
+      });
     });
   }
 
@@ -157,6 +167,7 @@ export class Life {
     const [old, over] = [this.#incarnation, this.#over];
     this.#incarnation = undefined;
     this.#over = undefined;
+    this.#tellEnded();
     const ends = await Promise.allSettled([
       old?.end(),
       this.#takeStandby().then((standby) => standby?.end()),

@@ -10,6 +10,7 @@ import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
 import { Instance, type InstanceOptions } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
+import { thisProcess } from '../processes/identity.ts';
 import { register } from '../processes/open-testbeds.ts';
 import { randomBytes, randomUuid } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
@@ -209,11 +210,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
   ): () => void {
     const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
     const entry = {
-      ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
+      ...{ pid, startTime, name: this.options.name ?? this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
       ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
       ...{ bases: cache.bases, keys: base.keys, binds: this.options.binds.map(({ inside }) => inside) },
       ...(report === undefined ? {} : { report: report.path }),
+      ...(this.options.closable === true ? { opener: thisProcess() } : {}),
     };
     try {
       return register(entry, process.env);

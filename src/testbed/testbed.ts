@@ -10,7 +10,6 @@ import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
-import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
 import { connect, type Endpoint } from './connect.ts';
 import {
@@ -77,6 +76,10 @@ export class Testbed implements OpenTestbed {
 
   get pid(): number {
     return this.#target().pid;
+  }
+
+  get ended(): Promise<void> {
+    return this.#life.ended;
   }
 
   run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
@@ -191,23 +194,11 @@ export class Testbed implements OpenTestbed {
 
   async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
     // An open waits for everything that is loaded before it.
-    const copying = await import('../copy/copy.ts');
-    let copied = '';
-    const shown = startProgress(what, { note: () => copied });
-    try {
-      await copy(copying, {
-        ...this.#copyOptions(),
-        ...(isatty(2)
-          ? {
-              progress: (bytes, files) => {
-                copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
-              },
-            }
-          : {}),
-      });
-    } finally {
-      shown.done();
-    }
+    const [copying, { withCopyLine }] = await Promise.all([
+      import('../copy/copy.ts'),
+      import('../copy/shown-copy.ts'),
+    ]);
+    await withCopyLine(what, this.#copyOptions(), (options) => copy(copying, options));
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {

@@ -32,6 +32,10 @@ export interface TestbedOptions {
   readonly mode: 'overlay' | 'copy';
   /** Default: a random name. */
   readonly hostname?: string | undefined;
+  /** For ps, exec and the like. Default: the host name. */
+  readonly name?: string | undefined;
+  /** Whether `close` may end the process that opens it. */
+  readonly closable?: boolean;
   readonly network: 'host' | 'none' | 'private' | Connector;
   /** Ports to forward into a private network, as `parsePublish` reads them. */
   readonly publish: readonly string[];
@@ -56,11 +60,13 @@ export interface RunOptions {
   readonly stderr?: number;
   /** Default: /. */
   readonly cwd?: string;
-  /** Name or number of a user inside. Default: root. */
+  /** Name or number of a user inside, perhaps with a group: USER:GROUP. Default: root. */
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Seconds. Default: none. */
   readonly timeout?: number;
+  /** Gets the execute program when it has been started. */
+  readonly onStart?: (started: HostProcess) => void;
   /** Its abort ends all processes of the command. */
   readonly signal?: AbortSignal;
 }
@@ -88,6 +94,8 @@ export interface OpenTestbed {
   readonly executeCommand: readonly string[];
   /** Host pid of pid 1. */
   readonly pid: number;
+  /** Resolves when it is closed, or its pid 1 has ended in another way than by a reboot. */
+  readonly ended: Promise<void>;
   /**
    * Runs a command until it has ended and all its output is written.
    * @throws CommandTimeoutError after `timeout` or an abort, when its process tree is dead

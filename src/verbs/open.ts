@@ -2,6 +2,7 @@ import type { Words } from '../command-line/given.ts';
 import { testbedFromWords } from '../command-line/testbed-options.ts';
 import { createLog, type Log } from '../log.ts';
 import { preflight } from '../preflight.ts';
+import { claimName } from '../processes/names.ts';
 import { once, unlessStopped } from '../protocol/stop.ts';
 import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../testbed/types.ts';
@@ -19,8 +20,9 @@ export async function openFor(
   await preflight(options, process.env);
   const log = createLog({ debug: words.has('debug') });
   signal.throwIfAborted();
-  const provider = new Provider(options, log);
-  const close = once(() => provider.dispose());
+  const freeName = options.name === undefined ? () => {} : claimName(options.name, process.env);
+  const provider = new Provider({ ...options, closable: true }, log);
+  const close = once(() => provider.dispose().finally(freeName));
   try {
     return { testbed: await unlessStopped(provider.open(), signal, close), log, close };
   } catch (error) {
