@@ -2,11 +2,11 @@
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
 import { isHostname } from '../network/hosts.ts';
 import { isTestbedName } from '../processes/testbed-name.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
-import { didYouMean } from './nearest.ts';
 import type { OptionName } from './table.ts';
 import { parseCount, parseSeconds, parseSize, wrongValue } from './values.ts';
 

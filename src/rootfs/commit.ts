@@ -56,7 +56,7 @@ export async function commitImage(order: CommitOrder): Promise<string> {
       remedy: `call rootfs import ${order.root} NAME, and open a testbed by --release NAME`,
     });
   }
-  const progress = startProgress(`committing ${name}`);
+  const progress = startProgress(`committing ${name}`, { log });
   const below: Base[] = [];
   const placed: PlacedLayer[] = [];
   try {
