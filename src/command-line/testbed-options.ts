@@ -31,6 +31,9 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     });
   }
   if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
+  if (words.has('remember-packages') && words.one('mode') === 'copy') {
+    throw onlyOne('--remember-packages', '--mode copy');
+  }
   const name = matching('name', one('name'), isTestbedName, 'web');
   return Object.freeze({
     root: Object.freeze({
@@ -54,6 +57,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     publish: Object.freeze([...publish]),
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
     copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
+    ...(words.has('remember-packages') ? { rememberPackages: true } : {}),
     maxCopyBytes: size('max-copy', one('max-copy')),
     maxProcesses: parseCount('--max-processes', one('max-processes')),
     maxMemory: size('max-memory', one('max-memory')),

@@ -11,7 +11,7 @@ import { type ImageRecord, recordPath } from './committed.ts';
 import { type Base, inUse } from './known-base.ts';
 import { type LayerPlace, type PlacedLayer, placeLayer } from './layers.ts';
 import { pruneLayers, withLayerLock } from './prune.ts';
-import { isLayer, readRecord } from './record.ts';
+import { isBase, readRecord } from './record.ts';
 import { newestTarball, TARBALL_NAME } from './source.ts';
 import { removeUser } from './users.ts';
 
@@ -116,7 +116,7 @@ function recordOf(
   size: number,
 ): ImageRecord {
   const base = readRecord(join(cache.bases, keys.at(-1) ?? ''));
-  const tarball = base === undefined || isLayer(base) ? '' : base.tarball;
+  const tarball = base !== undefined && isBase(base) ? base.tarball : '';
   return {
     ...{ layer, parent: nameOfRoot(cache.images, root), tarball, size, made: new Date().toISOString() },
     ...(command === undefined ? {} : { command }),

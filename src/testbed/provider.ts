@@ -22,6 +22,7 @@ import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Init } from './init.ts';
 import { Layer, type Upper } from './layer.ts';
+import { Lending } from './lending.ts';
 import { layerSize, mostProcesses } from './limits.ts';
 import type { TestbedMaker } from './maker.ts';
 import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
@@ -55,6 +56,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   /** Also frozen ones, which no incarnation drops. */
   readonly #layers = new Set<Layer>();
   readonly #ending = new AbortController();
+  readonly #lending: Lending | undefined;
 
   #early: Holding | undefined;
 
@@ -69,6 +71,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
     this.#idMaps = ahead.idMaps ?? idMapsFor(options);
     this.#early = ahead.early;
+    if (options.rememberPackages === true) this.#lending = new Lending(log);
   }
 
   /** Starts what an open needs; the open reports a failure. */
@@ -131,6 +134,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
     await prepared?.base.release();
     await prepared?.holder.stop();
+    this.#lending?.release();
     if (typeof this.options.network === 'object') this.options.network.release?.();
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
@@ -155,7 +159,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #standBy(over: Layer | undefined): Promise<Standby | undefined> {
     const prepared = await this.#prepare();
     this.#ending.signal.throwIfAborted();
-    const apt = this.options.mode === 'overlay' && prepared.connector.connect === undefined;
+    // The next incarnation has the packages of the one before it.
+    const apt =
+      this.options.mode === 'overlay' &&
+      prepared.connector.connect === undefined &&
+      this.#lending === undefined;
     if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
     const layer = this.#newLayer(
       prepared,
@@ -201,7 +209,9 @@ export class Provider implements TestbedProvider, TestbedMaker {
       const baseline =
         init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts) };
       const strike = this.#register(prepared, parts);
-      return new Incarnation({ ...parts, connection, baseline, strike });
+      const lending = this.#lending;
+      const harvest = lending && (() => lending.remember(layer, prepared));
+      return new Incarnation({ ...parts, connection, baseline, strike, harvest });
     } catch (error) {
       const cleanUp = [
         () => connection?.end(),
@@ -281,7 +291,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
   ): Promise<Leak[]> {
     const { instance, layer, baseline, report, init } = incarnation;
     const { collectLeaks } = await import('../leaks/collect.ts');
-    const { holder, layers } = await this.#prepare();
+    const prepared = await this.#prepare();
+    const { holder } = prepared;
     const { scratchDirectory, log } = this;
     const { pid, mark } = instance;
     const place = {
@@ -292,7 +303,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         mark: init === undefined ? mark : undefined,
         exceptManagers: init !== undefined,
         baseline,
-        layers: [...(layer.over?.stack ?? []), ...layers],
+        layers: this.#below(prepared, layer),
         scratchDirectory,
         holder: holder.pid,
       },
@@ -384,6 +395,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return instance;
   }
 
+  /** The lower layers, topmost first. */
+  #below(prepared: Prepared, { over }: Layer): string[] {
+    const [skeleton = '', ...image] = prepared.layers;
+    const packages = this.#lending?.layer(prepared);
+    return [...(over?.stack ?? []), skeleton, ...(packages === undefined ? [] : [packages]), ...image];
+  }
+
   #plan(
     prepared: Prepared,
     layer: Layer,
@@ -394,7 +412,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const work = layer.nextWork();
     // A copy is whole.
     const whole = layer.isUsed ? [] : over === undefined ? prepared.layers : [over.upper];
-    const below = [...(over?.stack ?? []), ...prepared.layers];
+    const below = this.#below(prepared, layer);
     return {
       hostname: this.hostname,
       maxProcesses: mostProcesses(this.options.maxProcesses),
