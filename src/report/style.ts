@@ -58,7 +58,7 @@ ul.plain li { overflow-wrap: anywhere; }
 footer { margin-top: 2.5rem; color: var(--soft); font-size: .85rem; }
 @media (max-width: 40rem) {
   body { padding: .7rem; }
-  .minor { display: none; }
+  .minor, .axis span:nth-child(even) { display: none; }
   .figures dd { font-size: 1.1rem; }
 }
 @media print { pre { max-height: none; } }
