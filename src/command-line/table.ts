@@ -236,11 +236,32 @@ export const OPTIONS = [
     calls: [...TESTBEDS, 'cp'],
   },
   {
+    name: 'max-processes',
+    values: ['NUMBER'],
+    help: 'how many processes and threads the testbed may have (default: 16384, or half of what you may have, or one for each MiB of memory, whichever is least)',
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
+    name: 'max-memory',
+    values: ['SIZE'],
+    help: "memory for the testbed's files: half of SIZE for what it writes, a quarter for /dev/shm, a tenth for /run (default: the machine's memory); bytes, or with K, M, G",
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
     name: 'report-leaks',
     values: ['[text|json]'],
     help: 'report what commands and tests leave behind, on stderr; text:FILE and json:FILE append to FILE',
     group: 'Testbed',
     calls: TESTBEDS,
+  },
+  {
+    name: 'events',
+    values: ['FILE'],
+    help: 'append a line of JSON to FILE for each event: commands with status and duration, copies, leaks, packages, reverts, failures; several servers may share FILE',
+    group: 'Testbed',
+    calls: [...TESTBEDS, 'rootfs build', 'lab up'],
   },
   {
     name: 'host',

@@ -13,6 +13,7 @@ export async function withCopyLine<T extends CopyOptions>(
   const line = startProgress(what, { note: () => copied });
   const progress = (bytes: number, files: number) => {
     copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
+    options.progress?.(bytes, files);
   };
   try {
     await copy({ ...options, progress });

@@ -1,3 +1,4 @@
+import type { OnEvent } from '../events/types.ts';
 import type { Snapshot as InnerSnapshot } from '../testbed/snapshot.ts';
 import { checkNames, notAllowed } from './checks.ts';
 import type { OpenOptions } from './open-options.ts';
@@ -14,6 +15,8 @@ export type FromSnapshot = {
 interface Parts {
   readonly shared: Shared;
   readonly inner: InnerSnapshot;
+  /** Gets the events of the testbeds that are opened from it. */
+  readonly onEvent: OnEvent | undefined;
 }
 
 let make: (parts: Parts) => Snapshot;

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
 import { CopyError, reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
+import type { OnEvent } from '../events/types.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import { checkAddress, checkPort, checkText } from './checks.ts';
@@ -28,13 +29,15 @@ import type { FilesToWrite, Owner } from './write.ts';
 export class Testbed {
   readonly #shared: Shared;
   readonly #inner: InnerTestbed;
+  readonly #onEvent: OnEvent | undefined;
   #closed = false;
   /** Aborted when what runs in the testbed ends. */
   #life = new AbortController();
 
-  private constructor(shared: Shared, inner: InnerTestbed) {
+  private constructor({ shared, inner, onEvent }: Parts) {
     this.#shared = shared;
     this.#inner = inner;
+    this.#onEvent = onEvent;
   }
 
   /**
@@ -50,7 +53,9 @@ export class Testbed {
     shared.testbeds += 1;
     try {
       await shared.checked;
-      return new Testbed(shared, await InnerTestbed.open(shared.provider, from?.inner));
+      const onEvent = from === undefined ? onEventOf(options) : from.onEvent;
+      const inner = await InnerTestbed.open(shared.provider, from?.inner, onEvent);
+      return new Testbed({ shared, inner, onEvent });
     } catch (error) {
       shared.users -= 1;
       shared.testbeds -= 1;
@@ -233,7 +238,10 @@ export class Testbed {
    */
   async snapshot(): Promise<Snapshot> {
     this.#endWaits('its processes were ended by snapshot');
-    return makeSnapshot({ shared: this.#shared, inner: await this.#inner.snapshot() });
+    return makeSnapshot({
+      ...{ shared: this.#shared, onEvent: this.#onEvent },
+      inner: await this.#inner.snapshot(),
+    });
   }
 
   /**
@@ -298,6 +306,16 @@ export class Testbed {
   #place() {
     return { testbed: this.#inner, pipes: this.#shared.pipes };
   }
+}
+
+interface Parts {
+  readonly shared: Shared;
+  readonly inner: InnerTestbed;
+  readonly onEvent: OnEvent | undefined;
+}
+
+function onEventOf({ onEvent }: OpenOptions): OnEvent | undefined {
+  return onEvent;
 }
 
 function placeTaken(): UsageError {

@@ -26,6 +26,8 @@ export interface ServeOptions {
   readonly ownNetwork: boolean;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Gets the failures that end the session, or a request of a person. */
+  readonly events?: { failed(error: unknown): void } | undefined;
 }
 
 /** Serves one session after its first `ok` and gives the exit status. Does not throw. */
@@ -62,7 +64,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const reported = new Set<unknown>();
   const fail = (error: unknown) => {
     const shown = error === overflow ? tooLong(error) : error;
-    if (!reported.has(error)) report(shown, log);
+    if (!reported.has(error)) {
+      report(shown, log);
+      options.events?.failed(shown);
+    }
     reported.add(error);
     return shown instanceof VirtError ? EXIT.ended : EXIT.internal;
   };

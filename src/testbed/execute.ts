@@ -17,6 +17,8 @@ export interface Target {
   readonly ownNetwork: boolean;
   readonly drainTimeout: number;
   readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
+  /** The argument of -E: what ran is written there. */
+  readonly journal?: string;
 }
 
 export interface CommandPlace {
@@ -60,6 +62,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
     ...(target.report === undefined ? [] : ['-l', target.report.path]),
+    ...(target.journal === undefined ? [] : ['-E', target.journal]),
     ...(place.cwd === undefined ? [] : ['-c', place.cwd]),
     ...(place.user === undefined ? [] : ['-u', place.user]),
     ...Object.entries(place.env ?? {}).flatMap(([name, value]) => ['-e', `${name}=${value}`]),

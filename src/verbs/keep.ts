@@ -31,7 +31,7 @@ export async function keep(words: Words, signal: AbortSignal): Promise<number> {
   const given = testbedFromWords(words, process.env);
   const name = given.name ?? given.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
   const hostname = given.hostname ?? (given.name === undefined ? name : undefined);
-  const { testbed, log, close } = await openFor(words, signal, { name, hostname });
+  const { testbed, log, close } = await openFor(words, signal, 'run', { name, hostname });
   try {
     const folder = beginDetached(name, process.env);
     let status: number | undefined;

@@ -52,7 +52,7 @@ export async function conclude(
   testbed: OpenTestbed,
   { status, argv, words, log, signal }: Conclusion,
 ): Promise<number> {
-  const leaks = await testbed.leaks();
+  const leaks = await testbed.leaks('command');
   warnOfLeaks(leaks, log);
   const result = status === 0 && words.has('fail-on-leak') && leaks.length > 0 ? 1 : status;
   const image = words.one('commit');
@@ -70,7 +70,7 @@ export async function runInTestbed(
   const { command } = words;
   const place = placeOf(words);
   checkBefore(words);
-  const { testbed, log, close } = await openFor(words, signal);
+  const { testbed, log, close } = await openFor(words, signal, 'run');
   openPipes();
   try {
     // A shell that reads a pipe must be no login shell, and is that of every root filesystem.

@@ -29,7 +29,7 @@ export const shell: RunVerb = async (words, signal, interrupts) => {
       };
       return await runIsolated([process.env.SHELL ?? '/bin/sh', '-i'], options, { log, signal, interrupts });
     }
-    const { testbed, close } = await openFor(words, signal);
+    const { testbed, close } = await openFor(words, signal, 'shell');
     const end = () => void close();
     signal.addEventListener('abort', end, { once: true });
     interrupts.handler = () => true;
