@@ -27,7 +27,7 @@ describe(`random shell programs (seed ${seed})`, function () {
   /** Programs that the shell itself did not carry out. */
   let interrupted = 0;
   before(() => {
-    roots = makeRoots();
+    roots = makeRoots(SHELLS);
   });
   after(() => {
     for (const hog of hogs) hog.kill('SIGKILL');
