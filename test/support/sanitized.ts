@@ -22,7 +22,7 @@ export class SanitizedProgram {
     execFileSync(
       'gcc',
       [
-        ...['-std=c17', '-g', '-O1', '-pthread', '-fno-omit-frame-pointer', `-DLOG="${this.#logs}/report"`],
+        ...['-std=c17', '-g', '-O0', '-pthread', '-fno-omit-frame-pointer', `-DLOG="${this.#logs}/report"`],
         // The libraries of both within the program: in a testbed's root filesystem there are none.
         ...[
           '-fsanitize=address,undefined',
