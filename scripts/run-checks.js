@@ -61,6 +61,7 @@ const ONCE = {
     'test/real/command-line/**',
     'test/real/project/**',
     'test/real/rootfs/container-images.test.ts',
+    'test/real/testbed/packages.test.ts',
   ],
   'as root': [
     'test/fuzz/older-kernel.test.ts',
