@@ -22,6 +22,7 @@ const SHAPES: Readonly<Record<Owner, Shape>> = {
   run: { operands: 0, command: true },
   shell: { operands: 0, command: true },
   exec: { operands: 1, command: true },
+  test: { operands: Number.POSITIVE_INFINITY, command: true },
   commit: { operands: Number.POSITIVE_INFINITY, command: false },
   ps: { operands: 0, command: false },
   doctor: { operands: 0, command: false },
