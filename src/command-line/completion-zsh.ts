@@ -123,7 +123,7 @@ function operandSpec(verb: Owner): string {
       ? ` \\\n          '*: :_virt_ts_unshare_${verb}'`
       : action(operandKind(verb)) === ''
         ? ''
-        : ` \\\n          '1:word:${action(operandKind(verb))}'`;
+        : ` \\\n          '${verb === 'test' ? '*' : '1'}:word:${action(operandKind(verb))}'`;
   return before + (hasCommand ? " \\\n          '*::command:_normal'" : '');
 }
 

@@ -282,7 +282,7 @@ export const OPTIONS = [
     values: ['NAME=VALUE'],
     help: 'set an environment variable; may be given several times',
     group: 'Command',
-    calls: ['run', 'shell', ...HOSTS, 'exec', 'test'],
+    calls: ['run', 'shell', ...HOSTS, 'exec'],
   },
   {
     name: 'env-file',
@@ -376,6 +376,13 @@ export const OPTIONS = [
     short: 'u',
     values: ['NAME'],
     help: 'run tests as this user of the testbed',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'env',
+    values: ['NAME=VALUE'],
+    help: 'set an environment variable for builds and tests; may be given several times',
     group: 'Tests',
     calls: ['test'],
   },

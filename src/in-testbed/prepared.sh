@@ -6,14 +6,20 @@ set -eu
 name=${0##*/}
 state=/var/lib/virt-ts-unshare-test
 
-# The processes of a command have its timer slack.
+# The processes of a command have its timer slack, and those that belong to pid 1 have that of pid 1.
 mine=$(cat /proc/self/timerslack_ns)
+first=$(cat /proc/1/timerslack_ns)
 others=0
 for process in /proc/[0-9]*; do
-    [ "$process" != /proc/1 ] || continue
     slack=$(cat "$process/timerslack_ns" 2>/dev/null) || continue
-    [ "$slack" = "$mine" ] || others=$((others + 1))
+    case $slack in
+        "$mine" | "$first") ;;
+        *) others=$((others + 1)) ;;
+    esac
 done
+
+# The driver makes these again. Another user cannot write the first.
+rm -f /tmp/autopkgtest_script_pid /tmp/autopkgtest-reboot /tmp/autopkgtest-reboot-prepare /sbin/autopkgtest-reboot
 
 # An image has no /run, so its new files are kept, and unpacked in each testbed.
 run=0

@@ -26,6 +26,7 @@ export interface BuildOrder {
   readonly packages: readonly string[];
   readonly server: Argv;
   readonly folder: string;
+  readonly temporary: string;
   readonly signal: AbortSignal;
 }
 
@@ -43,6 +44,7 @@ export async function buildPackage(order: BuildOrder, log: Log): Promise<Built> 
       args: [...order.args, '--debug', '--validate', `--output-dir=${output}`, ...order.packages],
       server: keepingTree(order.server, { from: join(output, 'tests-tree'), to: moved }),
       logFile: logOf(order.folder),
+      temporary: order.temporary,
       signal: order.signal,
       onLine: () => {},
     },

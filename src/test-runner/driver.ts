@@ -11,6 +11,8 @@ export interface DriverCall {
   /** Gets what it writes to stdout and stderr. */
   readonly logFile: string;
   readonly onLine: (line: string) => void;
+  /** For its temporary files, which it leaves when a signal ends it. */
+  readonly temporary: string;
   readonly signal: AbortSignal;
 }
 
@@ -45,7 +47,11 @@ export async function startDriver(call: DriverCall, log: Log): Promise<Driver> {
       ...call.server,
     ];
     // In a session of its own, because a terminal would interrupt the driver, its server and its helpers in any order.
-    const started = await spawnHost(argv, log, { stdio: ['ignore', output, output], detached: true });
+    const started = await spawnHost(argv, log, {
+      stdio: ['ignore', output, output],
+      env: { TMPDIR: call.temporary },
+      detached: true,
+    });
     const lines = new LineReader(call.logFile, call.onLine);
     const timer = setInterval(() => lines.read(), READ_INTERVAL);
     let isEnded = false;

@@ -7,6 +7,8 @@ import { reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 export interface Folders {
   /** Gets what autopkgtest's output directory has. */
   readonly output: string;
+  /** For temporary files of drivers. */
+  readonly temporary: string;
   /** A new directory for a driver. */
   next(name: string): string;
   /** Removes the drivers' directories, and the output directory unless the user named it. */
@@ -18,16 +20,23 @@ export function openFolders(given: string | undefined): Folders {
   const output = given === undefined ? makeTemporary() : makeOutput(resolve(given));
   // In the same file system, so that files can be moved.
   const drivers = mkdtempSync(join(output, '.drivers-'));
+  // Short, because names of sockets are.
+  const temporary = mkdtempSync(join(tmpdir(), 'vtu-test-'));
   let count = 0;
   return {
     output,
+    temporary,
     next: (name) => {
       count += 1;
       const folder = join(drivers, `${count}-${name}`);
       mkdirSync(folder);
       return folder;
     },
-    remove: () => rmSync(given === undefined ? output : drivers, { recursive: true, force: true }),
+    remove: () => {
+      for (const path of [given === undefined ? output : drivers, temporary]) {
+        rmSync(path, { recursive: true, force: true });
+      }
+    },
   };
 }
 

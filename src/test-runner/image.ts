@@ -18,7 +18,7 @@ const STATE = '/var/lib/virt-ts-unshare-test';
 
 /** Lists what /run has before anything is installed; see prepared.sh. */
 const BEFORE = `cd / && find run -xdev | LC_ALL=C sort >${STATE}.before`;
-const RESTORE = `tar --extract --directory=/ --file=${STATE}.tar --preserve-permissions --skip-old-files --no-overwrite-dir && rm -f ${STATE}.tar`;
+const RESTORE = `tar --extract --directory=/ --file=${STATE}.tar --preserve-permissions --skip-old-files && rm -f ${STATE}.tar`;
 
 export interface ImageOrder {
   /** Name of the image, NAME-ARCH. */
@@ -30,8 +30,9 @@ export interface ImageOrder {
   /** Options of the driver. */
   readonly args: readonly string[];
   readonly server: Argv;
-  /** A directory of its own, which is made. */
+  /** A directory of its own. */
   readonly folder: string;
+  readonly temporary: string;
   readonly signal: AbortSignal;
 }
 
@@ -59,6 +60,7 @@ export async function prepareImage(order: ImageOrder, log: Log): Promise<Prepare
       ],
       server: order.server,
       logFile: logOf(order.folder),
+      temporary: order.temporary,
       signal: order.signal,
       onLine: (line) => {
         const found = ready.exec(line);

@@ -14,7 +14,7 @@ import {
   setupWords,
 } from './driver-words.ts';
 import type { Folders } from './folders.ts';
-import { LIST_RUN, type Prepared, prepareImage } from './image.ts';
+import { type ImageOrder, LIST_RUN, type Prepared, prepareImage } from './image.ts';
 import { Images } from './images.ts';
 import type { TestResult } from './results.ts';
 import type { Screen } from './screen.ts';
@@ -78,7 +78,7 @@ export class Preparation {
     const folder = folders.next('build');
     const built = await buildPackage(
       {
-        ...{ packages, folder, signal },
+        ...{ packages, folder, signal, temporary: folders.temporary },
         args: [...passedWords(words), ...setup, ...words.argv(['test-name'])],
         server: this.#server({}, first?.name),
       },
@@ -154,11 +154,14 @@ export class Preparation {
 
   async #image(
     what: string,
-    order: Omit<Parameters<typeof prepareImage>[0], 'name' | 'folder' | 'signal'>,
+    order: Omit<ImageOrder, 'name' | 'folder' | 'temporary' | 'signal'>,
   ): Promise<Image | Failed | undefined> {
     const { folders, signal, log, screen } = this.#order;
     const folder = folders.next(what);
-    const prepared = await prepareImage({ ...order, folder, signal, name: this.#images.newName() }, log);
+    const prepared = await prepareImage(
+      { ...order, folder, temporary: folders.temporary, signal, name: this.#images.newName() },
+      log,
+    );
     if (prepared.kind === 'failed') return { ...prepared, folder };
     if (prepared.kind === 'image') return prepared;
     screen.warn(`each driver prepares its own testbeds: ${prepared.why}`);

@@ -71,7 +71,8 @@ class Runner {
   async run(): Promise<RunEnd> {
     const { screen } = this.#order;
     const { skipped, units } = this.#ready;
-    screen.begin([...skipped, ...units].map(({ name }) => name));
+    const all = units.flatMap(({ name, count }) => Array.from({ length: count }, () => name));
+    screen.begin([...skipped.map(({ name }) => name), ...all]);
     for (const result of skipped) screen.result(result);
     if (units.length === 0) return this.#runNone();
     const running = new Set<Promise<void>>();
@@ -136,7 +137,14 @@ class Runner {
     const shown = new Set<string>();
     const run = await runShare(
       {
-        ...{ share, debs, tree, folder, signal: AbortSignal.any([signal, this.#failing.signal]) },
+        ...{
+          share,
+          debs,
+          tree,
+          folder,
+          temporary: folders.temporary,
+          signal: AbortSignal.any([signal, this.#failing.signal]),
+        },
         args: [...this.#ready.args(setting), ...more],
         server: this.#ready.server(setting),
         onStep: (name, step, summary) => {

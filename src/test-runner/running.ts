@@ -19,6 +19,7 @@ export interface ShareOrder {
   readonly tree: string;
   readonly server: Argv;
   readonly folder: string;
+  readonly temporary: string;
   readonly signal: AbortSignal;
   readonly onStep: (name: string, step: 'preparing' | 'running' | 'ended', summary: () => Summary) => void;
 }
@@ -58,6 +59,7 @@ export async function runShare(order: ShareOrder, log: Log): Promise<ShareRun> {
       ],
       server,
       logFile: logOf(folder),
+      temporary: order.temporary,
       signal: order.signal,
       onLine: (line) => {
         const step = stepOf(line);

@@ -29,6 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['leaks'],
   ['testbed', 'isolation'],
   ['protocol', 'lab', 'command-line'],
+  ['test-runner'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
