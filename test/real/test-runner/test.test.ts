@@ -111,7 +111,7 @@ describeWithUsers('virt-ts-unshare test', function () {
       },
     );
     const argv = [PROGRAM, 'test', '-j', '1', '-B', made, ...server, '--bind', shared, '/shared'];
-    terminal = new Terminal(argv, { env: process.env, cwd: folder, size: [24, 48] });
+    terminal = new Terminal(argv, { env: { ...process.env, NO_COLOR: '1' }, cwd: folder, size: [24, 48] });
     const started = () => existsSync(join(shared, 'started'));
     assert.ok(await waitUntil(started, 120_000), terminal.shown.slice(-2000));
     rmSync(join(shared, 'started'));
