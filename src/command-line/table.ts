@@ -7,6 +7,10 @@ export type Call =
   | 'shell'
   | 'shell --host'
   | 'exec'
+  | 'close'
+  | 'cp'
+  | 'logs'
+  | 'stats'
   | 'commit'
   | 'ps'
   | 'doctor'
@@ -14,7 +18,20 @@ export type Call =
   | `rootfs ${'list' | 'build' | 'update' | 'import' | 'export' | 'remove' | 'prune' | 'verify'}`
   | `lab ${'up' | 'ps' | 'exec' | 'link' | 'cut' | 'heal' | 'down' | 'graph'}`;
 
-export type Verb = 'run' | 'shell' | 'test' | 'exec' | 'commit' | 'ps' | 'doctor' | 'rootfs' | 'lab';
+export type Verb =
+  | 'run'
+  | 'shell'
+  | 'test'
+  | 'exec'
+  | 'close'
+  | 'ps'
+  | 'stats'
+  | 'logs'
+  | 'cp'
+  | 'commit'
+  | 'doctor'
+  | 'rootfs'
+  | 'lab';
 
 export interface Option {
   readonly name: string;
@@ -36,18 +53,10 @@ const ROOTFS = [
 const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
-const VERBS = [
-  'run',
-  'shell',
-  ...HOSTS,
-  'test',
-  'exec',
-  'commit',
-  'ps',
-  'doctor',
-  ...ROOTFS,
-  ...LABS,
-] as const;
+const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
+const VERBS = ['run', 'shell', ...HOSTS, 'test', ...OPEN_ONES, 'doctor', ...ROOTFS, ...LABS] as const;
+
+const RUNS: readonly Call[] = ['run', 'run --host'];
 
 const TIMEOUTS = {
   short: 'a short command',
@@ -204,8 +213,16 @@ export const OPTIONS = [
     values: ['DIR'],
     help: 'keep what the testbed writes on disk, in this directory, which is created if it does not exist',
     group: 'Testbed',
-    calls: TESTBEDS,
+    calls: ['server'],
     peer: true,
+  },
+  {
+    // Without the letter, which is that of --user.
+    name: 'unpack-dir',
+    values: ['DIR'],
+    help: 'keep what the testbed writes on disk, in this directory, which is created if it does not exist',
+    group: 'Testbed',
+    calls: ['run', 'shell'],
   },
   {
     name: 'mode',
@@ -226,6 +243,20 @@ export const OPTIONS = [
     values: ['SIZE'],
     help: 'limit for one copy out of the testbed: bytes, or with K, M, G (default: no limit)',
     group: 'Testbed',
+    calls: [...TESTBEDS, 'cp'],
+  },
+  {
+    name: 'max-processes',
+    values: ['NUMBER'],
+    help: 'how many processes and threads the testbed may have (default: 16384, or half of what you may have, or one for each MiB of memory, whichever is least)',
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
+    name: 'max-memory',
+    values: ['SIZE'],
+    help: "memory for the testbed's files: half of SIZE for what it writes, a quarter for /dev/shm, a tenth for /run (default: the machine's memory); bytes, or with K, M, G",
+    group: 'Testbed',
     calls: TESTBEDS,
   },
   {
@@ -234,6 +265,13 @@ export const OPTIONS = [
     help: 'report what commands and tests leave behind, on stderr; text:FILE and json:FILE append to FILE',
     group: 'Testbed',
     calls: TESTBEDS,
+  },
+  {
+    name: 'events',
+    values: ['FILE'],
+    help: 'append a line of JSON to FILE for each event: commands with status and duration, copies, leaks, packages, reverts, failures; several servers may share FILE',
+    group: 'Testbed',
+    calls: [...TESTBEDS, 'rootfs build', 'lab up'],
   },
   {
     name: 'host',
@@ -264,9 +302,25 @@ export const OPTIONS = [
     calls: ['run', 'run --host'],
   },
   {
-    name: 'user',
+    name: 'detach',
+    short: 'd',
+    values: [],
+    help: 'print the name of the testbed and return; it stays open until COMMAND has ended (without COMMAND: until close NAME)',
+    group: 'Command',
+    calls: ['run'],
+  },
+  {
+    name: 'name',
     values: ['NAME'],
-    help: 'run as this user of the testbed (default: root)',
+    help: 'name of the testbed, for ps, exec, close, cp, logs, stats and commit, and its host name without --hostname (default: the host name)',
+    group: 'Command',
+    calls: ['run', 'shell'],
+  },
+  {
+    name: 'user',
+    short: 'u',
+    values: ['USER[:GROUP]'],
+    help: 'run as this user of the testbed, a name or a number, and in this group (default: root)',
     group: 'Command',
     calls: ['run', 'exec', 'lab exec'],
   },
@@ -278,7 +332,16 @@ export const OPTIONS = [
     calls: ['run', 'shell', 'exec'],
   },
   {
+    name: 'workdir',
+    short: 'w',
+    values: ['DIR'],
+    help: 'the same as --cwd',
+    group: 'Command',
+    calls: ['run', 'shell', 'exec'],
+  },
+  {
     name: 'env',
+    short: 'e',
     values: ['NAME=VALUE'],
     help: 'set an environment variable; may be given several times',
     group: 'Command',
@@ -524,6 +587,14 @@ export const OPTIONS = [
     calls: LABS,
   },
   {
+    name: 'follow',
+    short: 'f',
+    values: [],
+    help: 'go on with what the command writes from now on, until it has ended',
+    group: 'Other options',
+    calls: ['logs'],
+  },
+  {
     name: 'foreground',
     values: [],
     help: 'stay until a signal ends the laboratory',
@@ -542,7 +613,7 @@ export const OPTIONS = [
     values: [],
     help: 'print JSON',
     group: 'Other options',
-    calls: ['ps', 'doctor', 'rootfs list', 'lab ps'],
+    calls: ['ps', 'stats', 'doctor', 'rootfs list', 'lab ps'],
   },
   {
     name: 'debug',
@@ -550,8 +621,16 @@ export const OPTIONS = [
     values: [],
     help: 'report on stderr what is done',
     group: 'Other options',
-    calls: ['server', ...VERBS],
+    calls: ['server', ...VERBS.filter((verb) => !RUNS.includes(verb))],
     peer: true,
+  },
+  {
+    // Without the letter, which is that of --detach.
+    name: 'debug',
+    values: [],
+    help: 'report on stderr what is done',
+    group: 'Other options',
+    calls: RUNS,
   },
   {
     name: 'stay-root',

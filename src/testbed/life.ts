@@ -28,7 +28,18 @@ export interface IncarnationMaker {
   checkRoomOver(layer: Layer): Promise<void>;
 }
 
+/** Gets each reboot, also those from inside. */
+export interface RebootRecorder {
+  operation(
+    facts: () => { event: 'reboot'; by: 'caller' | 'testbed' },
+    work: () => Promise<void>,
+  ): Promise<void>;
+}
+
 export class Life {
+  /** Resolves when it is closed, or pid 1 has ended in another way than by a reboot. */
+  readonly ended: Promise<void>;
+  #tellEnded: () => void = () => {};
   readonly #maker: IncarnationMaker;
   #incarnation: Incarnation | undefined;
   #rebooting: Promise<void> | undefined;
@@ -37,17 +48,30 @@ export class Life {
   #standby: Promise<Standby | undefined> | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
 
-  private constructor(maker: IncarnationMaker, incarnation: Incarnation, over: Layer | undefined) {
+  readonly #recorder: RebootRecorder | undefined;
+
+  private constructor(
+    maker: IncarnationMaker,
+    {
+      incarnation,
+      over,
+      recorder,
+    }: { incarnation: Incarnation; over: Layer | undefined; recorder: RebootRecorder | undefined },
+  ) {
     this.#maker = maker;
+    this.#recorder = recorder;
+    this.ended = new Promise((resolve) => {
+      this.#tellEnded = resolve;
+    });
     this.#begin(incarnation);
     this.#over = over;
   }
 
-  static async begin(maker: IncarnationMaker, from?: Snapshot): Promise<Life> {
+  static async begin(maker: IncarnationMaker, from?: Snapshot, recorder?: RebootRecorder): Promise<Life> {
     const over = from?.layer;
     over?.keep();
     try {
-      return new Life(maker, await maker.incarnate({ over }), over);
+      return new Life(maker, { incarnation: await maker.incarnate({ over }), over, recorder });
     } catch (error) {
       await over?.release().catch(() => {});
       throw error;
@@ -64,10 +88,13 @@ export class Life {
     return this.#incarnation !== undefined;
   }
 
-  reboot(): Promise<void> {
-    this.#rebooting ??= this.#bootAgain().finally(() => {
-      this.#rebooting = undefined;
-    });
+  reboot(by: 'caller' | 'testbed' = 'caller'): Promise<void> {
+    const work = () => this.#bootAgain();
+    this.#rebooting ??= (this.#recorder?.operation(() => ({ event: 'reboot', by }), work) ?? work()).finally(
+      () => {
+        this.#rebooting = undefined;
+      },
+    );
     return this.#rebooting;
   }
 
@@ -88,8 +115,12 @@ export class Life {
   #begin(incarnation: Incarnation): void {
     this.#incarnation = incarnation;
     void incarnation.instance.ended.then((status) => {
-      if (this.#incarnation !== incarnation || status !== REBOOTED) return;
-      this.reboot().catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
+      if (this.#incarnation !== incarnation) return;
+      if (status !== REBOOTED) return this.#tellEnded();
+      this.reboot('testbed').catch((error: unknown) => {
+        this.#maker.log.warn(messageOf(error));
+        this.#tellEnded();
+      });
     });
   }
 
@@ -158,6 +189,7 @@ export class Life {
     const [old, over] = [this.#incarnation, this.#over];
     this.#incarnation = undefined;
     this.#over = undefined;
+    this.#tellEnded();
     const ends = await Promise.allSettled([
       old?.end(),
       this.#takeStandby().then((standby) => standby?.end()),

@@ -1,16 +1,17 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { isatty } from 'node:tty';
 import type { ArchiveSource } from '../copy/archive-source.ts';
 import type { CopyOptions, MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
+import type { OperationFacts, Recorder } from '../events/recorder.ts';
+import type { OnEvent } from '../events/types.ts';
 import { helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
-import type { Holder } from '../namespaces/holder.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
-import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
 import { connect, type Endpoint } from './connect.ts';
 import {
@@ -24,20 +25,19 @@ import {
   startCommand,
   type Target,
 } from './execute.ts';
-import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
-import { type IncarnationMaker, isRebooted, Life } from './life.ts';
+import { isRebooted, Life } from './life.ts';
+import type { TestbedMaker } from './maker.ts';
 import type { Snapshot } from './snapshot.ts';
-import type {
-  AttachOptions,
-  CommitOptions,
-  OpenTestbed,
-  RunOptions,
-  RunResult,
-  TestbedOptions,
-} from './types.ts';
+import type { AttachOptions, CommitOptions, OpenTestbed, RunOptions, RunResult } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
+
+interface CopyPaths {
+  readonly direction: 'in' | 'out';
+  readonly outside?: Buffer;
+  readonly inside: Buffer;
+}
 
 /** The mark that autopkgtest-reboot-prepare waits for. */
 const REBOOT_MARK = '/run/autopkgtest-reboot-prepare-mark';
@@ -46,25 +46,32 @@ const REBOOT_LIMIT = 300;
 /** Status of a command that a reboot has ended. */
 const KILLED = 137;
 
-export interface TestbedMaker extends IncarnationMaker {
-  readonly options: TestbedOptions;
-  readonly scratchDirectory: string;
-  holder(): Promise<Holder>;
-  leaks(incarnation: Incarnation): Promise<Leak[]>;
-  commit(incarnation: Incarnation, image: CommitOptions): Promise<string>;
-}
-
 export class Testbed implements OpenTestbed {
   readonly #maker: TestbedMaker;
   readonly #life: Life;
+  readonly #recorder: Recorder | undefined;
 
-  private constructor(maker: TestbedMaker, life: Life) {
+  private constructor(maker: TestbedMaker, life: Life, recorder: Recorder | undefined) {
     this.#maker = maker;
     this.#life = life;
+    this.#recorder = recorder;
   }
 
-  static async open(maker: TestbedMaker, from?: Snapshot): Promise<Testbed> {
-    return new Testbed(maker, await Life.begin(maker, from));
+  /** @param onEvent gets its events; default: that of the maker's options */
+  static async open(
+    maker: TestbedMaker,
+    from?: Snapshot,
+    onEvent: OnEvent | undefined = maker.options.onEvent,
+  ): Promise<Testbed> {
+    if (onEvent === undefined) return new Testbed(maker, await Life.begin(maker, from), undefined);
+    const { beginRecorded } = await import('./recording.ts');
+    const { life, recorder } = await beginRecorded(maker, from, onEvent);
+    return new Testbed(maker, life, recorder);
+  }
+
+  /** Sends an event about it, if there is a listener. */
+  #operation<T>(facts: () => OperationFacts, work: () => Promise<T>): Promise<T> {
+    return this.#recorder === undefined ? work() : this.#recorder.operation(facts, work);
   }
 
   get scratchDirectory(): string {
@@ -79,11 +86,23 @@ export class Testbed implements OpenTestbed {
     return this.#target().pid;
   }
 
+  get ended(): Promise<void> {
+    return this.#life.ended;
+  }
+
   run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
     return this.#reported(() => runCommand(this.#target(), argv, options, this.#maker.log));
   }
 
   async #reported(work: () => Promise<RunResult>): Promise<RunResult> {
+    try {
+      return await this.#withLeaks(work);
+    } finally {
+      await this.#recorder?.settle();
+    }
+  }
+
+  async #withLeaks(work: () => Promise<RunResult>): Promise<RunResult> {
     await this.#life.booted();
     const { instance } = this.#life.incarnation;
     const run = () =>
@@ -101,21 +120,25 @@ export class Testbed implements OpenTestbed {
     }
   }
 
-  async leaks(): Promise<Leak[]> {
+  async leaks(at?: LeakMoment): Promise<Leak[]> {
     await this.#life.booted();
-    return this.#maker.leaks(this.#life.incarnation);
+    const leaks = await this.#maker.leaks(this.#life.incarnation);
+    if (at !== undefined) this.#recorder?.leaks(leaks, at);
+    return leaks;
   }
 
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
     const { options, log } = this.#maker;
-    if (options.reportLeaks === undefined) return;
+    const { reportLeaks: format, leakFile: file } = options;
+    if (format === undefined && this.#recorder === undefined) return;
     try {
       const [{ newLeaks }, { reportLeaks }] = await Promise.all([
         import('../leaks/leak.ts'),
         import('../leaks/report.ts'),
       ]);
       const leaks = newLeaks(before, await this.leaks());
-      reportLeaks(leaks, at, { format: options.reportLeaks, file: options.leakFile });
+      this.#recorder?.leaks(leaks, at);
+      if (format !== undefined) reportLeaks(leaks, at, { format, file });
     } catch (error) {
       log.warn(`cannot find out what was left at ${at}: ${messageOf(error)}`);
     }
@@ -127,9 +150,16 @@ export class Testbed implements OpenTestbed {
     return connect(this.#target(), place, { log: this.#maker.log, signal });
   }
 
-  async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
+  /** @param place of a command of the caller; none: a part of a copy, which has no event of its own */
+  async start(argv: Argv, stdio: StdioList, place?: CommandPlace): Promise<StartedCommand> {
     await this.#life.booted();
-    return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
+    const target = place === undefined ? this.#quietTarget() : this.#target();
+    return startCommand(target, argv, stdio, this.#maker.log, place);
+  }
+
+  /** Resolves when the events of all commands that have ended were sent. */
+  async recorded(): Promise<void> {
+    await this.#recorder?.settle();
   }
 
   attach(argv: Argv, { onStart, signal, ...place }: AttachOptions): Promise<RunResult> {
@@ -157,13 +187,15 @@ export class Testbed implements OpenTestbed {
   }
 
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {
-    return this.#copy(`copying ${hostPath} into the testbed`, (copying, options) =>
+    const copied = { direction: 'in', outside: hostPath, inside: testbedPath } as const;
+    return this.#copy(`copying ${hostPath} into the testbed`, copied, (copying, options) =>
       copying.copyIn(this, hostPath, testbedPath, options),
     );
   }
 
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void> {
-    return this.#copy(`copying ${testbedPath} out of the testbed`, (copying, options) =>
+    const copied = { direction: 'out', outside: hostPath, inside: testbedPath } as const;
+    return this.#copy(`copying ${testbedPath} out of the testbed`, copied, (copying, options) =>
       copying.copyOut(this, testbedPath, hostPath, options),
     );
   }
@@ -171,43 +203,46 @@ export class Testbed implements OpenTestbed {
   async putArchive(archive: ArchiveSource, directory: Buffer): Promise<void> {
     const { putArchive } = await import('../copy/put-archive.ts');
     const { idMap } = await this.#maker.holder();
-    return putArchive(this, archive, directory, { ...this.#copyOptions(), owners: !idMap.single });
+    const { facts, progress } = copyFacts({ direction: 'in', inside: directory });
+    return this.#operation(facts, () =>
+      putArchive(this, archive, directory, { ...this.#copyOptions(progress), owners: !idMap.single }),
+    );
   }
 
   async getArchive(path: Buffer): Promise<Readable> {
     const { getArchive } = await import('../copy/get-archive.ts');
-    return getArchive(this, path, this.#copyOptions());
+    const { facts, progress } = copyFacts({ direction: 'out', inside: path });
+    const stream = await getArchive(this, path, this.#copyOptions(progress));
+    // Its reader gets an error of the stream.
+    this.#recorder?.operation(facts, () => finished(stream, { cleanup: true })).catch(() => {});
+    return stream;
   }
 
-  #copyOptions(): CopyOptions {
+  #copyOptions(progress?: NonNullable<CopyOptions['progress']>): CopyOptions {
     const { options, log } = this.#maker;
     return {
       log,
+      ...(this.#recorder === undefined || progress === undefined ? {} : { progress }),
       timeout: options.copyTimeout,
       ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
       ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
     };
   }
 
-  async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
+  async #copy(
+    what: string,
+    of: CopyPaths,
+    copy: (copying: Copying, options: CopyOptions) => Promise<void>,
+  ): Promise<void> {
     // An open waits for everything that is loaded before it.
-    const copying = await import('../copy/copy.ts');
-    let copied = '';
-    const shown = startProgress(what, { note: () => copied });
-    try {
-      await copy(copying, {
-        ...this.#copyOptions(),
-        ...(isatty(2)
-          ? {
-              progress: (bytes, files) => {
-                copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
-              },
-            }
-          : {}),
-      });
-    } finally {
-      shown.done();
-    }
+    const [copying, { withCopyLine }] = await Promise.all([
+      import('../copy/copy.ts'),
+      import('../copy/shown-copy.ts'),
+    ]);
+    const { facts, progress } = copyFacts(of);
+    await this.#operation(facts, () =>
+      withCopyLine(what, this.#copyOptions(progress), (options) => copy(copying, options)),
+    );
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
@@ -233,7 +268,7 @@ export class Testbed implements OpenTestbed {
     if (!prepared) return this.#life.reboot();
     const { instance } = this.#life.incarnation;
     // As README.virtualisation-server of autopkgtest has it: the test waits until the mark is gone.
-    await runCommand(this.#target(), ['rm', '-f', REBOOT_MARK], {}, this.#maker.log);
+    await runCommand(this.#quietTarget(), ['rm', '-f', REBOOT_MARK], {}, this.#maker.log);
     if (!(await within(instance.ended, REBOOT_LIMIT * 1000))) {
       throw new TestbedError(`the testbed was not rebooted from inside in ${REBOOT_LIMIT} s`, {
         code: 'NO_REBOOT',
@@ -252,28 +287,46 @@ export class Testbed implements OpenTestbed {
   async revert(): Promise<void> {
     await this.#life.booted();
     await this.#reportLeaks('revert', []);
-    await this.#life.revert();
+    await this.#operation(
+      () => ({ event: 'revert' }),
+      () => this.#life.revert(),
+    );
   }
 
   async snapshot(): Promise<Snapshot> {
     await this.#life.booted();
     await this.#life.checkRoom();
     await this.#reportLeaks('snapshot', []);
-    return this.#life.snapshot();
+    return this.#operation(
+      () => ({ event: 'snapshot' }),
+      () => this.#life.snapshot(),
+    );
   }
 
   async commit(image: CommitOptions): Promise<string> {
     await this.#life.booted();
-    return this.#maker.commit(this.#life.incarnation, image);
+    return this.#operation(
+      () => ({ event: 'commit', image: image.name }),
+      () => this.#maker.commit(this.#life.incarnation, image),
+    );
   }
 
   async close(): Promise<void> {
     await this.#life.booted();
     if (this.#life.isOpen) await this.#reportLeaks('close', []);
-    await this.#life.close();
+    const recorder = this.#recorder;
+    if (recorder === undefined) return this.#life.close();
+    await recorder.end(() => this.#life.close());
+    this.#maker.recorders.delete(recorder);
   }
 
   #target(): Target {
+    const journal = this.#recorder?.journal;
+    return { ...this.#quietTarget(), ...(journal === undefined ? {} : { journal }) };
+  }
+
+  /** For commands that are a part of something else. */
+  #quietTarget(): Target {
     const { instance, report } = this.#life.incarnation;
     const { options } = this.#maker;
     return {
@@ -285,4 +338,18 @@ export class Testbed implements OpenTestbed {
       ...(report === undefined ? {} : { report }),
     };
   }
+}
+
+function copyFacts({ direction, outside, inside }: CopyPaths): {
+  facts: () => OperationFacts;
+  progress: (bytes: number, files: number) => void;
+} {
+  const copied = { bytes: 0, files: 0 };
+  const paths = { inside: String(inside), ...(outside === undefined ? {} : { outside: String(outside) }) };
+  return {
+    facts: () => ({ event: 'copy', direction, ...paths, ...copied }),
+    progress: (bytes, files) => {
+      Object.assign(copied, { bytes, files });
+    },
+  };
 }

@@ -27,6 +27,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['namespaces'],
   ['rootfs', 'copy', 'network'],
   ['leaks'],
+  ['events'],
   ['testbed', 'isolation'],
   ['protocol', 'lab', 'command-line'],
   ['test-runner'],
