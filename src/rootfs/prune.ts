@@ -1,10 +1,11 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
 import { committedImages } from './committed.ts';
 import { readEntry } from './keys.ts';
 import { waitLock } from './lock.ts';
+import { removeOldPackages } from './packages.ts';
 import { type KnownBase, type KnownLayer, readBases, readLayers, readRecord } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
 import { keptKeys, keysBelow } from './stack.ts';
@@ -31,7 +32,7 @@ export function listBases(cache: CacheFolder): BaseInfo[] {
   return readBases(cache)
     .map((base) => {
       // Looking for users may remove marks, which would count as a use.
-      const lastUsed = statSync(join(base.folder, 'users'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+      const lastUsed = lstatSync(join(base.folder, 'users'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
       return { ...base, lastUsed, users: livingUsers(base.folder) };
     })
     .sort((a, b) => b.lastUsed - a.lastUsed);
@@ -123,6 +124,7 @@ async function pruneLocked(
     if (base.record.idMap !== holder.idMap.key) continue;
     if (await removeBase(cache, base.key, holder, log)) removed.push(base);
   }
+  await removeOldPackages(cache, holder, log, limits.maxSize === 0 ? 0 : 1);
   forgetTarballs(cache);
   return removed;
 }
