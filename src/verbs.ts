@@ -5,6 +5,7 @@ import type { RunVerb } from './verbs/verb.ts';
 export const VERBS: Readonly<Record<Verb, () => Promise<RunVerb>>> = {
   run: async () => (await import('./verbs/run.ts')).run,
   shell: async () => (await import('./verbs/shell.ts')).shell,
+  test: async () => (await import('./verbs/test.ts')).test,
   exec: async () => (await import('./verbs/exec.ts')).exec,
   close: async () => (await import('./verbs/close.ts')).close,
   cp: async () => (await import('./verbs/cp.ts')).cp,

@@ -22,6 +22,7 @@ const SHAPES: Readonly<Record<Owner, Shape>> = {
   run: { operands: 0, command: true },
   shell: { operands: 0, command: true },
   exec: { operands: 1, command: true },
+  test: { operands: Number.POSITIVE_INFINITY, command: true },
   close: { operands: Number.POSITIVE_INFINITY, command: false },
   stats: { operands: Number.POSITIVE_INFINITY, command: false },
   logs: { operands: 1, command: false },

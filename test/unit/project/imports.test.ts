@@ -31,6 +31,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['events'],
   ['testbed', 'isolation'],
   ['protocol', 'lab', 'command-line'],
+  ['test-runner'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 
