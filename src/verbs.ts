@@ -10,6 +10,7 @@ export const VERBS: Readonly<Record<Verb, () => Promise<RunVerb>>> = {
   ps: async () => (await import('./verbs/ps.ts')).ps,
   doctor: async () => (await import('./verbs/doctor.ts')).doctor,
   rootfs: async () => (await import('./verbs/rootfs.ts')).rootfs,
+  debci: async () => (await import('./verbs/debci.ts')).debci,
   lab: async () => (await import('./verbs/lab.ts')).lab,
 };
 

@@ -25,6 +25,7 @@ const SHAPES: Readonly<Record<Owner, Shape>> = {
   commit: { operands: Number.POSITIVE_INFINITY, command: false },
   ps: { operands: 0, command: false },
   doctor: { operands: 0, command: false },
+  debci: { operands: Number.POSITIVE_INFINITY, command: false },
   rootfs: { operands: Number.POSITIVE_INFINITY, command: false },
   lab: {
     operands: Number.POSITIVE_INFINITY,

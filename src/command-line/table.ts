@@ -11,9 +11,10 @@ export type Call =
   | 'ps'
   | 'doctor'
   | `rootfs ${'list' | 'build' | 'update' | 'import' | 'export' | 'remove' | 'prune' | 'verify'}`
+  | `debci ${'install' | 'remove'}`
   | `lab ${'up' | 'ps' | 'exec' | 'link' | 'cut' | 'heal' | 'down' | 'graph'}`;
 
-export type Verb = 'run' | 'shell' | 'exec' | 'commit' | 'ps' | 'doctor' | 'rootfs' | 'lab';
+export type Verb = 'run' | 'shell' | 'exec' | 'commit' | 'ps' | 'doctor' | 'rootfs' | 'lab' | 'debci';
 
 export interface Option {
   readonly name: string;
@@ -35,6 +36,7 @@ const ROOTFS = [
 const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
+const DEBCI = ['debci install', 'debci remove'] as const;
 const VERBS = ['run', 'shell', ...HOSTS, 'exec', 'commit', 'ps', 'doctor', ...ROOTFS, ...LABS] as const;
 
 /** A name occurs twice where verbs mean different things by it. */
@@ -279,6 +281,13 @@ export const OPTIONS = [
     calls: ['run'],
   },
   {
+    name: 'prefix',
+    values: ['DIR'],
+    help: 'the directory of debci, which has a directory backends, or a prefix with share/debci (default: /usr)',
+    group: 'Other options',
+    calls: DEBCI,
+  },
+  {
     name: 'processes',
     values: [],
     help: 'list the processes of each testbed',
@@ -326,7 +335,7 @@ export const OPTIONS = [
     values: [],
     help: 'report on stderr what is done',
     group: 'Other options',
-    calls: ['server', ...VERBS],
+    calls: ['server', ...VERBS, ...DEBCI],
     peer: true,
   },
   {
@@ -342,7 +351,7 @@ export const OPTIONS = [
     values: [],
     help: 'show this text',
     group: 'Other options',
-    calls: ['server', ...VERBS],
+    calls: ['server', ...VERBS, ...DEBCI],
     peer: true,
   },
   {

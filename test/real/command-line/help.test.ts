@@ -9,7 +9,7 @@ import { cacheOfReleases, projectDir } from '../../support/rootfs.ts';
 import { testProvider } from '../../support/testbed.ts';
 
 /** Not for here: what asks the archive for a package or a root filesystem, and what uses an image that was made so. */
-const LEFT_OUT = /^autopkgtest |rootfs build|\bpostgres\b/;
+const LEFT_OUT = /^autopkgtest |\bdebci |rootfs build|\bpostgres\b/;
 const ON_A_TERMINAL = /^virt-ts-unshare shell/;
 
 describe('the examples of --help', function () {
