@@ -33,6 +33,7 @@ export function findDebci(prefix: string): string {
 /** Replaces an older one at once, so that a worker never finds half of it. Gives its path. @throws UsageError */
 export function installBackend(debci: string): string {
   const backends = join(debci, 'backends');
+  if (hasDebianPackage(debci)) return join(backends, NAME);
   const path = ownPath(debci);
   return changing(path, () => {
     const work = mkdtempSync(join(backends, `.${NAME}-`));
@@ -65,7 +66,13 @@ export function removeBackend(debci: string): string | undefined {
 }
 
 export function serverOf(backend: string): string {
-  return join(backend, SERVER);
+  const server = join(backend, SERVER);
+  return existsSync(server) ? server : 'virt-ts-unshare';
+}
+
+/** Whether this program and the backend are those of the Debian package. */
+function hasDebianPackage(debci: string): boolean {
+  return packageRoot() === '/usr/share/nodejs/virt-ts-unshare' && existsSync(join(debci, 'backends', NAME));
 }
 
 /** With the path of Node, because services have a short PATH. */

@@ -1,8 +1,9 @@
 /** `debci`: the backend for debci's workers. */
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { chownSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Words } from '../command-line/given.ts';
 import { UsageError } from '../errors.ts';
+import { makeFolders } from '../folders.ts';
 import { type Argv, runHost } from '../host.ts';
 import { createLog, type Log } from '../log.ts';
 import { findDebci, installBackend, PREFIX, removeBackend, serverOf } from './debci-backend.ts';
@@ -51,10 +52,12 @@ async function lacksOf(folder: string, server: string, log: Log): Promise<string
   const owner = statSync(data, { throwIfNoEntry: false });
   const own = process.geteuid?.() ?? 0;
   if (owner === undefined || (own !== 0 && own !== owner.uid)) return [];
+  const images = imageFolder(data, owner);
   const account = (await runHost(['stat', '--dereference', '--format=%U', data], log)).stdout.trim();
   const doctor: Argv = [server, 'doctor', '--json'];
   const argv: Argv = own === owner.uid ? doctor : ['runuser', '-u', account, '--', ...doctor];
-  const checks = parseChecks((await runHost(argv, log)).stdout);
+  const env = { XDG_CACHE_HOME: join(images, 'cache') };
+  const checks = parseChecks((await runHost(argv, log, { env })).stdout);
   if (checks === undefined) {
     return [
       `the account ${account}, as which the workers run, cannot run ${server}; install virt-ts-unshare where all users may read it`,
@@ -66,6 +69,14 @@ async function lacksOf(folder: string, server: string, log: Log): Promise<string
       const todo = remedy === '' ? '' : `; ${remedy}`;
       return `the account ${account}, as which the workers run: ${name}: ${detail.trim()}${todo}`;
     });
+}
+
+/** Where the backend keeps root filesystems; the account itself cannot make it where only its data are its own. */
+function imageFolder(data: string, { uid, gid }: Pick<Stats, 'uid' | 'gid'>): string {
+  const folder = join(dirname(realpathSync(data)), 'ts-unshare');
+  makeFolders(folder);
+  chownSync(folder, uid, gid);
+  return folder;
 }
 
 interface Checked {
