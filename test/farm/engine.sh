@@ -9,8 +9,9 @@ results=/tmp/results
 mocks='hello fails stderr allow-stderr skippable flaky needs-root ordinary-user depends artifacts test-command breaks-testbed
     tee leak killed same-testbed output isolation reboot'
 real='gzip sed'
-# Ports of this machine's network, which is that of the host.
-port=$((20000 + $$ % 10000))
+# Ports of this machine's network, which is that of the host. The root filesystem has one of them, so a machine that is kept keeps them.
+[ -f /root/port ] || shuf --input-range=20000-29999 --head-count=1 >/root/port
+port=$(cat /root/port)
 repository=http://127.0.0.1:$((port + 1))
 
 say() {
@@ -23,7 +24,10 @@ step() {
 
 fail() {
     say "FAILED: $*"
-    tail -n 30 "$log" /tmp/worker-*.log
+    for each in "$log" /tmp/*.log; do
+        say "-- $each"
+        tail -n 30 "$each"
+    done
     exit 1
 }
 
@@ -165,6 +169,7 @@ debci_suite=$suite
 debci_suite_list=$suite
 debci_backend=ts-unshare
 debci_backend_list=ts-unshare
+debci_lock_dir=/var/lib/debci
 CONF
 cat >/etc/debci/ts-unshare/$suite.sources <<LIST
 deb $mirror $suite main
