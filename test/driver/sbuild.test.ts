@@ -20,7 +20,9 @@ describeWithUsers('sbuild', function () {
     mkdirSync(results);
     const settings = readFileSync(`${projectDir}docs/examples/sbuildrc`, 'utf8');
     assert.match(settings, /'\/usr\/bin\/virt-ts-unshare'/);
-    writeFileSync(`${home}/.sbuildrc`, settings.replace('/usr/bin/virt-ts-unshare', PROGRAM));
+    // The environment of autopkgtest has only what sbuild lets through.
+    const more = "$environment_filter = ['^HOME$', '^PATH$', '^XDG_CACHE_HOME$'];\n";
+    writeFileSync(`${home}/.sbuildrc`, more + settings.replace('/usr/bin/virt-ts-unshare', PROGRAM));
     // Where both programs look for the root filesystem of a release.
     const tarball = testTarball('build');
     const [, arch = ''] = /-(\w+)-build\.tar\.zst$/.exec(tarball) ?? [];

@@ -41,14 +41,18 @@ show() {
     as_debci "$@"
 }
 
-# As a service has it: no HOME that can be written to, a short PATH.
-as_debci() {
-    setpriv --reuid=debci --regid=debci --init-groups env --ignore-environment \
+# As a service has it: no HOME that can be written to, a short PATH. It does not return.
+become_debci() {
+    exec setpriv --reuid=debci --regid=debci --init-groups env --ignore-environment \
         PATH=/usr/local/bin:/usr/bin:/bin HOME=/usr/share/debci debci_amqp_server="amqp://localhost:$port" "$@"
 }
 
+as_debci() {
+    (become_debci "$@")
+}
+
 start_worker() {
-    as_debci setsid debci worker >"/tmp/worker-$1.log" 2>&1 </dev/null &
+    become_debci setsid debci worker >"/tmp/worker-$1.log" 2>&1 </dev/null &
 }
 
 # wait_until SECONDS WHAT COMMAND...
@@ -203,11 +207,11 @@ image=$(cd /var/lib/debci/ts-unshare && ls ./*.tar*)
 say "$image ($(($(date +%s) - started)) s)"
 
 step 'the collector and two workers, as the account debci'
-as_debci debci collector >/tmp/collector.log 2>&1 </dev/null &
+become_debci debci collector >/tmp/collector.log 2>&1 </dev/null &
 collector=$!
 publisher=''
 if [ -e /usr/share/debci/bin/debci-publisher ]; then
-    as_debci debci publisher >/tmp/publisher.log 2>&1 </dev/null &
+    become_debci debci publisher >/tmp/publisher.log 2>&1 </dev/null &
     publisher=$!
 fi
 find /tmp /var/tmp -mindepth 1 -maxdepth 1 | sort >/root/before
@@ -233,11 +237,12 @@ found=$(long_testbed)
 init=${found% *} owner=${found#* }
 victim=$(ancestor "$owner" "$one" "$two")
 [ -n "$victim" ] || fail "no worker is an ancestor of $owner"
+[ "$(cat "/proc/$victim/comm")" = amqp-consume ] || fail 'the worker is not amqp-consume'
 before=$(date +%s%N)
 kill -KILL "$victim"
 while [ -e "/proc/$init" ] && [ "$(($(date +%s%N) - before))" -lt 10000000000 ]; do sleep 0.02; done
 took=$((($(date +%s%N) - before) / 1000000))
-say "# kill -KILL $victim    (the worker; its testbed is that of pid 1 $init)"
+say "# kill -KILL $victim    (amqp-consume, the process of the worker; pid 1 of its testbed is $init)"
 say "the testbed is gone after $took ms"
 [ "$took" -lt 2000 ] || fail 'the testbed lasted longer than 2 s'
 say 'a worker is started again, as its service would be'
