@@ -161,7 +161,7 @@ dpkg-scanpackages . >Packages 2>>"$log"
 dpkg-scansources . >Sources 2>>"$log"
 cd /
 setpriv --reuid=nobody --regid=nogroup --clear-groups \
-    python3 -m http.server --bind 127.0.0.1 --directory /srv/farm/archive "$((port + 1))" >>"$log" 2>&1 </dev/null &
+    python3 -m http.server --bind 127.0.0.1 --directory /srv/farm/archive "$((port + 1))" >/dev/null 2>&1 </dev/null &
 archive=$!
 
 step 'configuration'
@@ -201,8 +201,9 @@ say "RabbitMQ listens to 127.0.0.1:$port"
 
 step 'the root filesystem, made by the backend'
 started=$(date +%s)
-say '$ debci setup'
-as_debci debci setup >>"$log" 2>&1 || fail 'debci setup'
+# Without it each apt of a testbed searches for a proxy.
+say '$ GUEST_PROXY=DIRECT debci setup'
+as_debci env GUEST_PROXY=DIRECT debci setup >>"$log" 2>&1 || fail 'debci setup'
 image=$(cd /var/lib/debci/ts-unshare && ls ./*.tar*)
 say "$image ($(($(date +%s) - started)) s)"
 
