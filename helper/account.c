@@ -57,6 +57,20 @@ bool look_up_account(const char *user, struct account *account) {
 	return is_number;
 }
 
+bool choose_group(const char *group, struct account *account) {
+	FILE *text = open_text("/etc/group");
+	account->name[0] = '\0';
+	for (char *line; (line = next_line(text)) != NULL;) {
+		const char *name = strsep(&line, ":");
+		strsep(&line, ":");
+		const char *number = strsep(&line, ":");
+		if (strcmp(name, group) != 0 || !parse_id(number, &account->gid)) continue;
+		fclose(text);
+		return true;
+	}
+	return parse_id(group, &account->gid);
+}
+
 size_t read_groups(const struct account *account, gid_t *groups, size_t most) {
 	if (account->name[0] == '\0') return 0;
 	size_t count = 0;

@@ -5,8 +5,10 @@
 #include "holders.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define LOOK_AGAIN 0.01
@@ -14,10 +16,13 @@
 #define LONGEST_PATIENCE 3.0
 /* The time for which the end of a leak counts as progress: leaks may follow each other for ever. */
 #define LONGEST_HUNT 60.0
+/* So many processes are a fork bomb: what they do is no progress. */
+enum { CROWD = 100 };
 enum { LITTLE_TICKS = 10, MOST_REPORTED = 1000, LONGEST_REPORT = 1 << 20, HIGHEST_PID = 1 << 22 };
 
 static const struct drain *job;
 static double quiet_since, hunt_limit;
+static bool is_crowd;
 
 static double now(void) {
 	struct timespec time;
@@ -76,7 +81,7 @@ static void end(const struct process *process) {
 	if (known == count) {
 		ended = grown(ended, count, sizeof *ended);
 		ended[count++] = *process;
-		if (now() < hunt_limit) quiet_since = now();
+		if (now() < hunt_limit && !is_crowd) quiet_since = now();
 		report(process);
 	}
 	signal_process(process, SIGKILL);
@@ -142,17 +147,44 @@ static void thaw(void) {
 	for (size_t i = 0; i < frozen.group_count; i++) kill(-frozen.groups[i], SIGCONT);
 }
 
-/* Ends the idle leaks of `known`, or all of them. False when no holder is left. */
-static bool hunt(const struct look *known, bool all) {
+/*
+ * Sends a signal to all processes of the testbed but pid 1, from a new process there: none escapes it by a fork, whatever its process
+ * group (kill(2)). Where the testbed has as many processes as it may have, some of `known` are killed for that.
+ */
+static void signal_all(const struct look *known, int signal) {
+	for (int attempt = 0; attempt < 1000; attempt++) {
+		/* As for the command's process, in exec.c. */
+		prctl(PR_SET_DUMPABLE, 0);
+		pid_t child = fork();
+		/* Where this process does not make its children in the testbed, as for `run --host`, it would be all of the caller's. */
+		if (child == 0) _exit(is_inside(job->proc, "self/ns/pid") == 1 ? kill(-1, signal) : 0);
+		prctl(PR_SET_DUMPABLE, 1);
+		if (child > 0) {
+			while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+			return;
+		}
+		for (size_t i = 0; attempt % 50 == 49 && i < known->count; i++)
+			if (known->list[i].is_member) signal_process(&known->list[i], SIGKILL);
+	}
+}
+
+enum prey { IDLE_LEAKS, LEAKS, HOLDERS };
+
+/* Ends holders, of `known` where it is about idle ones. False when none is left. */
+static bool hunt(const struct look *known, enum prey prey) {
 	static struct look look;
+	bool crowd = is_crowd;
+	if (crowd) signal_all(known, SIGSTOP);
 	freeze();
 	look_around(&look);
 	for (size_t i = 0; i < look.count; i++) {
 		const struct process *process = &look.list[i];
 		const struct process *before = find_process(known, process->pid, process->start);
-		if (process->is_leak && (all || (before != NULL && before->is_idle))) end(process);
+		bool is_prey = prey == HOLDERS ? process->is_member : process->is_leak && (prey == LEAKS || (before != NULL && before->is_idle));
+		if (is_prey) end(process);
 	}
 	thaw();
+	if (crowd) signal_all(&look, SIGCONT);
 	if (frozen.count > look.leaks) {
 		/* unshare(1) stops itself when its child stops, and then waits again. */
 		pause_for(LOOK_AGAIN);
@@ -179,7 +211,7 @@ static bool are_leaks_busy(struct look *look, const struct look *before, double 
 		struct process *process = &look->list[i];
 		const struct process *old = find_process(before, process->pid, process->start);
 		if (!process->is_leak) {
-			if (process->is_member && old != NULL && old->bytes != process->bytes) quiet_since = now();
+			if (process->is_member && !is_crowd && old != NULL && old->bytes != process->bytes) quiet_since = now();
 			continue;
 		}
 		bool runs = process->state == 'R' || process->state == 'D';
@@ -202,23 +234,23 @@ void drain(const struct drain *drain) {
 	for (int turn = 0, doubts = 0, hunts = 0; now() - quiet_since <= drain->seconds + 5; turn = !turn) {
 		struct look *look = &looks[turn];
 		look_around(look);
+		is_crowd = look->leaks + look->helpers > CROWD;
 		if (readlinkat(drain->init, "ns/pid", link, sizeof link) < 0) return;
 		if (look->leaks == 0 && look->helpers > 0 && !look->missed) first_leak = 0;
 		else if (first_leak == 0 && look->leaks > 0) first_leak = now();
 		bool busy = are_leaks_busy(look, &looks[!turn], now() - first_leak);
 		if (look->leaks > 0) {
-			if (!busy) hunt(look, now() - first_leak >= PATIENCE);
+			if (!busy) hunt(look, now() - first_leak >= PATIENCE ? LEAKS : IDLE_LEAKS);
 			if (busy || ++hunts > 5) pause_for(LOOK_AGAIN);
 		} else if (look->helpers == 0) {
 			/* A process that ended during the search may have left another one; and when pids wrap, one search does not see a process
 			   that got a lower pid than the search had reached. So two complete looks must have found the same. */
 			if (!look->missed && !looks[!turn].missed && are_same(look, &looks[!turn])) return;
 			if (++doubts % 3 != 0) continue;
-			if (!hunt(look, first_leak != 0 && now() - first_leak >= PATIENCE)) return;
+			if (!hunt(look, first_leak != 0 && now() - first_leak >= PATIENCE ? LEAKS : IDLE_LEAKS)) return;
 			if (first_leak == 0) first_leak = now();
 		} else if (now() - quiet_since > drain->seconds) {
-			for (size_t i = 0; i < look->count; i++)
-				if (look->list[i].is_member) end(&look->list[i]);
+			hunt(look, HOLDERS);
 		} else {
 			pause_for(pause);
 			if (pause < 0.05) pause *= 2;

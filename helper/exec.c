@@ -2,15 +2,16 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-T] [-3] [-f] [-N FILES]
- *   -- COMMAND [ARGUMENT]...
+ * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER[:GROUP]] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-E NUMBER:FILE]
+ *   [-T] [-3] [-f] [-N FILES] -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
  *   -n     the testbed has a network namespace of its own
- *   -c -u  working directory and user (name or number) in the testbed; default / and root
+ *   -c -u  working directory, and user and group (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
  *   -d     seconds that a helper without progress is waited for; default 10
  *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
+ *   -E     number of the testbed and a regular file, as 1:FILE, that gets the events "started" and "finished" of journal.c
  *   -T     the command gets the caller's TERM
  *   -3     the command gets descriptor 3 too
  *   -N     soft limit of its open files, at most the hard one; default: that of this process
@@ -35,7 +36,7 @@
 #include <linux/close_range.h>
 
 static struct {
-	const char *directory, *user, *term;
+	const char *directory, *user, *group, *term;
 	double seconds;
 	bool network, third, foreground;
 	char **variables, **command;
@@ -76,6 +77,7 @@ static bool testbed_is_gone(void) {
 static _Noreturn void fail_to_enter(const char *what) {
 	int error = errno;
 	if (testbed_is_gone()) fail("CLOSED", "it is closed");
+	if (error == EAGAIN) fail("PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger --max-processes");
 	fail("CANNOT_ENTER", "%s: %s", what, strerror(error));
 }
 
@@ -128,6 +130,7 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	}
 	struct account account = {.home = "/root", .shell = "/bin/sh"};
 	if (job.user != NULL && !look_up_account(job.user, &account)) fail("NO_USER", "it has no user %s", job.user);
+	if (job.group != NULL && !choose_group(job.group, &account)) fail("NO_GROUP", "it has no group %s", job.group);
 	set_environment(&account);
 	if (terminal && job.user != NULL && fchown(0, account.uid, (gid_t)-1) != 0 && errno != EPERM && errno != EINVAL)
 		fail_to_enter("its terminal");
@@ -142,6 +145,8 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (recv(job.channel, &word, 1, MSG_DONTWAIT) == 0) _exit(NOT_RUN);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execvp(job.command[0], job.command);
+	/* For a user who has too many, the kernel reports it here. */
+	if (errno == EAGAIN) fail_to_enter("its processes");
 	int status = errno == ENOENT ? NO_PROGRAM : CANNOT_EXECUTE;
 	if (status == NO_PROGRAM && strchr(job.command[0], '/') == NULL)
 		dprintf(2, "virt-ts-unshare: the testbed has no program %s\n", job.command[0]);
@@ -232,20 +237,34 @@ static bool waits_for_reboot(void) {
 	return mark >= 0;
 }
 
+/* The process that opened the testbed may belong to another user, or have ended. */
+static int open_report(const char *path) {
+	struct stat status;
+	int file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)) return file;
+	if (file >= 0) close(file);
+	return -1;
+}
+
 static void parse_options(int argc, char **argv) {
-	const char *report = NULL;
 	job.variables = calloc((size_t)argc, sizeof *job.variables);
-	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:T3fN:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:E:T3fN:")) != -1;) {
 		switch (option) {
 		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job.mark = strtol(optarg, NULL, 10); break;
 		case 'h': job.holder = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'n': job.network = true; break;
 		case 'c': job.directory = optarg; break;
-		case 'u': job.user = optarg; break;
+		case 'u': job.user = strsep(&optarg, ":"), job.group = optarg; break;
 		case 'e': if (job.variables != NULL && strchr(optarg, '=') != NULL) job.variables[job.variable_count++] = optarg; break;
 		case 'd': job.seconds = strtod(optarg, NULL); break;
-		case 'l': report = optarg; break;
+		case 'l': job.report = open_report(optarg); break;
+		case 'E': {
+			char *path;
+			long testbed = strtol(optarg, &path, 10);
+			if (*path == ':') journal_open(open_report(path + 1), testbed);
+			break;
+		}
 		case 'T': job.term = getenv("TERM"); break;
 		case '3': job.third = true; break;
 		case 'f': job.foreground = true; break;
@@ -255,10 +274,6 @@ static void parse_options(int argc, char **argv) {
 	}
 	job.command = argv + optind;
 	if (job.command[0] == NULL || job.variables == NULL) fail("WRONG_OPTION", "no command is given");
-	/* The process that opened the testbed may belong to another user, or have ended. */
-	struct stat status;
-	if (report != NULL) job.report = open(report, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (job.report >= 0 && (fstat(job.report, &status) != 0 || !S_ISREG(status.st_mode))) job.report = -1;
 }
 
 static bool find_pid1(void) {
@@ -325,7 +340,9 @@ int exec_main(int argc, char **argv) {
 		setpgid(child, child);
 		tcsetpgrp(0, child);
 	}
+	journal_start(job.init, job.self, job.command);
 	if (write(channel[0], "", 1) != 1) fail_to_enter("the command's process");
+	journal_watch(job.proc, child, channel[0]);
 
 	int status = status_of(child, terminal);
 	char word;
@@ -339,6 +356,7 @@ int exec_main(int argc, char **argv) {
 	if (is_anything_left(child) && !(status == 128 + SIGKILL && waits_for_reboot()))
 		drain(&(struct drain){.proc = job.proc, .init = job.init, .tag = job.tag, .seconds = job.seconds, .in = 0, .out = 1, .err = 2,
 		                      .group = terminal ? 0 : child, .report = job.report});
+	journal_finish(&(struct finished){.init = job.init, .self = job.self, .child = child, .status = was_run ? status : -1});
 	waitpid(child, NULL, 0);
 	return status;
 }

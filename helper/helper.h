@@ -45,6 +45,7 @@ int freeze_main(int argc, char **argv);
 int hold_main(int argc, char **argv);
 int isolate_main(int argc, char **argv);
 int look_main(int argc, char **argv);
+int read_main(int argc, char **argv);
 int unstage_main(int argc, char **argv);
 
 /* Replaces the command line that ps(1) shows; the texts of argv are gone then. */
@@ -107,6 +108,8 @@ long read_number_at(int directory, const char *path);
 void make_user_namespace(const char *how, char *uids, char *gids, int report);
 /* Writes a map of the process PID or "self". */
 bool write_map(const char *process, const char *file, const char *text);
+/* The map of this user namespace onto itself, for one below. `file` is its own, as /proc/self/uid_map. */
+bool same_map(const char *file, char *text, size_t size);
 
 /* shield.c: enters a new user namespace below, for a program of the host. False and errno when it cannot be made. */
 bool shield(void);
@@ -123,6 +126,8 @@ struct account {
 };
 /* By name or number; a number need not have an account. False when there is none. */
 bool look_up_account(const char *user, struct account *account);
+/* By name or number, in place of all groups of the account. False when there is none. */
+bool choose_group(const char *group, struct account *account);
 size_t read_groups(const struct account *account, gid_t *groups, size_t most);
 /* Sets the variables of /etc/environment, as of pam_env(8): NAME=VALUE, perhaps quoted, perhaps after "export". */
 void read_environment(void);
@@ -138,6 +143,23 @@ int split_for_terminal(void);
  * stdout, and where that was a terminal stderr. False and errno when that fails.
  */
 bool take_terminal(int init, int link);
+
+/* journal.c: what ran, when and at which cost. Does nothing without a descriptor. */
+struct finished {
+	/* The directory of the testbed's pid 1 in /proc. */
+	int init;
+	/* That of the execute program; the command, which has ended and is not reaped. */
+	pid_t self, child;
+	/* -1: the command was not executed. */
+	int status;
+};
+void journal_open(int descriptor, long testbed);
+void journal_start(int init, pid_t self, char **command);
+/* The channel is readable, or closed, when the child has executed the command or has failed to. */
+void journal_watch(int proc, pid_t child, int channel);
+void journal_finish(const struct finished *finished);
+/* What changes with a regular file: its inode, its time of change, which no process can set, and its size. False: no such file. */
+bool file_state(int file, char *text, size_t size);
 
 /* drain.c */
 struct drain {

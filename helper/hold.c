@@ -6,7 +6,10 @@
  *   STAGE   the stage's user namespace and its maps, as of users.c
  *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder; behind "ro:" read-only
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
- *   run ID NAMESPACES STEP...   runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones
+ *   run ID NAMESPACES OWNER COUNT STEP...
+ *                               runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones. With
+ *                               the letter u its user namespace is below the holder's, has the same ids, and belongs to the user OWNER;
+ *                               the first COUNT words of STEP are steps that run in the holder's namespaces before
  *   end ID                      kills that process
  *   go ID                       lets it continue when it waits in its step "init"
  *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
@@ -17,10 +20,12 @@
 #include "steps.h"
 
 #include <dirent.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -102,10 +107,25 @@ static bool end_children(int proc) {
 	return true;
 }
 
+/* Whether a process is in a user namespace or below it, as testbeds and programs of the host (shield.c) are. */
+static bool is_member(int process, const struct stat *users) {
+	struct stat status;
+	int space = openat(process, "ns/user", O_RDONLY | O_CLOEXEC);
+	bool found = false;
+	while (space >= 0 && !found) {
+		found = fstat(space, &status) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev;
+		/* Fails at the user namespace of this process. */
+		int parent = found ? -1 : ioctl(space, NS_GET_PARENT);
+		close(space);
+		space = parent;
+	}
+	return found;
+}
+
 enum { GRACE = 8 };
 
 /*
- * Kills the processes of a user namespace, including a tar whose server was killed. Those outside of the testbeds come last:
+ * Kills the processes of a user namespace and of those below, including a tar whose server was killed. Those outside of the testbeds come last:
  * one may be the parent of a process inside, which it then reaps. An orphan would wait for the init of the host.
  */
 static bool end_members(int proc, const struct stat *users, int round) {
@@ -115,10 +135,9 @@ static bool end_members(int proc, const struct stat *users, int round) {
 	DIR *list = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
 		pid_t pid = (pid_t)atol(entry->d_name);
-		struct stat status;
 		int process = pid <= 0 || pid == getpid() ? -1 : open_process(proc, pid);
 		if (process < 0) continue;
-		if (fstatat(process, "ns/user", &status, 0) == 0 && status.st_ino == users->st_ino && status.st_dev == users->st_dev && !is_zombie(process)) {
+		if (is_member(process, users) && !is_zombie(process)) {
 			found = true;
 			bool outside = fstatat(process, "ns/pid", &its, 0) == 0 && its.st_ino == own.st_ino;
 			if (!outside || round >= GRACE) kill_process(process);
@@ -163,32 +182,110 @@ static void send_run(const char *name, const struct run *run, const char *key, l
 	event_send(&event, EVENTS);
 }
 
+struct request {
+	long id;
+	unsigned long flags;
+	uid_t owner;
+	/* How many of the steps' words come before the namespaces. */
+	size_t first, count;
+	char **steps;
+	int started[2], lifeline[2];
+};
+
+static void cannot_make(const struct request *request, int error) {
+	struct place failed = {.id = request->id, .report = EVENTS, .code = "NO_NAMESPACES"};
+	report_step(&failed, "making the namespaces of a testbed", error);
+}
+
+static _Noreturn void set_up(const struct request *request) {
+	set_title("virt-ts-unshare set-up");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setsid();
+	umask(022);
+	struct place place = {.id = request->id, .root = -1, .report = EVENTS, .started = request->started[1], .lifeline = request->lifeline[0]};
+	bool good = run_steps(&place, request->steps + request->first, request->count - request->first);
+	/* End of file without a byte: pid 1 has been executed. */
+	_exit(write(place.started, "", 1) == 1 && good ? 0 : 1);
+}
+
+/* The ids of the holder, as they are, for a process in a user namespace below. */
+static bool give_ids(pid_t pid) {
+	char process[32], map[4096];
+	snprintf(process, sizeof process, "%ld", (long)pid);
+	return same_map("/proc/self/uid_map", map, sizeof map) && write_map(process, "uid_map", map) &&
+	       same_map("/proc/self/gid_map", map, sizeof map) && write_map(process, "gid_map", map);
+}
+
+/*
+ * In a child of the holder: makes another child of the holder, with a user namespace below. The kernel counts what a user namespace
+ * uses (RLIMIT_NPROC, /proc/sys/user) for its owner, so each has another one.
+ */
+static _Noreturn void set_up_below(const struct request *request, int made) {
+	struct place place = {.id = request->id, .root = -1, .report = EVENTS, .started = -1, .lifeline = -1};
+	umask(022);
+	if (!run_steps(&place, request->steps, request->first)) _exit(1);
+	struct clone_args args = {.flags = request->flags | CLONE_PARENT};
+	/* Each change of ids makes a process invisible to those that write its map and look at it. */
+	bool good = seteuid(request->owner) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;
+	pid_t pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
+	if (pid == 0) {
+		wait_for(request->lifeline[0]);
+		if (!become_root() || prctl(PR_SET_DUMPABLE, 1) != 0) _exit(1);
+		set_up(request);
+	}
+	if (pid < 0 || seteuid(0) != 0 || !give_ids(pid)) cannot_make(request, errno);
+	else if (write(request->lifeline[1], "", 1) == 1 && write(made, &pid, sizeof pid) == (ssize_t)sizeof pid) _exit(0);
+	if (pid > 0) kill(pid, SIGKILL);
+	if (pid > 0 && write(made, &pid, sizeof pid) < 0) _exit(1);
+	_exit(0);
+}
+
+/* Both give -1 when it failed, which is reported. */
+static pid_t start_below(const struct request *request, int *handle) {
+	int made[2];
+	pid_t pid = -1;
+	if (pipe2(made, O_CLOEXEC) != 0) return cannot_make(request, errno), -1;
+	pid_t maker = fork();
+	if (maker < 0) cannot_make(request, errno);
+	if (maker == 0) set_up_below(request, made[1]);
+	close(made[1]);
+	if (maker > 0 && read(made[0], &pid, sizeof pid) != (ssize_t)sizeof pid) pid = -1;
+	close(made[0]);
+	if (maker > 0) waitpid(maker, NULL, 0);
+	/* It is a child of this process, and not reaped, so the pid is its own. */
+	if (pid > 0 && (*handle = (int)syscall(SYS_pidfd_open, pid, 0)) < 0) {
+		cannot_make(request, errno);
+		kill(pid, SIGKILL), waitpid(pid, NULL, 0);
+		pid = -1;
+	}
+	return pid;
+}
+
+static pid_t start_here(const struct request *request, int *handle) {
+	struct clone_args args = {.flags = request->flags | CLONE_PIDFD, .pidfd = (uintptr_t)handle, .exit_signal = SIGCHLD};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	if (pid == 0) set_up(request);
+	if (pid < 0) cannot_make(request, errno);
+	return pid;
+}
+
 static void start_run(char **fields, size_t count) {
-	int started[2] = {-1, -1}, lifeline[2] = {-1, -1}, handle = -1;
-	struct run run = {.id = strtol(fields[1], NULL, 10)};
-	unsigned long flags = namespace_flags(fields[2]);
-	struct clone_args args = {.flags = flags | CLONE_PIDFD, .pidfd = (uintptr_t)&handle, .exit_signal = SIGCHLD};
-	bool good = run_count < MAX_RUNS && pipe2(started, O_CLOEXEC) == 0 && pipe2(lifeline, O_CLOEXEC) == 0;
-	run.pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
+	struct request request = {.id = strtol(fields[1], NULL, 10), .flags = namespace_flags(fields[2]), .owner = (uid_t)strtoul(fields[3], NULL, 10),
+	                          .first = strtoul(fields[4], NULL, 10), .count = count - 5, .steps = fields + 5,
+	                          .started = {-1, -1}, .lifeline = {-1, -1}};
+	struct run run = {.id = request.id, .pid = -1};
+	bool below = (request.flags & CLONE_NEWUSER) != 0;
+	if (request.first > (below ? request.count : 0)) request.first = 0;
+	bool room = run_count < MAX_RUNS && pipe2(request.started, O_CLOEXEC) == 0 && pipe2(request.lifeline, O_CLOEXEC) == 0;
+	if (!room) cannot_make(&request, EMFILE);
+	else run.pid = below ? start_below(&request, &run.handle) : start_here(&request, &run.handle);
 	if (run.pid < 0) {
-		struct place failed = {.id = run.id, .report = EVENTS, .code = "NO_NAMESPACES"};
-		report_step(&failed, "making the namespaces of a testbed", good ? errno : EMFILE);
-		for (int i = 0; i < 2; i++) close(started[i]), close(lifeline[i]);
+		for (int i = 0; i < 2; i++) close(request.started[i]), close(request.lifeline[i]);
 		send_run("ended", &run, "status", NOT_RUN);
 		return;
 	}
-	if (run.pid == 0) {
-		set_title("virt-ts-unshare set-up");
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		setsid();
-		umask(022);
-		struct place place = {.id = run.id, .root = -1, .report = EVENTS, .started = started[1], .lifeline = lifeline[0]};
-		bool good = run_steps(&place, fields + 3, count - 3);
-		/* End of file without a byte: pid 1 has been executed. */
-		_exit(write(place.started, "", 1) == 1 && good ? 0 : 1);
-	}
-	close(started[1]), close(lifeline[0]);
-	run.handle = handle, run.started = started[0], run.lifeline = lifeline[1];
+	close(request.started[1]), close(request.lifeline[0]);
+	run.started = request.started[0], run.lifeline = request.lifeline[1];
 	runs[run_count++] = run;
 	send_run("started", &run, "pid", run.pid);
 }
@@ -203,7 +300,7 @@ static void drop(char **fields) {
 }
 
 static void answer(char **fields, size_t count) {
-	if (count >= 3 && strcmp(fields[0], "run") == 0) start_run(fields, count);
+	if (count >= 5 && strcmp(fields[0], "run") == 0) start_run(fields, count);
 	if (count == 3 && strcmp(fields[0], "drop") == 0) drop(fields);
 	for (size_t i = 0; count == 2 && i < run_count; i++) {
 		if (runs[i].id != strtol(fields[1], NULL, 10)) continue;
@@ -281,8 +378,11 @@ int hold_main(int argc, char **argv) {
 	signal(SIGPIPE, SIG_IGN);
 	/* A directory among the caller's descriptors would lead out of the testbed. */
 	close_range(3, ~0U, 0);
+	read_limits();
 	int made[2], mapped[2], proc;
 	make_user_namespace(argv[1], argv[2], argv[3], EVENTS);
+	/* What all testbeds may use together. Real root has no user namespace here that could be limited. */
+	if (strcmp(argv[1], "none") != 0) share_limits(3);
 	if (network && unshare(CLONE_NEWNET) != 0) die("making a network namespace", NULL);
 	own_mounts();
 	/* The working directory may be accessible to the caller only. */
@@ -299,6 +399,8 @@ int hold_main(int argc, char **argv) {
 		if (write(made[1], "", 1) != 1) _exit(1);
 		wait_for(mapped[0]);
 		if (!become_root()) die("becoming root of the user namespace", NULL);
+		/* What each of the testbeds may use. */
+		share_limits(2);
 		if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
 		prctl(PR_SET_DUMPABLE, 1);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -23,6 +23,7 @@ static const struct {
     {"hold", hold_main},
     {"isolate", isolate_main},
     {"look", look_main},
+    {"read", read_main},
     {"unstage", unstage_main},
 };
 

@@ -10,6 +10,11 @@ int open_below(int root, const char *path, int flags) {
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
+int open_on_root(int root, const char *path, int flags) {
+	struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+	return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
 /* The last message of the kernel for a file system context, such as "overlay: Unknown parameter". */
 static void read_complaint(int context, char *words, size_t size) {
 	char line[256];

@@ -62,11 +62,8 @@ bool become_root(void) {
 }
 
 bool join_session_keyring(const char *name) {
-	/*
-	 * Full rights for the possessor. Other processes with the same user id, root of the user's other testbeds, may search
-	 * for its name, but not link it.
-	 */
-	const unsigned long permissions = 0x3f080000;
+	/* Full rights for the possessor. Others may search for its name, which is one of the user namespace, but not link it. */
+	const unsigned long permissions = 0x3f080008;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0) return errno == ENOSYS || errno == EPERM;
 	/* Fails when root of the testbed has removed this right, which affects only that testbed. */
 	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, permissions);

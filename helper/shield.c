@@ -11,21 +11,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* The map of this user namespace onto itself. */
-static bool same_map(const char *file, char *text, size_t size) {
-	char own[4096];
-	size_t length = 0;
-	if (read_at(AT_FDCWD, file, own, sizeof own) <= 0) return false;
-	for (char *rest = own, *line; (line = strsep(&rest, "\n")) != NULL;) {
-		unsigned long inside, outside, count;
-		if (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) != 3) continue;
-		int added = snprintf(text + length, size - length, "%lu %lu %lu\n", inside, inside, count);
-		if (added < 0 || (size_t)added >= size - length) return false;
-		length += (size_t)added;
-	}
-	return length > 0;
-}
-
 /* Has no entries, and stays as long as the user namespace. Where it cannot be made, root of a testbed cannot make one either. */
 static bool own_interpreters(void) {
 	int made = (int)syscall(SYS_fsopen, "binfmt_misc", FSOPEN_CLOEXEC);

@@ -6,7 +6,7 @@
 #include "steps.h"
 
 #include <net/if.h>
-#include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -106,13 +106,6 @@ static bool step_detach(struct place *place, char **a) {
 	return umount2(a[0], MNT_DETACH | UMOUNT_NOFOLLOW) == 0;
 }
 
-/* unshare NAMESPACES: following steps run in new ones. What was mounted before stays in the holder's. */
-static bool step_unshare(struct place *place, char **a) {
-	if (unshare((int)namespace_flags(a[0])) == 0) return true;
-	place->code = "NO_NAMESPACES";
-	return false;
-}
-
 bool run_program(char *const *argv, bool shielded, char *words, size_t size) {
 	int out[2], status;
 	words[0] = '\0';
@@ -148,9 +141,13 @@ static bool step_copy(struct place *place, char **a) {
 	return run_program((char *const[]){"cp", "-a", "--reflink=auto", "--", source, a[1], NULL}, true, place->words, sizeof place->words);
 }
 
+/* keyring NAME OWNER: it counts among the keys of this user. */
 static bool step_keyring(struct place *place, char **a) {
 	place->code = "NO_KEYRING";
-	return join_session_keyring(a[0]);
+	uid_t owner = (uid_t)strtoul(a[1], NULL, 10);
+	/* A change of ids clears the last two. */
+	return setresuid(owner, owner, 0) == 0 && join_session_keyring(a[0]) && setresuid(0, 0, 0) == 0 &&
+	       prctl(PR_SET_DUMPABLE, 1) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }
 
 static bool step_hostname(struct place *place, char **a) {
@@ -213,9 +210,9 @@ static const struct {
 	bool (*run)(struct place *place, char **arguments);
 } STEPS[] = {
     {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
-    {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy}, {"unshare", 1, step_unshare},
-    {"keyring", 1, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"init", 4, step_init},
+    {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy},
+    {"keyring", 2, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
+    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"processes", 1, step_processes}, {"init", 4, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

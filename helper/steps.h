@@ -25,6 +25,8 @@ bool run_program(char *const *argv, bool shielded, char *words, size_t size);
 
 /* mounts.c: all give -1 or false and errno. */
 int open_below(int root, const char *path, int flags);
+/* Follows no link, and enters no other mount, of which the file system may be one that a hostile process answers for. */
+int open_on_root(int root, const char *path, int flags);
 /* A new unattached file system; options separated by commas. On failure, the kernel's message. */
 int make_mount(const char *type, const char *options, char *words, size_t size);
 int clone_mount(int directory, const char *path, bool read_only);
@@ -35,5 +37,11 @@ bool step_accounts(struct place *place, char **arguments);
 bool step_home(struct place *place, char **arguments);
 bool step_services(struct place *place, char **arguments);
 bool step_utmp(struct place *place, char **arguments);
+
+/* limits.c */
+bool step_processes(struct place *place, char **arguments);
+/* Reads the limits of the caller's user namespace; gives this one so many quarters of them, which root inside cannot change. */
+void read_limits(void);
+void share_limits(int quarters);
 
 #endif

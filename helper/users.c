@@ -43,6 +43,20 @@ bool write_map(const char *process, const char *file, const char *text) {
 	return good;
 }
 
+bool same_map(const char *file, char *text, size_t size) {
+	char own[4096];
+	size_t length = 0;
+	if (read_at(AT_FDCWD, file, own, sizeof own) <= 0) return false;
+	for (char *rest = own, *line; (line = strsep(&rest, "\n")) != NULL;) {
+		unsigned long inside, outside, count;
+		if (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) != 3) continue;
+		int added = snprintf(text + length, size - length, "%lu %lu %lu\n", inside, inside, count);
+		if (added < 0 || (size_t)added >= size - length) return false;
+		length += (size_t)added;
+	}
+	return length > 0;
+}
+
 void make_user_namespace(const char *how, char *uids, char *gids, int report) {
 	int go[2], status;
 	events = report;

@@ -1,8 +1,18 @@
-// Runs the checks one after the other; the last line is `N passed, N failed`. Mocha runs and counts the tests. A check that
-// crashes, hangs or reports no counts is one failure. Arguments: the checks to run, by the start of a name (default: all).
+// Runs the checks; the last line is `N passed, N failed`, and all failures stand before it. Mocha runs and counts the tests.
+// A check that crashes, hangs or reports no counts is one failure. Root runs the tests as root and as an ordinary user at the
+// same time. Arguments: the checks to run, by the start of a name (default: all).
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -31,74 +41,112 @@ function tests(directory, minutes, ...options) {
   return { name: directory, argv, minutes, counts: true };
 }
 
-/** Tests that make namespaces: root runs them as the ordinary user of the tests too. */
-function testsOfNamespaces(directory, minutes) {
-  const check = tests(directory, minutes);
-  if (process.getuid() !== 0) return [check];
-  const argv = ['scripts/as-test-user', ...check.argv];
-  return [
-    { ...check, name: `${directory}, as an ordinary user`, argv },
-    { ...check, name: `${directory}, as root` },
-  ];
+/** Tests that make namespaces. */
+const ofNamespaces = [
+  tests('real', 25),
+  tests('fault', 15),
+  tests('race', 20),
+  tests('fuzz', 10),
+  tests('driver', 25),
+  tests('examples', 10),
+];
+
+/** Files whose results do not depend on the caller: where root runs all tests, each of them runs once. */
+const ONCE = {
+  'as an ordinary user': [
+    'test/driver/container-image.test.ts',
+    'test/driver/release.test.ts',
+    'test/driver/sbuild.test.ts',
+    'test/real/command-line/**',
+    'test/real/project/**',
+    'test/real/rootfs/container-images.test.ts',
+  ],
+  'as root': ['test/fuzz/shell.test.ts', 'test/driver/options.test.ts', 'test/driver/sources.test.ts'],
+};
+
+const isRoot = process.getuid() === 0;
+
+/** The checks of one caller, without those that the other one runs. */
+function sequence(caller, ...prefix) {
+  const others = Object.entries(ONCE).flatMap(([other, files]) => (other === caller ? [] : files));
+  return ofNamespaces.map(({ name, argv, ...check }) => ({
+    ...check,
+    name: `${name}, ${caller}`,
+    argv: [...prefix, ...argv, ...others.map((file) => `--ignore=${file}`)],
+  }));
 }
 
-const checks = [
+const first = [
   lint('types', 'node_modules/.bin/tsc', '--noEmit'),
+  lint('types of the site', 'node_modules/.bin/tsc', '--noEmit', '-p', 'site'),
   lint('lint', 'node_modules/.bin/biome', 'check', '.'),
   lint('compiler', 'gcc', ...C_OPTIONS, ...filesBelow('helper').filter((file) => file.endsWith('.c'))),
   lint('shellcheck', 'shellcheck', '--shell=dash', '-x', ...shellScripts),
   tests('unit', 5, '--parallel', '--jobs=2'),
-  ...testsOfNamespaces('real', 15),
-  ...testsOfNamespaces('fault', 15),
-  ...testsOfNamespaces('race', 15),
-  ...testsOfNamespaces('driver', 20),
-  ...testsOfNamespaces('examples', 10),
 ];
+/** Each is a sequence; the sequences run at the same time. */
+const sequences = isRoot
+  ? [sequence('as an ordinary user', 'scripts/as-test-user'), sequence('as root')]
+  : [ofNamespaces];
+
+const work = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+chmodSync(work, 0o755);
+const running = new Set();
+let stopped = false;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    stopped = true;
+    for (const child of running) child.kill('SIGTERM');
+  });
+}
 
 /** Runs one check to its end and gives its exit status, or the signal that killed it. */
-async function run({ argv, minutes }, countsFile) {
+async function run({ argv, minutes }, countsFile, output) {
   // timeout(1) ends a check that hangs, and all of its process group.
   const child = spawn('timeout', ['--kill-after=10', `${minutes}m`, ...argv], {
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', output, output],
     env: { ...process.env, VIRT_TS_UNSHARE_TEST_COUNTS: countsFile },
     // A session of its own: the tests then have no terminal, as in CI.
     detached: true,
   });
-  const stop = () => {
-    process.exitCode = 130;
-    child.kill('SIGTERM');
-  };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
+  running.add(child);
   const [status, signal] = await once(child, 'exit');
-  process.off('SIGINT', stop).off('SIGTERM', stop);
+  running.delete(child);
   return status ?? signal;
 }
 
-function count({ counts }, status, countsFile) {
-  const failure = { passed: 0, failed: 1, skipped: 0 };
-  if (!counts) return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : failure;
+/** What the check reports about its tests, or the check itself as one test. */
+function count({ name, counts }, status, countsFile) {
+  const failure = (why) => ({ passed: 0, failed: 1, skipped: 0, failures: [{ title: name, error: [why] }] });
+  if (!counts)
+    return status === 0 ? { passed: 1, failed: 0, skipped: 0, failures: [] } : failure(`status ${status}`);
   const text = readFileSync(countsFile, 'utf8');
-  if (text === '') return failure;
+  if (text === '') return failure(`no counts were reported; status ${status}`);
   const counted = JSON.parse(text);
   // The status of mocha is the number of failures. Another failure than those is one more.
-  return status !== 0 && counted.failed === 0 ? { ...counted, failed: 1 } : counted;
+  return status !== 0 && counted.failed === 0
+    ? { ...counted, ...failure(`status ${status} without a failure`), passed: counted.passed }
+    : counted;
 }
 
-const names = process.argv.slice(2);
-const chosen = checks.filter(
-  ({ name }) => names.length === 0 || names.some((start) => name.startsWith(start)),
-);
-const work = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
-chmodSync(work, 0o755);
 const total = { passed: 0, failed: 0, skipped: 0 };
-for (const [index, check] of chosen.entries()) {
-  console.log(`\n== ${check.name}`);
-  const countsFile = join(work, `${index}.json`);
+const failures = [];
+
+async function perform(check, { capture }) {
+  const stem = join(work, check.name.replace(/\W+/g, '-'));
+  const countsFile = `${stem}.json`;
   writeFileSync(countsFile, '');
   chmodSync(countsFile, 0o666);
+  if (!capture) console.log(`\n== ${check.name}`);
+  const output = capture ? openSync(`${stem}.log`, 'w') : 'inherit';
   const started = performance.now();
-  const status = await run(check, countsFile);
-  const { passed, failed, skipped } = count(check, status, countsFile);
+  const status = await run(check, countsFile, output);
+  if (capture) {
+    closeSync(output);
+    console.log(`\n== ${check.name}`);
+    process.stdout.write(readFileSync(`${stem}.log`));
+  }
+  const { passed, failed, skipped, failures: found } = count(check, status, countsFile);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   // 124 and SIGKILL are timeout's.
   const why = status === 124 || status === 'SIGKILL' ? `, ended after ${check.minutes} minutes` : '';
@@ -106,9 +154,25 @@ for (const [index, check] of chosen.entries()) {
   total.passed += passed;
   total.failed += failed;
   total.skipped += skipped;
-  if (process.exitCode === 130) break;
+  failures.push(...found.map((one) => ({ check: check.name, ...one })));
 }
+
+async function performAll(checks, options) {
+  for (const check of checks) if (!stopped) await perform(check, options);
+}
+
+const names = process.argv.slice(2);
+const isChosen = ({ name }) => names.length === 0 || names.some((start) => name.startsWith(start));
+await performAll(first.filter(isChosen), { capture: false });
+const chosen = sequences.map((checks) => checks.filter(isChosen)).filter((checks) => checks.length > 0);
+if (chosen.length > 1)
+  console.log('\nThe tests of each user run at the same time; their output follows at the end of each part.');
+await Promise.all(chosen.map((checks) => performAll(checks, { capture: chosen.length > 1 })));
 rmSync(work, { recursive: true, force: true });
+
 if (total.skipped > 0) console.log(`\n${total.skipped} skipped; the title of each has the reason`);
+for (const { check, title, error } of failures) {
+  console.log(`\nFAILED ${check}: ${title}\n${error.map((line) => `    ${line}`).join('\n')}`);
+}
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
-process.exitCode ||= total.failed === 0 && total.passed > 0 ? 0 : 1;
+process.exitCode = stopped ? 130 : total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -6,6 +6,7 @@ import { parseWords } from './command-line/parse.ts';
 import type { Verb } from './command-line/table.ts';
 import { testbedFromWords } from './command-line/testbed-options.ts';
 import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
+import type { ProgramEvents } from './events/program.ts';
 import { createLog, type Log } from './log.ts';
 import { preflight } from './preflight.ts';
 import type { RootChoice } from './rootfs/source.ts';
@@ -73,17 +74,36 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
   sayOk();
   return untilSignal(async (signal, interrupts) => {
     const log = createLog({ debug: words.has('debug') });
-    const provider = await makeProvider(testbed, log, root);
+    const events = await eventsFor(testbed.eventFile, log);
+    const provider = await makeProvider({ ...testbed, onEvent: events?.onEvent }, log, root);
     const ownNetwork = testbed.network !== 'host';
-    const session = { input: process.stdin, output: process.stdout, provider, ownNetwork, log, signal };
+    const session = {
+      input: process.stdin,
+      output: process.stdout,
+      provider,
+      ownNetwork,
+      log,
+      signal,
+      events,
+    };
+    const ended = (status: number) => {
+      events?.end(status);
+      return status;
+    };
     if (process.stdin.isTTY) {
       const { converse } = await import('./protocol/manual.ts');
       const screen = process.stdout.isTTY ? process.stdout : process.stderr;
-      return converse({ ...session, input: process.stdin, screen, interrupts });
+      return ended(await converse({ ...session, input: process.stdin, screen, interrupts }));
     }
     const { serve } = await import('./protocol/server.ts');
-    return serve(session);
+    return ended(await serve(session));
   });
+}
+
+async function eventsFor(path: string | undefined, log: Log): Promise<ProgramEvents | undefined> {
+  if (path === undefined) return undefined;
+  const { startEvents } = await import('./events/program.ts');
+  return startEvents(path, 'server', log);
 }
 
 async function callVerb(verb: string, argv: readonly string[]): Promise<End> {

@@ -14,11 +14,17 @@ interface ErrorFacts {
   readonly cause?: unknown;
 }
 
-/** Base of every error that this program raises on purpose. */
+/**
+ * Base of every error that this program raises on purpose. `message` is one sentence: what failed, on what, and the remedy; `cause` is
+ * the original error, where there is one.
+ * @hideconstructor
+ */
 export class VirtError extends Error {
+  /** Name of the class. */
   override name = 'VirtError';
+  /** A word in capitals that a program can compare, such as `NO_SUBORDINATE_IDS`. It stays the same when the sentence changes. */
   readonly code: string;
-  /** What to do about it. The message ends with it. */
+  /** What to do about it. The message ends with it. Undefined where no remedy is known. */
   readonly remedy: string | undefined;
 
   constructor(what: string, { code = 'FAILED', remedy, cause }: ErrorFacts = {}) {
@@ -28,7 +34,11 @@ export class VirtError extends Error {
   }
 }
 
-/** A wrong option, a missing file or host tool, found before the first `ok`: exit status 2. */
+/**
+ * An argument or option is wrong, or a file or a program of the host is missing; found before anything was done. Exit status 2 of the
+ * program. Its `code` is `USAGE` or a more exact word.
+ * @hideconstructor
+ */
 export class UsageError extends VirtError {
   override name = 'UsageError';
 
@@ -46,7 +56,11 @@ export class MisuseError extends VirtError {
   }
 }
 
-/** The testbed could not be made, died or cannot be removed: ends the session, exit status 12. */
+/**
+ * The testbed could not be made, is broken or closed, or cannot be removed; it cannot be used any more. Ends a session of the server, exit
+ * status 12. Its `code` is `TESTBED_FAILED` or a more exact word.
+ * @hideconstructor
+ */
 export class TestbedError extends VirtError {
   override name = 'TestbedError';
 
@@ -55,7 +69,10 @@ export class TestbedError extends VirtError {
   }
 }
 
-/** A copy failed; the testbed is as good as before. Reply `copy-failed`. */
+/**
+ * A copy failed; the testbed is as good as before. Reply `copy-failed` of the server. Its `code` is `COPY_FAILED` or a more exact word.
+ * @hideconstructor
+ */
 export class CopyError extends VirtError {
   override name = 'CopyError';
 
@@ -64,7 +81,11 @@ export class CopyError extends VirtError {
   }
 }
 
-/** A copy took longer than its limit and both ends are dead. Reply `timeout`. */
+/**
+ * A copy took longer than its limit (`copyTimeout`), and the processes at both ends of it are dead; the testbed is good. Reply
+ * `timeout` of the server. Its `code` is `COPY_TIMEOUT`.
+ * @hideconstructor
+ */
 export class CopyTimeoutError extends CopyError {
   override name = 'CopyTimeoutError';
 
@@ -73,11 +94,16 @@ export class CopyTimeoutError extends CopyError {
   }
 }
 
-/** A command in the testbed took longer than its limit and its process tree is dead. Reply `timeout`. */
+/**
+ * A command in the testbed took longer than its limit (`timeout`) or was aborted (`signal`), and all its processes are dead; the
+ * testbed is good. Its `code` is `COMMAND_TIMEOUT`.
+ * @hideconstructor
+ */
 export class CommandTimeoutError extends VirtError {
   override name = 'CommandTimeoutError';
-  /** Its output so far, where that was captured. */
+  /** What it wrote to stdout so far, where that was captured as text. */
   readonly stdout: string | undefined;
+  /** What it wrote to stderr so far, where that was captured as text. */
   readonly stderr: string | undefined;
 
   constructor(
@@ -94,13 +120,17 @@ export class CommandTimeoutError extends VirtError {
   }
 }
 
-/** A command in the testbed ended with an unexpected status; the testbed is good. */
+/**
+ * A command that was run with `check` ended with another status than 0; the testbed is good. Its `code` is `COMMAND_FAILED`.
+ * @hideconstructor
+ */
 export class CommandFailedError extends VirtError {
   override name = 'CommandFailedError';
-  /** 1…253, or 128 + n for death by signal n. */
+  /** 1 to 253, or 128 + n for death by signal n. */
   readonly status: number;
-  /** What it wrote, where that was captured as text. */
+  /** What it wrote to stdout, where that was captured as text. */
   readonly stdout: string | undefined;
+  /** What it wrote to stderr, where that was captured as text. */
   readonly stderr: string | undefined;
 
   constructor(
@@ -114,7 +144,11 @@ export class CommandFailedError extends VirtError {
   }
 }
 
-/** A command wrote more than its caller wanted to capture and was ended; the testbed is good. */
+/**
+ * A command wrote more than `maxOutput` bytes to an output that was captured, and was ended; the testbed is good. Its `code` is
+ * `OUTPUT_LIMIT`.
+ * @hideconstructor
+ */
 export class OutputLimitError extends VirtError {
   override name = 'OutputLimitError';
 
@@ -123,7 +157,11 @@ export class OutputLimitError extends VirtError {
   }
 }
 
-/** Something was waited for in vain; the testbed is good. */
+/**
+ * A condition of `waitFor` was not met in its time, or cannot be met any more; the testbed is good. Its `code` is `NOT_READY`, or
+ * `COMMAND_ENDED` when the command whose output was awaited has ended.
+ * @hideconstructor
+ */
 export class NotReadyError extends VirtError {
   override name = 'NotReadyError';
   /** What was seen last: lines of output, a status, the error of a connection. */

@@ -15,6 +15,7 @@ type HelperCommand =
   | 'hold'
   | 'isolate'
   | 'look'
+  | 'read'
   | 'unstage';
 
 export function helperWords(command: HelperCommand, ...args: readonly string[]): [string, ...string[]] {

@@ -11,6 +11,24 @@ export {
   VirtError,
 } from './errors.ts';
 export type {
+  CloseEvent,
+  CommandEvent,
+  CommitEvent,
+  CopyEvent,
+  EndEvent,
+  ErrorEvent,
+  EventFailure,
+  LeakEvent,
+  OnEvent,
+  OpenEvent,
+  PackagesEvent,
+  RebootEvent,
+  RevertEvent,
+  SnapshotEvent,
+  StartEvent,
+  TestbedEvent,
+} from './events/types.ts';
+export type {
   FileLeak,
   InterfaceLeak,
   IpcLeak,
@@ -27,6 +45,7 @@ export type {
   RunOptions,
   RunResult,
 } from './library/command.ts';
+export { eventFile } from './library/event-file.ts';
 export {
   type SuiteHooks,
   type SuiteOptions,

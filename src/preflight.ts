@@ -12,7 +12,7 @@ export async function preflight(
   options: TestbedOptions,
   env: Readonly<NodeJS.ProcessEnv>,
 ): Promise<RootChoice> {
-  const { root, binds, scratch, network, leakFile } = options;
+  const { root, binds, scratch, network, leakFile, eventFile } = options;
   const choice = chooseRoot(root, env);
   for (const { outside, readOnly } of binds) look(readOnly === true ? '--bind-ro' : '--bind', outside);
   if (scratch.kind === 'directory') {
@@ -25,7 +25,8 @@ export async function preflight(
     }
     access('the scratch directory', path, constants.W_OK | constants.X_OK);
   }
-  if (leakFile !== undefined) checkLeakFile(leakFile);
+  if (leakFile !== undefined) checkOutputFile('--report-leaks:', leakFile);
+  if (eventFile !== undefined) checkOutputFile('--events:', eventFile);
   for (const { name, package: debianPackage } of neededTools(network !== 'host')) {
     if (!hasProgram(name)) {
       throw new UsageError(`the program ${name} is missing`, {
@@ -56,17 +57,17 @@ function look(what: string, path: string): Stats {
   }
 }
 
-/** The file is created at the first report, which is too late to find that it cannot be. */
-function checkLeakFile(path: string): void {
+/** The file is created later, when it is too late to find that it cannot be. */
+export function checkOutputFile(option: string, path: string): void {
   const there = existsSync(path);
   const folder = there ? path : dirname(path);
-  if (look('--report-leaks:', folder).isDirectory() === there) {
-    throw new UsageError(`--report-leaks: ${folder} is ${there ? 'a' : 'no'} directory`, {
+  if (look(option, folder).isDirectory() === there) {
+    throw new UsageError(`${option} ${folder} is ${there ? 'a' : 'no'} directory`, {
       code: there ? 'IS_A_DIRECTORY' : 'NOT_A_DIRECTORY',
       remedy: 'name a file in a directory',
     });
   }
-  access('--report-leaks:', folder, there ? constants.W_OK : constants.W_OK | constants.X_OK);
+  access(option, folder, there ? constants.W_OK : constants.W_OK | constants.X_OK);
 }
 
 function existingPart(path: string): string {

@@ -3,7 +3,7 @@
  * file nor a signal could end the program. So stderr is opened again, because the flag of the shared descriptor must not
  * change. Imports only Node.
  */
-import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 
 /** Bytes that wait for a reader; more are dropped. */
 const MOST_WAITING = 256 * 1024;
@@ -12,12 +12,17 @@ const INTERVAL = 20;
 const LAST_WAIT = 500;
 
 let descriptor: number | undefined;
+let elsewhere: ((bytes: Buffer) => void) | undefined;
 let waiting: Buffer[] = [];
 let timer: NodeJS.Timeout | undefined;
 
 /** By one write(2) where possible, so that lines of several writers stay whole. Does not throw. */
 export function writeToStderr(text: string): void {
   const bytes = Buffer.from(text);
+  if (elsewhere !== undefined) {
+    elsewhere(bytes);
+    return;
+  }
   const size = waiting.reduce((sum, { length }) => sum + length, 0);
   if (size + bytes.length > MOST_WAITING) return;
   waiting.push(bytes);
@@ -25,6 +30,16 @@ export function writeToStderr(text: string): void {
     timer = setInterval(flush, INTERVAL).unref();
     if (!process.listeners('exit').includes(flushAtEnd)) process.once('exit', flushAtEnd);
   }
+}
+
+/** From now on `write` gets what is reported, and this process does not hold the file of stderr open. */
+export function leaveStderr(write: (bytes: Buffer) => void): void {
+  flushAtEnd();
+  for (const each of new Set([descriptor ?? 2, 2])) closeSync(each);
+  descriptor = undefined;
+  // The lowest free number is given: no other program gets a file of ours as its stderr.
+  openSync('/dev/null', 'w');
+  elsewhere = write;
 }
 
 export function flushAtEnd(): void {

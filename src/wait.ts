@@ -1,3 +1,5 @@
+import type { Writable } from 'node:stream';
+
 export async function waitUntil(condition: () => boolean, limit: number): Promise<boolean> {
   const end = performance.now() + limit;
   for (let pause = 0.25; ; pause = Math.min(pause * 2, 20)) {
@@ -18,4 +20,18 @@ export async function within(promise: Promise<unknown>, limit: number): Promise<
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Until the stream takes more without keeping it in memory; undefined when it does so now. */
+export function roomIn(stream: Writable): Promise<void> | undefined {
+  if (!stream.writableNeedDrain || stream.destroyed) return undefined;
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('drain', done);
+      stream.off('close', done);
+      resolve();
+    };
+    stream.on('drain', done);
+    stream.on('close', done);
+  });
 }

@@ -1,12 +1,10 @@
 import {
   completedOptions,
   type Kind,
-  LIST_IMAGES,
-  LIST_TESTBEDS,
+  LISTS,
   operandKind,
   owners,
   PROGRAMS,
-  RELEASES,
   subCommands,
   verbs,
 } from './completion.ts';
@@ -71,10 +69,16 @@ ${operandCases()}
         files) compopt -o filenames 2>/dev/null; IFS=$'\\n'; COMPREPLY=($(compgen -f -- "$cur")) ;;
         folders) compopt -o filenames 2>/dev/null; IFS=$'\\n'; COMPREPLY=($(compgen -d -- "$cur")) ;;
         users) COMPREPLY=($(compgen -u -- "$cur")) ;;
-        releases) COMPREPLY=($(compgen -W "${RELEASES.join(' ')} $(${LIST_IMAGES} | sed 's/-[a-z0-9]*$//')" -- "$cur")) ;;
-        images) COMPREPLY=($(compgen -W "$(${LIST_IMAGES})" -- "$cur")) ;;
-        testbeds) COMPREPLY=($(compgen -W "$(${LIST_TESTBEDS})" -- "$cur")) ;;
+${Object.entries(LISTS)
+  .map(([name, list]) => `        ${name}) COMPREPLY=($(compgen -W "$(${list})" -- "$cur")) ;;`)
+  .join('\n')}
     esac
+    if [ "$kind" = places ]; then
+        compopt -o filenames -o nospace 2>/dev/null
+        IFS=$'\\n'
+        # Behind the colon, as before it, these are the names of the host.
+        COMPREPLY+=($(compgen -f -- "\${cur#:}"))
+    fi
 }
 complete -F _virt_ts_unshare ${PROGRAMS.join(' ')}
 `;

@@ -1,34 +1,14 @@
-import {
-  type Completed,
-  completedOptions,
-  type Kind,
-  LIST_IMAGES,
-  LIST_TESTBEDS,
-  operandKind,
-  PROGRAMS,
-  RELEASES,
-  subCommands,
-  verbs,
-} from './completion.ts';
-import type { Owner } from './given.ts';
-import { PAGES } from './pages.ts';
+import { type Completed, type CompletedVerb, completedCommandLine, type Kind, LISTS } from './completion.ts';
+
+const { programs, server, verbs } = completedCommandLine();
+const [program, other] = programs;
+const names = verbs.map(({ name }) => name).join(' ');
 
 export function fishCompletion(): string {
-  const [program] = PROGRAMS;
   return `# Completion for fish, made from src/command-line when the program is built.
-function __virt_ts_unshare_images
-    sh -c ${quoted(LIST_IMAGES)}
-end
-
-function __virt_ts_unshare_releases
-    printf '%s\\n' ${RELEASES.join(' ')}
-    sh -c ${quoted(LIST_IMAGES)} | sed 's/-[a-z0-9]*$//'
-end
-
-function __virt_ts_unshare_testbeds
-    sh -c ${quoted(LIST_TESTBEDS)}
-end
-
+${Object.entries(LISTS)
+  .map(([name, list]) => `function __virt_ts_unshare_${name}\n    sh -c ${quoted(list)}\nend\n`)
+  .join('\n')}
 # The verb, then its sub-command: the words that are no options.
 function __virt_ts_unshare_call
     set -l words (commandline -opc)
@@ -46,36 +26,33 @@ function __virt_ts_unshare_is_exactly
 end
 
 complete -c ${program} -f
-${verbs()
-  .map((verb) => complete('__virt_ts_unshare_is_exactly ""', `-a ${verb} -d ${quoted(PAGES[verb].summary)}`))
+${verbs
+  .map(({ name, summary }) => complete('__virt_ts_unshare_is_exactly ""', `-a ${name} -d ${quoted(summary)}`))
   .join('\n')}
 ${complete('__virt_ts_unshare_is_exactly ""', "-a help -d 'show the options of a verb'")}
-${complete('__virt_ts_unshare_is help', `-a '${verbs().join(' ')}'`)}
-${completedOptions('server')
-  .map((option) => complete('__virt_ts_unshare_is_exactly ""', optionWords(option)))
-  .join('\n')}
-${verbs().map(ofVerb).join('\n')}
-complete -c ${PROGRAMS[1]} -w ${program}
+${complete('__virt_ts_unshare_is help', `-a '${names}'`)}
+${server.map((option) => complete('__virt_ts_unshare_is_exactly ""', optionWords(option))).join('\n')}
+${verbs.map(ofVerb).join('\n')}
+complete -c ${other} -w ${program}
 `;
 }
 
-function ofVerb(verb: Owner): string {
-  const commands = subCommands(verb);
-  const operands = (commands.length > 0 ? commands.map(({ name }) => name) : ['']).flatMap((name) => {
-    const words = action(operandKind(verb, name));
-    return words === '' ? [] : [complete(`__virt_ts_unshare_is ${`${verb} ${name}`.trim()}`, words)];
-  });
+function ofVerb({ name: verb, commands, operands, options }: CompletedVerb): string {
+  const calls = commands.map(({ name, operands }) => ({ call: `${verb} ${name}`, operands }));
   return [
     ...commands.map(({ name, help }) =>
       complete(`__virt_ts_unshare_is_exactly ${verb}`, `-a ${name} -d ${quoted(help)}`),
     ),
-    ...operands,
-    ...completedOptions(verb).map((option) => complete(`__virt_ts_unshare_is ${verb}`, optionWords(option))),
+    ...(calls.length > 0 ? calls : [{ call: verb, operands }]).flatMap(({ call, operands }) => {
+      const words = action(operands);
+      return words === '' ? [] : [complete(`__virt_ts_unshare_is ${call}`, words)];
+    }),
+    ...options.map((option) => complete(`__virt_ts_unshare_is ${verb}`, optionWords(option))),
   ].join('\n');
 }
 
 function complete(condition: string, words: string): string {
-  return `complete -c ${PROGRAMS[0]} -n '${condition}' ${words}`;
+  return `complete -c ${program} -n '${condition}' ${words}`;
 }
 
 function optionWords({ name, short, help, values, optional }: Completed): string {
@@ -96,6 +73,8 @@ function action(kind: Kind): string {
       return "-f -a '(__fish_complete_users)'";
     case 'anything':
       return '';
+    case 'places':
+      return "-F -a '(__virt_ts_unshare_places)'";
     default:
       return `-f -a '(__virt_ts_unshare_${kind.kind})'`;
   }

@@ -1,55 +1,24 @@
-import {
-  type Completed,
-  completedOptions,
-  type Kind,
-  LIST_IMAGES,
-  LIST_TESTBEDS,
-  operandKind,
-  PROGRAMS,
-  RELEASES,
-  subCommands,
-  verbs,
-} from './completion.ts';
-import type { Owner } from './given.ts';
-import { PAGES } from './pages.ts';
-import type { Verb } from './table.ts';
+import { type Completed, type CompletedVerb, completedCommandLine, type Kind, LISTS } from './completion.ts';
+
+const { programs, server, verbs } = completedCommandLine();
 
 export function zshCompletion(): string {
-  return `#compdef ${PROGRAMS.join(' ')}
+  return `#compdef ${programs.join(' ')}
 # Completion for zsh, made from src/command-line when the program is built.
 
-_virt_ts_unshare_releases() {
-  local -a found
-  found=(${RELEASES.join(' ')} \${(f)"$(${LIST_IMAGES} | sed 's/-[a-z0-9]*$//')"})
-  compadd -a found
-}
-
-_virt_ts_unshare_images() {
-  local -a found
-  found=(\${(f)"$(${LIST_IMAGES})"})
-  compadd -a found
-}
-
-_virt_ts_unshare_testbeds() {
-  local -a found
-  found=(\${(f)"$(${LIST_TESTBEDS})"})
-  compadd -a found
-}
-
+${Object.entries(LISTS).map(listFunction).join('\n')}
 _virt_ts_unshare_verbs() {
   local -a verbs
   verbs=(
-${verbs()
-  .map((verb) => `    ${quoted(`${verb}:${PAGES[verb].summary}`)}`)
-  .join('\n')}
+${verbs.map(({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`).join('\n')}
     'help:show the options of a verb'
     'version:show the version'
   )
   _describe verb verbs
 }
 
-${verbs()
-  .filter((verb) => subCommands(verb).length > 0)
+${verbs
+  .filter(({ commands }) => commands.length > 0)
   .map(commandFunction)
   .join('\n')}
 _virt_ts_unshare() {
@@ -60,14 +29,17 @@ _virt_ts_unshare() {
     shift words
     (( CURRENT -= 1 ))
     case $verb in
-${verbs()
-  .map((verb) => `      ${verb})\n        _arguments -s -S : ${specs(verb)}${operandSpec(verb)}\n        ;;`)
+${verbs
+  .map(
+    (verb) =>
+      `      ${verb.name})\n        _arguments -s -S : ${specs(verb.options)}${operandSpec(verb)}\n        ;;`,
+  )
   .join('\n')}
       help) _virt_ts_unshare_verbs ;;
     esac
     return
   fi
-  _arguments -s -S : ${specs('server')} \\
+  _arguments -s -S : ${specs(server)} \\
     '1:verb:_virt_ts_unshare_verbs'
 }
 
@@ -75,16 +47,26 @@ _virt_ts_unshare "$@"
 `;
 }
 
-function commandFunction(verb: Verb): string {
-  const names = subCommands(verb);
-  const cases = names
-    .map(({ name }) => ({ name, action: action(operandKind(verb, name)) }))
+function listFunction([name, list]: readonly [string, string]): string {
+  // A colon of a name is a part of it.
+  const suffix = name === 'places' ? " -S ''" : '';
+  return `_virt_ts_unshare_${name}() {
+  local -a found
+  found=(\${(f)"$(${list})"})
+  compadd${suffix} -a found${name === 'places' ? '\n  _files' : ''}
+}
+`;
+}
+
+function commandFunction({ name: verb, commands }: CompletedVerb): string {
+  const cases = commands
+    .map(({ name, operands }) => ({ name, action: action(operands) }))
     .filter(({ action }) => action !== '')
     .map(({ name, action }) => `    ${name}) ${action} ;;`);
   return `_virt_ts_unshare_${verb}() {
   local -a commands
   commands=(
-${names.map(({ name, help }) => `    ${quoted(`${name}:${help}`)}`).join('\n')}
+${commands.map(({ name, help }) => `    ${quoted(`${name}:${help}`)}`).join('\n')}
   )
   if (( CURRENT == 2 )) || [[ $words[2] == -* ]]; then
     _describe command commands
@@ -97,8 +79,8 @@ ${cases.join('\n')}
 `;
 }
 
-function specs(owner: Owner): string {
-  return completedOptions(owner).map(spec).join(' \\\n          ');
+function specs(options: readonly Completed[]): string {
+  return options.map(spec).join(' \\\n          ');
 }
 
 function spec({ name, short, help, values, optional }: Completed): string {
@@ -116,14 +98,15 @@ function spec({ name, short, help, values, optional }: Completed): string {
   ].join(' \\\n          ');
 }
 
-function operandSpec(verb: Owner): string {
-  const hasCommand = verb === 'run' || verb === 'exec';
+function operandSpec({ name, commands, operands }: CompletedVerb): string {
+  const hasCommand = name === 'run' || name === 'exec';
+  const kind = action(operands);
   const before =
-    subCommands(verb).length > 0
-      ? ` \\\n          '*: :_virt_ts_unshare_${verb}'`
-      : action(operandKind(verb)) === ''
+    commands.length > 0
+      ? ` \\\n          '*: :_virt_ts_unshare_${name}'`
+      : kind === ''
         ? ''
-        : ` \\\n          '1:word:${action(operandKind(verb))}'`;
+        : ` \\\n          '${hasCommand ? '1' : '*'}:word:${kind}'`;
   return before + (hasCommand ? " \\\n          '*::command:_normal'" : '');
 }
 

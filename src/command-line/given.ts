@@ -55,6 +55,20 @@ export function variables(words: Words): Record<string, string> {
   return Object.fromEntries([...files, ...given]);
 }
 
+/** Where a command of a testbed runs, and with what. @throws UsageError */
+export function placeOf(words: Words): {
+  readonly env: Record<string, string>;
+  readonly cwd?: string;
+  readonly user?: string;
+} {
+  const [cwd, user] = [words.one('workdir') ?? words.one('cwd'), words.one('user')];
+  return {
+    env: variables(words),
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(user === undefined ? {} : { user }),
+  };
+}
+
 function linesOf(path: string): (readonly [string, string])[] {
   let text: string;
   try {

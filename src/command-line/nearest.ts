@@ -6,7 +6,9 @@ export function didYouMean(word: string, known: readonly string[]): string {
 
 /** The nearest known word, with at most one change for each three letters. */
 export function nearestTo(word: string, known: readonly string[]): string | undefined {
+  // A word may be megabytes long. As many letters as it has too many must be deleted.
   const ranked = known
+    .filter((each) => word.length - each.length < each.length)
     .map((each) => ({ each, changes: changesBetween(word, each) }))
     .sort((one, other) => one.changes - other.changes);
   const [best] = ranked;

@@ -9,6 +9,11 @@ interface Page {
   readonly examples: readonly string[];
 }
 
+const NEEDS_MINE =
+  'The examples need a testbed that was opened with virt-ts-unshare run --detach --name mine, or in another terminal with virt-ts-unshare shell --name mine.';
+const NEEDS_DETACHED =
+  'The examples need a testbed that was opened with virt-ts-unshare run --detach --name mine -- COMMAND.';
+
 const TESTBED_OPTIONS =
   'A testbed also takes the options of the groups "Root filesystem" and "Testbed": see virt-ts-unshare --help.';
 
@@ -28,10 +33,12 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     text: 'Runs COMMAND in a fresh testbed, and reports on stderr what it left behind. Without COMMAND it runs a shell. On a terminal COMMAND has a terminal of its own, with job control: Ctrl-C is for COMMAND, Ctrl-Z stops it and this program.',
     notes: [
       TESTBED_OPTIONS,
+      'With --detach the testbed outlives this program. Its output is kept for virt-ts-unshare logs; close NAME ends it.',
       'Exit status: that of COMMAND, 128 + n if signal n ended it, 255 if the testbed failed, 2 for a wrong call.',
     ],
     examples: [
       'virt-ts-unshare run --host --fail-on-leak -- make check',
+      'virt-ts-unshare run --detach --name web -- sleep 60; virt-ts-unshare close web',
       "virt-ts-unshare run --release bookworm --network=none -- sh -c 'apt-get --version; id'",
     ],
   },
@@ -48,24 +55,16 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
   exec: {
     usage: ['virt-ts-unshare exec NAME|PID [OPTION]... [-- COMMAND [ARGUMENT]...]'],
     summary: 'run a command or a shell in an open testbed of this user',
-    text: "Runs COMMAND (default: a shell) in an open testbed of this user, also in one that a driver opened. NAME is the testbed's host name; PID is its pid 1 on the host, or the process that opened it. virt-ts-unshare ps lists them. Exits with the command's status.",
+    text: "Runs COMMAND (default: a shell) in an open testbed of this user, also in one that a driver opened. NAME is the name that --name gave it, or else its host name; PID is its pid 1 on the host, or the process that opened it. virt-ts-unshare ps lists them. Exits with the command's status.",
     examples: ['virt-ts-unshare exec mine', 'virt-ts-unshare exec mine --cwd /etc -- cat hostname'],
-    notes: [
-      'The examples need a testbed that another terminal opened with virt-ts-unshare shell --hostname mine.',
-    ],
+    notes: [NEEDS_MINE],
   },
-  commit: {
-    usage: ['virt-ts-unshare commit TESTBED NAME [OPTION]...'],
-    summary: 'make an image of an open testbed of this user',
-    text: 'Makes an image NAME of what was written in an open testbed of this user, for --release NAME. TESTBED is its host name, its pid 1 on the host, or the process that opened it; virt-ts-unshare ps lists them. The image is a layer over what the testbed was opened from. Replaces a committed image of that name. Prints the path of its record.',
-    notes: [
-      'The processes of the testbed are stopped while its files are copied, and then go on. The image has the files of one moment: a program that starts from it finds them as after a power failure.',
-      'Not in the image: /dev, /run, /dev/shm, bound files, other mounts, /etc/hostname, /etc/hosts and /etc/resolv.conf, which each testbed gets anew.',
-    ],
-    examples: [
-      'virt-ts-unshare commit mine postgres',
-      'virt-ts-unshare run --release postgres -- psql --version',
-    ],
+  close: {
+    usage: ['virt-ts-unshare close NAME|PID... [OPTION]...'],
+    summary: 'close testbeds that run or shell opened',
+    text: 'Closes testbeds of this user that run or shell opened, and returns when their processes, mounts and files are gone. Also removes the output that is kept of a detached command that has ended. A testbed that a driver, a library or a laboratory opened is not closed.',
+    examples: ['virt-ts-unshare close mine'],
+    notes: [NEEDS_MINE],
   },
   ps: {
     usage: ['virt-ts-unshare ps [OPTION]...'],
@@ -75,6 +74,50 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       'With --json: an array of objects { pid, startTime, name, since, root, scratch, used, ownNetwork, owner, processes: [{ pid, command }] }; since is in milliseconds since 1970, used in bytes.',
     ],
     examples: ['virt-ts-unshare ps --processes'],
+  },
+  stats: {
+    usage: ['virt-ts-unshare stats [NAME|PID]... [OPTION]...'],
+    summary: 'show processes, memory and the size of what was written of open testbeds',
+    text: 'Shows, for the open testbeds of this user or those that are named: the number of processes, their memory, and the size of the upper layer, which has what was written. A page of memory that several processes share counts once. A layer in memory is not part of MEMORY.',
+    notes: [
+      'With --json: an array of objects { name, pid, processes, memory, layer }; memory and layer are in bytes.',
+    ],
+    examples: ['virt-ts-unshare stats'],
+  },
+  logs: {
+    usage: ['virt-ts-unshare logs NAME [OPTION]...'],
+    summary: 'show the output of a command of run --detach',
+    text: 'Shows what the command of run --detach has written to stdout and stderr. The last 4 to 8 MiB are kept, also when the command has ended, until close NAME, until another testbed gets the name, or until 20 other detached commands have ended.',
+    examples: ['virt-ts-unshare logs mine', 'virt-ts-unshare logs --follow mine'],
+    notes: [NEEDS_DETACHED],
+  },
+  cp: {
+    usage: ['virt-ts-unshare cp SOURCE DESTINATION [OPTION]...'],
+    summary: 'copy files and directories between the host and an open testbed',
+    text: 'Copies a file or a directory from the host into an open testbed of this user, or from a testbed to the host. SOURCE or DESTINATION is NAME:PATH in the testbed, the other is a path of the host, or - for a tar archive on stdin or stdout. Into a directory that exists, SOURCE is copied by its last name, and DIR/. is the content of DIR.',
+    notes: [
+      'What comes out of a testbed is checked: a file that would be written elsewhere, a device, or a setuid file is refused, and of a directory nothing appears before all of it is checked. See docs/copying.md.',
+      'Write ./a:b for a file of the host with a colon in its name.',
+      NEEDS_MINE,
+    ],
+    examples: [
+      'virt-ts-unshare cp mine:/etc/os-release .',
+      'virt-ts-unshare cp os-release mine:/root/',
+      'virt-ts-unshare cp mine:/etc - | tar --list >/dev/null',
+    ],
+  },
+  commit: {
+    usage: ['virt-ts-unshare commit TESTBED NAME [OPTION]...'],
+    summary: 'make an image of an open testbed of this user',
+    text: 'Makes an image NAME of what was written in an open testbed of this user, for --release NAME. TESTBED is its name, its pid 1 on the host, or the process that opened it; virt-ts-unshare ps lists them. The image is a layer over what the testbed was opened from. Replaces a committed image of that name. Prints the path of its record.',
+    notes: [
+      'The processes of the testbed are stopped while its files are copied, and then go on. The image has the files of one moment: a program that starts from it finds them as after a power failure.',
+      'Not in the image: /dev, /run, /dev/shm, bound files, other mounts, /etc/hostname, /etc/hosts and /etc/resolv.conf, which each testbed gets anew.',
+    ],
+    examples: [
+      'virt-ts-unshare commit mine postgres',
+      'virt-ts-unshare run --release postgres -- psql --version',
+    ],
   },
   doctor: {
     usage: ['virt-ts-unshare doctor [OPTION]...'],

@@ -7,6 +7,10 @@ export type Call =
   | 'shell'
   | 'shell --host'
   | 'exec'
+  | 'close'
+  | 'cp'
+  | 'logs'
+  | 'stats'
   | 'commit'
   | 'ps'
   | 'doctor'
@@ -14,7 +18,20 @@ export type Call =
   | `debci ${'install' | 'remove'}`
   | `lab ${'up' | 'ps' | 'exec' | 'link' | 'cut' | 'heal' | 'down' | 'graph'}`;
 
-export type Verb = 'run' | 'shell' | 'exec' | 'commit' | 'ps' | 'doctor' | 'rootfs' | 'lab' | 'debci';
+export type Verb =
+  | 'run'
+  | 'shell'
+  | 'exec'
+  | 'close'
+  | 'ps'
+  | 'stats'
+  | 'logs'
+  | 'cp'
+  | 'commit'
+  | 'doctor'
+  | 'rootfs'
+  | 'lab'
+  | 'debci';
 
 export interface Option {
   readonly name: string;
@@ -37,7 +54,10 @@ const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
 const DEBCI = ['debci install', 'debci remove'] as const;
-const VERBS = ['run', 'shell', ...HOSTS, 'exec', 'commit', 'ps', 'doctor', ...ROOTFS, ...LABS] as const;
+const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
+const VERBS = ['run', 'shell', ...HOSTS, ...OPEN_ONES, 'doctor', ...ROOTFS, ...LABS] as const;
+
+const RUNS: readonly Call[] = ['run', 'run --host'];
 
 /** A name occurs twice where verbs mean different things by it. */
 export const OPTIONS = [
@@ -186,8 +206,16 @@ export const OPTIONS = [
     values: ['DIR'],
     help: 'keep what the testbed writes on disk, in this directory, which is created if it does not exist',
     group: 'Testbed',
-    calls: TESTBEDS,
+    calls: ['server'],
     peer: true,
+  },
+  {
+    // Without the letter, which is that of --user.
+    name: 'unpack-dir',
+    values: ['DIR'],
+    help: 'keep what the testbed writes on disk, in this directory, which is created if it does not exist',
+    group: 'Testbed',
+    calls: ['run', 'shell'],
   },
   {
     name: 'mode',
@@ -208,6 +236,20 @@ export const OPTIONS = [
     values: ['SIZE'],
     help: 'limit for one copy out of the testbed: bytes, or with K, M, G (default: no limit)',
     group: 'Testbed',
+    calls: [...TESTBEDS, 'cp'],
+  },
+  {
+    name: 'max-processes',
+    values: ['NUMBER'],
+    help: 'how many processes and threads the testbed may have (default: 16384, or half of what you may have, or one for each MiB of memory, whichever is least)',
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
+    name: 'max-memory',
+    values: ['SIZE'],
+    help: "memory for the testbed's files: half of SIZE for what it writes, a quarter for /dev/shm, a tenth for /run (default: the machine's memory); bytes, or with K, M, G",
+    group: 'Testbed',
     calls: TESTBEDS,
   },
   {
@@ -216,6 +258,13 @@ export const OPTIONS = [
     help: 'report what commands and tests leave behind, on stderr; text:FILE and json:FILE append to FILE',
     group: 'Testbed',
     calls: TESTBEDS,
+  },
+  {
+    name: 'events',
+    values: ['FILE'],
+    help: 'append a line of JSON to FILE for each event: commands with status and duration, copies, leaks, packages, reverts, failures; several servers may share FILE',
+    group: 'Testbed',
+    calls: [...TESTBEDS, 'rootfs build', 'lab up'],
   },
   {
     name: 'host',
@@ -246,9 +295,25 @@ export const OPTIONS = [
     calls: ['run', 'run --host'],
   },
   {
-    name: 'user',
+    name: 'detach',
+    short: 'd',
+    values: [],
+    help: 'print the name of the testbed and return; it stays open until COMMAND has ended (without COMMAND: until close NAME)',
+    group: 'Command',
+    calls: ['run'],
+  },
+  {
+    name: 'name',
     values: ['NAME'],
-    help: 'run as this user of the testbed (default: root)',
+    help: 'name of the testbed, for ps, exec, close, cp, logs, stats and commit, and its host name without --hostname (default: the host name)',
+    group: 'Command',
+    calls: ['run', 'shell'],
+  },
+  {
+    name: 'user',
+    short: 'u',
+    values: ['USER[:GROUP]'],
+    help: 'run as this user of the testbed, a name or a number, and in this group (default: root)',
     group: 'Command',
     calls: ['run', 'exec', 'lab exec'],
   },
@@ -260,7 +325,16 @@ export const OPTIONS = [
     calls: ['run', 'shell', 'exec'],
   },
   {
+    name: 'workdir',
+    short: 'w',
+    values: ['DIR'],
+    help: 'the same as --cwd',
+    group: 'Command',
+    calls: ['run', 'shell', 'exec'],
+  },
+  {
     name: 'env',
+    short: 'e',
     values: ['NAME=VALUE'],
     help: 'set an environment variable; may be given several times',
     group: 'Command',
@@ -309,6 +383,14 @@ export const OPTIONS = [
     calls: LABS,
   },
   {
+    name: 'follow',
+    short: 'f',
+    values: [],
+    help: 'go on with what the command writes from now on, until it has ended',
+    group: 'Other options',
+    calls: ['logs'],
+  },
+  {
     name: 'foreground',
     values: [],
     help: 'stay until a signal ends the laboratory',
@@ -327,7 +409,7 @@ export const OPTIONS = [
     values: [],
     help: 'print JSON',
     group: 'Other options',
-    calls: ['ps', 'doctor', 'rootfs list', 'lab ps'],
+    calls: ['ps', 'stats', 'doctor', 'rootfs list', 'lab ps'],
   },
   {
     name: 'debug',
@@ -335,8 +417,16 @@ export const OPTIONS = [
     values: [],
     help: 'report on stderr what is done',
     group: 'Other options',
-    calls: ['server', ...VERBS, ...DEBCI],
+    calls: ['server', ...VERBS.filter((verb) => !RUNS.includes(verb)), ...DEBCI],
     peer: true,
+  },
+  {
+    // Without the letter, which is that of --detach.
+    name: 'debug',
+    values: [],
+    help: 'report on stderr what is done',
+    group: 'Other options',
+    calls: RUNS,
   },
   {
     name: 'stay-root',

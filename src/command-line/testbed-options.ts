@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { isHostname } from '../network/hosts.ts';
+import { isTestbedName } from '../processes/testbed-name.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
 import { didYouMean } from './nearest.ts';
 import type { OptionName } from './table.ts';
-import { parseSeconds, parseSize, wrongValue } from './values.ts';
+import { parseCount, parseSeconds, parseSize, wrongValue } from './values.ts';
 
 /** Empty, they are as if they were not given, as for autopkgtest-virt-unshare: `-m "$MIRROR"`. */
 const MAY_BE_EMPTY: ReadonlySet<OptionName> = new Set(['prefix', 'unpack-dir', 'mirror'] as const);
@@ -17,9 +18,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
   const one = (name: OptionName): string | undefined => {
     const value = words.one(name);
     if (value === '' && MAY_BE_EMPTY.has(name)) return undefined;
-    if (value === '' && name !== 'report-leaks') {
-      throw new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
-    }
+    if (value === '' && name !== 'report-leaks') throw emptyValue(name);
     return value;
   };
   const network = choice('network', one('network') ?? 'host', ['host', 'none', 'private']);
@@ -31,6 +30,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     });
   }
   if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
+  const name = matching('name', one('name'), isTestbedName, 'web');
   return Object.freeze({
     root: Object.freeze({
       tarball: one('tarball'),
@@ -46,19 +46,38 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     ]),
     scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
     mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
-    hostname: matching('hostname', one('hostname'), isHostname, 'testbed'),
+    hostname: matching('hostname', one('hostname') ?? hostnameOf(name), isHostname, 'testbed'),
+    name,
     network,
     publish: Object.freeze([...publish]),
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
     copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
-    maxCopyBytes: maxCopy(one('max-copy')),
+    maxCopyBytes: size('max-copy', one('max-copy')),
+    maxProcesses: parseCount('--max-processes', one('max-processes')),
+    maxMemory: size('max-memory', one('max-memory')),
     ...leakReport(one('report-leaks')),
+    ...eventsOf(words),
   });
+}
+
+function hostnameOf(name: string | undefined): string | undefined {
+  return name !== undefined && isHostname(name) ? name : undefined;
 }
 
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
 const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
 const ARCH = /^[a-z0-9][a-z0-9-]*$/;
+
+/** @throws UsageError */
+export function eventsOf(words: Words): Pick<TestbedOptions, 'eventFile'> {
+  const path = words.one('events');
+  if (path === '') throw emptyValue('events');
+  return path === undefined ? {} : { eventFile: resolve(path) };
+}
+
+function emptyValue(name: OptionName): UsageError {
+  return new UsageError(`the value of --${name} is empty`, { code: 'WRONG_VALUE', remedy: 'give one' });
+}
 
 function leakReport(value: string | undefined): Pick<TestbedOptions, 'reportLeaks' | 'leakFile'> {
   if (value === undefined) return {};
@@ -149,8 +168,8 @@ function scratch(
   return { kind: 'tmpfs', size };
 }
 
-function maxCopy(text: string | undefined): number | undefined {
-  const bytes = parseSize('--max-copy', text);
-  if (bytes === 0) throw wrongValue('--max-copy is 0', 'give a size, more than 0');
+function size(name: OptionName, text: string | undefined): number | undefined {
+  const bytes = parseSize(`--${name}`, text);
+  if (bytes === 0) throw wrongValue(`--${name} is 0`, 'give a size, more than 0');
   return bytes;
 }

@@ -11,6 +11,14 @@ export function parseSize(option: string, text: string | undefined): number | un
   return Number(digits) * 1024 ** power;
 }
 
+export function parseCount(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(text)) {
+    throw wrongValue(`${option} is ${text}, which is no number, or not more than 0`, 'write it like 1000');
+  }
+  return Number(text);
+}
+
 export function parseDays(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d+(\.\d+)?$/.test(text)) {

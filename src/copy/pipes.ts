@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { CopyError } from '../errors.ts';
 
 /** Passes each chunk of a stream to `take` and waits for its promise. Rejects when the stream fails or `take` throws. */
@@ -21,19 +21,6 @@ export async function drain(
     stream.once('end', resolve);
     stream.once('error', reject);
     stream.once('close', () => reject(new CopyError('the pipe was closed', { code: 'PIPE_CLOSED' })));
-  });
-}
-
-export function roomIn(stream: Writable): Promise<void> | undefined {
-  if (!stream.writableNeedDrain || stream.destroyed) return undefined;
-  return new Promise((resolve) => {
-    const done = (): void => {
-      stream.off('drain', done);
-      stream.off('close', done);
-      resolve();
-    };
-    stream.on('drain', done);
-    stream.on('close', done);
   });
 }
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 import { parse, YAMLParseError } from 'yaml';
+import { parseCount, parseSize } from '../command-line/values.ts';
 import { UsageError } from '../errors.ts';
 import { type LinkQuality, parseQuality } from '../network/link.ts';
 import type { InterfaceOptions, MemberOptions, Route } from '../network/membership.ts';
@@ -23,6 +24,9 @@ export interface LabHost {
     readonly inside: string;
     readonly readOnly: boolean;
   }[];
+  readonly maxProcesses: number | undefined;
+  /** Bytes. */
+  readonly maxMemory: number | undefined;
   /** Shell commands in order; one that fails ends the laboratory. */
   readonly commands: readonly string[];
   /** Shell commands that are started after them and left running. */
@@ -93,7 +97,7 @@ function networkOf(name: string, value: unknown): LabNetwork {
 
 const HOST_KEYS = [
   ...['root', 'address', 'networks', 'dns', 'search', 'routes', 'gateway', 'forward', 'outside', 'publish'],
-  ...['link', 'binds', 'binds-ro', 'commands', 'daemons'],
+  ...['link', 'binds', 'binds-ro', 'commands', 'daemons', 'max-processes', 'max-memory'],
 ];
 
 function hostOf(
@@ -132,6 +136,8 @@ function hostOf(
         readOnly: key === 'binds-ro',
       })),
     ),
+    maxProcesses: parseCount(`${where}.max-processes`, optionalWord(host, 'max-processes', where)),
+    maxMemory: parseSize(`${where}.max-memory`, optionalWord(host, 'max-memory', where)),
     commands: words(host.commands ?? [], `${where}.commands`),
     daemons: words(host.daemons ?? [], `${where}.daemons`),
   };
@@ -287,6 +293,10 @@ function word(value: unknown, where: string): string {
   if (typeof value !== 'string' || value === '')
     throw new UsageError(`${where} is no text`, { code: 'WRONG_LAB_FILE', remedy: 'put it in quotes' });
   return value;
+}
+
+function optionalWord(host: Fields, key: string, where: string): string | undefined {
+  return host[key] === undefined ? undefined : word(host[key], `${where}.${key}`);
 }
 
 function flag(value: unknown, where: string): boolean {

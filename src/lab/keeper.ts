@@ -1,5 +1,6 @@
 /** The process that keeps a laboratory open until its end. */
 import { TestbedError } from '../errors.ts';
+import { startEvents } from '../events/program.ts';
 import type { Log } from '../log.ts';
 import { Laboratory } from '../network/laboratory.ts';
 import { Provider } from '../testbed/provider.ts';
@@ -12,13 +13,19 @@ const COMMAND_LIMIT = 600;
 /** $1 is the shell command, $2 the file for its output. */
 const DAEMON = 'mkdir -p /var/log; /bin/sh -c "$1" </dev/null >"$2" 2>&1 &';
 
+interface KeepOptions {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly eventFile: string | undefined;
+}
+
 /** @throws UsageError, TestbedError; nothing is left then */
 export async function keepLab(
   file: LabFile,
-  log: Log,
-  signal: AbortSignal,
+  { log, signal, eventFile }: KeepOptions,
   ready: () => void,
 ): Promise<void> {
+  const events = eventFile === undefined ? undefined : startEvents(eventFile, 'lab up', log);
   const laboratory = await Laboratory.create({ name: file.name }, log);
   const providers: Provider[] = [];
   try {
@@ -26,7 +33,7 @@ export async function keepLab(
     // Declared before one is opened, so that each /etc/hosts has them all.
     for (const host of file.hosts) {
       const network = laboratory.member(host.member);
-      providers.push(new Provider(optionsOf(host, network), log));
+      providers.push(new Provider({ ...optionsOf(host, network), onEvent: events?.onEvent }, log));
     }
     const opened = await openAll(providers, signal);
     for (const [index, host] of file.hosts.entries()) {
@@ -38,6 +45,7 @@ export async function keepLab(
   } finally {
     const ends = await Promise.allSettled(providers.map((provider) => provider.dispose()));
     await laboratory.close();
+    events?.end();
     for (const end of ends) if (end.status === 'rejected') log.warn(String(end.reason));
   }
 }
@@ -53,6 +61,8 @@ function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
     publish: [],
     drainTimeout: 10,
     copyTimeout: 300,
+    maxProcesses: host.maxProcesses,
+    maxMemory: host.maxMemory,
   } as const;
 }
 

@@ -9,8 +9,14 @@ type Test = (testbed: Testbed) => unknown;
 /**
  * A test function that gives `test` a fresh testbed and closes it afterwards, however the test ended:
  * `it('installs', withTestbed(async (testbed) => { … }))`. It has no parameters, so runners wait for its promise.
+ * @param test gets the testbed, of the host's own release; what it returns is awaited
  */
 export function withTestbed(test: Test): () => Promise<void>;
+/**
+ * The same with options.
+ * @param options of the testbed, as for {@link Testbed.open}
+ * @param test gets the testbed; what it returns is awaited
+ */
 export function withTestbed(options: OpenOptions | FromSnapshot, test: Test): () => Promise<void>;
 export function withTestbed(first: OpenOptions | FromSnapshot | Test, second?: Test): () => Promise<void> {
   const [options, test] = typeof first === 'function' ? [{}, first] : [first, second];
@@ -32,12 +38,15 @@ export function withTestbed(first: OpenOptions | FromSnapshot | Test, second?: T
 
 /** Registering functions of mocha and node:test; vitest has beforeAll and afterAll. */
 export interface SuiteHooks {
+  /** Runs a function once before the tests of the suite: `before` of mocha and node:test, `beforeAll` of vitest and jest. */
   readonly before: (hook: () => Promise<void>) => unknown;
+  /** Runs a function once after them: `after` of mocha and node:test, `afterAll` of vitest and jest. */
   readonly after: (hook: () => Promise<void>) => unknown;
   /** With it each test gets the testbed as it was opened; without it the tests of the suite share their changes. */
   readonly beforeEach?: (hook: () => Promise<void>) => unknown;
 }
 
+/** How the testbed of a suite is prepared. */
 export interface SuiteOptions {
   /**
    * Prepares the testbed once. All tests begin with a snapshot of the files that it leaves; the processes that it leaves are
@@ -48,7 +57,9 @@ export interface SuiteOptions {
 
 /**
  * One testbed for a suite: opened before, closed after, and reverted before each test when `beforeEach` is given, to what
- * `prepare` has left. Returns the function that gives it to tests. Call it where the runner's own hooks are called.
+ * `prepare` has left. Call it where the runner's own hooks are called.
+ * @param options of the testbed, as for {@link Testbed.open}
+ * @returns the function that gives the testbed to tests, and to hooks that run after `before`
  */
 export function suiteTestbed(
   hooks: SuiteHooks,
@@ -85,15 +96,19 @@ export function suiteTestbed(
 
 /** The context of a test with the root hooks of mocha: `this.testbed`. */
 export interface TestbedContext {
+  /** The fresh testbed of this test. */
   testbed?: Testbed;
 }
 
 /**
  * Mocha's root hooks: every test has a fresh testbed as `this.testbed`. In a file for mocha's --import or --require:
  * `export const mochaHooks = testbedHooks({ release: 'trixie' });`
+ * @param options of the testbeds, as for {@link Testbed.open}
  */
 export function testbedHooks(options: OpenOptions = {}): {
+  /** Opens the testbed of a test. */
   beforeEach(this: TestbedContext): Promise<void>;
+  /** Closes it. */
   afterEach(this: TestbedContext): Promise<void>;
 } {
   return {

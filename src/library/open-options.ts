@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
+import type { OnEvent } from '../events/types.ts';
 import { isHostname } from '../network/hosts.ts';
 import type { Network } from '../network/laboratory.ts';
 import type { LinkQuality } from '../network/link.ts';
@@ -47,11 +48,14 @@ export interface OpenOptions {
    * the testbed may write there what the caller may write, except with `readOnly`.
    */
   readonly bind?: readonly {
+    /** Path on the host, absolute or relative to the working directory. */
     readonly outside: string;
+    /** Absolute path in the testbed; it is made there if it is missing. */
     readonly inside: string;
+    /** Nothing in the testbed can write there, and root of the testbed has the permissions of others. Default: false. */
     readonly readOnly?: boolean;
   }[];
-  /** Default: a random name. */
+  /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
   readonly drainTimeout?: number;
@@ -61,6 +65,18 @@ export interface OpenOptions {
   readonly maxCopyBytes?: number;
   /** Files that one copy out of the testbed may have. Default: no limit. */
   readonly maxCopyEntries?: number;
+  /**
+   * Processes and threads of the testbed. Default: 16384, or half of what the caller may have, or one for each MiB of memory,
+   * whichever is least.
+   */
+  readonly maxProcesses?: number;
+  /** Bytes of memory for its files: half for what it writes, a quarter for /dev/shm, a tenth for /run. Default: the machine's memory. */
+  readonly maxMemory?: number;
+  /**
+   * Gets an event for each thing that happens in this testbed, see docs/evidence.md, and in those that are opened from its snapshots.
+   * It must not throw. `eventFile` makes one that writes a file.
+   */
+  readonly onEvent?: OnEvent;
 }
 
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
@@ -68,6 +84,8 @@ const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
   ...{ bind: true, hostname: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
+  ...{ maxProcesses: true, maxMemory: true },
+  onEvent: true,
 };
 
 /** @throws UsageError that names the option */
@@ -83,7 +101,11 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     });
   }
   checkCount('maxCopyBytes', options.maxCopyBytes);
-  checkCount('maxCopyEntries', options.maxCopyEntries);
+  for (const name of ['maxCopyEntries', 'maxProcesses', 'maxMemory'] as const)
+    checkCount(name, options[name]);
+  if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
+    throw notAllowed('onEvent', options.onEvent, 'give a function');
+  }
   return {
     root: {
       ...(rootfs === undefined ? {} : rootChoice(rootfs)),
@@ -103,6 +125,8 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
+    maxProcesses: options.maxProcesses,
+    maxMemory: options.maxMemory,
   };
 }
 

@@ -57,7 +57,7 @@ export async function forget(one: Shared): Promise<void> {
 
 /**
  * Closes every open testbed of this process, and what they share. Needed only where that must happen before the process ends.
- * @throws TestbedError when one cannot be removed
+ * @throws {@link TestbedError} when one cannot be removed
  */
 export async function closeAll(): Promise<void> {
   const all = [...shared.values()];

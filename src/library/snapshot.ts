@@ -1,16 +1,22 @@
+import type { OnEvent } from '../events/types.ts';
 import type { Snapshot as InnerSnapshot } from '../testbed/snapshot.ts';
 import { checkNames, notAllowed } from './checks.ts';
 import type { OpenOptions } from './open-options.ts';
 import { leave, type Shared } from './providers.ts';
 
 /** A testbed from a snapshot has the options of the one that the snapshot was taken of, so there are no others. */
-export type FromSnapshot = { readonly from: Snapshot } & {
+export type FromSnapshot = {
+  /** What `testbed.snapshot()` resolved with. */
+  readonly from: Snapshot;
+} & {
   readonly [name in keyof OpenOptions]?: never;
 };
 
 interface Parts {
   readonly shared: Shared;
   readonly inner: InnerSnapshot;
+  /** Gets the events of the testbeds that are opened from it. */
+  readonly onEvent: OnEvent | undefined;
 }
 
 let make: (parts: Parts) => Snapshot;
@@ -37,7 +43,7 @@ export class Snapshot {
   /**
    * Frees its files as soon as no testbed needs them: those that were opened from it, and the one that it was taken of, go on
    * and can revert. May be called again. `closeAll` and the end of this process do the same at once.
-   * @throws TestbedError that names what cannot be removed
+   * @throws {@link TestbedError} that names what cannot be removed
    */
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
@@ -60,7 +66,7 @@ export function makeSnapshot(parts: Parts): Snapshot {
   return make(parts);
 }
 
-/** Undefined for other options. @throws UsageError */
+/** Undefined for other options. @throws {@link UsageError} */
 export function snapshotOf(options: OpenOptions | FromSnapshot): Parts | undefined {
   if (!('from' in options) || options.from === undefined) return undefined;
   const { from, ...others } = options;

@@ -38,7 +38,7 @@ export async function startPiped(
   const output = () => linesPipe(pipes);
   const wires = await makeWires(() => inputPipe(pipes), output, output);
   const started = await startWired(place, argv, wires, options);
-  const ended = endOfCommand(started, argv, options);
+  const ended = endOfCommand(started, argv, options).finally(() => place.testbed.recorded());
   // It is no unhandled rejection when the caller does not look at `ended`.
   ended.catch(() => {});
   const [stdin, stdout, stderr] = wires;
@@ -119,7 +119,7 @@ export async function runToEnd(
     throw error;
   } finally {
     stdin.stream?.destroy();
-    await Promise.allSettled([feeding, receiving]);
+    await Promise.allSettled([feeding, receiving, place.testbed.recorded()]);
   }
 }
 

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
 import { CopyError, reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
+import type { OnEvent } from '../events/types.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import { checkAddress, checkPort, checkText } from './checks.ts';
@@ -20,26 +21,29 @@ import type { FilesToWrite, Owner } from './write.ts';
  * A Debian system for tests: a layer over a root filesystem, which the testbed cannot change, in namespaces of its own. It is
  * gone after `close`, and after the death of this process by any cause.
  *
- * Errors: a UsageError for a wrong option, a TestbedError when the testbed could not be made or is broken, and for a command
- * or a copy that failed in a good testbed CommandTimeoutError, CommandFailedError, OutputLimitError, CopyError or
- * CopyTimeoutError. All are VirtErrors: `message` is one sentence, `code` a word to compare, `remedy` what to do about it.
+ * Errors: a {@link UsageError} for a wrong option, a {@link TestbedError} when the testbed could not be made or is broken. For a
+ * command or a copy that failed in a good testbed: {@link CommandTimeoutError}, {@link CommandFailedError},
+ * {@link OutputLimitError}, {@link CopyError} or {@link CopyTimeoutError}. All are {@link VirtError}s: `message` is one sentence,
+ * `code` a word to compare, `remedy` what to do about it.
  */
 export class Testbed {
   readonly #shared: Shared;
   readonly #inner: InnerTestbed;
+  readonly #onEvent: OnEvent | undefined;
   #closed = false;
   /** Aborted when what runs in the testbed ends. */
   #life = new AbortController();
 
-  private constructor(shared: Shared, inner: InnerTestbed) {
+  private constructor({ shared, inner, onEvent }: Parts) {
     this.#shared = shared;
     this.#inner = inner;
+    this.#onEvent = onEvent;
   }
 
   /**
    * Opens a fresh testbed. The first one of a process may take seconds, when the root filesystem has to be unpacked or built;
    * each further one with the same options takes some 20 milliseconds. With `from` it has the files of a snapshot.
-   * @throws UsageError, TestbedError
+   * @throws {@link UsageError}, {@link TestbedError}
    */
   static async open(options: OpenOptions | FromSnapshot = {}): Promise<Testbed> {
     const from = snapshotOf(options);
@@ -49,7 +53,9 @@ export class Testbed {
     shared.testbeds += 1;
     try {
       await shared.checked;
-      return new Testbed(shared, await InnerTestbed.open(shared.provider, from?.inner));
+      const onEvent = from === undefined ? onEventOf(options) : from.onEvent;
+      const inner = await InnerTestbed.open(shared.provider, from?.inner, onEvent);
+      return new Testbed({ shared, inner, onEvent });
     } catch (error) {
       shared.users -= 1;
       shared.testbeds -= 1;
@@ -83,13 +89,13 @@ export class Testbed {
    * open are ended, and reported by `leaks`; those that closed it go on.
    *
    * A status other than 0 is a result like any other, unless `check` is set.
-   * @throws CommandFailedError with `check`, when the status is not 0
-   * @throws CommandTimeoutError after `timeout` seconds or an abort, when the command and all its processes are dead; it has
+   * @throws {@link CommandFailedError} with `check`, when the status is not 0
+   * @throws {@link CommandTimeoutError} after `timeout` seconds or an abort, when the command and all its processes are dead; it has
    * the captured output
    * @throws the error of a stream that you gave, when that fails; the command is dead
-   * @throws OutputLimitError when more than `maxOutput` bytes would be captured; the command is dead
-   * @throws UsageError when an option is wrong, or the testbed has no such directory or user
-   * @throws TestbedError when the testbed is broken or closed
+   * @throws {@link OutputLimitError} when more than `maxOutput` bytes would be captured; the command is dead
+   * @throws {@link UsageError} when an option is wrong, or the testbed has no such directory or user
+   * @throws {@link TestbedError} when the testbed is broken or closed
    */
   run<const O extends RunOptions = Record<never, never>>(
     command: Command,
@@ -99,7 +105,7 @@ export class Testbed {
     return runToEnd(this.#place(), command, options);
   }
 
-  /** Starts a command, with streams to it and from it. @throws TestbedError */
+  /** Starts a command, with streams to it and from it. @throws {@link TestbedError} */
   start(command: Command, options: CommandOptions = {}): Promise<RunningCommand> {
     return startPiped(this.#place(), command, options);
   }
@@ -109,9 +115,9 @@ export class Testbed {
    * `{ http: 8080, path: '/health' }` a request is answered, `{ command: 'pg_isready' }` ends with status 0; or a list of these, for
    * all of them. Ports are those of the testbed's own network, also with `network: 'none'`; with `network: 'host'` those of the host.
    * @returns the line of `log`, status and body of `http`, the result of `command`; of a list, a list
-   * @throws NotReadyError after `timeout` seconds (60), or at once when the command of `log` has ended; `seen` is what was seen last
+   * @throws {@link NotReadyError} after `timeout` seconds (60), or at once when the command of `log` has ended; `seen` is what was seen last
    * @throws the reason of `signal` when that is aborted
-   * @throws TestbedError at once when the testbed is closed or reverted
+   * @throws {@link TestbedError} at once when the testbed is closed or reverted
    */
   async waitFor<const C extends Condition | readonly Condition[]>(
     condition: C,
@@ -125,7 +131,7 @@ export class Testbed {
    * A connection from this process to a TCP port of the testbed, also with `network: 'none'`, for any client that takes a stream.
    * It ends with the testbed.
    * @param address an IP address that is seen in the testbed. Default: 127.0.0.1
-   * @throws VirtError with code CANNOT_CONNECT, TestbedError
+   * @throws {@link VirtError} with code CANNOT_CONNECT, {@link TestbedError}
    */
   async connect(port: number, address = '127.0.0.1'): Promise<Socket> {
     return this.#inner.connect({ address: checkAddress(address), port: checkPort(port) }, this.#life.signal);
@@ -135,7 +141,7 @@ export class Testbed {
    * Copies a file, or the content of a directory into a directory, which is made if it is not there.
    * @param hostPath absolute, or relative to the working directory
    * @param testbedPath absolute
-   * @throws CopyError, CopyTimeoutError, TestbedError
+   * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async copyIn(hostPath: string, testbedPath: string): Promise<void> {
     const from = resolve(hostPath);
@@ -158,7 +164,7 @@ export class Testbed {
    * make it write anywhere else.
    * @param testbedPath absolute
    * @param hostPath absolute, or relative to the working directory
-   * @throws CopyError, CopyTimeoutError, TestbedError
+   * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async copyOut(testbedPath: string, hostPath: string): Promise<void> {
     const { status } = await this.run(['sh', '-c', '[ -d "$1" ]', 'sh', testbedPath], {
@@ -172,8 +178,8 @@ export class Testbed {
   /**
    * Writes files from memory: `{ '/etc/x.conf': 'text', '/srv/run': { content, mode: 0o755, user: 'www-data' } }`. Directories that
    * are missing are made; a file or link at a path is replaced. What was written before a failure stays.
-   * @throws UsageError when a path or option is wrong, or the testbed has no such user
-   * @throws CopyError, CopyTimeoutError, TestbedError
+   * @throws {@link UsageError} when a path or option is wrong, or the testbed has no such user
+   * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async write(files: FilesToWrite): Promise<void> {
     const { checkFiles, OWN_IDS, packFiles, parseIds } = await import('./write.ts');
@@ -194,7 +200,7 @@ export class Testbed {
    * before. What was unpacked before a failure stays.
    * @param archive any stream of bytes, not compressed; it is destroyed when the copy fails
    * @param directory absolute path in the testbed
-   * @throws CopyError, CopyTimeoutError, TestbedError
+   * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async putArchive(archive: ArchiveSource, directory: string): Promise<void> {
     watchSource(archive);
@@ -204,9 +210,9 @@ export class Testbed {
   /**
    * A file, or the content of a directory, as a stream of a tar archive, in which every entry has passed the checks of `copyOut`.
    * Names are relative to the directory; owners are those in the testbed. Read the stream to its end, or destroy it: the time
-   * of a copy (`copyTimeout`) runs until then. It fails with a CopyError when an entry is refused.
+   * of a copy (`copyTimeout`) runs until then. It fails with a {@link CopyError} when an entry is refused.
    * @param path absolute path in the testbed
-   * @throws CopyError, CopyTimeoutError, TestbedError
+   * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async getArchive(path: string): Promise<Readable> {
     return this.#inner.getArchive(inTestbed(path, ''));
@@ -216,7 +222,7 @@ export class Testbed {
    * What exists now and did not at `open`, or the last `revert` or `snapshot`: files below /tmp, /var/tmp, /run and /dev/shm, mounts,
    * processes, IPC objects, network interfaces. They are looked for from outside, so that nothing in the testbed can hide. Also
    * the processes that were ended because they held a command's output open: those have `ended`.
-   * @throws TestbedError
+   * @throws {@link TestbedError}
    */
   leaks(): Promise<Leak[]> {
     return this.#inner.leaks();
@@ -227,18 +233,21 @@ export class Testbed {
    * processes: the testbed's processes are ended, as by a power failure, and it goes on over the snapshot without them. Bound
    * directories, /run, /dev/shm and what a test has mounted are no files of the testbed. Changes after it have all the memory of
    * `scratch` for themselves again.
-   * @throws TestbedError; with code TOO_MANY_LAYERS, when too many snapshots lie over each other, the testbed is as before, and
+   * @throws {@link TestbedError}; with code TOO_MANY_LAYERS, when too many snapshots lie over each other, the testbed is as before, and
    * else it is closed
    */
   async snapshot(): Promise<Snapshot> {
     this.#endWaits('its processes were ended by snapshot');
-    return makeSnapshot({ shared: this.#shared, inner: await this.#inner.snapshot() });
+    return makeSnapshot({
+      ...{ shared: this.#shared, onEvent: this.#onEvent },
+      inner: await this.#inner.snapshot(),
+    });
   }
 
   /**
    * Reboots: every process ends, the files stay, /run and /dev/shm are fresh and the boot id differs. A reboot(2) inside, as by
    * `reboot -f`, does the same.
-   * @throws TestbedError
+   * @throws {@link TestbedError}
    */
   reboot(): Promise<void> {
     return this.#inner.reboot();
@@ -250,7 +259,7 @@ export class Testbed {
    * stopped while its files are copied, and go on: the image has the files of one moment. Bound files, /dev, /run and other mounts
    * are not in it, nor /etc/hostname, /etc/hosts and /etc/resolv.conf. See docs/images.md.
    * @returns the whole name, with the architecture
-   * @throws UsageError when the name cannot be used, or the root filesystem is a directory @throws TestbedError
+   * @throws {@link UsageError} when the name cannot be used, or the root filesystem is a directory @throws {@link TestbedError}
    */
   commit(name: string): Promise<string> {
     checkText('name', name, 'give a name for the image');
@@ -259,7 +268,7 @@ export class Testbed {
 
   /**
    * Back to the state at `open`, or at the last `snapshot`: what was started is dead, what was written is gone.
-   * @throws TestbedError
+   * @throws {@link TestbedError}
    */
   revert(): Promise<void> {
     this.#endWaits('it was reverted');
@@ -268,7 +277,7 @@ export class Testbed {
 
   /**
    * Resolves when every process, mount, namespace and file of the testbed is gone. May be called again.
-   * @throws TestbedError that names what cannot be removed
+   * @throws {@link TestbedError} that names what cannot be removed
    */
   async close(): Promise<void> {
     const isFirst = !this.#closed;
@@ -297,6 +306,16 @@ export class Testbed {
   #place() {
     return { testbed: this.#inner, pipes: this.#shared.pipes };
   }
+}
+
+interface Parts {
+  readonly shared: Shared;
+  readonly inner: InnerTestbed;
+  readonly onEvent: OnEvent | undefined;
+}
+
+function onEventOf({ onEvent }: OpenOptions): OnEvent | undefined {
+  return onEvent;
 }
 
 function placeTaken(): UsageError {

@@ -3,12 +3,14 @@ import { type Pack, pack } from 'tar-stream';
 import { CopyError, UsageError } from '../errors.ts';
 import { checkNames, checkText, type Names, notAllowed } from './checks.ts';
 
-/** A text is written as UTF-8. */
+/** The content of a file. A text is written as UTF-8. */
 export type FileContent = string | Uint8Array;
 
+/** A file with its mode and owner. */
 export interface FileToWrite {
+  /** What the file has. */
   readonly content: FileContent;
-  /** Permission bits. Default: 0o644. */
+  /** Permission bits, with those of set-user-id, set-group-id and sticky. Default: 0o644. */
   readonly mode?: number;
   /** Name or number of a user in the testbed, to which and to whose group the file belongs. Default: root. */
   readonly user?: string;

@@ -13,6 +13,16 @@ const DOCTOR = 'virt-ts-unshare doctor names what this machine lacks';
 /** Milliseconds after which a process that does not answer gets SIGCONT. */
 const PATIENCE = 1_000;
 
+export interface RunRequest {
+  /** Letters of new ones, as in helper/helper.h. With `u` the user namespace is below the holder's, with the same ids. */
+  readonly namespaces: string;
+  /** User of the holder to which a new user namespace belongs. Default: root. */
+  readonly owner?: number;
+  /** With `u`: these run before, in the holder's namespaces. */
+  readonly before?: readonly Step[];
+  readonly steps: readonly Step[];
+}
+
 export class Run {
   /** The host pid. Rejects when there are no namespaces for it. */
   readonly started: Promise<number>;
@@ -131,9 +141,11 @@ export class Hold {
     return this.#stage;
   }
 
-  /** @param namespaces letters of new ones, as in helper/helper.h */
-  run(namespaces: string, steps: readonly Step[]): Run {
-    return this.#request('run', namespaces, ...steps.flat());
+  run({ namespaces, owner = 0, before = [], steps }: RunRequest): Run {
+    const first = before.flat();
+    return this.#request(
+      ...['run', namespaces, String(owner), String(first.length), ...first, ...steps.flat()],
+    );
   }
 
   /** Unmounts what is mounted on a directory in the holder, and removes the directory. Its end has the status 0. */
@@ -141,7 +153,7 @@ export class Hold {
     return this.#request('drop', path);
   }
 
-  #request(what: string, ...fields: readonly string[]): Run {
+  #request(what = '', ...fields: readonly string[]): Run {
     const id = this.#next;
     this.#next += 1;
     const run = new Run();

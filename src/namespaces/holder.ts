@@ -5,8 +5,9 @@ import { helperWords } from '../helper.ts';
 import { type Argv, mustRunHost, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
-import { Hold, type Run } from './hold.ts';
-import { type IdMaps, mapText } from './idmap.ts';
+import { randomInt } from '../random.ts';
+import { Hold, type Run, type RunRequest } from './hold.ts';
+import { type IdMaps, type IdRange, mapText, namespaceOwners } from './idmap.ts';
 import type { Step } from './steps.ts';
 
 /** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */
@@ -30,11 +31,16 @@ export class Holder {
   readonly idMap: IdMaps;
   readonly #sources: readonly string[];
   readonly #hold: Hold;
+  readonly #owners: IdRange;
+  #nextOwner: number;
 
   private constructor(idMap: IdMaps, sources: readonly string[], hold: Hold) {
     this.idMap = idMap;
     this.#sources = sources;
     this.#hold = hold;
+    this.#owners = namespaceOwners(idMap);
+    // Other servers of the user have the same ids, for which the kernel counts keys.
+    this.#nextOwner = randomInt(0, this.#owners.count);
   }
 
   static async start({
@@ -80,7 +86,18 @@ export class Holder {
 
   /** Starts a process that runs steps, in new namespaces with these letters (helper/helper.h). */
   run(namespaces: string, steps: readonly Step[]): Run {
-    return this.#hold.run(namespaces, steps);
+    return this.#hold.run({ namespaces, steps });
+  }
+
+  /** An owner for `runBelow`, another one each time. */
+  nextOwner(): number {
+    this.#nextOwner = (this.#nextOwner + 1) % this.#owners.count;
+    return this.#owners.start + this.#nextOwner;
+  }
+
+  /** The same in a user namespace of its own below the holder's, where root has no rights to what others have. */
+  runBelow(request: RunRequest): Run {
+    return this.#hold.run({ ...request, namespaces: `u${request.namespaces}` });
   }
 
   drop(path: string): Run {

@@ -7,7 +7,7 @@ interface Extent {
   readonly count: number;
 }
 
-interface IdRange {
+export interface IdRange {
   readonly start: number;
   readonly count: number;
 }
@@ -106,6 +106,16 @@ export function chooseIdMaps(caller: Caller, { withCaller = false }: IdMapOption
     single: false,
     key: keyOf([sub(subUsers)], [sub(subGroups)]),
   };
+}
+
+/**
+ * Users of the holder who own the user namespaces of the testbeds, one each: no process runs as one of them. Only root where there
+ * are few ids.
+ */
+export function namespaceOwners({ users }: Pick<IdMaps, 'users'>): IdRange {
+  const known = users.find(({ inside }) => inside === 0)?.count ?? 1;
+  const count = Math.min(4096, Math.floor(known / 8));
+  return count === 0 ? { start: 0, count: 1 } : { start: known - 2 * count, count };
 }
 
 function keyOf(users: readonly Extent[], groups: readonly Extent[]): string {

@@ -24,6 +24,7 @@ export interface InstanceOptions {
   readonly before: readonly Step[];
   readonly steps: readonly Step[];
   readonly hostname: string;
+  readonly maxProcesses: number;
   readonly ownNetwork: boolean;
   /** A mount point with a file system that no other mount namespace has. */
   readonly ownFileSystem: string;
@@ -53,17 +54,21 @@ interface Begun {
 }
 
 function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'): Begun {
-  const { hostname, ownNetwork } = options;
+  const { hostname, ownNetwork, maxProcesses } = options;
   const mark = options.mark ?? makeMark();
-  const run = holder.run(ownNetwork ? 'ptcni' : 'ptci', [
-    steps.keyring(keyringOf(mark)),
-    ...options.before,
-    steps.unshare('m'),
-    ...options.steps,
-    ...(ownNetwork ? [steps.loopback()] : []),
-    steps.hostname(hostname),
-    steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when }),
-  ]);
+  const owner = holder.nextOwner();
+  const run = holder.runBelow({
+    namespaces: ownNetwork ? 'mptcni' : 'mptci',
+    owner,
+    before: [steps.processes(maxProcesses), ...options.before],
+    steps: [
+      steps.keyring(keyringOf(mark), owner),
+      ...options.steps,
+      ...(ownNetwork ? [steps.loopback()] : []),
+      steps.hostname(hostname),
+      steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when }),
+    ],
+  });
   return { holder, run, mark };
 }
 

@@ -45,9 +45,6 @@ export const bind = (source: string, path: string, access: 'rw' | 'ro' = 'rw'): 
 
 export const detach = (path: string): Step => ['detach', `detaching ${path}`, path];
 
-/** @param namespaces letters, as in helper/helper.h; following steps run in new ones */
-export const unshare = (namespaces: string): Step => ['unshare', 'making namespaces', namespaces];
-
 export const copy = (source: string, path: string): Step => [
   'copy',
   'copying the root filesystem',
@@ -55,7 +52,16 @@ export const copy = (source: string, path: string): Step => [
   path,
 ];
 
-export const keyring = (name: string): Step => ['keyring', 'making a session keyring', name];
+/** @param owner the kernel limits how many keys a user has, and this one has no others */
+export const keyring = (name: string, owner: number): Step => [
+  'keyring',
+  'making a session keyring',
+  name,
+  String(owner),
+];
+
+/** For all processes of the user namespace that is made next. */
+export const processes = (count: number): Step => ['processes', 'limiting the processes', String(count)];
 
 export const hostname = (name: string): Step => ['hostname', 'setting the host name', name];
 

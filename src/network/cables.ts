@@ -6,9 +6,11 @@ import { newBridge, type Switch } from './switch.ts';
 
 /** The link of a host in one network, or in all. */
 export interface Link {
+  /** Unplugs it: no packet passes. */
   down(): Promise<void>;
+  /** Plugs it in, and resolves when it carries packets. */
   up(): Promise<void>;
-  /** @throws UsageError when the kernel cannot do it */
+  /** Sets latency, loss and bandwidth; `{}` removes all limits. @throws {@link UsageError} when the kernel cannot do it */
   shape(quality: LinkQuality): Promise<void>;
 }
 

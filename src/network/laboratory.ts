@@ -15,8 +15,14 @@ import { memberResolver } from './resolver.ts';
 import { formatSubnet, parseSubnet } from './subnet.ts';
 import { newBridge, OwnSwitch, Switch } from './switch.ts';
 
+/**
+ * Networks, and testbeds on them with real addresses, in one or several processes of a user. It ends with the process that made it.
+ * For a single network see {@link Network.create}.
+ */
 export class Laboratory {
+  /** The name by which other processes of the user join it. */
   readonly name: string;
+  /** @internal */
   readonly keeper: ProcessName;
   readonly #ledger: Ledger;
   readonly #switch: Switch;
@@ -32,8 +38,9 @@ export class Laboratory {
 
   /**
    * Makes a laboratory, which ends with this process.
+   * @param log for messages of --debug
    * @param options.name by which other processes of the user join it. Default: made up
-   * @throws UsageError when the name is taken or a host tool is missing, TestbedError
+   * @throws {@link UsageError} when the name is taken or a host tool is missing, {@link TestbedError}
    */
   static async create(options: { readonly name?: string } = {}, log: Log = silentLog): Promise<Laboratory> {
     const name = options.name ?? `lab-${randomBytes(4).toString('hex')}`;
@@ -48,13 +55,21 @@ export class Laboratory {
     }
   }
 
-  /** A laboratory that another process of the user keeps. @throws UsageError when there is none of that name */
+  /**
+   * A laboratory that another process of the user keeps.
+   * @param log for messages of --debug
+   * @throws {@link UsageError} when there is none of that name
+   */
   static join(name: string, log: Log = silentLog): Laboratory {
     const ledger = Ledger.find(name);
     return new Laboratory(ledger, new Switch(ledger.claim.owner, log), log);
   }
 
-  /** Adds a network: a bridge with one IPv4 subnet, one IPv6 subnet or both. */
+  /**
+   * Adds a network: a bridge with one IPv4 subnet, one IPv6 subnet or both.
+   * @param subnets such as `10.1.0.0/24` and `fd00::/64`
+   * @throws {@link UsageError} when the name is taken, or a subnet is wrong or overlaps with another one
+   */
   async network(name: string, subnets: readonly string[]): Promise<Network> {
     const parsed = subnets.map(parseSubnet);
     const versions = new Set(parsed.map(({ version }) => version));
@@ -77,7 +92,7 @@ export class Laboratory {
     return new Map(claims.map(([name, { subnets }]) => [name, new Network(this, name, subnets)]));
   }
 
-  /** The hosts that are declared, open or not yet. */
+  /** The hosts that are declared, open or not yet. @internal */
   members(): Member[] {
     return this.#ledger.members();
   }
@@ -85,7 +100,8 @@ export class Laboratory {
   /**
    * Declares a host: its name and addresses are its own from now on, and in /etc/hosts of all that are opened later.
    * @returns what a testbed takes as its network
-   * @throws UsageError when a name or an address is taken or does not fit
+   * @internal
+   * @throws {@link UsageError} when a name or an address is taken or does not fit
    */
   member(options: MemberOptions): Connector {
     const { hostname, interfaces, publish = [] } = options;
@@ -123,20 +139,26 @@ export class Laboratory {
     };
   }
 
-  /** The links of a host. @throws UsageError when it is not open */
+  /**
+   * The links of a host.
+   * @param network name of one of its networks. Default: all of them
+   * @throws {@link UsageError} when the host is not open, or not in that network
+   */
   link(hostname: string, network?: string): Link {
     return linkOf(this.#ledger, this.#switch, hostname, network);
   }
 
+  /** @internal */
   host(hostname: string): { readonly pid: number; readonly startTime: string } {
     return this.#ledger.openMember(hostname).testbed;
   }
 
-  /** Cuts a network in two: the hosts that are named keep to themselves, until it is healed. */
+  /** Splits a network in two, until it is healed: the hosts that are named reach each other and no other host. @throws {@link UsageError} */
   cut(network: string, hostnames: readonly string[]): Promise<void> {
     return cutNetwork(this.#ledger, this.#switch, network, hostnames);
   }
 
+  /** Joins a network again that was split. @throws {@link UsageError} */
   heal(network: string): Promise<void> {
     return healNetwork(this.#ledger, this.#switch, network);
   }
@@ -149,27 +171,37 @@ export class Laboratory {
   }
 }
 
+/** A network in a laboratory of its own. */
 export interface NetworkOptions {
   /** `10.1.0.0/24`, or one of IPv4 and one of IPv6. */
   readonly subnet: string | readonly string[];
-  /** Default: net. */
+  /** Its name in the laboratory. Default: net. */
   readonly name?: string;
   /** Name by which other processes of the user join its laboratory. Default: made up. */
   readonly laboratory?: string;
 }
 
+/** A network with real addresses, for {@link OpenOptions.network}: each testbed that is opened with it is a host. */
 export class Network {
+  /** The laboratory that it belongs to. */
   readonly laboratory: Laboratory;
+  /** Its name in the laboratory. */
   readonly name: string;
+  /** Its subnets, such as `10.1.0.0/24`: one of IPv4, one of IPv6, or both. */
   readonly subnets: readonly string[];
 
+  /** @internal */
   constructor(laboratory: Laboratory, name: string, subnets: readonly string[]) {
     this.laboratory = laboratory;
     this.name = name;
     this.subnets = subnets;
   }
 
-  /** A network in a laboratory of its own. */
+  /**
+   * Makes a network in a laboratory of its own, which ends with this process.
+   * @param log for messages of --debug
+   * @throws {@link UsageError} when the name of the laboratory is taken, a subnet is wrong or a program of the host is missing; {@link TestbedError}
+   */
   static async create(options: NetworkOptions, log: Log = silentLog): Promise<Network> {
     const { subnet, name = 'net', laboratory } = options;
     const lab = await Laboratory.create(laboratory === undefined ? {} : { name: laboratory }, log);
@@ -181,7 +213,13 @@ export class Network {
     }
   }
 
-  /** A network of a laboratory that another process of the user keeps. */
+  /**
+   * A network of a laboratory that another process of the user keeps.
+   * @param laboratory name of the laboratory
+   * @param name of the network. Default: net
+   * @param log for messages of --debug
+   * @throws {@link UsageError} when there is no such laboratory or network
+   */
   static join(laboratory: string, name = 'net', log: Log = silentLog): Network {
     const network = Laboratory.join(laboratory, log).networks().get(name);
     if (network === undefined)
@@ -192,7 +230,7 @@ export class Network {
     return network;
   }
 
-  /** Declares a host with one interface, see `Laboratory.member`. */
+  /** Declares a host with one interface, see `Laboratory.member`. @internal */
   member(
     options: Omit<MemberOptions, 'interfaces'> & {
       readonly address?: string | readonly string[];
@@ -213,14 +251,17 @@ export class Network {
     });
   }
 
+  /** The link of a host in this network. @throws {@link UsageError} when the host is not open */
   link(hostname: string): Link {
     return this.laboratory.link(hostname, this.name);
   }
 
+  /** Splits the network in two, until it is healed: the hosts that are named reach each other and no other host. @throws {@link UsageError} */
   cut(hostnames: readonly string[]): Promise<void> {
     return this.laboratory.cut(this.name, hostnames);
   }
 
+  /** Joins the network again after `cut`. @throws {@link UsageError} */
   heal(): Promise<void> {
     return this.laboratory.heal(this.name);
   }
@@ -230,6 +271,7 @@ export class Network {
     return this.laboratory.close();
   }
 
+  /** `await using net = await Network.create(…)` closes it at the end of the block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -1,6 +1,7 @@
 /** What a link does to packets: latency, loss and bandwidth, as data and as arguments of tc(8). */
 import { UsageError } from '../errors.ts';
 
+/** What a link does to packets. What is omitted is not limited. */
 export interface LinkQuality {
   /** Added to every packet, in each direction: milliseconds. */
   readonly latency?: number;

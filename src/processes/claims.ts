@@ -97,6 +97,10 @@ export class Claims {
     }
   }
 
+  pathOf(name: string): string {
+    return this.#file(name);
+  }
+
   remove(name: string): void {
     rmSync(this.#file(name), { force: true });
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from '../random.ts';
 import { isRecord } from './claims.ts';
+import { keepFresh } from './fresh.ts';
 import { isAlive, isProcessName, type ProcessName, thisProcess } from './identity.ts';
 import { runtimeFolder, runtimeFolders } from './runtime-folder.ts';
 
@@ -15,6 +16,8 @@ export interface Registered extends ProcessName {
   readonly ownNetwork: boolean;
   readonly owner: number;
   readonly report?: string;
+  /** The process of run or shell, which closes it on SIGTERM; none where a driver or a library opened it. */
+  readonly opener?: ProcessName;
   /** Host pid of a process in whose namespaces the layers are. */
   readonly holder?: number;
   /** The testbed's upper layer and the frozen layers below it, topmost first, without those that all testbeds have. */
@@ -35,7 +38,11 @@ const FOLDER = 'testbeds';
 export function register(testbed: Registered, env: Readonly<NodeJS.ProcessEnv>): () => void {
   const path = join(makeFolder(env), `${testbed.pid}-${testbed.startTime}.json`);
   writeFileSync(path, JSON.stringify(testbed), { mode: 0o600 });
-  return () => rmSync(path, { force: true });
+  const stop = keepFresh(path);
+  return () => {
+    stop();
+    rmSync(path, { force: true });
+  };
 }
 
 /** Opens an unnamed private file for reading and appending. Root of a user namespace may not own the runtime directory. */
@@ -102,6 +109,7 @@ function isRegistered(value: unknown): value is Registered {
     [value.layers, value.keys, value.binds].every(isTexts) &&
     ['string', 'undefined'].includes(typeof value.bases) &&
     (value.mode === undefined || value.mode === 'overlay' || value.mode === 'copy') &&
+    (value.opener === undefined || isProcessName(value.opener)) &&
     isProcessName(value)
   );
 }

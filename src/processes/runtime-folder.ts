@@ -38,3 +38,14 @@ function isPrivate(path: string, uid: number): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.isDirectory() === true && stats.uid === uid && (stats.mode & 0o077) === 0;
 }
+
+/** For what has to be found after a logout, at which systemd-logind removes $XDG_RUNTIME_DIR. @throws UsageError */
+export function lastingFolder(env: Readonly<NodeJS.ProcessEnv>): string {
+  try {
+    return runtimeFolder({});
+  } catch (error) {
+    // Another user may have made the one below /tmp.
+    if (!(error instanceof UsageError)) throw error;
+    return runtimeFolder(env);
+  }
+}

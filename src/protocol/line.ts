@@ -21,7 +21,7 @@ export function parseRequest(line: string): Request {
 export function decodeWord(word: string): Buffer {
   const broken = /%(?![0-9A-Fa-f]{2}).{0,2}/s.exec(word);
   if (broken !== null) {
-    throw new MisuseError(`bad percent code ${broken[0]} in ${quoted(word)}`, {
+    throw new MisuseError(`bad percent code ${quoted(broken[0])} in ${quoted(word)}`, {
       remedy: 'write a percent sign as %25',
     });
   }

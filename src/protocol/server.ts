@@ -26,6 +26,8 @@ export interface ServeOptions {
   readonly ownNetwork: boolean;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Gets the failures that end the session, or a request of a person. */
+  readonly events?: { failed(error: unknown): void } | undefined;
 }
 
 /** Serves one session after its first `ok` and gives the exit status. Does not throw. */
@@ -62,7 +64,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const reported = new Set<unknown>();
   const fail = (error: unknown) => {
     const shown = error === overflow ? tooLong(error) : error;
-    if (!reported.has(error)) report(shown, log);
+    if (!reported.has(error)) {
+      report(shown, log);
+      options.events?.failed(shown);
+    }
     reported.add(error);
     return shown instanceof VirtError ? EXIT.ended : EXIT.internal;
   };
@@ -75,7 +80,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       const reply = await unlessStopped(perform(session, request), stopped.signal, dispose);
       if (request.verb === 'quit') await dispose();
       log.debug(`reply: ${reply}`);
-      await writeLine(output, reply);
+      await writeLine(output, reply, stopped.signal);
       if (request.verb === 'quit') return EXIT.quit;
     }
     throw endOfFile();
@@ -129,8 +134,16 @@ function linesOf(input: Readable): Transform {
   return lines;
 }
 
-function writeLine(output: Writable, line: string): Promise<void> {
-  return new Promise((resolve) => output.write(`${line}\n`, () => resolve()));
+/** Resolves when the line is written, or at the abort: the reader may be there and not read. */
+function writeLine(output: Writable, line: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done);
+    output.write(`${line}\n`, done);
+  });
 }
 
 function report(error: unknown, log: Log): void {

@@ -1,6 +1,6 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync, realpathSync } from 'node:fs';
 import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
-import { type HelperFailure, helperWords } from '../helper.ts';
+import { type HelperFailure, helperPath, helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
 import { childrenOf, namespaceOf } from '../processes/list.ts';
@@ -17,6 +17,8 @@ export interface Target {
   readonly ownNetwork: boolean;
   readonly drainTimeout: number;
   readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
+  /** The argument of -E: what ran is written there. */
+  readonly journal?: string;
 }
 
 export interface CommandPlace {
@@ -33,7 +35,7 @@ export interface CommandPlace {
 }
 
 /** Codes of failures in the request, not in the testbed. */
-const WRONG_REQUESTS = ['DIRECTORY_CLOSED', 'NO_DIRECTORY', 'NO_IDS', 'NO_USER'];
+const WRONG_REQUESTS = ['DIRECTORY_CLOSED', 'NO_DIRECTORY', 'NO_GROUP', 'NO_IDS', 'NO_USER'];
 
 /** The execute program could not run a command and has written why to its stderr. */
 export class NotRunError extends TestbedError {
@@ -60,6 +62,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
     ...(target.report === undefined ? [] : ['-l', target.report.path]),
+    ...(target.journal === undefined ? [] : ['-E', target.journal]),
     ...(place.cwd === undefined ? [] : ['-c', place.cwd]),
     ...(place.user === undefined ? [] : ['-u', place.user]),
     ...Object.entries(place.env ?? {}).flatMap(([name, value]) => ['-e', `${name}=${value}`]),
@@ -109,6 +112,7 @@ export async function runCommand(
   } finally {
     if (nothing !== undefined) closeSync(nothing);
   }
+  options.onStart?.(started);
   return endOfCommand(started, argv, options);
 }
 
@@ -137,6 +141,19 @@ export async function endOfCommand(
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', end);
+  }
+}
+
+/** Whether the command itself runs. False while the execute program prepares it, and when it is gone. */
+export function isExecuting(started: HostProcess): boolean {
+  const pid = pidInside(started);
+  if (pid === undefined) return false;
+  try {
+    // Cannot be read before, except by real root.
+    const program = readlinkSync(`/proc/${pid}/exe`);
+    return program !== realpathSync(helperPath()) && !program.startsWith('/memfd:');
+  } catch {
+    return false;
   }
 }
 

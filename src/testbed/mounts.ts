@@ -103,6 +103,8 @@ export function kernelMounts({
   ptsGroup,
   ownProc = true,
   bootId,
+  shm,
+  run,
 }: {
   readonly ownNetwork: boolean;
   readonly devices: readonly string[];
@@ -111,6 +113,9 @@ export function kernelMounts({
   /** False: that of this machine, which shows the pids of this machine. */
   readonly ownProc?: boolean;
   readonly bootId: string;
+  /** Sizes of these file systems, as of tmpfs(5). */
+  readonly shm: string;
+  readonly run: string;
 }): Step[] {
   const pts = [
     'newinstance',
@@ -129,8 +134,8 @@ export function kernelMounts({
     // Only the owner of a network namespace may mount its sysfs.
     ownNetwork ? mount('sysfs', '/sys', PLAIN) : bind('/sys', '/sys'),
     mount('devpts', '/dev/pts', pts.join(',')),
-    mount('tmpfs', '/dev/shm', 'mode=1777,nosuid,nodev'),
-    mount('tmpfs', '/run', 'mode=0755,nosuid,nodev'),
+    mount('tmpfs', '/dev/shm', `mode=1777,nosuid,nodev,size=${shm}`),
+    mount('tmpfs', '/run', `mode=0755,nosuid,nodev,size=${run}`),
     utmp(),
     directory('/run/lock'),
     mount('tmpfs', '/run/lock', 'mode=1777,nosuid,nodev,size=5m'),

@@ -17,6 +17,7 @@ import type { Base } from '../rootfs/known-base.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
+import { memoryShares } from './limits.ts';
 import { checkLayers, kernelMounts, shortLayers } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
 import { DEVICES, type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
@@ -163,6 +164,7 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder, ownProc: boo
     devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
     ptsGroup: idMaps.single ? undefined : 5,
     ownProc,
+    ...memoryShares(options.maxMemory),
   };
   const binds = options.binds.flatMap(({ outside, inside, readOnly }) => [
     place(inside, kindOf(outside)),

@@ -2,6 +2,7 @@
 import { lstatSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { messageOf, TestbedError } from '../errors.ts';
+import type { Recorder } from '../events/recorder.ts';
 import { readBaseline } from '../leaks/baseline.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
@@ -10,6 +11,7 @@ import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
 import { Instance, type InstanceOptions } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import type { Connection } from '../network/connector.ts';
+import { thisProcess } from '../processes/identity.ts';
 import { register } from '../processes/open-testbeds.ts';
 import { randomBytes, randomUuid } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
@@ -18,13 +20,15 @@ import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import { Layer, type Upper } from './layer.ts';
+import { layerSize, mostProcesses } from './limits.ts';
+import type { TestbedMaker } from './maker.ts';
 import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { ReportFile } from './report-file.ts';
 import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type Place, Standby } from './standby.ts';
-import { Testbed, type TestbedMaker } from './testbed.ts';
+import { Testbed } from './testbed.ts';
 import type { CommitOptions, OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
 
 /** Bytes of free memory below which nothing is made ahead. */
@@ -38,6 +42,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   readonly log: Log;
   readonly hostname: string;
   readonly scratchDirectory = `/tmp/autopkgtest-virt.${randomBytes(4).toString('hex')}`;
+  readonly recorders = new Set<Recorder>();
   readonly #idMaps: IdMaps;
   #prepared: Promise<Prepared> | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
@@ -82,6 +87,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return (await this.#prepare()).holder;
   }
 
+  async rootName(): Promise<string | undefined> {
+    return (await this.#prepare()).root;
+  }
+
   open(from?: Snapshot): Promise<OpenTestbed> {
     return Testbed.open(this, from);
   }
@@ -91,7 +100,17 @@ export class Provider implements TestbedProvider, TestbedMaker {
     checkLayers([...layer.stack, ...layers]);
   }
 
-  async dispose(): Promise<void> {
+  dispose(): Promise<void> {
+    // Those that are still open have no other close.
+    const recorders = [...this.recorders];
+    this.recorders.clear();
+    return recorders.reduce<() => Promise<void>>(
+      (work, recorder) => () => recorder.end(work),
+      () => this.#dispose(),
+    )();
+  }
+
+  async #dispose(): Promise<void> {
     // This ends the building or unpacking of a root filesystem too.
     this.#ending.abort(new TestbedError('the server is ending', { code: 'ENDING' }));
     await Promise.allSettled([...this.#standbys].map(async (each) => (await each)?.end()));
@@ -134,7 +153,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#ending.signal.throwIfAborted();
     const apt = this.options.mode === 'overlay' && prepared.connector.connect === undefined;
     if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
-    const layer = this.#newLayer(prepared, memoryUpper(this.#scratch.size), over);
+    const layer = this.#newLayer(
+      prepared,
+      memoryUpper(layerSize(this.#scratch.size, this.options.maxMemory)),
+      over,
+    );
     try {
       return new Standby(layer, await Instance.standBy(prepared.holder, this.#plan(prepared, layer)));
     } catch (error) {
@@ -199,11 +222,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
   ): () => void {
     const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
     const entry = {
-      ...{ pid, startTime, name: this.hostname, since: Date.now(), root, scratch },
+      ...{ pid, startTime, name: this.options.name ?? this.hostname, since: Date.now(), root, scratch },
       ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
       ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
       ...{ bases: cache.bases, keys: base.keys, binds: this.options.binds.map(({ inside }) => inside) },
       ...(report === undefined ? {} : { report: report.path }),
+      ...(this.options.closable === true ? { opener: thisProcess() } : {}),
     };
     try {
       return register(entry, process.env);
@@ -278,7 +302,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
     if (this.#scratch.kind === 'tmpfs') {
       try {
-        return await this.#startOverNew(prepared, over, memoryUpper(this.#scratch.size));
+        return await this.#startOverNew(
+          prepared,
+          over,
+          memoryUpper(layerSize(this.#scratch.size, this.options.maxMemory)),
+        );
       } catch (error) {
         if (this.options.scratch.kind !== 'auto') throw error;
         // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
@@ -327,6 +355,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const below = [...(over?.stack ?? []), ...prepared.layers];
     return {
       hostname: this.hostname,
+      maxProcesses: mostProcesses(this.options.maxProcesses),
       before: layer.steps,
       steps: [
         root('/'),

@@ -1,18 +1,17 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { isatty } from 'node:tty';
 import type { ArchiveSource } from '../copy/archive-source.ts';
 import type { CopyOptions, MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
+import type { OperationFacts, Recorder } from '../events/recorder.ts';
+import type { OnEvent } from '../events/types.ts';
 import { helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
-import type { Log } from '../log.ts';
-import type { Holder } from '../namespaces/holder.ts';
-import { type Instance, REBOOTED } from '../namespaces/instance.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
-import { startProgress } from '../progress-line.ts';
 import { within } from '../wait.ts';
 import { connect, type Endpoint } from './connect.ts';
 import {
@@ -26,74 +25,53 @@ import {
   startCommand,
   type Target,
 } from './execute.ts';
-import type { Incarnation } from './incarnation.ts';
 import { killable } from './killing.ts';
-import type { Layer } from './layer.ts';
-import { Snapshot } from './snapshot.ts';
-import type { Place, Standby } from './standby.ts';
-import type {
-  AttachOptions,
-  CommitOptions,
-  OpenTestbed,
-  RunOptions,
-  RunResult,
-  TestbedOptions,
-} from './types.ts';
+import { isRebooted, Life } from './life.ts';
+import type { TestbedMaker } from './maker.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { AttachOptions, CommitOptions, OpenTestbed, RunOptions, RunResult } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
+
+interface CopyPaths {
+  readonly direction: 'in' | 'out';
+  readonly outside?: Buffer;
+  readonly inside: Buffer;
+}
 
 /** The mark that autopkgtest-reboot-prepare waits for. */
 const REBOOT_MARK = '/run/autopkgtest-reboot-prepare-mark';
 /** Seconds for a reboot that a test does itself. */
 const REBOOT_LIMIT = 300;
-/** Milliseconds until the holder has reported the end of a pid 1 that is gone. */
-const REPORT_LIMIT = 1_000;
 /** Status of a command that a reboot has ended. */
 const KILLED = 137;
-/** Milliseconds after a revert. */
-const STANDBY_DELAY = 20;
-
-const CLOSED = { code: 'CLOSED', remedy: 'open it first' };
-
-export interface TestbedMaker {
-  readonly options: TestbedOptions;
-  readonly log: Log;
-  readonly scratchDirectory: string;
-  holder(): Promise<Holder>;
-  /** Without a place: over a new layer on the root filesystem. */
-  incarnate(place?: Place): Promise<Incarnation>;
-  /** Makes an incarnation ahead, over a frozen layer or the root filesystem, where that is of use. */
-  standBy(over: Layer | undefined): Promise<Standby | undefined>;
-  /** @throws TestbedError when the kernel takes no layer over this one */
-  checkRoomOver(layer: Layer): Promise<void>;
-  leaks(incarnation: Incarnation): Promise<Leak[]>;
-  commit(incarnation: Incarnation, image: CommitOptions): Promise<string>;
-}
 
 export class Testbed implements OpenTestbed {
   readonly #maker: TestbedMaker;
-  #rebooting: Promise<void> | undefined;
-  #incarnation: Incarnation | undefined;
-  /** What a revert goes back to: the frozen layer of a snapshot, of which this is a user, or the root filesystem. */
-  #over: Layer | undefined;
-  #standby: Promise<Standby | undefined> | undefined;
-  #standbyTimer: NodeJS.Timeout | undefined;
+  readonly #life: Life;
+  readonly #recorder: Recorder | undefined;
 
-  private constructor(maker: TestbedMaker, incarnation: Incarnation, over: Layer | undefined) {
+  private constructor(maker: TestbedMaker, life: Life, recorder: Recorder | undefined) {
     this.#maker = maker;
-    this.#begin(incarnation);
-    this.#over = over;
+    this.#life = life;
+    this.#recorder = recorder;
   }
 
-  static async open(maker: TestbedMaker, from?: Snapshot): Promise<Testbed> {
-    const over = from?.layer;
-    over?.keep();
-    try {
-      return new Testbed(maker, await maker.incarnate({ over }), over);
-    } catch (error) {
-      await over?.release().catch(() => {});
-      throw error;
-    }
+  /** @param onEvent gets its events; default: that of the maker's options */
+  static async open(
+    maker: TestbedMaker,
+    from?: Snapshot,
+    onEvent: OnEvent | undefined = maker.options.onEvent,
+  ): Promise<Testbed> {
+    if (onEvent === undefined) return new Testbed(maker, await Life.begin(maker, from), undefined);
+    const { beginRecorded } = await import('./recording.ts');
+    const { life, recorder } = await beginRecorded(maker, from, onEvent);
+    return new Testbed(maker, life, recorder);
+  }
+
+  /** Sends an event about it, if there is a listener. */
+  #operation<T>(facts: () => OperationFacts, work: () => Promise<T>): Promise<T> {
+    return this.#recorder === undefined ? work() : this.#recorder.operation(facts, work);
   }
 
   get scratchDirectory(): string {
@@ -108,13 +86,25 @@ export class Testbed implements OpenTestbed {
     return this.#target().pid;
   }
 
+  get ended(): Promise<void> {
+    return this.#life.ended;
+  }
+
   run(argv: Argv, options: RunOptions = {}): Promise<RunResult> {
     return this.#reported(() => runCommand(this.#target(), argv, options, this.#maker.log));
   }
 
   async #reported(work: () => Promise<RunResult>): Promise<RunResult> {
-    await this.#booted();
-    const { instance } = this.#opened();
+    try {
+      return await this.#withLeaks(work);
+    } finally {
+      await this.#recorder?.settle();
+    }
+  }
+
+  async #withLeaks(work: () => Promise<RunResult>): Promise<RunResult> {
+    await this.#life.booted();
+    const { instance } = this.#life.incarnation;
     const run = () =>
       work().catch(async (error: unknown) => {
         const isClosed = error instanceof NotRunError && error.code === 'CLOSED';
@@ -130,21 +120,25 @@ export class Testbed implements OpenTestbed {
     }
   }
 
-  async leaks(): Promise<Leak[]> {
-    await this.#booted();
-    return this.#maker.leaks(this.#opened());
+  async leaks(at?: LeakMoment): Promise<Leak[]> {
+    await this.#life.booted();
+    const leaks = await this.#maker.leaks(this.#life.incarnation);
+    if (at !== undefined) this.#recorder?.leaks(leaks, at);
+    return leaks;
   }
 
   async #reportLeaks(at: LeakMoment, before: readonly Leak[]): Promise<void> {
     const { options, log } = this.#maker;
-    if (options.reportLeaks === undefined) return;
+    const { reportLeaks: format, leakFile: file } = options;
+    if (format === undefined && this.#recorder === undefined) return;
     try {
       const [{ newLeaks }, { reportLeaks }] = await Promise.all([
         import('../leaks/leak.ts'),
         import('../leaks/report.ts'),
       ]);
       const leaks = newLeaks(before, await this.leaks());
-      reportLeaks(leaks, at, { format: options.reportLeaks, file: options.leakFile });
+      this.#recorder?.leaks(leaks, at);
+      if (format !== undefined) reportLeaks(leaks, at, { format, file });
     } catch (error) {
       log.warn(`cannot find out what was left at ${at}: ${messageOf(error)}`);
     }
@@ -152,13 +146,20 @@ export class Testbed implements OpenTestbed {
 
   /** A connection from the host to an address that is seen in the testbed. @throws ConnectError, TestbedError */
   async connect(place: Endpoint, signal: AbortSignal): Promise<Socket> {
-    await this.#booted();
+    await this.#life.booted();
     return connect(this.#target(), place, { log: this.#maker.log, signal });
   }
 
-  async start(argv: Argv, stdio: StdioList, place: CommandPlace = {}): Promise<StartedCommand> {
-    await this.#booted();
-    return startCommand(this.#target(), argv, stdio, this.#maker.log, place);
+  /** @param place of a command of the caller; none: a part of a copy, which has no event of its own */
+  async start(argv: Argv, stdio: StdioList, place?: CommandPlace): Promise<StartedCommand> {
+    await this.#life.booted();
+    const target = place === undefined ? this.#quietTarget() : this.#target();
+    return startCommand(target, argv, stdio, this.#maker.log, place);
+  }
+
+  /** Resolves when the events of all commands that have ended were sent. */
+  async recorded(): Promise<void> {
+    await this.#recorder?.settle();
   }
 
   attach(argv: Argv, { onStart, signal, ...place }: AttachOptions): Promise<RunResult> {
@@ -172,8 +173,8 @@ export class Testbed implements OpenTestbed {
   }
 
   async startMover(way: MoverWay, stdio: StdioList): Promise<HostProcess> {
-    await this.#booted();
-    const { instance, layer } = this.#opened();
+    await this.#life.booted();
+    const { instance, layer } = this.#life.incarnation;
     const { log } = this.#maker;
     const holder = await this.#maker.holder();
     const words = helperWords('copy', '-u', String(holder.pid), ...(layer.largePages ? ['-m'] : []), ...way);
@@ -186,13 +187,15 @@ export class Testbed implements OpenTestbed {
   }
 
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {
-    return this.#copy(`copying ${hostPath} into the testbed`, (copying, options) =>
+    const copied = { direction: 'in', outside: hostPath, inside: testbedPath } as const;
+    return this.#copy(`copying ${hostPath} into the testbed`, copied, (copying, options) =>
       copying.copyIn(this, hostPath, testbedPath, options),
     );
   }
 
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void> {
-    return this.#copy(`copying ${testbedPath} out of the testbed`, (copying, options) =>
+    const copied = { direction: 'out', outside: hostPath, inside: testbedPath } as const;
+    return this.#copy(`copying ${testbedPath} out of the testbed`, copied, (copying, options) =>
       copying.copyOut(this, testbedPath, hostPath, options),
     );
   }
@@ -200,47 +203,50 @@ export class Testbed implements OpenTestbed {
   async putArchive(archive: ArchiveSource, directory: Buffer): Promise<void> {
     const { putArchive } = await import('../copy/put-archive.ts');
     const { idMap } = await this.#maker.holder();
-    return putArchive(this, archive, directory, { ...this.#copyOptions(), owners: !idMap.single });
+    const { facts, progress } = copyFacts({ direction: 'in', inside: directory });
+    return this.#operation(facts, () =>
+      putArchive(this, archive, directory, { ...this.#copyOptions(progress), owners: !idMap.single }),
+    );
   }
 
   async getArchive(path: Buffer): Promise<Readable> {
     const { getArchive } = await import('../copy/get-archive.ts');
-    return getArchive(this, path, this.#copyOptions());
+    const { facts, progress } = copyFacts({ direction: 'out', inside: path });
+    const stream = await getArchive(this, path, this.#copyOptions(progress));
+    // Its reader gets an error of the stream.
+    this.#recorder?.operation(facts, () => finished(stream, { cleanup: true })).catch(() => {});
+    return stream;
   }
 
-  #copyOptions(): CopyOptions {
+  #copyOptions(progress?: NonNullable<CopyOptions['progress']>): CopyOptions {
     const { options, log } = this.#maker;
     return {
       log,
+      ...(this.#recorder === undefined || progress === undefined ? {} : { progress }),
       timeout: options.copyTimeout,
       ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
       ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
     };
   }
 
-  async #copy(what: string, copy: (copying: Copying, options: CopyOptions) => Promise<void>): Promise<void> {
+  async #copy(
+    what: string,
+    of: CopyPaths,
+    copy: (copying: Copying, options: CopyOptions) => Promise<void>,
+  ): Promise<void> {
     // An open waits for everything that is loaded before it.
-    const copying = await import('../copy/copy.ts');
-    let copied = '';
-    const shown = startProgress(what, { note: () => copied });
-    try {
-      await copy(copying, {
-        ...this.#copyOptions(),
-        ...(isatty(2)
-          ? {
-              progress: (bytes, files) => {
-                copied = `${(bytes / 1024 ** 2).toFixed(1)} MiB, ${files} files`;
-              },
-            }
-          : {}),
-      });
-    } finally {
-      shown.done();
-    }
+    const [copying, { withCopyLine }] = await Promise.all([
+      import('../copy/copy.ts'),
+      import('../copy/shown-copy.ts'),
+    ]);
+    const { facts, progress } = copyFacts(of);
+    await this.#operation(facts, () =>
+      withCopyLine(what, this.#copyOptions(progress), (options) => copy(copying, options)),
+    );
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
-    await this.#booted();
+    await this.#life.booted();
     const target = this.#target();
     // Without its own session: job control needs the controlling terminal.
     const argv: Argv = [
@@ -258,144 +264,70 @@ export class Testbed implements OpenTestbed {
   }
 
   async reboot({ prepared = false } = {}): Promise<void> {
-    await this.#booted();
-    if (!prepared) return this.#restart();
-    const { instance } = this.#opened();
+    await this.#life.booted();
+    if (!prepared) return this.#life.reboot();
+    const { instance } = this.#life.incarnation;
     // As README.virtualisation-server of autopkgtest has it: the test waits until the mark is gone.
-    await runCommand(this.#target(), ['rm', '-f', REBOOT_MARK], {}, this.#maker.log);
+    await runCommand(this.#quietTarget(), ['rm', '-f', REBOOT_MARK], {}, this.#maker.log);
     if (!(await within(instance.ended, REBOOT_LIMIT * 1000))) {
       throw new TestbedError(`the testbed was not rebooted from inside in ${REBOOT_LIMIT} s`, {
         code: 'NO_REBOOT',
         remedy: 'let the test call reboot(2) as root, as reboot -f does',
       });
     }
-    await this.#booted();
-    this.#opened();
-  }
-
-  #restart(): Promise<void> {
-    this.#rebooting ??= this.#bootAgain().finally(() => {
-      this.#rebooting = undefined;
-    });
-    return this.#rebooting;
-  }
-
-  async #bootAgain(): Promise<void> {
-    const old = this.#take('reboot');
-    const { layer, report, instance } = old;
-    try {
-      await old.end({ keepLayer: true, keepReport: true });
-      const before = { mark: instance.mark, report };
-      this.#begin(await this.#maker.incarnate({ layer, before }));
-    } catch (error) {
-      report?.close();
-      await layer.release().catch(() => {});
-      throw error;
+    await this.#life.booted();
+    if (!this.#life.isOpen) {
+      throw new TestbedError('the testbed did not start again after its reboot', {
+        code: 'CLOSED',
+        remedy: 'see the warning before this message, and open another one',
+      });
     }
-  }
-
-  #begin(incarnation: Incarnation): void {
-    this.#incarnation = incarnation;
-    void incarnation.instance.ended.then((status) => {
-      if (this.#incarnation !== incarnation || status !== REBOOTED) return;
-      this.#restart().catch((error: unknown) => this.#maker.log.warn(messageOf(error)));
-    });
-  }
-
-  /** Waits for the end of a reboot, also of one that began inside. */
-  async #booted(): Promise<void> {
-    const { instance } = this.#incarnation ?? {};
-    if (instance !== undefined && !instance.alive) await isRebooted(instance);
-    // What follows reports that the testbed is closed.
-    await this.#rebooting?.catch(() => {});
   }
 
   async revert(): Promise<void> {
-    await this.#booted();
+    await this.#life.booted();
     await this.#reportLeaks('revert', []);
-    const old = this.#take('revert');
-    const standby = await this.#takeStandby();
-    // Addresses and published ports are free only when the old one is gone.
-    if (old.connection !== undefined) await old.end();
-    // Else both may exist: they share only the read-only base.
-    const [fresh, ended] = await Promise.allSettled([
-      this.#maker.incarnate({ over: this.#over, standby }),
-      old.connection === undefined ? old.end() : undefined,
-    ]);
-    if (fresh.status === 'fulfilled') this.#begin(fresh.value);
-    if (ended.status === 'rejected') throw ended.reason;
-    if (fresh.status === 'rejected') throw fresh.reason;
-    // A testbed that was reverted is mostly reverted again; one that was not need not pay for it.
-    this.#standbyTimer = setTimeout(() => {
-      this.#standby = this.#maker.standBy(this.#over);
-      this.#standby.catch(() => {});
-    }, STANDBY_DELAY).unref();
-  }
-
-  /** What was made ahead for the next revert, which is no more of this testbed. */
-  async #takeStandby(): Promise<Standby | undefined> {
-    clearTimeout(this.#standbyTimer);
-    const standby = this.#standby;
-    this.#standby = undefined;
-    return standby?.catch(() => undefined);
+    await this.#operation(
+      () => ({ event: 'revert' }),
+      () => this.#life.revert(),
+    );
   }
 
   async snapshot(): Promise<Snapshot> {
-    await this.#booted();
-    const { layer } = this.#opened();
-    await this.#maker.checkRoomOver(layer);
+    await this.#life.booted();
+    await this.#life.checkRoom();
     await this.#reportLeaks('snapshot', []);
-    const old = this.#take('snapshot');
-    const standby = await this.#takeStandby();
-    await standby?.end();
-    try {
-      // A layer must not be below another one while an overlay has it as its upper layer.
-      await old.end({ keepLayer: true });
-      this.#begin(await this.#maker.incarnate({ over: layer }));
-    } catch (error) {
-      await layer.release().catch(() => {});
-      throw error;
-    }
-    const before = this.#over;
-    this.#over = layer;
-    layer.keep();
-    await before?.release();
-    return new Snapshot(layer);
+    return this.#operation(
+      () => ({ event: 'snapshot' }),
+      () => this.#life.snapshot(),
+    );
   }
 
   async commit(image: CommitOptions): Promise<string> {
-    await this.#booted();
-    return this.#maker.commit(this.#opened(), image);
+    await this.#life.booted();
+    return this.#operation(
+      () => ({ event: 'commit', image: image.name }),
+      () => this.#maker.commit(this.#life.incarnation, image),
+    );
   }
 
   async close(): Promise<void> {
-    await this.#booted();
-    if (this.#incarnation !== undefined) await this.#reportLeaks('close', []);
-    const [old, over] = [this.#incarnation, this.#over];
-    this.#incarnation = undefined;
-    this.#over = undefined;
-    const ends = await Promise.allSettled([
-      old?.end(),
-      this.#takeStandby().then((standby) => standby?.end()),
-    ]);
-    await over?.release();
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  }
-
-  #take(what: string): Incarnation {
-    const incarnation = this.#incarnation;
-    if (incarnation === undefined) throw new TestbedError(`${what}: the testbed is closed`, CLOSED);
-    this.#incarnation = undefined;
-    return incarnation;
-  }
-
-  #opened(): Incarnation {
-    if (this.#incarnation === undefined) throw new TestbedError('the testbed is closed', CLOSED);
-    return this.#incarnation;
+    await this.#life.booted();
+    if (this.#life.isOpen) await this.#reportLeaks('close', []);
+    const recorder = this.#recorder;
+    if (recorder === undefined) return this.#life.close();
+    await recorder.end(() => this.#life.close());
+    this.#maker.recorders.delete(recorder);
   }
 
   #target(): Target {
-    const { instance, report } = this.#opened();
+    const journal = this.#recorder?.journal;
+    return { ...this.#quietTarget(), ...(journal === undefined ? {} : { journal }) };
+  }
+
+  /** For commands that are a part of something else. */
+  #quietTarget(): Target {
+    const { instance, report } = this.#life.incarnation;
     const { options } = this.#maker;
     return {
       pid: instance.pid,
@@ -408,6 +340,16 @@ export class Testbed implements OpenTestbed {
   }
 }
 
-async function isRebooted({ ended }: Instance): Promise<boolean> {
-  return (await within(ended, REPORT_LIMIT)) && (await ended) === REBOOTED;
+function copyFacts({ direction, outside, inside }: CopyPaths): {
+  facts: () => OperationFacts;
+  progress: (bytes: number, files: number) => void;
+} {
+  const copied = { bytes: 0, files: 0 };
+  const paths = { inside: String(inside), ...(outside === undefined ? {} : { outside: String(outside) }) };
+  return {
+    facts: () => ({ event: 'copy', direction, ...paths, ...copied }),
+    progress: (bytes, files) => {
+      Object.assign(copied, { bytes, files });
+    },
+  };
 }

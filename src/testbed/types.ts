@@ -1,5 +1,7 @@
+import type { OnEvent } from '../events/types.ts';
 import type { Argv, HostProcess } from '../host.ts';
 import type { Leak } from '../leaks/leak.ts';
+import type { LeakMoment } from '../leaks/report.ts';
 import type { Connector } from '../network/connector.ts';
 import type { ImageRecord } from '../rootfs/committed.ts';
 import type { RootOptions } from '../rootfs/source.ts';
@@ -32,6 +34,10 @@ export interface TestbedOptions {
   readonly mode: 'overlay' | 'copy';
   /** Default: a random name. */
   readonly hostname?: string | undefined;
+  /** For ps, exec and the like. Default: the host name. */
+  readonly name?: string | undefined;
+  /** Whether `close` may end the process that opens it. */
+  readonly closable?: boolean;
   readonly network: 'host' | 'none' | 'private' | Connector;
   /** Ports to forward into a private network, as `parsePublish` reads them. */
   readonly publish: readonly string[];
@@ -42,9 +48,16 @@ export interface TestbedOptions {
   /** What one copy out of the testbed may have. Default: see copy/check.ts. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
+  /** Processes and threads, of all users of the testbed together. Default: see limits.ts. */
+  readonly maxProcesses?: number | undefined;
+  /** Bytes of memory. Default: see limits.ts. */
+  readonly maxMemory?: number | undefined;
   /** Report what was left after each command, revert and close: on stderr, or in a file. */
   readonly reportLeaks?: 'text' | 'json' | undefined;
   readonly leakFile?: string | undefined;
+  /** Absolute path of a file that gets a line for each event. */
+  readonly eventFile?: string | undefined;
+  readonly onEvent?: OnEvent | undefined;
 }
 
 export interface RunOptions {
@@ -54,11 +67,13 @@ export interface RunOptions {
   readonly stderr?: number;
   /** Default: /. */
   readonly cwd?: string;
-  /** Name or number of a user inside. Default: root. */
+  /** Name or number of a user inside, perhaps with a group: USER:GROUP. Default: root. */
   readonly user?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Seconds. Default: none. */
   readonly timeout?: number;
+  /** Gets the execute program when it has been started. */
+  readonly onStart?: (started: HostProcess) => void;
   /** Its abort ends all processes of the command. */
   readonly signal?: AbortSignal;
 }
@@ -86,6 +101,8 @@ export interface OpenTestbed {
   readonly executeCommand: readonly string[];
   /** Host pid of pid 1. */
   readonly pid: number;
+  /** Resolves when it is closed, or its pid 1 has ended in another way than by a reboot. */
+  readonly ended: Promise<void>;
   /**
    * Runs a command until it has ended and all its output is written.
    * @throws CommandTimeoutError after `timeout` or an abort, when its process tree is dead
@@ -95,8 +112,11 @@ export interface OpenTestbed {
   /** A file, or with a slash at the end of both a directory's content. @throws CopyError, CopyTimeoutError, TestbedError */
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void>;
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void>;
-  /** What was not there at open or the last revert, and the processes that were ended since. @throws TestbedError */
-  leaks(): Promise<Leak[]>;
+  /**
+   * What was not there at open or the last revert, and the processes that were ended since. @param at of the events, if there shall
+   * be any @throws TestbedError
+   */
+  leaks(at?: LeakMoment): Promise<Leak[]>;
   /** As `run`, on stdin, stdout and stderr of this process; where these are a terminal the command gets one of its own. */
   attach(argv: Argv, options: AttachOptions): Promise<RunResult>;
   /** An interactive shell on the terminal `tty`, a descriptor of this process; resolves with its status. */

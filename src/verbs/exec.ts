@@ -1,4 +1,4 @@
-import { variables } from '../command-line/given.ts';
+import { placeOf } from '../command-line/given.ts';
 import { UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { type Registered, registered } from '../processes/open-testbeds.ts';
@@ -16,14 +16,8 @@ export const exec: RunVerb = async (words, signal, interrupts) => {
     });
   }
   const testbed = choose(name, registered(process.env));
-  const [cwd, user] = [words.one('cwd'), words.one('user')];
-  const place = {
-    env: variables(words),
-    ...(cwd === undefined ? {} : { cwd }),
-    ...(user === undefined ? {} : { user }),
-  };
   const log = createLog({ debug: words.has('debug') });
-  return enterTestbed(testbed, place, words.command, { log, signal, interrupts });
+  return enterTestbed(testbed, placeOf(words), words.command, { log, signal, interrupts });
 };
 
 export function choose(name: string, testbeds: readonly Registered[]): Registered {

@@ -87,7 +87,7 @@ export async function buildImage(
   const root = from.startsWith('/')
     ? { tarball: from }
     : { release: from, arch, mirror: words.one('mirror') };
-  const { testbed, close } = await openFor(words, signal, { root });
+  const { testbed, close } = await openFor(words, signal, 'rootfs build', { root });
   try {
     for (const command of run) {
       const env = { DEBIAN_FRONTEND: 'noninteractive' };

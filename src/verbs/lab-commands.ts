@@ -1,4 +1,5 @@
 import type { Words } from '../command-line/given.ts';
+import { eventsOf } from '../command-line/testbed-options.ts';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, firstLine, spawnHost } from '../host.ts';
 import { withAddresses } from '../lab/addresses.ts';
@@ -8,6 +9,7 @@ import { keepLab } from '../lab/keeper.ts';
 import type { Log } from '../log.ts';
 import { Laboratory } from '../network/laboratory.ts';
 import { parseQuality } from '../network/link.ts';
+import { checkOutputFile } from '../preflight.ts';
 import { isAlive } from '../processes/identity.ts';
 import { signalProcess } from '../processes/list.ts';
 import { waitUntil } from '../wait.ts';
@@ -43,8 +45,10 @@ async function up({ path, file, words, log, signal }: LabCall): Promise<number> 
   const ready = () => {
     process.stdout.write(`${file.name} is up\n`);
   };
+  const { eventFile } = eventsOf(words);
+  if (eventFile !== undefined) checkOutputFile('--events:', eventFile);
   if (words.has('foreground')) {
-    await keepLab(file, log, signal, ready);
+    await keepLab(file, { log, signal, eventFile }, ready);
     return 0;
   }
   // The keeper is this program again; its stderr is copied until all hosts are ready.
@@ -54,6 +58,7 @@ async function up({ path, file, words, log, signal }: LabCall): Promise<number> 
     ...process.execArgv,
     ...[program ?? '', 'lab', 'up', '--foreground', path],
     ...words.all('name').flatMap((name) => ['--name', name]),
+    ...(eventFile === undefined ? [] : ['--events', eventFile]),
     ...(words.has('debug') ? ['--debug'] : []),
   ];
   const keeper = await spawnHost(argv, log, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });

@@ -1,9 +1,6 @@
-import { statfsSync } from 'node:fs';
-import { readMark } from '../namespaces/mark.ts';
-import { commandLine, membersOf, namespaceOf } from '../processes/list.ts';
 import { type Registered, registered } from '../processes/open-testbeds.ts';
-import { processState } from '../processes/stat.ts';
 import { showSize, showTable } from './figures.ts';
+import { memoryOfLayer, processesOf } from './usage.ts';
 import type { RunVerb } from './verb.ts';
 
 interface Shown extends Registered {
@@ -23,30 +20,7 @@ export const ps: RunVerb = async (words) => {
 };
 
 function look(testbed: Registered): Shown {
-  const namespace = namespaceOf(testbed.pid, 'pid');
-  const inside = namespace === undefined ? [] : membersOf('pid', namespace);
-  // The process that reads the lifeline has the mark of pid 1.
-  const mark = readMark(testbed);
-  const processes = inside
-    .filter((pid) => pid !== testbed.pid && !isMarked(pid, mark))
-    .map((pid) => ({ pid, command: commandLine(pid) }));
-  return { ...testbed, used: usedOf(testbed), processes };
-}
-
-function isMarked(pid: number, mark: string): boolean {
-  const state = processState(pid);
-  return state !== undefined && readMark(state) === mark;
-}
-
-/** statfs(2) of an overlay gives the figures of its upper layer. */
-function usedOf({ pid, scratch }: Registered): number | undefined {
-  if (scratch !== '') return undefined;
-  try {
-    const { blocks, bfree, bsize } = statfsSync(`/proc/${pid}/root`);
-    return (blocks - bfree) * bsize;
-  } catch {
-    return undefined;
-  }
+  return { ...testbed, used: memoryOfLayer(testbed), processes: processesOf(testbed) };
 }
 
 export function table(testbeds: readonly Shown[], now: number, withProcesses: boolean): string {

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { variables } from '../command-line/given.ts';
+import { placeOf } from '../command-line/given.ts';
 import { reasonOf, UsageError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { openFor } from './open.ts';
@@ -15,7 +15,7 @@ export const shell: RunVerb = async (words, signal, interrupts) => {
   }
   const onHost = words.has('host');
   words.mustFit(onHost ? 'shell --host' : 'shell');
-  const env = variables(words);
+  const { env, cwd = '/root' } = placeOf(words);
   const tty = openTerminal();
   try {
     if (onHost) {
@@ -29,13 +29,13 @@ export const shell: RunVerb = async (words, signal, interrupts) => {
       };
       return await runIsolated([process.env.SHELL ?? '/bin/sh', '-i'], options, { log, signal, interrupts });
     }
-    const { testbed, close } = await openFor(words, signal);
+    const { testbed, close } = await openFor(words, signal, 'shell');
     const end = () => void close();
     signal.addEventListener('abort', end, { once: true });
     interrupts.handler = () => true;
     try {
       const { TERM = 'dumb' } = process.env;
-      return await testbed.shell(words.one('cwd') ?? '/root', { TERM, ...env }, tty);
+      return await testbed.shell(cwd, { TERM, ...env }, tty);
     } finally {
       signal.removeEventListener('abort', end);
       await close();

@@ -1,7 +1,9 @@
 /** Every mock package through the real autopkgtest: its exit status, its summary, and what it leaves behind. */
 import assert from 'node:assert/strict';
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { autopkgtest, type DriverRun, removeScratch } from '../support/autopkgtest.ts';
+import { join } from 'node:path';
+import { autopkgtest, type DriverRun, removeScratch, scratchDir } from '../support/autopkgtest.ts';
+import { readEvents } from '../support/event-schema.ts';
 import { asExpected, mockPackagesDir, readManifest } from '../support/mock-packages.ts';
 import { testTarball } from '../support/rootfs.ts';
 import { describeWithUsers } from '../support/skip.ts';
@@ -77,9 +79,10 @@ describeWithUsers('autopkgtest on the mock packages', function () {
 
   for (const entry of readManifest()) {
     it(`${entry.package}: ${entry.about}`, async () => {
+      const events = join(scratchDir(), 'events');
       const run = await autopkgtest({
         args: [...entry.options, `${mockPackagesDir}/${entry.package}`],
-        serverArgs: ['--tarball', testTarball('build'), ...(entry.serverOptions ?? [])],
+        serverArgs: ['--tarball', testTarball('build'), ...(entry.serverOptions ?? []), `--events=${events}`],
       });
       assert.deepEqual(
         { status: run.status, tests: asExpected(entry.tests, run.summary) },
@@ -87,6 +90,7 @@ describeWithUsers('autopkgtest on the mock packages', function () {
         run.log,
       );
       checks[entry.package]?.(run);
+      assert.equal(readEvents(events).at(-1)?.event, 'end');
     });
   }
 });

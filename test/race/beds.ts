@@ -52,9 +52,9 @@ export class RaceBed implements Bed {
     return words;
   }
 
-  async read(path: string): Promise<string | undefined> {
+  async read(path: string, encoding: BufferEncoding = 'utf8'): Promise<string | undefined> {
     try {
-      return readFileSync(`/proc/${this.testbed.pid}/root${path}`, 'utf8');
+      return readFileSync(`/proc/${this.testbed.pid}/root${path}`, encoding);
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
       throw error;

@@ -34,7 +34,12 @@ export interface Outcome {
 const LIMIT = 60_000;
 
 /** Runs words to the end of the process and of its output. */
-export async function run(words: readonly string[], output: Output, limit = LIMIT): Promise<Outcome> {
+export async function run(
+  words: readonly string[],
+  output: Output,
+  limit = LIMIT,
+  encoding: BufferEncoding = 'utf8',
+): Promise<Outcome> {
   // The shell's pipe is a real one; that of Node is a pair of sockets.
   const argv =
     output === 'pipe'
@@ -50,7 +55,7 @@ export async function run(words: readonly string[], output: Output, limit = LIMI
     const child = spawn(file, args, { stdio: ['ignore', descriptor ?? 'pipe', 'pipe'], detached: true });
     const said = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
-      child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      child[name]?.setEncoding(encoding).on('data', (text: string) => {
         said[name] += text;
       });
     }
@@ -65,7 +70,7 @@ export async function run(words: readonly string[], output: Output, limit = LIMI
       });
     });
     const milliseconds = performance.now() - start;
-    if (descriptor !== undefined) said.stdout = readFileSync(path, 'utf8');
+    if (descriptor !== undefined) said.stdout = readFileSync(path, encoding);
     return { ...said, status, milliseconds };
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
@@ -120,7 +125,7 @@ export async function runCase(one: Case, bed: Bed, output: Output, limit = LIMIT
 }
 
 /** Those of a case. One that is to live on may be a shell still that is about to execute it. */
-async function sleepingOnes(bed: Bed, count: number): Promise<number[]> {
+export async function sleepingOnes(bed: Bed, count: number): Promise<number[]> {
   const end = performance.now() + 5_000;
   for (;;) {
     const found = (await bed.sleeping()).filter((number) => number >= 6000);

@@ -141,14 +141,13 @@ async function openImage(
   try {
     await pipeline(opened.stream, atMost(maxBytes), createWriteStream(temporary, { mode: 0o600 }));
   } catch (cause) {
+    opened.stop();
     if (cause instanceof UsageError) throw cause;
     throw new TestbedError(`decompressing ${path} failed: ${reasonOf(cause)}`, {
       code: 'IMPORT_FAILED',
       remedy: cacheFullRemedy(temporary),
       cause,
     });
-  } finally {
-    opened.stop();
   }
   if ((await opened.ended()) !== 0) throw badImage(`${path} cannot be decompressed`);
   return archiveFiles(temporary);

@@ -2,6 +2,7 @@
  * The layers of an image as one tarball. They are read twice: first only the headers, which tell what is left at the end, and all
  * digests; then the content of what is left. Nothing is unpacked, so no name of the image is used on this machine.
  */
+
 import { createWriteStream, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -12,6 +13,7 @@ import { briefWords, spawnHost, textOf } from '../../host.ts';
 import type { Log } from '../../log.ts';
 import { findProgram } from '../../processes/find.ts';
 import { startProgress } from '../../progress-line.ts';
+import { roomIn } from '../../wait.ts';
 import { cacheFullRemedy } from '../cache-failure.ts';
 import { badImage, inImage } from './bad-image.ts';
 import type { ChosenImage } from './choose.ts';
@@ -184,7 +186,10 @@ async function openOutput(stem: string, lock: number, log: Log): Promise<Output>
     stream.on('error', () => {});
     return {
       ...{ ending: 'tar', stream },
-      room: () => roomIn(stream, path),
+      room: () => {
+        if (stream.errored) throw cannotWrite(path, stream.errored);
+        return roomIn(stream);
+      },
       end: () => {
         stream.end();
         return finished(stream).catch((error: unknown) => Promise.reject(cannotWrite(path, error)));
@@ -207,7 +212,7 @@ async function openOutput(stem: string, lock: number, log: Log): Promise<Output>
   };
   return {
     ...{ ending: 'tar.zst', stream: stdin },
-    room: () => (stdin.destroyed ? ended() : roomIn(stdin, path)),
+    room: () => (stdin.destroyed ? ended() : roomIn(stdin)),
     end: () => {
       stdin.end();
       return ended();
@@ -217,20 +222,6 @@ async function openOutput(stem: string, lock: number, log: Log): Promise<Output>
       stdin.destroy();
     },
   };
-}
-
-function roomIn(stream: Writable, path: string): Promise<void> | undefined {
-  if (stream.errored) throw cannotWrite(path, stream.errored);
-  if (!stream.writableNeedDrain || stream.destroyed) return undefined;
-  return new Promise((resolve) => {
-    const done = (): void => {
-      stream.off('drain', done);
-      stream.off('close', done);
-      resolve();
-    };
-    stream.on('drain', done);
-    stream.on('close', done);
-  });
 }
 
 function cannotWrite(path: string, error: unknown): TestbedError {

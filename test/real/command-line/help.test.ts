@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VERBS } from '../../../src/verbs.ts';
 import { call, Terminal, virt } from '../../support/program.ts';
-import { cacheOfReleases, projectDir } from '../../support/rootfs.ts';
-import { testProvider } from '../../support/testbed.ts';
+import { cacheOfReleases, projectDir, testTarball } from '../../support/rootfs.ts';
 
 /** Not for here: what asks the archive for a package or a root filesystem, and what uses an image that was made so. */
 const LEFT_OUT = /^autopkgtest |\bdebci |rootfs build|\bpostgres\b/;
@@ -28,6 +27,14 @@ describe('the examples of --help', function () {
     rmSync(folder, { recursive: true });
   });
 
+  async function openMine(command: readonly string[]): Promise<void> {
+    const { status, stderr } = await virt(
+      ['run', '--detach', '--name', 'mine', '--tarball', testTarball(), ...command],
+      { env },
+    );
+    assert.equal(status, 0, stderr);
+  }
+
   async function examplesOf(...words: string[]): Promise<string[]> {
     const { stdout } = await virt([...words, '--help']);
     const [, text = ''] = /^Examples?\b.*:\n((?: {2}.*\n)+)/m.exec(stdout) ?? [];
@@ -39,8 +46,8 @@ describe('the examples of --help', function () {
   for (const verb of [undefined, ...Object.keys(VERBS)]) {
     it(`of ${verb ?? 'the server'} work`, async () => {
       const lines = await examplesOf(...(verb === undefined ? [] : [verb]));
-      const provider = verb === 'exec' ? testProvider({ hostname: 'mine' }) : undefined;
-      await provider?.open();
+      const isOfMine = lines.some((line) => line.includes(' mine'));
+      if (isOfMine) await openMine(verb === 'logs' ? ['--', 'sleep', '1'] : []);
       try {
         for (const line of lines.filter((each) => !ON_A_TERMINAL.test(each))) {
           const { status, stderr } = await call(['sh', '-ec', line], { cwd: folder, env });
@@ -53,7 +60,7 @@ describe('the examples of --help', function () {
           await terminal.close();
         }
       } finally {
-        await provider?.dispose();
+        if (isOfMine) await virt(['close', 'mine']);
       }
     });
   }

@@ -24,6 +24,10 @@ const CASES: readonly (readonly [typed: string, wanted: readonly string[], unwan
   ['lab d', ['down']],
   ['ps --', ['--json', '--processes'], '--network'],
   ['exec completed-', ['completed-by-shells']],
+  ['close completed-', ['completed-by-shells']],
+  ['stats completed-', ['completed-by-shells']],
+  ['cp some', ['somewhere.tar']],
+  ['cp completed-', ['completed-by-shells:']],
   ['run --tarball some', ['somewhere.tar']],
   ['help s', ['shell']],
 ];

@@ -1,6 +1,7 @@
 /** Stage and holder: what ends them early, stops them or reaches them from the caller never leaves an open without an answer. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,7 @@ import { isAlive } from '../../../src/processes/identity.ts';
 import { childrenOf, commandLine, signalProcess } from '../../../src/processes/list.ts';
 import { processState } from '../../../src/processes/stat.ts';
 import { idMapsFor } from '../../../src/testbed/holding.ts';
-import { within } from '../../../src/wait.ts';
+import { waitUntil, within } from '../../../src/wait.ts';
 import { copyArchive } from '../../support/archive.ts';
 import { patience } from '../../support/patience.ts';
 import { call, ended, PROGRAM, virt } from '../../support/program.ts';
@@ -50,6 +51,18 @@ describe('stage and holder', function () {
     } finally {
       await provider.dispose();
     }
+  });
+
+  it('end with the programs of the host that were started in them', async () => {
+    const holder = await testProvider().holder();
+    const [program = '', ...argv] = holder.enter(['sleep', '1000']);
+    const started = spawn(program, argv, { stdio: 'ignore' });
+    const exited = once(started, 'exit');
+    const { pid = 0 } = started;
+    assert.ok(await waitUntil(() => commandLine(pid) === 'sleep 1000', patience(5_000)));
+    await holder.stop();
+    assert.ok(await within(exited, patience(5_000)));
+    assert.equal(started.signalCode, 'SIGKILL');
   });
 
   for (const victim of ['stage', 'holder'] as const) {

@@ -47,7 +47,7 @@ describe('a scratch on disk', function () {
     });
   }
 
-  // Else programs of the host would be executed by it, as root of the testbeds.
+  // Else programs of the host, or of another testbed, would be executed by it.
   it('is made and removed while root of another testbed has registered an interpreter for all programs', async () => {
     const options = {
       root: { tarball: testTarball('lab') },
@@ -67,8 +67,8 @@ describe('a scratch on disk', function () {
       assert.ok(status === 77 || status === 127, String(status));
       await testbed.close();
       assert.equal(readdirSync(folder).length, 1);
-      // A program of the host makes the copy; only then /bin/sh of the root filesystem is executed.
-      if (status === 127) await assert.rejects(provider.open(), /executing \/bin\/sh/);
+      // The registration is one of the hostile testbed's own user namespace.
+      await (await provider.open()).close();
     } finally {
       await provider.dispose();
     }

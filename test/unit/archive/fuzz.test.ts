@@ -1,7 +1,4 @@
-/**
- * Random archives against the reader, the checks and the tree of layers. ARCHIVE_FUZZ is the number of runs of each property (200),
- * ARCHIVE_FUZZ_SEED the seed, which a failure prints.
- */
+/** Random archives against the reader, the checks and the tree of layers. Sizes and seed: test/support/fuzz.ts. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { fromBytes } from '../../../src/archive/bytes.ts';
@@ -12,11 +9,11 @@ import { EntryChecker } from '../../../src/copy/check.ts';
 import { CopyError, VirtError } from '../../../src/errors.ts';
 import { planTree } from '../../../src/rootfs/oci/plan.ts';
 import { LayerTree } from '../../../src/rootfs/oci/tree.ts';
+import { parameters, rounds, seed } from '../../support/fuzz.ts';
 import { END, pax, raw } from './archives.ts';
 
-const numRuns = Number(process.env.ARCHIVE_FUZZ ?? 200);
-const seed = Number(process.env.ARCHIVE_FUZZ_SEED ?? Date.now() % 2 ** 31);
-const PARAMETERS = { numRuns, seed };
+const numRuns = rounds({ short: 200, long: 20_000 });
+const PARAMETERS = parameters(numRuns);
 
 type Read = TarEntry & { data: string };
 

@@ -18,6 +18,10 @@ describe('the nearest word', () => {
     it(`to ${word} is ${meant}`, () => assert.equal(nearestTo(word, verbs), meant));
   }
 
+  it('is found at once in a word of 8 MiB', () => {
+    assert.equal(nearestTo('r'.repeat(8 * 1024 * 1024), verbs), undefined);
+  });
+
   it('is none where all are far', () => {
     for (const word of ['frobnicate', 'xyz', 'x']) assert.equal(nearestTo(word, verbs), undefined, word);
   });

@@ -82,7 +82,7 @@ describe('the words of a verb', () => {
     assert.throws(() => onHost.mustFit('run --host'), /--mode cannot be used with run --host/);
     assert.throws(() => parseWords('run', ['--root']).mustFit('run'), { code: 'WRONG_OPTION' });
     assert.throws(() => parseWords('rootfs', ['list', '--arch', 'x']).mustFit('rootfs list'), UsageError);
-    parseWords('run', ['--host', '--root', '-d', '--stay-root']).mustFit('run --host');
+    parseWords('run', ['--host', '--root', '--debug', '--stay-root']).mustFit('run --host');
   });
 
   it('set the variables of a file, and those of --env after it', () => {

@@ -84,7 +84,7 @@ describe('options', () => {
     ] as const) {
       assert.equal(testbed(start, value).root[option], value, "the peer's, though one of ours starts so too");
     }
-    assert.equal(testbed('--max', '1k').maxCopyBytes, 1024);
+    assert.equal(testbed('--max-c', '1k').maxCopyBytes, 1024);
     const both = parseWords('server', ['-drsid']);
     assert.ok(both.has('debug') && both.one('release') === 'sid');
   });
@@ -113,6 +113,8 @@ describe('options', () => {
     assert.equal(testbed('--max-copy=12').maxCopyBytes, 12);
     assert.equal(testbed('--max-copy=3k').maxCopyBytes, 3 * 1024);
     assert.equal(testbed('--max-copy=2G').maxCopyBytes, 2 * 1024 ** 3);
+    assert.equal(testbed('--max-memory=2G').maxMemory, 2 * 1024 ** 3);
+    assert.equal(testbed('--max-processes=100').maxProcesses, 100);
     assert.equal(testbed('--drain-timeout=0.5').drainTimeout, 0.5);
     const env = { AUTOPKGTEST_VIRT_COPY_TIMEOUT: '7' };
     assert.equal(testbedFromWords(parseWords('server', []), env).copyTimeout, 7);
@@ -169,6 +171,9 @@ describe('options', () => {
     [['--drain-timeout=soon'], 'WRONG_VALUE', 'seconds'],
     [['--drain-timeout=0'], 'WRONG_VALUE', 'seconds'],
     [['--max-copy=0'], 'WRONG_VALUE', '--max-copy'],
+    [['--max-processes=0'], 'WRONG_VALUE', '--max-processes'],
+    [['--max-processes=5k'], 'WRONG_VALUE', '--max-processes'],
+    [['--max-memory=0'], 'WRONG_VALUE', '--max-memory'],
     [['--max-copy=1X'], 'WRONG_VALUE', '--max-copy'],
     [['--report-leaks=xml'], 'WRONG_VALUE', 'text or json'],
   ] as const) {

@@ -24,6 +24,8 @@ hosts:
     publish: 8080:80
     dns: 10.2.0.1
     commands: [true-command]
+    max-processes: 500
+    max-memory: 2G
 `;
 
 describe('the file of a laboratory', () => {
@@ -56,6 +58,7 @@ describe('the file of a laboratory', () => {
     assert.deepEqual([client?.member.outside, client?.member.publish], [true, ['8080:80']]);
     assert.deepEqual([ns?.root, client?.root], [{ release: 'bookworm' }, { tarball: '/srv/image.tar' }]);
     assert.deepEqual(client?.commands, ['true-command']);
+    assert.deepEqual([client?.maxProcesses, client?.maxMemory], [500, 2 * 1024 ** 3]);
   });
 
   it('is reported with the place of an error', () => {

@@ -27,6 +27,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['namespaces'],
   ['rootfs', 'copy', 'network'],
   ['leaks'],
+  ['events'],
   ['testbed', 'isolation'],
   ['protocol', 'lab', 'command-line'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],

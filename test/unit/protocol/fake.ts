@@ -21,6 +21,7 @@ export function fakeTestbed() {
       .stub<Parameters<OpenTestbed['attach']>, ReturnType<OpenTestbed['attach']>>()
       .resolves({ status: 0 }),
     shell: sinon.stub<Parameters<OpenTestbed['shell']>, Promise<number>>().resolves(0),
+    ended: new Promise<void>(() => {}),
     snapshot: sinon.stub<[], Promise<Snapshot>>(),
     reboot: sinon.stub<Parameters<OpenTestbed['reboot']>, Promise<void>>().resolves(),
     revert: sinon.stub<[], Promise<void>>().resolves(),

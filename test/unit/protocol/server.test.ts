@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { PassThrough, Writable } from 'node:stream';
 import sinon from 'sinon';
 import { CommandTimeoutError, CopyError, CopyTimeoutError, TestbedError } from '../../../src/errors.ts';
+import { silentLog } from '../../../src/log.ts';
+import { serve } from '../../../src/protocol/server.ts';
 import type { OpenTestbed } from '../../../src/testbed/types.ts';
 import { converseWith, deferred, fakeProvider, fakeTestbed, startSession } from './fake.ts';
 
@@ -279,6 +282,23 @@ describe('being stopped', () => {
     await session.ended;
     assert.equal(provider.dispose.called, true);
     assert.deepEqual(session.told, []);
+  });
+
+  it('by a signal while its output is not read: disposes', async () => {
+    const provider = fakeProvider();
+    const input = new PassThrough();
+    const written = deferred<void>();
+    const output = new Writable({ write: () => written.resolve() });
+    const stop = new AbortController();
+    const ended = serve({
+      ...{ input, output, provider, ownNetwork: false, log: silentLog },
+      signal: stop.signal,
+    });
+    input.write('open\n');
+    await written.promise;
+    stop.abort();
+    assert.equal(await ended, 12);
+    assert.equal(provider.dispose.called, true);
   });
 
   it('by end of file in the middle of the last request: does not wait for it', async () => {

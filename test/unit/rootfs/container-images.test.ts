@@ -8,6 +8,7 @@ import type { TarEntry } from '../../../src/archive/tar-entry.ts';
 import { TarReader } from '../../../src/archive/tar-reader.ts';
 import { UsageError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
+import { findProgram } from '../../../src/processes/find.ts';
 import { type CacheFolder, openCache } from '../../../src/rootfs/cache.ts';
 import { importImage } from '../../../src/rootfs/images.ts';
 import { importContainerImage } from '../../../src/rootfs/oci/container-image.ts';
@@ -256,6 +257,23 @@ describe('a container image', () => {
       readdirSync(cache.images).filter((file) => file.startsWith('.')),
       [],
     );
+  });
+
+  it('is read to its end by a decompressor that ends later than its output', async () => {
+    writeLayout(layout, { layers: [archive(SHELL)] });
+    const file = join(folder, 'packed.tar.zst');
+    execFileSync('tar', ['-c', '-f', file, '--zstd', '-C', layout, '.']);
+    const programs = join(folder, 'programs');
+    mkdirSync(programs);
+    const slow = `#!/bin/sh\n${findProgram('zstd')} "$@" || exit\nexec >&-\nsleep 0.2\n`;
+    writeFileSync(join(programs, 'zstd'), slow, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env.PATH = `${programs}:${PATH}`;
+    try {
+      assert.deepEqual(listing(await take(file)), USUAL);
+    } finally {
+      process.env.PATH = PATH;
+    }
   });
 
   /** docker save as of old versions: no digests but those of the content. */

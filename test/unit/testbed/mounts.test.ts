@@ -54,16 +54,16 @@ describe('mounts', () => {
 
   it('bind the host’s /sys only where the network is the host’s', () => {
     const sys = (ownNetwork: boolean) =>
-      mounts(kernelMounts({ ownNetwork, devices: [], ptsGroup: 5, bootId: 'ID' })).find(
-        ({ on }) => on === '/sys',
-      )?.how;
+      mounts(
+        kernelMounts({ ownNetwork, devices: [], ptsGroup: 5, bootId: 'ID', shm: '25%', run: '10%' }),
+      ).find(({ on }) => on === '/sys')?.how;
     assert.equal(sys(false), 'bind');
     assert.equal(sys(true), 'sysfs');
   });
 
   it('do without a group that the id map does not have', () => {
     const pts = (ptsGroup: number | undefined) =>
-      kernelMounts({ ownNetwork: false, devices: [], ptsGroup, bootId: 'ID' })
+      kernelMounts({ ownNetwork: false, devices: [], ptsGroup, bootId: 'ID', shm: '25%', run: '10%' })
         .find(([, , , path]) => path === '/dev/pts')
         ?.at(-1) ?? '';
     assert.match(pts(5), /gid=5/);
@@ -73,7 +73,14 @@ describe('mounts', () => {
   it('come in an order in which none hides another', () => {
     const targets = mounts([
       ...copyRoot(['/mnt/skeleton', '/mnt/0/base'], '/mnt/layers/1/upper'),
-      ...kernelMounts({ ownNetwork: false, devices: ['null'], ptsGroup: 5, bootId: 'ID' }),
+      ...kernelMounts({
+        ownNetwork: false,
+        devices: ['null'],
+        ptsGroup: 5,
+        bootId: 'ID',
+        shm: '25%',
+        run: '10%',
+      }),
     ]).map(({ on }) => on);
     for (const [index, target] of targets.entries()) {
       // This is wanted: see the comment there.

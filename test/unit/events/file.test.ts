@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openEventFile } from '../../../src/events/file.ts';
+import type { TestbedEvent } from '../../../src/events/types.ts';
+
+const EVENT: TestbedEvent = { v: 1, session: '0123456789ab', time: 1, event: 'end', duration: 1 };
+
+describe('the file of events', () => {
+  let folder: string;
+  let warnings: string[];
+  const open = (path: string) =>
+    openEventFile(path, { debugging: false, debug: () => {}, warn: (text) => void warnings.push(text) });
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-events-'));
+    warnings = [];
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('keeps what is in it, and what others append meanwhile', () => {
+    const path = join(folder, 'events');
+    writeFileSync(path, 'before\n');
+    const [one, two] = [open(path), open(path)];
+    one.onEvent(EVENT);
+    appendFileSync(path, 'between\n');
+    two.onEvent({ ...EVENT, status: 3 });
+    one.close();
+    two.close();
+    const [before, first, between, second] = readFileSync(path, 'utf8').split('\n');
+    assert.deepEqual([before, between], ['before', 'between']);
+    assert.deepEqual(
+      [first, second].map((line) => JSON.parse(line ?? '')),
+      [EVENT, { ...EVENT, status: 3 }],
+    );
+    assert.deepEqual(warnings, []);
+  });
+
+  it('on a full disk costs one warning, and the number of lost events at the end', () => {
+    const file = open('/dev/full');
+    for (let i = 0; i < 3; i++) file.onEvent(EVENT);
+    file.close();
+    assert.deepEqual(warnings, [
+      'cannot write an event to /dev/full: ENOSPC: no space left on device; free space on its disk, or give another file',
+      '3 events were not written to /dev/full',
+    ]);
+  });
+
+  it('that cannot be opened costs a warning', () => {
+    const file = open(join(folder, 'missing/events'));
+    file.onEvent(EVENT);
+    file.close();
+    assert.match(String(warnings), /^cannot write an event to .*: ENOENT: no such file or directory;/);
+  });
+});
