@@ -6,8 +6,11 @@ set -eu
 
 log=/tmp/farm.log
 results=/tmp/results
+# Without those that need options of the server or of the driver, or that autopkgtest 6 serves otherwise.
 mocks='hello fails stderr allow-stderr skippable flaky needs-root ordinary-user depends artifacts test-command breaks-testbed
-    tee leak killed same-testbed output isolation reboot'
+    leak killed output isolation reboot unusual-names'
+# Requested a second time, so that there are 20 with mock-long.
+again=hello
 real='gzip sed'
 # Ports of this machine's network, which is that of the host. The root filesystem has one of them, so a machine that is kept keeps them.
 [ -f /root/port ] || shuf --input-range=20000-29999 --head-count=1 >/root/port
@@ -224,7 +227,7 @@ wait_until 120 'the workers' both_connected
 cat /tmp/worker-1.log /tmp/worker-2.log
 
 step 'requests'
-names=$(for name in long $mocks; do printf 'mock-%s ' "$name"; done)
+names=$(for name in long $mocks $again; do printf 'mock-%s ' "$name"; done)
 started=$(date +%s)
 # shellcheck disable=SC2086
 show debci enqueue $names $real
@@ -254,7 +257,7 @@ else
 fi
 
 step 'answers'
-wait_until 1500 'the answers' all_answered
+wait_until 3600 'the answers' all_answered
 say "all answered after $(($(date +%s) - started)) s"
 wrong=0
 while read -r id package status; do
