@@ -1,6 +1,6 @@
 /** A worker of debusine with the settings of docs/examples: its call of autopkgtest starts this server in place of Debian's. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { autopkgtest, removeScratch, scratchDir } from '../support/autopkgtest.ts';
 import { PROGRAM } from '../support/program.ts';
 import { projectDir, testTarball } from '../support/rootfs.ts';
@@ -17,17 +17,19 @@ describeWithUsers('a worker of debusine', function () {
     assert.ok(settings.includes(`\nEnvironment=PATH=${folder}:`));
     const first = `${scratchDir()}/first`;
     mkdirSync(first);
-    symlinkSync(PROGRAM, `${first}/${link}`);
+    // What the link leads to, with a note that it was started.
+    writeFileSync(`${first}/${link}`, `#!/bin/sh\n: >${first}/started\nexec ${PROGRAM} "$@"\n`, {
+      mode: 0o755,
+    });
     // As debusine 0.16 calls it for its backend `unshare`.
     const run = await autopkgtest({
       args: ['--no-built-binaries', '--copy=/etc/resolv.conf:/etc/resolv.conf', 'mock-packages/allow-stderr'],
       server: 'unshare',
       serverArgs: ['--arch', 'amd64', '--release', 'bookworm', '--tarball', testTarball('build')],
-      env: { PATH: `${first}:${process.env.PATH}`, VIRT_TS_UNSHARE_DEBUG: '1' },
+      env: { PATH: `${first}:${process.env.PATH}` },
     });
     assert.equal(run.status, 0, run.log);
     assert.equal(run.summary.talks, 'PASS');
-    // Debian's server would unpack the tarball.
-    assert.match(run.log, /-- unshare --arch/);
+    assert.ok(existsSync(`${first}/started`));
   });
 });

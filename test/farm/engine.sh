@@ -126,15 +126,13 @@ printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
 quietly apt-get update --quiet=2
-if [ -e /usr/local/bin/node ]; then ours=''; else ours=$(ls /mnt/build/deb/virt-ts-unshare_*.deb); fi
-# shellcheck disable=SC2086
+ours=$(ls /mnt/build/deb/virt-ts-unshare_*.deb)
 quietly apt-get install --yes --quiet=2 --no-install-recommends debci-worker debci-collector rabbitmq-server autopkgtest \
-    mmdebstrap zstd uidmap dpkg-dev jq python3 $ours
+    mmdebstrap zstd uidmap dpkg-dev jq python3 "$ours"
 say "$(dpkg-query -W -f '${Package} ${Version}\n' debci rabbitmq-server autopkgtest)"
-say "virt-ts-unshare: ${ours:-the checkout, with the Node of this machine, by virt-ts-unshare debci install}"
+say "virt-ts-unshare: the package of this checkout"
 
 step 'the backend, and an account with subordinate ids'
-[ -n "$ours" ] || ln -sf /mnt/bin/virt-ts-unshare /usr/local/bin/virt-ts-unshare
 grep -q '^debci:' /etc/subuid || usermod --add-subuids 300000-365535 --add-subgids 300000-365535 debci
 say '# virt-ts-unshare debci install'
 virt-ts-unshare debci install 2>&1
