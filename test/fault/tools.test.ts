@@ -1,7 +1,7 @@
 /**
  * Each program of the host that a session starts fails, hangs, is slow, prints rubbish or is killed: a directory that is first on PATH has
  * another one of its name. Each session ends with a sentence or works, and leaves nothing. FAULT_ROUNDS: with 100 or more every way is
- * tried for each program, else one way, by FAULT_SEED.
+ * tried for each program, else one way for some of them, by FAULT_SEED.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -117,7 +117,8 @@ describe(`programs of the host that fail (seed ${SEED})`, function () {
   }
 
   const random = randomFrom(SEED);
-  for (const tool of TOOLS) {
+  const chosen = THOROUGH ? TOOLS : TOOLS.filter((_, index) => index % 4 === SEED % 4);
+  for (const tool of chosen) {
     const ways = Object.keys(WAYS) as (keyof typeof WAYS)[];
     const some = THOROUGH ? ways : ways.slice(Math.floor(random() * ways.length)).slice(0, 1);
     for (const way of some) it(`${tool} ${way}`, () => check(tool, way));
