@@ -1,13 +1,13 @@
 /** The program. Only this file handles signals and the exit status. It imports at once only what the first `ok` needs. */
 import { readFileSync, writeSync } from 'node:fs';
 import type { Owner } from './command-line/given.ts';
-import { didYouMean } from './command-line/nearest.ts';
 import { parseWords } from './command-line/parse.ts';
 import type { Verb } from './command-line/table.ts';
 import { testbedFromWords } from './command-line/testbed-options.ts';
 import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
 import type { ProgramEvents } from './events/program.ts';
 import { createLog, type Log } from './log.ts';
+import { didYouMean } from './nearest.ts';
 import { preflight } from './preflight.ts';
 import type { RootChoice } from './rootfs/source.ts';
 import { packageRoot } from './scripts.ts';

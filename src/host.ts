@@ -194,6 +194,13 @@ export function lockSync(fd: number): void {
   throw new TestbedError(`cannot lock a file: ${words}`, { code: 'CANNOT_LOCK' });
 }
 
+/** Columns of the terminal of stderr, or 80. Node would open the terminal again, and a process that goes on without it would keep it. */
+export function terminalColumns(): number {
+  const { stdout } = spawnSync('stty', ['size'], { stdio: [2, 'pipe', 'ignore'], encoding: 'latin1' });
+  const [, columns] = /^\d+ (\d+)/.exec(stdout ?? '') ?? [];
+  return Number(columns) || 80;
+}
+
 export function textOf(stream: Readable | null, encoding: BufferEncoding = 'utf8'): Promise<string> {
   return new Promise((resolve) => {
     if (stream === null) {

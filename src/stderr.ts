@@ -12,13 +12,24 @@ const INTERVAL = 20;
 const LAST_WAIT = 500;
 
 let descriptor: number | undefined;
+/** The line that is erased again, at the end of what was written; empty: there is none. */
+let line = '';
 let elsewhere: ((bytes: Buffer) => void) | undefined;
 let waiting: Buffer[] = [];
 let timer: NodeJS.Timeout | undefined;
 
+const ERASE = '\r\x1b[K';
+
+/** Shows a line on a terminal in place of the one that was shown so before. What is reported meanwhile comes before it. */
+export function showLine(text: string): void {
+  line = '';
+  writeToStderr(ERASE + text);
+  line = text;
+}
+
 /** By one write(2) where possible, so that lines of several writers stay whole. Does not throw. */
 export function writeToStderr(text: string): void {
-  const bytes = Buffer.from(text);
+  const bytes = Buffer.from(line === '' ? text : `${ERASE}${text}${line}`);
   if (elsewhere !== undefined) {
     elsewhere(bytes);
     return;

@@ -5,8 +5,8 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
+import { didYouMean } from '../nearest.ts';
 import { isOptional, type Owner, Words, written } from './given.ts';
-import { didYouMean } from './nearest.ts';
 import { type Option, type OptionName, optionsOf } from './table.ts';
 
 type Known = Option & { readonly name: OptionName };

@@ -236,6 +236,13 @@ export const OPTIONS = [
     calls: [...TESTBEDS, 'cp'],
   },
   {
+    name: 'remember-packages',
+    values: [],
+    help: 'keep packages that apt downloads in the cache, so that later testbeds need not download them',
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
     name: 'max-processes',
     values: ['NUMBER'],
     help: 'how many processes and threads the testbed may have (default: 16384, or half of what you may have, or one for each MiB of memory, whichever is least)',

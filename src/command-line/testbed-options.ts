@@ -2,11 +2,11 @@
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
 import { isHostname } from '../network/hosts.ts';
 import { isTestbedName } from '../processes/testbed-name.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
-import { didYouMean } from './nearest.ts';
 import type { OptionName } from './table.ts';
 import { parseCount, parseSeconds, parseSize, wrongValue } from './values.ts';
 
@@ -30,6 +30,9 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     });
   }
   if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
+  if (words.has('remember-packages') && words.one('mode') === 'copy') {
+    throw onlyOne('--remember-packages', '--mode copy');
+  }
   const name = matching('name', one('name'), isTestbedName, 'web');
   return Object.freeze({
     root: Object.freeze({
@@ -52,6 +55,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     publish: Object.freeze([...publish]),
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
     copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
+    ...(words.has('remember-packages') ? { rememberPackages: true } : {}),
     maxCopyBytes: size('max-copy', one('max-copy')),
     maxProcesses: parseCount('--max-processes', one('max-processes')),
     maxMemory: size('max-memory', one('max-memory')),

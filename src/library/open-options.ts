@@ -65,6 +65,8 @@ export interface OpenOptions {
   readonly maxCopyBytes?: number;
   /** Files that one copy out of the testbed may have. Default: no limit. */
   readonly maxCopyEntries?: number;
+  /** Keep packages that apt downloads in the cache, and have them ready in later testbeds. Default: false. Not with `mode: 'copy'`. */
+  readonly rememberPackages?: boolean;
   /**
    * Processes and threads of the testbed. Default: 16384, or half of what the caller may have, or one for each MiB of memory,
    * whichever is least.
@@ -82,7 +84,7 @@ export interface OpenOptions {
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ rootfs: true, release: true, arch: true, mirror: true, scratch: true, mode: true },
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
-  ...{ bind: true, hostname: true },
+  ...{ bind: true, hostname: true, rememberPackages: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
   ...{ maxProcesses: true, maxMemory: true },
   onEvent: true,
@@ -96,6 +98,15 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
   for (const [name, value] of Object.entries({ release, arch })) {
     if (rootfs === undefined || value === undefined) continue;
     throw new UsageError(`rootfs and ${name} exclude each other`, {
+      code: 'WRONG_OPTION',
+      remedy: 'give one of them',
+    });
+  }
+  const { rememberPackages = false, mode = 'overlay' } = options;
+  if (typeof rememberPackages !== 'boolean')
+    throw notAllowed('rememberPackages', rememberPackages, 'give true or false');
+  if (rememberPackages && mode === 'copy') {
+    throw new UsageError("rememberPackages and mode 'copy' exclude each other", {
       code: 'WRONG_OPTION',
       remedy: 'give one of them',
     });
@@ -119,12 +130,13 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
       return { outside: resolve(outside), inside, readOnly };
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
-    mode: choice('mode', options.mode ?? 'overlay', ['overlay', 'copy']),
+    mode: choice('mode', mode, ['overlay', 'copy']),
     ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
+    rememberPackages,
     maxProcesses: options.maxProcesses,
     maxMemory: options.maxMemory,
   };

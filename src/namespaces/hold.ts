@@ -263,18 +263,24 @@ function cannotHold(failure: HelperFailure | undefined): TestbedError {
   const code = failure?.code ?? 'NO_NAMESPACES';
   return new TestbedError(`making the user namespaces of the testbeds failed: ${why}`, {
     code,
-    remedy: DOCTOR,
+    remedy: failure === undefined ? DOCTOR : remedyOf(failure),
   });
 }
 
 function stepFailed(failure: HelperFailure): TestbedError {
   return new TestbedError(`making a testbed failed: ${failureText(failure)}`, {
     code: failure.code,
-    remedy:
-      failure.code === 'NO_SHELL'
-        ? 'use a root filesystem with a /bin/sh that this machine can execute'
-        : DOCTOR,
+    remedy: remedyOf(failure),
   });
+}
+
+function remedyOf({ code, errno, what }: HelperFailure): string {
+  if (code === 'NO_SHELL') return 'use a root filesystem with a /bin/sh that this machine can execute';
+  // clone3(2) has this error for a limit of namespaces.
+  if (errno === 'ENOSPC' && what.includes('namespace')) {
+    return 'the limit of namespaces is reached: raise user.max_*_namespaces with sysctl, or close other testbeds';
+  }
+  return DOCTOR;
 }
 
 function endedEarly(status: number): TestbedError {

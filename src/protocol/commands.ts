@@ -1,7 +1,8 @@
 /** The table of the protocol's commands. protocol.md has one section for each row, and a test compares them. */
-import { didYouMean } from '../command-line/nearest.ts';
+
 import { CommandTimeoutError, CopyError, CopyTimeoutError, MisuseError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { didYouMean } from '../nearest.ts';
 import type { OpenTestbed, TestbedProvider } from '../testbed/types.ts';
 import { decodeText, decodeWord, encodeList, encodeWord, quoted, type Request } from './line.ts';
 import { serveCommand } from './serve-command.ts';

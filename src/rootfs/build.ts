@@ -153,7 +153,7 @@ async function runBuild(argv: Argv, run: BuildRun): Promise<void> {
   const output = new BuildWords();
   const progress = startProgress(`building ${name}`, {
     note: () => output.last,
-    unseen: () => log.warn(`building the root filesystem ${name} with ${program}; it is kept`),
+    ...{ log, plain: `building the root filesystem ${name} with ${program}; it is kept` },
   });
   try {
     const child = await spawnHost(argv, log, {

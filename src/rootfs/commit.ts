@@ -11,7 +11,7 @@ import { type ImageRecord, recordPath } from './committed.ts';
 import { type Base, inUse } from './known-base.ts';
 import { type LayerPlace, type PlacedLayer, placeLayer } from './layers.ts';
 import { pruneLayers, withLayerLock } from './prune.ts';
-import { isLayer, readRecord } from './record.ts';
+import { isBase, readRecord } from './record.ts';
 import { newestTarball, TARBALL_NAME } from './source.ts';
 import { removeUser } from './users.ts';
 
@@ -56,7 +56,7 @@ export async function commitImage(order: CommitOrder): Promise<string> {
       remedy: `call rootfs import ${order.root} NAME, and open a testbed by --release NAME`,
     });
   }
-  const progress = startProgress(`committing ${name}`);
+  const progress = startProgress(`committing ${name}`, { log });
   const below: Base[] = [];
   const placed: PlacedLayer[] = [];
   try {
@@ -114,7 +114,7 @@ function recordOf(
   size: number,
 ): ImageRecord {
   const base = readRecord(join(cache.bases, keys.at(-1) ?? ''));
-  const tarball = base === undefined || isLayer(base) ? '' : base.tarball;
+  const tarball = base !== undefined && isBase(base) ? base.tarball : '';
   return {
     ...{ layer, parent: nameOfRoot(cache.images, root), tarball, size, made: new Date().toISOString() },
     ...(command === undefined ? {} : { command }),

@@ -91,7 +91,7 @@ async function lockImage(
   signal: AbortSignal | undefined,
 ): Promise<Lock> {
   const what = `waiting for another process that makes ${name}`;
-  const progress = startProgress(what, { unseen: () => log.warn(what) });
+  const progress = startProgress(what, { log });
   const lock = await waitLock(join(cache.locks, `image-${name}`), log, signal).finally(progress.done);
   signal?.throwIfAborted();
   if (lock === undefined)
@@ -197,7 +197,7 @@ async function packFolder(
   const ending = zstd ? ENDINGS.zstd : ENDINGS.none;
   // Files that an ordinary user has unpacked belong to that user, but are meant to belong to root.
   const owners = process.geteuid?.() === 0 ? ['--numeric-owner'] : ['--owner=0', '--group=0'];
-  const progress = startProgress(`packing ${source.path}`);
+  const progress = startProgress(`packing ${source.path}`, { log });
   try {
     const tar = await spawnHost(
       [

@@ -37,6 +37,7 @@ export async function makeBase(
   const fd = openTarball(tarball);
   const progress = startProgress(`unpacking ${basename(tarball)}`, {
     fraction: () => readSoFar(fd, fstatSync(fd).size),
+    log,
   });
   let lock: Lock | undefined;
   try {

@@ -8,6 +8,7 @@ import { findProgram } from '../processes/find.ts';
 import { cacheHome, cachePath, type Environment } from './cache.ts';
 import { recordPath } from './committed.ts';
 import { type Compression, chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
+import { checkRelease } from './known-releases.ts';
 import { imageName, PACKAGES, type RootOrder, readOrder, serves } from './order.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from './release.ts';
 import { whyNoRoot } from './tree.ts';
@@ -66,6 +67,7 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
       remedy: 'give --release or --tarball',
     });
   }
+  checkRelease(release, options, imageNames(images, arch));
   return orderRoot(release, options.arch, options);
 }
 
@@ -228,6 +230,21 @@ function look(what: string, path: string): Stats {
       cause: error,
     });
   }
+}
+
+/** As they are given to --release. */
+function imageNames(images: string, arch: string): string[] {
+  let entries: string[];
+  try {
+    entries = readdirSync(images);
+  } catch {
+    return [];
+  }
+  const ending = `-${arch}`;
+  return entries.flatMap((entry) => {
+    const [, stem = ''] = TARBALL_NAME.exec(entry) ?? /^([^.].*)\.json$/.exec(entry) ?? [];
+    return stem.endsWith(ending) ? [stem.slice(0, -ending.length)] : [];
+  });
 }
 
 export const TARBALL_NAME = /^([^.].*?)\.t(?:ar(?:\.(?:gz|bz2|xz|zst|lz4|lz))?|gz|bz2?|xz|zst)$/;

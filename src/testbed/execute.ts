@@ -1,5 +1,5 @@
 import { closeSync, openSync, readlinkSync, realpathSync } from 'node:fs';
-import { CommandTimeoutError, TestbedError, UsageError, type VirtError } from '../errors.ts';
+import { CommandTimeoutError, TestbedError, UsageError, VirtError } from '../errors.ts';
 import { type HelperFailure, helperPath, helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
@@ -76,6 +76,8 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
 
 export interface StartedCommand extends HostProcess {
   failure(): HelperFailure | undefined;
+  /** Whether a reboot from inside has ended the testbed's processes since it was started. */
+  rebooted?(): Promise<boolean>;
 }
 
 /** Starts a command as root inside. Killing it ends its process tree. */
@@ -136,12 +138,22 @@ export async function endOfCommand(
       const why = options.signal?.aborted === true ? 'was aborted' : `took longer than ${options.timeout} s`;
       throw new CommandTimeoutError(`${shellLine(argv)} ${why} and was killed with all its processes`);
     }
-    if (status === 255) throw new NotRunError(argv, started.failure());
+    if (status === 255) throw await whyNotRun(argv, started);
     return { status };
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', end);
   }
+}
+
+async function whyNotRun(argv: Argv, started: StartedCommand): Promise<VirtError> {
+  const failure = started.failure();
+  if (failure?.code !== 'CLOSED' || (await started.rebooted?.()) !== true)
+    return new NotRunError(argv, failure);
+  return new VirtError(`${shellLine(argv)} was ended by a reboot of the testbed`, {
+    code: 'REBOOTED',
+    remedy: 'the testbed is open again and takes the next command',
+  });
 }
 
 /** Whether the command itself runs. False while the execute program prepares it, and when it is gone. */

@@ -12,6 +12,8 @@ interface Parts {
   readonly report: ReportFile | undefined;
   /** Removes it from what `ps` shows. */
   readonly strike: () => void;
+  /** What is still to be read from the layer when the processes have ended. */
+  readonly harvest?: (() => Promise<void>) | undefined;
 }
 
 /** Processes and mounts over a layer. */
@@ -23,19 +25,26 @@ export class Incarnation {
   readonly report: ReportFile | undefined;
   readonly ended: Promise<void>;
   readonly #strike: () => void;
+  readonly #harvest: (() => Promise<void>) | undefined;
   #tellEnded: () => void = () => {};
   #ending: Promise<void> | undefined;
 
-  constructor({ instance, layer, connection, baseline, report, strike }: Parts) {
+  constructor({ instance, layer, connection, baseline, report, strike, harvest }: Parts) {
     this.baseline = baseline;
     this.report = report;
     this.#strike = strike;
+    this.#harvest = harvest;
     this.ended = new Promise((resolve) => {
       this.#tellEnded = resolve;
     });
     this.instance = instance;
     this.connection = connection;
     this.layer = layer;
+  }
+
+  /** Addresses, published ports and packages are there for the next one only when this one is gone. */
+  get mustEndFirst(): boolean {
+    return this.connection !== undefined || this.#harvest !== undefined;
   }
 
   /** Ends it, and drops its layer unless that is kept for another incarnation or as a snapshot; likewise its report. */
@@ -45,12 +54,15 @@ export class Incarnation {
   }
 
   async #end(keepLayer: boolean, keepReport: boolean): Promise<void> {
+    let stopped: Promise<void> = Promise.resolve();
     let dropped: Promise<void> | undefined;
+    const failures: unknown[] = [];
     const steps = [
       async () => this.connection?.end(),
       async () => this.#strike(),
       () => {
-        const stopped = this.instance.stop();
+        stopped = this.instance.stop();
+        if (this.#harvest !== undefined) return stopped;
         // One request after the other, without a wait.
         if (!keepLayer) dropped = this.layer.release(stopped);
         dropped?.catch(() => {});
@@ -58,9 +70,13 @@ export class Incarnation {
       },
       // Before that, an execute program may open a file with the same descriptor number.
       async () => (keepReport ? undefined : this.report?.close()),
-      async () => dropped,
+      async () => {
+        if (this.#harvest === undefined) return dropped;
+        // A failure of the end leaves a process that may still write.
+        if (failures.length === 0) await this.#harvest();
+        return keepLayer ? undefined : this.layer.release(stopped);
+      },
     ];
-    const failures: unknown[] = [];
     for (const step of steps) await step().catch((error: unknown) => failures.push(error));
     this.#tellEnded();
     if (failures.length > 0) throw failures[0];

@@ -20,6 +20,7 @@ import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import { Layer, type Upper } from './layer.ts';
+import { Lending } from './lending.ts';
 import { layerSize, mostProcesses } from './limits.ts';
 import type { TestbedMaker } from './maker.ts';
 import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
@@ -52,6 +53,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   /** Also frozen ones, which no incarnation drops. */
   readonly #layers = new Set<Layer>();
   readonly #ending = new AbortController();
+  readonly #lending: Lending | undefined;
 
   #early: Holding | undefined;
 
@@ -66,6 +68,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
     this.#idMaps = ahead.idMaps ?? idMapsFor(options);
     this.#early = ahead.early;
+    if (options.rememberPackages === true) this.#lending = new Lending(log);
   }
 
   /** Starts what an open needs; the open reports a failure. */
@@ -127,6 +130,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
     await prepared?.base.release();
     await prepared?.holder.stop();
+    this.#lending?.release();
     if (typeof this.options.network === 'object') this.options.network.release?.();
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
@@ -151,7 +155,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #standBy(over: Layer | undefined): Promise<Standby | undefined> {
     const prepared = await this.#prepare();
     this.#ending.signal.throwIfAborted();
-    const apt = this.options.mode === 'overlay' && prepared.connector.connect === undefined;
+    // The next incarnation has the packages of the one before it.
+    const apt =
+      this.options.mode === 'overlay' &&
+      prepared.connector.connect === undefined &&
+      this.#lending === undefined;
     if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
     const layer = this.#newLayer(
       prepared,
@@ -188,7 +196,9 @@ export class Provider implements TestbedProvider, TestbedMaker {
       const baseline = readBaseline(instance.pid, this.options.network !== 'host');
       const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const strike = this.#register(prepared, { instance, layer, report });
-      return new Incarnation({ instance, layer, connection, baseline, report, strike });
+      const lending = this.#lending;
+      const harvest = lending && (() => lending.remember(layer, prepared));
+      return new Incarnation({ instance, layer, connection, baseline, report, strike, harvest });
     } catch (error) {
       const cleanUp = [
         () => connection?.end(),
@@ -252,7 +262,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async leaks({ instance, layer, baseline, report }: Incarnation): Promise<Leak[]> {
     const { collectLeaks } = await import('../leaks/collect.ts');
-    const { holder, layers } = await this.#prepare();
+    const prepared = await this.#prepare();
+    const { holder } = prepared;
     const { scratchDirectory, log } = this;
     const { pid, mark } = instance;
     const place = {
@@ -261,7 +272,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         pid,
         mark,
         baseline,
-        layers: [...(layer.over?.stack ?? []), ...layers],
+        layers: this.#below(prepared, layer),
         scratchDirectory,
         holder: holder.pid,
       },
@@ -346,13 +357,20 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return instance;
   }
 
+  /** The lower layers, topmost first. */
+  #below(prepared: Prepared, { over }: Layer): string[] {
+    const [skeleton = '', ...image] = prepared.layers;
+    const packages = this.#lending?.layer(prepared);
+    return [...(over?.stack ?? []), skeleton, ...(packages === undefined ? [] : [packages]), ...image];
+  }
+
   #plan(prepared: Prepared, layer: Layer, mark?: string): InstanceOptions {
     const copying = this.options.mode === 'copy';
     const { upper, over, onDisk } = layer;
     const work = layer.nextWork();
     // A copy is whole.
     const whole = layer.isUsed ? [] : over === undefined ? prepared.layers : [over.upper];
-    const below = [...(over?.stack ?? []), ...prepared.layers];
+    const below = this.#below(prepared, layer);
     return {
       hostname: this.hostname,
       maxProcesses: mostProcesses(this.options.maxProcesses),

@@ -153,8 +153,10 @@ export class Testbed implements OpenTestbed {
   /** @param place of a command of the caller; none: a part of a copy, which has no event of its own */
   async start(argv: Argv, stdio: StdioList, place?: CommandPlace): Promise<StartedCommand> {
     await this.#life.booted();
+    const { instance } = this.#life.incarnation;
     const target = place === undefined ? this.#quietTarget() : this.#target();
-    return startCommand(target, argv, stdio, this.#maker.log, place);
+    const started = await startCommand(target, argv, stdio, this.#maker.log, place);
+    return { ...started, rebooted: () => isRebooted(instance) };
   }
 
   /** Resolves when the events of all commands that have ended were sent. */

@@ -48,6 +48,8 @@ export interface TestbedOptions {
   /** What one copy out of the testbed may have. Default: see copy/check.ts. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
+  /** Keep packages that apt downloads in the cache, and have them ready in later testbeds. Not with `mode: 'copy'`. */
+  readonly rememberPackages?: boolean | undefined;
   /** Processes and threads, of all users of the testbed together. Default: see limits.ts. */
   readonly maxProcesses?: number | undefined;
   /** Bytes of memory. Default: see limits.ts. */

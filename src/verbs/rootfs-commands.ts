@@ -10,6 +10,7 @@ import type { CacheFolder } from '../rootfs/cache.ts';
 import { removeCommitted } from '../rootfs/commit.ts';
 import { type CommittedImage, committedImages, findCommitted } from '../rootfs/committed.ts';
 import { type Image, importImage, listImages, removeImage } from '../rootfs/images.ts';
+import { checkRelease } from '../rootfs/known-releases.ts';
 import { imageName, imageNameFor } from '../rootfs/order.ts';
 import {
   type BaseInfo,
@@ -133,6 +134,7 @@ async function build({ names, words, cache, log, signal }: RootfsCall): Promise<
       remedy: 'give a release to build',
     });
   }
+  checkRelease(release, orderOptions(words));
   const order = orderRoot(release, words.one('arch'), orderOptions(words));
   const { path } = await rebuildRoot(order, cache, log, signal);
   say(`${path}\n`);

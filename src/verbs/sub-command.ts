@@ -1,5 +1,5 @@
-import { didYouMean } from '../command-line/nearest.ts';
 import { UsageError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
 
 export function chooseCommand<K extends string>(
   verb: string,

@@ -39,7 +39,13 @@ describeWithUsers('the examples of the documentation', function () {
     assert.equal(status, 0, stdout + stderr);
   }
 
-  for (const page of ['README.md', 'docs/library.md', 'docs/networks.md']) {
+  for (const page of [
+    'README.md',
+    'docs/library.md',
+    'docs/networks.md',
+    'docs/migration.md',
+    'docs/install.md',
+  ]) {
     for (const [index, text] of examplesOf(page).entries()) {
       it(`of ${page} work: ${index + 1}`, async () => {
         const file = `${page.replaceAll(/\W/g, '-')}-${index}.ts`;

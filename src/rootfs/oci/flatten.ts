@@ -51,7 +51,7 @@ export async function flatten(image: ChosenImage, stem: string, lock: number, jo
   checkRoom(stem, plan.size);
   const output = await openOutput(stem, lock, job.log);
   const writer = new TarWriter('pax', (bytes) => void output.stream.write(bytes));
-  const progress = startProgress('writing the layers as one image');
+  const progress = startProgress('writing the layers as one image', { log: job.log });
   try {
     for (const entry of plan.first) writer.entry(entry);
     await output.room();
@@ -99,7 +99,7 @@ async function readHeaders(
 ): Promise<{ tree: LayerTree; environment: ReadonlyMap<Inode, readonly Buffer[]> }> {
   const tree = new LayerTree({ maxBytes: job.maxBytes ?? MAX_BYTES });
   const environment = new Map<Inode, Buffer[]>();
-  const progress = startProgress('reading the layers of the image');
+  const progress = startProgress('reading the layers of the image', { log: job.log });
   try {
     for (const [at, layer] of image.layers.entries()) {
       tree.beginLayer();

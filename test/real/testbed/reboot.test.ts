@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { TestbedError } from '../../../src/errors.ts';
+import { Testbed as LibraryTestbed } from '../../../src/library/testbed.ts';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { describeWithUsers } from '../../support/skip.ts';
@@ -52,6 +53,23 @@ describeWithUsers('a reboot', function () {
       }
     });
   }
+
+  it('from inside is the reason that the library gives for the end of a command', async () => {
+    const testbed = await LibraryTestbed.open({ rootfs: testTarball() });
+    try {
+      const ended = {
+        name: 'VirtError',
+        code: 'REBOOTED',
+        message: /^sh -c .* was ended by a reboot of the testbed; /,
+      };
+      await assert.rejects(testbed.run(`${rebootCall('0x01234567')}; sleep 1000`), ended);
+      const started = await testbed.start(`${rebootCall('0x01234567')}; sleep 1000`);
+      await assert.rejects(started.ended, ended);
+      assert.equal((await testbed.run('echo next')).stdout, 'next\n');
+    } finally {
+      await testbed.close();
+    }
+  });
 
   it('from inside is one too, and what comes next waits for it', async () => {
     const provider = testProvider();

@@ -58,7 +58,7 @@ describe('the program', () => {
     assert.deepEqual([status, stdout], [2, '']);
     assert.match(
       stderr,
-      /^virt-ts-unshare: Node\.js 18\.20\.4 is too old; install 20\.19 or newer: Debian 13 .*\n$/,
+      /^virt-ts-unshare: Node\.js 18\.20\.4 is too old; install 20\.19 or newer, on Debian 13 .*\n$/,
     );
   });
 

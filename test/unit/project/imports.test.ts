@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'folders.ts',
     'helper.ts',
     'host.ts',
+    'nearest.ts',
     'progress-line.ts',
     'random.ts',
     'sudo.ts',

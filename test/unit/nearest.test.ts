@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { nearestTo } from '../../../src/command-line/nearest.ts';
-import { VERBS } from '../../../src/verbs.ts';
+import { nearestTo } from '../../src/nearest.ts';
+import { VERBS } from '../../src/verbs.ts';
 
 describe('the nearest word', () => {
   const verbs = Object.keys(VERBS);

@@ -4,15 +4,19 @@ export function didYouMean(word: string, known: readonly string[]): string {
   return nearest === undefined ? '' : ` (did you mean ${nearest})`;
 }
 
-/** The nearest known word, with at most one change for each three letters. */
-export function nearestTo(word: string, known: readonly string[]): string | undefined {
+/** The nearest known word, with at most so many changes: one for each three letters. */
+export function nearestTo(
+  word: string,
+  known: readonly string[],
+  most = Math.ceil(word.length / 3),
+): string | undefined {
   // A word may be megabytes long. As many letters as it has too many must be deleted.
   const ranked = known
     .filter((each) => word.length - each.length < each.length)
     .map((each) => ({ each, changes: changesBetween(word, each) }))
     .sort((one, other) => one.changes - other.changes);
   const [best] = ranked;
-  return best !== undefined && best.changes <= Math.ceil(word.length / 3) && best.changes < best.each.length
+  return best !== undefined && best.changes <= most && best.changes < best.each.length
     ? best.each
     : undefined;
 }
