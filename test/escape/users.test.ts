@@ -4,30 +4,19 @@ import { forEachCaller } from './each.ts';
 import { some } from './tally.ts';
 
 const USERS = [
-  ...[
-    '0x0',
-    '-1',
-    '-0',
-    '+0',
-    '4294967295',
-    '4294967296',
-    '18446744073709551616',
-    '65536',
-    ':0', '0:x', '0:-1', '0:4294967295',
-    
-    ':0',
-  ],
-  ...['0 ', ' 0', ' ', '\t', 'root\n', 'root ', 'root:x', '\u001b[2J', '..', '/', '$(id)', '1e0', '0.0', '٠'],
+  ...['0x0', '-1', '-0', '+0', '4294967295', '4294967296', '18446744073709551616', '65536', ':0'],
+  ...['root:x', '0:x', '0:-1', '0:4294967295', '1:0:0', '0 ', ' 0', ' ', '\t', 'root\n', 'root '],
+  ...['\u001b[2J', '..', '/', '$(id)', '1e0', '0.0', '٠'],
 ];
 
 forEachCaller('the user of a command', [], (caller, scene) => {
   it('is the one that is named, or there is none', async () => {
     const { world, canaries } = scene;
     for (const user of some(USERS, 6)) {
-      const { status, stdout, stderr } = await world.run(caller, 'id', { options: ['--user', user] });
+      const { status, stdout, stderr } = await world.run(caller, 'id', { options: [`--user=${user}`] });
       const what = `${JSON.stringify(user)}: ${status} ${stdout}${stderr}`;
-      assert.equal(status, 255, what);
-      assert.match(stderr, /it has no (user|group|ids)|no ids but root's/, what);
+      assert.ok(status === 255 || status === 2, what);
+      assert.match(stderr, /it has no (user|group|ids)|no ids but root's|--user needs/, what);
       // Nothing of it reaches the terminal of the caller as control characters.
       assert.doesNotMatch(stderr, /(?!\n)\p{Cc}/u, what);
       await canaries.check([stdout, stderr]);
