@@ -16,7 +16,7 @@ forEachCaller("the caller's descriptors", [], (caller, scene) => {
   const numbers = () =>
     some(
       Array.from({ length: 300 }, (_, n) => n),
-      8,
+      4,
     );
   const opener = () => ['perl', '-e', OPENER, '900', scene.canaries.folder, scene.canaries.file];
 
@@ -38,7 +38,7 @@ forEachCaller("the caller's descriptors", [], (caller, scene) => {
 
   it('are no working directory of a command or a shell', async () => {
     const { world, canaries } = scene;
-    for (const number of numbers().slice(0, 4 * ROUNDS)) {
+    for (const number of numbers().slice(0, 2 * ROUNDS)) {
       for (const prefix of ['/proc/self/fd', '/dev/fd', '/proc/1/fd', '/proc/self/../1/fd']) {
         const { stdout, stderr, status } = await world.run(caller, 'pwd; ls; cat file ../file', {
           options: ['--cwd', `${prefix}/${number}`],

@@ -53,7 +53,7 @@ forEachCaller('a link to the host', ['swap'], (caller, scene) => {
 
   it('in the place of a file or mount is not followed', async () => {
     const { world, canaries } = scene;
-    for (const { place, kind, mode } of some(CASES, 6)) {
+    for (const { place, kind, mode } of some(CASES, 3)) {
       const root = world.directory('links-');
       const path = join(root, place);
       world.makeRoot(root);
@@ -90,7 +90,7 @@ forEachCaller('a link to the host', ['swap'], (caller, scene) => {
         { place: 'dev', mode: 'overlay' },
         { place: 'run', mode: 'copy' },
       ] as const,
-      2,
+      1,
     )) {
       const root = world.directory('swap-');
       world.makeRoot(root);
@@ -126,7 +126,7 @@ forEachCaller('a link to the host', ['swap'], (caller, scene) => {
     chmodSync(shared, 0o777);
     const bind = ['--bind', shared, '/w'];
     const targets = [canaries.folder, '/', '../../..', relative(shared, canaries.folder)];
-    for (const target of some(targets, 2)) {
+    for (const target of some(targets, 1)) {
       await world.run(caller, `rm -rf /w/a; ln -s ${target} /w/a`, { options: bind });
       assert.deepEqual(readdirSync(shared), ['a']);
       for (const inside of some(['/w/a/b/c', '/w/a/sub/made', `/w/a${canaries.folder}/made`], 1)) {
@@ -147,7 +147,9 @@ forEachCaller('a link to the host', ['swap'], (caller, scene) => {
       options: ['--scratch', scratch, '--bind', scratch, '/s'],
     });
     await canaries.check([stdout, stderr]);
-    rmSync(scratch, { recursive: true, force: true });
+    // What root inside has moved away belongs to it.
+    await world.run(caller, 'rm -rf /s/*', { options: ['--bind', scratch, '/s'] });
+    rmSync(scratch, { recursive: true });
   });
 
   it('may be the scratch, the working directory and the home of the caller', async () => {
