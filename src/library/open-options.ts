@@ -8,6 +8,7 @@ import type { LinkQuality } from '../network/link.ts';
 import { randomBytes } from '../random.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { imageNamed } from '../rootfs/source.ts';
+import type { InitChoice } from '../testbed/init-choice.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import { checkCount, checkNames, checkText, choice, type Names, notAllowed, seconds } from './checks.ts';
 
@@ -55,6 +56,11 @@ export interface OpenOptions {
     /** Nothing in the testbed can write there, and root of the testbed has the permissions of others. Default: false. */
     readonly readOnly?: boolean;
   }[];
+  /**
+   * Pid 1. `true`: the init of the root filesystem, such as systemd; `auto`: the same where it has one and this machine has a cgroup for
+   * it; `systemd`; or the path of a program. `open` resolves when it has booted. Default: false. See docs/init.md.
+   */
+  readonly init?: boolean | 'auto' | 'systemd' | `/${string}`;
   /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
@@ -84,7 +90,7 @@ export interface OpenOptions {
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ rootfs: true, release: true, arch: true, mirror: true, scratch: true, mode: true },
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
-  ...{ bind: true, hostname: true, rememberPackages: true },
+  ...{ bind: true, hostname: true, init: true, rememberPackages: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
   ...{ maxProcesses: true, maxMemory: true },
   onEvent: true,
@@ -131,6 +137,7 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
     mode: choice('mode', mode, ['overlay', 'copy']),
+    init: initOf(options.init),
     ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
@@ -140,6 +147,14 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     maxProcesses: options.maxProcesses,
     maxMemory: options.maxMemory,
   };
+}
+
+function initOf(init: OpenOptions['init']): InitChoice | undefined {
+  if (init === undefined || init === false) return undefined;
+  if (init === true) return 'image';
+  if (init === 'auto' || init === 'systemd' || (typeof init === 'string' && init.startsWith('/')))
+    return init;
+  throw notAllowed('init', init, "give true, false, 'auto', 'systemd' or an absolute path");
 }
 
 function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {

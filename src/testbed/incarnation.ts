@@ -1,8 +1,14 @@
 import type { Baseline } from '../leaks/baseline.ts';
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
+import { signalProcess } from '../processes/list.ts';
+import { within } from '../wait.ts';
+import { type Init, rebootSignal } from './init.ts';
 import type { Layer } from './layer.ts';
 import type { ReportFile } from './report-file.ts';
+
+/** Milliseconds for an init to stop its services, after which they are killed. */
+const SHUTDOWN_LIMIT = 30_000;
 
 interface Parts {
   readonly instance: Instance;
@@ -10,6 +16,7 @@ interface Parts {
   readonly connection: Connection | undefined;
   readonly baseline: Baseline;
   readonly report: ReportFile | undefined;
+  readonly init: Init | undefined;
   /** Removes it from what `ps` shows. */
   readonly strike: () => void;
   /** What is still to be read from the layer when the processes have ended. */
@@ -23,13 +30,15 @@ export class Incarnation {
   readonly connection: Connection | undefined;
   readonly baseline: Baseline;
   readonly report: ReportFile | undefined;
+  readonly init: Init | undefined;
   readonly ended: Promise<void>;
   readonly #strike: () => void;
   readonly #harvest: (() => Promise<void>) | undefined;
   #tellEnded: () => void = () => {};
   #ending: Promise<void> | undefined;
 
-  constructor({ instance, layer, connection, baseline, report, strike, harvest }: Parts) {
+  constructor({ instance, layer, connection, baseline, report, init, strike, harvest }: Parts) {
+    this.init = init;
     this.baseline = baseline;
     this.report = report;
     this.#strike = strike;
@@ -40,6 +49,13 @@ export class Incarnation {
     this.instance = instance;
     this.connection = connection;
     this.layer = layer;
+  }
+
+  /** Lets an init end what it has started, in a limited time. Without one, `end` is a power failure. */
+  async shutDown(): Promise<void> {
+    if (this.init === undefined || !this.instance.alive) return;
+    signalProcess(this.instance, rebootSignal(this.init));
+    await within(this.instance.ended, SHUTDOWN_LIMIT);
   }
 
   /** Addresses, published ports and packages are there for the next one only when this one is gone. */

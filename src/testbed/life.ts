@@ -102,6 +102,7 @@ export class Life {
     const old = this.#take('reboot');
     const { layer, report, instance } = old;
     try {
+      await old.shutDown();
       await old.end({ keepLayer: true, keepReport: true });
       const before = { mark: instance.mark, report };
       this.#begin(await this.#maker.incarnate({ layer, before }));

@@ -29,6 +29,7 @@ import { killable } from './killing.ts';
 import { isRebooted, Life } from './life.ts';
 import type { TestbedMaker } from './maker.ts';
 import type { Snapshot } from './snapshot.ts';
+import { targetOf } from './target.ts';
 import type { AttachOptions, CommitOptions, OpenTestbed, RunOptions, RunResult } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
@@ -122,7 +123,12 @@ export class Testbed implements OpenTestbed {
 
   async leaks(at?: LeakMoment): Promise<Leak[]> {
     await this.#life.booted();
-    const leaks = await this.#maker.leaks(this.#life.incarnation);
+    const { incarnation } = this.#life;
+    const leaks = await this.#maker.leaks(incarnation).catch(async (error: unknown) => {
+      // A reboot is the end of everything that was there.
+      if (!incarnation.instance.alive && (await isRebooted(incarnation.instance))) return [];
+      throw error;
+    });
     if (at !== undefined) this.#recorder?.leaks(leaks, at);
     return leaks;
   }
@@ -288,20 +294,24 @@ export class Testbed implements OpenTestbed {
 
   async revert(): Promise<void> {
     await this.#life.booted();
-    await this.#reportLeaks('revert', []);
     await this.#operation(
       () => ({ event: 'revert' }),
-      () => this.#life.revert(),
+      async () => {
+        await this.#reportLeaks('revert', []);
+        await this.#life.revert();
+      },
     );
   }
 
   async snapshot(): Promise<Snapshot> {
     await this.#life.booted();
     await this.#life.checkRoom();
-    await this.#reportLeaks('snapshot', []);
     return this.#operation(
       () => ({ event: 'snapshot' }),
-      () => this.#life.snapshot(),
+      async () => {
+        await this.#reportLeaks('snapshot', []);
+        return this.#life.snapshot();
+      },
     );
   }
 
@@ -315,11 +325,15 @@ export class Testbed implements OpenTestbed {
 
   async close(): Promise<void> {
     await this.#life.booted();
-    if (this.#life.isOpen) await this.#reportLeaks('close', []);
     const recorder = this.#recorder;
-    if (recorder === undefined) return this.#life.close();
-    await recorder.end(() => this.#life.close());
+    if (recorder === undefined) return this.#close();
+    await recorder.end(() => this.#close());
     this.#maker.recorders.delete(recorder);
+  }
+
+  async #close(): Promise<void> {
+    if (this.#life.isOpen) await this.#reportLeaks('close', []);
+    await this.#life.close();
   }
 
   #target(): Target {
@@ -329,16 +343,7 @@ export class Testbed implements OpenTestbed {
 
   /** For commands that are a part of something else. */
   #quietTarget(): Target {
-    const { instance, report } = this.#life.incarnation;
-    const { options } = this.#maker;
-    return {
-      pid: instance.pid,
-      mark: instance.mark,
-      holder: instance.holderPid,
-      ownNetwork: options.network !== 'host',
-      drainTimeout: options.drainTimeout,
-      ...(report === undefined ? {} : { report }),
-    };
+    return targetOf(this.#life.incarnation, this.#maker.options);
   }
 }
 
