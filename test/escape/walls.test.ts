@@ -39,7 +39,10 @@ forEachCaller('the walls of a testbed', ['walls'], (caller, scene) => {
         assert.ok(tried >= 17, stdout + stderr);
         // An abstract socket belongs to the network. With the caller's id its control groups can be written, if it has some.
         const open = network === 'host' ? ['an abstract socket'] : [];
-        const groups = caller.sameId && !/^writable (?!\/sys\/fs\/cgroup\/)/m.test(stdout) ? ['/sys'] : [];
+        const groups =
+          caller.sameId && !/^writable (?!\/sys\/fs\/cgroup\/)/m.test(stdout)
+            ? ['/sys', 'control groups']
+            : [];
         const found = outs(stdout);
         assert.deepEqual(
           found.filter((way) => ![...open, ...groups].includes(way)),

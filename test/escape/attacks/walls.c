@@ -201,7 +201,7 @@ static int control_groups(void) {
 		for (const char *const *options = (const char *const[]){"", "memory", "rdma", "misc", "pids", "none,name=escape", NULL}; *options != NULL; options++)
 			if (unshare(CLONE_NEWCGROUP) == 0 && mount("none", "/groups", *type, 0, *options) == 0) {
 				int file = open("/groups/release_agent", O_WRONLY);
-				if (file >= 0 && write(file, "/escape", 7) == 7) found = 1;
+				if (file >= 0 && write(file, "/escape", 7) == 7) printf("OUT by release_agent\n");
 				if (mkdir("/groups/escape", 0755) == 0) printf("made a control group\n"), found = 1, rmdir("/groups/escape");
 				umount2("/groups", MNT_DETACH);
 			}
