@@ -13,6 +13,8 @@ export const VERBS: Readonly<Record<Verb, () => Promise<RunVerb>>> = {
   stats: async () => (await import('./verbs/stats.ts')).stats,
   commit: async () => (await import('./verbs/commit.ts')).commit,
   ps: async () => (await import('./verbs/ps.ts')).ps,
+  report: async () => (await import('./verbs/report.ts')).report,
+  compare: async () => (await import('./verbs/compare.ts')).compare,
   doctor: async () => (await import('./verbs/doctor.ts')).doctor,
   rootfs: async () => (await import('./verbs/rootfs.ts')).rootfs,
   lab: async () => (await import('./verbs/lab.ts')).lab,

@@ -125,7 +125,9 @@ export function operandKind(verb: string, subCommand = ''): Kind {
   if (verb === 'cp') return { kind: 'places' };
   if (call === 'rootfs build') return { kind: 'releases' };
   if (call === 'rootfs update' || call === 'rootfs remove') return { kind: 'images' };
-  if (verb === 'test' || call === 'rootfs import' || verb === 'lab') return { kind: 'files' };
+  if (call === 'rootfs import' || ['test', 'lab', 'report', 'compare'].includes(verb)) {
+    return { kind: 'files' };
+  }
   if (verb === 'help') return { kind: 'words', words: verbs() };
   return { kind: 'anything' };
 }

@@ -132,6 +132,22 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       'virt-ts-unshare run --release postgres -- psql --version',
     ],
   },
+  report: {
+    usage: ['virt-ts-unshare report FILE|DIR [-o REPORT.html]'],
+    summary: 'show where the time of a run went, its results, leaks and packages: as text, or as a page',
+    text: 'Reads a FILE that --events wrote, or the output directory DIR of a driver with such a file in it (events.jsonl), and prints the tests and where the time went. With -o it writes a page of one file, which needs no network and no JavaScript: a timeline, results, output of failed tests, leaks, packages.',
+    examples: ['virt-ts-unshare report out', 'virt-ts-unshare report out -o report.html'],
+    notes: [
+      'The examples need: autopkgtest PACKAGE --output-dir=out -- ts-unshare --events=out/events.jsonl',
+    ],
+  },
+  compare: {
+    usage: ['virt-ts-unshare compare A B [OPTION]...'],
+    summary: 'name the results, durations and packages that differ between two runs',
+    text: 'Compares two runs, each a file that --events wrote or the output directory of a driver: results, packages that were installed before each test, and durations. Without events, results and packages are those that the driver has recorded. Durations are equal when they differ by less than a quarter or half a second.',
+    notes: ['Exit status: 0 if results and packages are equal, 1 if not, 2 for a wrong call.'],
+    examples: ['virt-ts-unshare compare yesterday today'],
+  },
   doctor: {
     usage: ['virt-ts-unshare doctor [OPTION]...'],
     summary: 'check what testbeds need of this machine, and name the remedy for what is missing',

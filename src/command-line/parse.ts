@@ -29,6 +29,8 @@ const SHAPES: Readonly<Record<Owner, Shape>> = {
   cp: { operands: 2, command: false },
   commit: { operands: Number.POSITIVE_INFINITY, command: false },
   ps: { operands: 0, command: false },
+  report: { operands: 1, command: false },
+  compare: { operands: 2, command: false },
   doctor: { operands: 0, command: false },
   rootfs: { operands: Number.POSITIVE_INFINITY, command: false },
   lab: {

@@ -13,6 +13,8 @@ export type Call =
   | 'stats'
   | 'commit'
   | 'ps'
+  | 'report'
+  | 'compare'
   | 'doctor'
   | 'test'
   | `rootfs ${'list' | 'build' | 'update' | 'import' | 'export' | 'remove' | 'prune' | 'verify'}`
@@ -29,6 +31,8 @@ export type Verb =
   | 'logs'
   | 'cp'
   | 'commit'
+  | 'report'
+  | 'compare'
   | 'doctor'
   | 'rootfs'
   | 'lab';
@@ -54,7 +58,11 @@ const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
 const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
-const VERBS = ['run', 'shell', ...HOSTS, 'test', ...OPEN_ONES, 'doctor', ...ROOTFS, ...LABS] as const;
+const EVIDENCE = ['report', 'compare'] as const;
+const VERBS = [
+  ...(['run', 'shell', ...HOSTS, 'test', ...OPEN_ONES, ...EVIDENCE, 'doctor'] as const),
+  ...[...ROOTFS, ...LABS],
+] as const;
 
 const RUNS: readonly Call[] = ['run', 'run --host'];
 
@@ -623,11 +631,19 @@ export const OPTIONS = [
     calls: ['lab graph'],
   },
   {
+    name: 'output',
+    short: 'o',
+    values: ['FILE'],
+    help: 'write a page (HTML) to FILE, - for stdout (default: text to stdout)',
+    group: 'Other options',
+    calls: ['report'],
+  },
+  {
     name: 'json',
     values: [],
     help: 'print JSON',
     group: 'Other options',
-    calls: ['ps', 'stats', 'doctor', 'rootfs list', 'lab ps'],
+    calls: ['ps', 'stats', 'compare', 'doctor', 'rootfs list', 'lab ps'],
   },
   {
     name: 'debug',
