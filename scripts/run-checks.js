@@ -22,7 +22,7 @@ function filesBelow(directory) {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-const shellScripts = ['.ci', 'bin', 'scripts', 'src', 'test', 'bench', 'docs']
+const shellScripts = ['.ci', 'bin', 'debci', 'scripts', 'src', 'test', 'bench', 'docs']
   .flatMap(filesBelow)
   .filter((file) => file.endsWith('.sh') || /^#! ?\/bin\/sh/.test(readFileSync(file, 'utf8')));
 
