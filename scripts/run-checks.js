@@ -47,6 +47,7 @@ const ofNamespaces = [
   tests('fault', 15),
   tests('race', 20),
   tests('fuzz', 10),
+  tests('escape', 10),
   tests('driver', 25),
   tests('examples', 10),
 ];
