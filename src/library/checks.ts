@@ -17,7 +17,7 @@ const OUTPUTS = ['text', 'bytes', 'inherit', 'ignore'];
 
 export function notAllowed(name: string, value: unknown, remedy: string): UsageError {
   const shown = typeof value === 'object' && value !== null ? 'an object' : String(value);
-  return new UsageError(`${name} is ${shown}`, { code: 'WRONG_VALUE', remedy });
+  return new UsageError(`${name} cannot be ${shown}`, { code: 'WRONG_VALUE', remedy });
 }
 
 export function checkNames(what: string, options: object, names: Readonly<Record<string, true>>): void {
@@ -126,7 +126,7 @@ function checkOptions(
   }
   for (const [name, value] of Object.entries<unknown>(env)) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-      throw new UsageError(`env has ${name}, which is no name of a variable`, {
+      throw new UsageError(`env has ${name}, which is not the name of a variable`, {
         code: 'WRONG_VALUE',
         remedy: 'use letters, digits and _',
       });

@@ -67,8 +67,8 @@ runs as 0
 
   it('are not written for a wrong call', async () => {
     for (const [files, words] of [
-      [{ relative: 'x' }, /relative is no absolute path of a file; write it like/],
-      [{ '/': 'x' }, /\/ is no absolute path of a file/],
+      [{ relative: 'x' }, /relative is not an absolute path of a file; write it like/],
+      [{ '/': 'x' }, /\/ is not an absolute path of a file/],
       [{ '/srv/': 'x' }, /no absolute path of a file/],
       [{ '/srv/../x': 'x' }, /no absolute path of a file/],
       [{ '/srv/a': 'x', '/srv//a': 'x' }, /\/?srv\/a is written twice/],

@@ -125,7 +125,7 @@ describe('an archive into a testbed', () => {
       archive(Buffer.concat([pax([['SCHILY.xattr.trusted.overlay.opaque', 'y']]), raw({ name: 'a' })])),
       /attribute xattr\.trusted\.overlay\.opaque/,
     ],
-    ['an owner that is no id', archive(pax([['uid', '4294967295']]), raw({ name: 'a' })), /no id/],
+    ['an owner that is no id', archive(pax([['uid', '4294967295']]), raw({ name: 'a' })), /not a valid id/],
     ['no end', Buffer.concat([TOP, raw({ name: 'a' })]), /truncated/],
     ['no bytes', Buffer.alloc(0), /truncated/],
     [

@@ -365,7 +365,7 @@ describe('a container image', () => {
       await refused(
         take(),
         'SEVERAL_IMAGES',
-        /several images: a, b:c; name one of them behind the path, as FILE:TAG/,
+        /several images: a, b:c; name one of them after the path, as FILE:TAG/,
       );
       await refused(take(`${layout}:d`), 'NO_TAG', /no image d; there are a, b:c/);
       assert.deepEqual(others(listing(await take(`${layout}:a`))), ['file ./a']);
@@ -427,7 +427,7 @@ describe('a container image', () => {
       'fewer digests than layers',
       { layers, change: (what) => (what === 'config' ? { rootfs: { diff_ids: [] } } : {}) },
       'BAD_IMAGE',
-      /1 layers and the digests of 0/,
+      /1 layers, but the digests of 0/,
     ],
     [
       'a manifest of another size',
@@ -501,7 +501,7 @@ describe('a container image', () => {
       'a layer with more behind its end',
       { layers: [Buffer.concat([TOP, END, Buffer.alloc(2 ** 21, 'x')])] },
       'BAD_IMAGE',
-      /goes on after its end/,
+      /has data after its end/,
     ],
     [
       'no shell',
