@@ -2,10 +2,11 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-h HOLDER] [-n] [-c DIR] [-u USER[:GROUP]] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-E NUMBER:FILE]
+ * argv: exec -p PID -m MARK [-h HOLDER] [-g FILE] [-n] [-c DIR] [-u USER[:GROUP]] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-E NUMBER:FILE]
  *   [-T] [-3] [-f] [-N FILES] -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
+ *   -g     the testbed has an init of its own: cgroup.procs of the cgroup for commands
  *   -n     the testbed has a network namespace of its own
  *   -c -u  working directory, and user and group (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
@@ -44,10 +45,11 @@ static struct {
 	rlim_t files;
 	long mark, tag;
 	pid_t self, pid1, holder;
-	int proc, init, report;
+	int proc, init, report, cgroup;
+	bool has_init;
 	/* The child reads one byte before it runs, and writes one when it could not execute the command. */
 	int channel;
-} job = {.directory = "/", .seconds = 10, .report = -1, .channel = -1};
+} job = {.directory = "/", .seconds = 10, .report = -1, .cgroup = -1, .channel = -1};
 
 static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *code, const char *format, ...) {
 	char what[2048];
@@ -111,6 +113,11 @@ static void set_environment(const struct account *account) {
 static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	char word, keyring[64];
 	if (read(job.channel, &word, 1) != 1) _exit(NOT_RUN);
+	/*
+	 * Its init cannot move a process from outside of its cgroup, for a session or a scope. The right to do so is that of the caller,
+	 * who has opened the file, and is missing where `exec` is called in another session of an ordinary user.
+	 */
+	if (job.cgroup >= 0 && write(job.cgroup, "0", 1) < 0 && errno == ENODEV) fail("CLOSED", "it is closed");
 	/* With the caller's controlling terminal, root of the testbed could insert input (TIOCSTI of ioctl_tty(2)). */
 	if (terminal) setpgid(0, 0);
 	else setsid();
@@ -224,7 +231,8 @@ static bool is_anything_left(pid_t child) {
 		if (next == word) return false;
 		snprintf(path, sizeof path, "%ld/timerslack_ns", pid);
 		long slack = read_number_at(job.proc, path);
-		if (slack == job.mark && !has_reader) has_reader = true;
+		/* Processes that an init has started have its mark. */
+		if (slack == job.mark && (job.has_init || !has_reader)) has_reader = true;
 		else if (slack == job.tag || !is_tag(slack)) return true;
 	}
 }
@@ -248,11 +256,12 @@ static int open_report(const char *path) {
 
 static void parse_options(int argc, char **argv) {
 	job.variables = calloc((size_t)argc, sizeof *job.variables);
-	for (int option; (option = getopt(argc, argv, "+p:m:h:nc:u:e:d:l:E:T3fN:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "+p:m:h:g:nc:u:e:d:l:E:T3fN:")) != -1;) {
 		switch (option) {
 		case 'p': job.pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job.mark = strtol(optarg, NULL, 10); break;
 		case 'h': job.holder = (pid_t)strtol(optarg, NULL, 10); break;
+		case 'g': job.has_init = true, job.cgroup = open(optarg, O_WRONLY | O_CLOEXEC); break;
 		case 'n': job.network = true; break;
 		case 'c': job.directory = optarg; break;
 		case 'u': job.user = strsep(&optarg, ":"), job.group = optarg; break;

@@ -1,7 +1,8 @@
 /*
  * Stops the processes of a testbed while its files are read, and continues them, also when the program that called it is killed.
  *
- * argv: freeze PID
+ * argv: freeze [-a] PID
+ *   -a   pid 1 too, and all that have its mark: it is an init of the root filesystem
  *   PID  pid 1 of the testbed
  * stdin: its end continues the processes
  * stdout: the event "frozen" with the number of processes, or "failed"
@@ -78,15 +79,15 @@ static void stop(pid_t pid) {
 }
 
 /* Whether nothing of the testbed ran. Pid 1 and the reader of its lifeline go on: they write no file. */
-static bool look(int proc, pid_t init, const struct stat *testbed, long mark) {
+static bool look(int proc, pid_t init, const struct stat *testbed, long mark, bool whole) {
 	bool quiet = true;
 	DIR *list = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid <= 0 || pid == init) continue;
+		if (pid <= 0 || (pid == init && !whole)) continue;
 		int process = open_process(proc, pid);
 		if (process < 0) continue;
-		if (is_below(process, testbed) && read_number_at(process, "timerslack_ns") != mark && !(rests(state_of(process, "stat")) && all_threads_rest(process))) {
+		if (is_below(process, testbed) && (whole || read_number_at(process, "timerslack_ns") != mark) && !(rests(state_of(process, "stat")) && all_threads_rest(process))) {
 			stop(pid);
 			quiet = false;
 		}
@@ -97,6 +98,8 @@ static bool look(int proc, pid_t init, const struct stat *testbed, long mark) {
 }
 
 int freeze_main(int argc, char **argv) {
+	bool whole = argc > 1 && strcmp(argv[1], "-a") == 0;
+	argv += whole, argc -= whole;
 	if (argc != 2) return NOT_RUN;
 	pid_t init = (pid_t)strtol(argv[1], NULL, 10);
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), process = open_process(proc, init);
@@ -113,7 +116,7 @@ int freeze_main(int argc, char **argv) {
 	int looks = 0, quiet = 0;
 	/* A process that was forked during a look may have been missed. */
 	while (quiet < 2 && looks++ < LOOKS) {
-		quiet = look(proc, init, &testbed, mark) ? quiet + 1 : 0;
+		quiet = look(proc, init, &testbed, mark, whole) ? quiet + 1 : 0;
 		if (quiet == 0) nanosleep(&(struct timespec){0, PAUSE}, NULL);
 	}
 	if (quiet == 2) {

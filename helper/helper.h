@@ -111,6 +111,16 @@ bool write_map(const char *process, const char *file, const char *text);
 /* The map of this user namespace onto itself, for one below. `file` is its own, as /proc/self/uid_map. */
 bool same_map(const char *file, char *text, size_t size);
 
+/* groups.c: cgroups. All give -1 or false and errno. */
+/* Makes the directory of a server, and "holder" in it. The caller may be an ordinary user; the directory belongs to these ids. */
+int make_groups(const char *path, uid_t uid, gid_t gid);
+/* pid 0: this process. */
+bool join_group(int groups, const char *name, pid_t pid);
+/* As root of the testbeds: makes one for a testbed. */
+bool make_group(int groups, const char *name);
+/* Removes it with all below it. `kill`: with their processes. True when it is not there. */
+bool remove_group(int parent, const char *name, bool kill);
+
 /* shield.c: enters a new user namespace below, for a program of the host. False and errno when it cannot be made. */
 bool shield(void);
 

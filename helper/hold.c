@@ -2,14 +2,18 @@
  * Stage and holder: the two processes that keep a server's user namespaces, and in which its testbeds are made. See "Stage, holder,
  * testbed" in docs/architecture.md.
  *
- * argv: hold [-n] STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
+ * argv: hold [-n] [-g GROUPS] [-r OLD]... STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
+ *   -n      a network namespace of the stage's own
+ *   -g      makes this directory for the cgroups of testbeds, in one that the caller may write to; removed at the end
+ *   -r      removes this one, of a server that was killed
  *   STAGE   the stage's user namespace and its maps, as of users.c
  *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder; behind "ro:" read-only
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
- *   run ID NAMESPACES OWNER COUNT STEP...
+ *   run ID NAMESPACES OWNER COUNT GROUP STEP...
  *                               runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones. With
  *                               the letter u its user namespace is below the holder's, has the same ids, and belongs to the user OWNER;
- *                               the first COUNT words of STEP are steps that run in the holder's namespaces before
+ *                               the first COUNT words of STEP are steps that run in the holder's namespaces before; GROUP is the name
+ *                               of its cgroup, which is made, and removed before "ended"; empty: that of the holder
  *   end ID                      kills that process
  *   go ID                       lets it continue when it waits in its step "init"
  *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
@@ -38,6 +42,9 @@ static _Noreturn void die(const char *what, const char *on) {
 	report_failure(EVENTS, "NO_NAMESPACES", what, on, errno);
 	_exit(1);
 }
+
+/* The directory of the server's cgroups, or -1. */
+static int groups = -1;
 
 static void wait_for(int pipe_end) {
 	char word;
@@ -151,7 +158,7 @@ static bool end_members(int proc, const struct stat *users, int round) {
 }
 
 /* The server is gone: ends the holder and all that it leaves. */
-static int stage(pid_t holder, const struct stat *users, int proc) {
+static int stage(pid_t holder, const struct stat *users, int proc, const char *group) {
 	int handle = (int)syscall(SYS_pidfd_open, holder, 0);
 	struct pollfd ends[] = {{.fd = handle, .events = POLLIN}, {.fd = REQUESTS}};
 	while (poll(ends, 2, -1) < 0 && errno == EINTR) continue;
@@ -162,6 +169,7 @@ static int stage(pid_t holder, const struct stat *users, int proc) {
 		if (!children && !members) break;
 		usleep(round < 5 ? 1000 : 10000);
 	}
+	if (group != NULL) remove_group(AT_FDCWD, group, true);
 	return 0;
 }
 
@@ -171,6 +179,7 @@ static struct run {
 	long id;
 	pid_t pid;
 	int handle, started, lifeline;
+	char group[32];
 } runs[MAX_RUNS];
 static size_t run_count;
 
@@ -189,6 +198,8 @@ struct request {
 	/* How many of the steps' words come before the namespaces. */
 	size_t first, count;
 	char **steps;
+	/* Of a cgroup, or empty. */
+	const char *group;
 	int started[2], lifeline[2];
 };
 
@@ -225,6 +236,12 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 	umask(022);
 	if (!run_steps(&place, request->steps, request->first)) _exit(1);
 	struct clone_args args = {.flags = request->flags | CLONE_PARENT};
+	/* A new cgroup namespace has the cgroup of this process as its root. */
+	if (*request->group != '\0' && (!make_group(groups, request->group) || !join_group(groups, request->group, 0))) {
+		struct place failed = {.id = request->id, .report = EVENTS, .code = "NO_CGROUP"};
+		report_step(&failed, "making the cgroup of a testbed", errno);
+		_exit(1);
+	}
 	/* Each change of ids makes a process invisible to those that write its map and look at it. */
 	bool good = seteuid(request->owner) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;
 	pid_t pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
@@ -271,15 +288,17 @@ static pid_t start_here(const struct request *request, int *handle) {
 
 static void start_run(char **fields, size_t count) {
 	struct request request = {.id = strtol(fields[1], NULL, 10), .flags = namespace_flags(fields[2]), .owner = (uid_t)strtoul(fields[3], NULL, 10),
-	                          .first = strtoul(fields[4], NULL, 10), .count = count - 5, .steps = fields + 5,
-	                          .started = {-1, -1}, .lifeline = {-1, -1}};
+	                          .first = strtoul(fields[4], NULL, 10), .count = count - 6, .steps = fields + 6,
+	                          .group = fields[5], .started = {-1, -1}, .lifeline = {-1, -1}};
 	struct run run = {.id = request.id, .pid = -1};
+	snprintf(run.group, sizeof run.group, "%s", request.group);
 	bool below = (request.flags & CLONE_NEWUSER) != 0;
 	if (request.first > (below ? request.count : 0)) request.first = 0;
 	bool room = run_count < MAX_RUNS && pipe2(request.started, O_CLOEXEC) == 0 && pipe2(request.lifeline, O_CLOEXEC) == 0;
 	if (!room) cannot_make(&request, EMFILE);
 	else run.pid = below ? start_below(&request, &run.handle) : start_here(&request, &run.handle);
 	if (run.pid < 0) {
+		if (run.group[0] != '\0') remove_group(groups, run.group, false);
 		for (int i = 0; i < 2; i++) close(request.started[i]), close(request.lifeline[i]);
 		send_run("ended", &run, "status", NOT_RUN);
 		return;
@@ -300,7 +319,7 @@ static void drop(char **fields) {
 }
 
 static void answer(char **fields, size_t count) {
-	if (count >= 5 && strcmp(fields[0], "run") == 0) start_run(fields, count);
+	if (count >= 6 && strcmp(fields[0], "run") == 0) start_run(fields, count);
 	if (count == 3 && strcmp(fields[0], "drop") == 0) drop(fields);
 	for (size_t i = 0; count == 2 && i < run_count; i++) {
 		if (runs[i].id != strtol(fields[1], NULL, 10)) continue;
@@ -336,6 +355,8 @@ static bool read_requests(void) {
 static void reap(struct run *run) {
 	siginfo_t how = {0};
 	if (waitid(P_PIDFD, (id_t)run->handle, &how, WEXITED) != 0) return;
+	/* With pid 1, every process in it has ended. */
+	if (run->group[0] != '\0') remove_group(groups, run->group, false);
 	send_run("ended", run, "status", how.si_code == CLD_EXITED ? how.si_status : 128 + how.si_status);
 	close(run->handle), close(run->lifeline);
 	if (run->started >= 0) close(run->started);
@@ -372,8 +393,16 @@ static _Noreturn void hold(void) {
 }
 
 int hold_main(int argc, char **argv) {
-	bool network = argc > 1 && strcmp(argv[1], "-n") == 0;
-	argv += network, argc -= network;
+	bool network = false;
+	char *group = NULL, *old[64];
+	size_t old_count = 0;
+	for (int option; (option = getopt(argc, argv, "+ng:r:")) != -1;) {
+		if (option == 'n') network = true;
+		else if (option == 'g') group = optarg;
+		else if (option != 'r') return NOT_RUN;
+		else if (old_count < sizeof old / sizeof *old) old[old_count++] = optarg;
+	}
+	argv += optind - 1, argc -= optind - 1;
 	if (argc < 6) return NOT_RUN;
 	signal(SIGPIPE, SIG_IGN);
 	/* A directory among the caller's descriptors would lead out of the testbed. */
@@ -384,6 +413,14 @@ int hold_main(int argc, char **argv) {
 	/* What all testbeds may use together. Real root has no user namespace here that could be limited. */
 	if (strcmp(argv[1], "none") != 0) share_limits(3);
 	if (network && unshare(CLONE_NEWNET) != 0) die("making a network namespace", NULL);
+	for (size_t i = 0; i < old_count; i++) remove_group(AT_FDCWD, old[i], true);
+	/* Of a map, the first line is that of root, and its second number the id outside. */
+	long root_user = -1, root_group = -1;
+	if (group != NULL && (sscanf(argv[4], "%*d %ld", &root_user) != 1 || sscanf(argv[5], "%*d %ld", &root_group) != 1)) return NOT_RUN;
+	if (group != NULL && (groups = make_groups(group, (uid_t)root_user, (gid_t)root_group)) < 0) {
+		report_failure(EVENTS, "NO_CGROUP", "making a cgroup", group, errno);
+		_exit(1);
+	}
 	own_mounts();
 	/* The working directory may be accessible to the caller only. */
 	if (chdir("/") != 0 || (proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) die("opening", "/proc");
@@ -413,13 +450,21 @@ int hold_main(int argc, char **argv) {
 	wait_for(made[0]);
 	char number[32];
 	struct stat users;
+	/* set_title() overwrites argv. */
+	if (group != NULL && (group = strdup(group)) == NULL) die("copying", NULL);
 	snprintf(number, sizeof number, "%ld", (long)holder);
 	if (!write_map(number, "uid_map", argv[4]) || !write_map(number, "gid_map", argv[5])) die("writing the id maps of", number);
 	int process = open_process(proc, holder);
 	if (process < 0 || fstatat(process, "ns/user", &users, 0) != 0) die("looking at the user namespace of", number);
 	close(process);
+	if (group != NULL && !join_group(groups, "holder", holder)) {
+		report_failure(EVENTS, "NO_CGROUP", "moving a process to the cgroup", group, errno);
+		kill(holder, SIGKILL);
+		remove_group(AT_FDCWD, group, true);
+		_exit(1);
+	}
 	if (write(mapped[1], "", 1) != 1) _exit(1);
 	close(mapped[1]);
 	set_title("virt-ts-unshare stage");
-	return stage(holder, &users, proc);
+	return stage(holder, &users, proc, group);
 }

@@ -144,6 +144,57 @@ bool step_services(struct place *place, char **a) {
 	return good;
 }
 
+/* The program at a path of the base, links followed below it: the name of the file that it is. */
+static bool find_program(int base, const char *path, char *name, size_t size) {
+	char link[64], target[4096];
+	struct stat status;
+	int file = open_below(base, path, O_PATH);
+	if (file < 0) return false;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+	ssize_t length = readlink(link, target, sizeof target - 1);
+	bool good = length > 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0111) != 0;
+	close(file);
+	if (!good) return false;
+	target[length] = '\0';
+	const char *slash = strrchr(target, '/'), *own = slash == NULL ? target : slash + 1;
+	if (strlen(own) >= size) return false;
+	strcpy(name, own);
+	return true;
+}
+
+/* machine-id(5): systemd takes a file that is missing or has this word for a sign that the system was never started. */
+static bool has_machine_id(int base) {
+	char text[64];
+	int file = open_below(base, "etc/machine-id", O_RDONLY | O_NONBLOCK);
+	ssize_t length = file < 0 ? 0 : read(file, text, sizeof text);
+	if (file >= 0) close(file);
+	return length >= 32;
+}
+
+/*
+ * inits BASE image|systemd|PATH: the init of the base. Reports the event "init" with "path", empty where there is none, "name", that of the
+ * file itself, and "machine": 0 where the base has no machine id.
+ */
+bool step_inits(struct place *place, char **a) {
+	static const char *const systemd[] = {"/lib/systemd/systemd", "/usr/lib/systemd/systemd", NULL};
+	static const char *const image[] = {"/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/sbin/openrc-init", NULL};
+	const char *const given[] = {a[1], NULL};
+	const char *const *paths = strcmp(a[1], "image") == 0 ? image : strcmp(a[1], "systemd") == 0 ? systemd : given;
+	char name[256] = "";
+	int base = open(a[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0) return errno == EACCES ? closed(place, "") : false;
+	while (*paths != NULL && !find_program(base, *paths, name, sizeof name)) paths++;
+	struct event event;
+	event_begin(&event, "init");
+	event_number(&event, "id", place->id);
+	event_text(&event, "path", *paths == NULL ? "" : *paths);
+	event_text(&event, "name", name);
+	event_number(&event, "machine", has_machine_id(base));
+	event_send(&event, place->report);
+	close(base);
+	return true;
+}
+
 /* utmp: an empty /run/utmp, for its group where there is one. */
 bool step_utmp(struct place *place, char **a) {
 	(void)a;

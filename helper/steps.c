@@ -6,6 +6,7 @@
 #include "steps.h"
 
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -176,9 +177,16 @@ static bool wait_for_go(const struct place *place) {
 	return got == 1;
 }
 
+/* A process that has a lifeline and does not read it needs the holder's death as a signal, and the holder must not have died before. */
+static bool die_with_holder(const struct place *place) {
+	struct pollfd end = {.fd = place->lifeline};
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&end, 1, 0) == 0;
+}
+
 /*
- * init PATH MARK SCRIPT now|later: makes the mount point PATH the root, and becomes pid 1 of a testbed. "later": it waits before
- * that, when nothing of the root filesystem has run.
+ * init PATH MARK SCRIPT now|later PROGRAM: makes the mount point PATH the root, and becomes pid 1 of a testbed: PROGRAM, an init of
+ * the root filesystem, or where that is empty /bin/sh with SCRIPT. "later": it waits before that, when nothing of the root
+ * filesystem has run.
  */
 static bool step_init(struct place *place, char **a) {
 	if (place->lifeline < 0 || chdir(a[0]) != 0) return false;
@@ -194,11 +202,21 @@ static bool step_init(struct place *place, char **a) {
 	place->started = fcntl(place->started, F_DUPFD_CLOEXEC, LIFELINE + 1);
 	if (place->report < 0 || place->started < 0) return false;
 	for (int i = 0; i < 3; i++) dup2(nothing, i);
+	const char *path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	if (*a[4] != '\0') {
+		signal(SIGPIPE, SIG_DFL);
+		place->code = "NO_INIT";
+		snprintf(place->on, sizeof place->on, "%s", a[4]);
+		/* "container": see systemd.io/CONTAINER_INTERFACE; sysvinit and openrc know it too. */
+		char *const variables[] = {"container=virt-ts-unshare", (char *)(uintptr_t)path, NULL};
+		if (die_with_holder(place)) execve(a[4], (char *const[]){a[4], NULL}, variables);
+		return false;
+	}
 	if (dup2(place->lifeline, LIFELINE) < 0) return false;
 	/* In the environment, so that ps in the testbed does not show the text. pid1.sh restarts itself in the same way. */
 	char *script = NULL;
 	if (asprintf(&script, "PID1=%s", a[2]) < 0) return false;
-	char *const environment[] = {script, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	char *const environment[] = {script, (char *)(uintptr_t)path, NULL};
 	place->code = "NO_SHELL";
 	execve("/bin/sh", (char *const[]){"/bin/sh", "-c", "eval \"$PID1\"", "pid1", NULL}, environment);
 	return false;
@@ -212,7 +230,7 @@ static const struct {
     {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
     {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy},
     {"keyring", 2, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"processes", 1, step_processes}, {"init", 4, step_init},
+    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 0, step_utmp}, {"place", 2, step_place}, {"processes", 1, step_processes}, {"inits", 2, step_inits}, {"init", 5, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

@@ -36,6 +36,7 @@ bool put_mount(int mount, int root, const char *path);
 bool step_accounts(struct place *place, char **arguments);
 bool step_home(struct place *place, char **arguments);
 bool step_services(struct place *place, char **arguments);
+bool step_inits(struct place *place, char **arguments);
 bool step_utmp(struct place *place, char **arguments);
 
 /* limits.c */

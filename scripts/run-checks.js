@@ -60,6 +60,7 @@ const ONCE = {
     'test/real/command-line/**',
     'test/real/project/**',
     'test/real/rootfs/container-images.test.ts',
+    'test/real/testbed/packages.test.ts',
   ],
   'as root': ['test/fuzz/shell.test.ts', 'test/driver/options.test.ts', 'test/driver/sources.test.ts'],
 };

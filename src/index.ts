@@ -35,6 +35,7 @@ export type {
   Leak,
   MountLeak,
   ProcessLeak,
+  UnitLeak,
 } from './leaks/leak.ts';
 export type {
   Captured,
@@ -58,6 +59,7 @@ export type { OpenOptions } from './library/open-options.ts';
 export { closeAll } from './library/providers.ts';
 export { type FromSnapshot, Snapshot } from './library/snapshot.ts';
 export { Testbed } from './library/testbed.ts';
+export type { Unit, UnitState } from './library/unit.ts';
 export type {
   CommandCondition,
   Condition,

@@ -1,7 +1,8 @@
 /** Errors that can be found before the first `ok` by reading files. `open` reports all others. */
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { reasonOf, systemCodeOf, UsageError } from './errors.ts';
+import { reasonOf, systemCodeOf, UsageError, type VirtError } from './errors.ts';
+import { findCgroup, noCgroup } from './namespaces/cgroups.ts';
 import { hasProgram } from './processes/find.ts';
 import { chooseRoot, type RootChoice } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
@@ -12,7 +13,7 @@ export async function preflight(
   options: TestbedOptions,
   env: Readonly<NodeJS.ProcessEnv>,
 ): Promise<RootChoice> {
-  const { root, binds, scratch, network, leakFile, eventFile } = options;
+  const { root, binds, scratch, network, leakFile, eventFile, init } = options;
   const choice = chooseRoot(root, env);
   for (const { outside, readOnly } of binds) look(readOnly === true ? '--bind-ro' : '--bind', outside);
   if (scratch.kind === 'directory') {
@@ -25,6 +26,7 @@ export async function preflight(
     }
     access('the scratch directory', path, constants.W_OK | constants.X_OK);
   }
+  if (init !== undefined && init !== 'auto') checkCgroup();
   if (leakFile !== undefined) checkOutputFile('--report-leaks:', leakFile);
   if (eventFile !== undefined) checkOutputFile('--events:', eventFile);
   for (const { name, package: debianPackage } of neededTools(network !== 'host')) {
@@ -41,6 +43,15 @@ export async function preflight(
     checkOutside(options);
   }
   return choice;
+}
+
+function checkCgroup(): void {
+  const found = findCgroup();
+  if (found.path === undefined) throw asUsage(noCgroup(found));
+}
+
+function asUsage({ message, code }: VirtError): UsageError {
+  return new UsageError(message, { code });
 }
 
 function look(what: string, path: string): Stats {

@@ -161,6 +161,13 @@ export const OPTIONS = [
     calls: TESTBEDS,
   },
   {
+    name: 'init',
+    values: ['[auto|systemd|none|PATH]'],
+    help: "let the image's own init be pid 1: without a value it must have one, auto uses one that is there; open waits until it has booted (default: none)",
+    group: 'Testbed',
+    calls: TESTBEDS,
+  },
+  {
     name: 'network',
     values: ['host|none|private'],
     help: "the host's network (default), only loopback, or a network of the testbed's own",
@@ -234,6 +241,13 @@ export const OPTIONS = [
     help: 'limit for one copy out of the testbed: bytes, or with K, M, G (default: no limit)',
     group: 'Testbed',
     calls: [...TESTBEDS, 'cp'],
+  },
+  {
+    name: 'remember-packages',
+    values: [],
+    help: 'keep packages that apt downloads in the cache, so that later testbeds need not download them',
+    group: 'Testbed',
+    calls: TESTBEDS,
   },
   {
     name: 'max-processes',

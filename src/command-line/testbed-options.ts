@@ -5,6 +5,7 @@ import { UsageError } from '../errors.ts';
 import { didYouMean } from '../nearest.ts';
 import { isHostname } from '../network/hosts.ts';
 import { isTestbedName } from '../processes/testbed-name.ts';
+import type { InitChoice } from '../testbed/init-choice.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
 import type { OptionName } from './table.ts';
@@ -18,7 +19,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
   const one = (name: OptionName): string | undefined => {
     const value = words.one(name);
     if (value === '' && MAY_BE_EMPTY.has(name)) return undefined;
-    if (value === '' && name !== 'report-leaks') throw emptyValue(name);
+    if (value === '' && name !== 'report-leaks' && name !== 'init') throw emptyValue(name);
     return value;
   };
   const network = choice('network', one('network') ?? 'host', ['host', 'none', 'private']);
@@ -30,6 +31,9 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     });
   }
   if (words.has('tarball') && words.has('rootfs')) throw onlyOne('--tarball', '--rootfs');
+  if (words.has('remember-packages') && words.one('mode') === 'copy') {
+    throw onlyOne('--remember-packages', '--mode copy');
+  }
   const name = matching('name', one('name'), isTestbedName, 'web');
   return Object.freeze({
     root: Object.freeze({
@@ -46,12 +50,14 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     ]),
     scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
     mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
+    init: initChoice(one('init')),
     hostname: matching('hostname', one('hostname') ?? hostnameOf(name), isHostname, 'testbed'),
     name,
     network,
     publish: Object.freeze([...publish]),
     drainTimeout: parseSeconds('--drain-timeout', one('drain-timeout') ?? '10'),
     copyTimeout: parseSeconds(COPY_TIMEOUT, env[COPY_TIMEOUT] ?? '300'),
+    ...(words.has('remember-packages') ? { rememberPackages: true } : {}),
     maxCopyBytes: size('max-copy', one('max-copy')),
     maxProcesses: parseCount('--max-processes', one('max-processes')),
     maxMemory: size('max-memory', one('max-memory')),
@@ -67,6 +73,22 @@ function hostnameOf(name: string | undefined): string | undefined {
 const COPY_TIMEOUT = 'AUTOPKGTEST_VIRT_COPY_TIMEOUT';
 const RELEASE = /^[A-Za-z0-9][A-Za-z0-9+._-]*$/;
 const ARCH = /^[a-z0-9][a-z0-9-]*$/;
+
+/** @throws UsageError */
+export function initChoice(value: string | undefined): InitChoice | undefined {
+  if (value === undefined || value === 'none') return undefined;
+  if (value === '' || value === 'image') return 'image';
+  if (value === 'auto' || value === 'systemd') return value;
+  if (isAbsolute(value)) return value;
+  throw wrongValue(
+    `--init is ${value}${didYouMean(value, ['auto', 'systemd', 'none'])}`,
+    'give auto, systemd, none or an absolute path in the testbed',
+  );
+}
+
+function isAbsolute(path: string): path is `/${string}` {
+  return path.startsWith('/');
+}
 
 /** @throws UsageError */
 export function eventsOf(words: Words): Pick<TestbedOptions, 'eventFile'> {

@@ -25,6 +25,7 @@ export function diagnose(facts: Facts): Diagnosis {
     ...(facts.userNamespace === undefined ? [mountInside(facts)] : []),
     ids(facts),
     ...testbed(facts),
+    cgroup(facts),
     ...devices(facts),
     architectures(facts),
     rootFilesystem(facts),
@@ -191,6 +192,12 @@ function overlays(memory: Check, disk: Check, old: string): Check[] {
     { ...memory, remedy },
     { ...disk, remedy },
   ];
+}
+
+function cgroup({ cgroup: found }: Facts): Check {
+  const name = "a cgroup for an image's own init";
+  if (found.path !== undefined) return works(name, found.path);
+  return { name, state: 'limited', detail: `${found.why}; needed for --init`, remedy: found.remedy };
 }
 
 function devices({ fuse, tun }: Facts): Check[] {

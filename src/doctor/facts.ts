@@ -6,6 +6,7 @@ import { failureText, helperPath } from '../helper.ts';
 import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
+import { type FoundCgroup, findCgroup } from '../namespaces/cgroups.ts';
 import { type Execution, executionOf } from '../namespaces/emulation.ts';
 import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
@@ -40,6 +41,8 @@ export interface Facts {
   readonly holder: Attempt;
   /** What was tried in the holder; undefined when there is none. */
   readonly probe: ReadonlyMap<string, Attempt> | undefined;
+  /** Where the cgroups of testbeds with an init are made. */
+  readonly cgroup: FoundCgroup;
   readonly fuse: Attempt;
   readonly tun: Attempt;
   /** For other architectures than the machine's: how their programs are executed. */
@@ -83,6 +86,7 @@ export async function gatherFacts(log: Log): Promise<Facts> {
     package: { folder: packageRoot(), helper: helperOrNone() },
     ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
     ...(await tryHolder(idMap, log)),
+    cgroup: findCgroup(),
     fuse: opens('/dev/fuse'),
     tun: opens('/dev/net/tun'),
     executions: findExecutions(),

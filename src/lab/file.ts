@@ -10,6 +10,7 @@ import type { InterfaceOptions, MemberOptions, Route } from '../network/membersh
 import { formatSubnet, isHostAddress, normalAddress, parseSubnet } from '../network/subnet.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { imageNamed, type RootOptions } from '../rootfs/source.ts';
+import type { InitChoice } from '../testbed/init-choice.ts';
 
 interface LabNetwork {
   readonly name: string;
@@ -19,6 +20,7 @@ interface LabNetwork {
 export interface LabHost {
   readonly member: MemberOptions;
   readonly root: RootOptions;
+  readonly init?: InitChoice;
   readonly binds: readonly {
     readonly outside: string;
     readonly inside: string;
@@ -71,7 +73,16 @@ function labName(path: string, given?: unknown): string {
 }
 
 function labOf(value: unknown, path: string): LabFile {
-  const lab = fields(value, 'the file', ['name', 'root', 'networks', 'hosts', 'dns', 'search', 'outside']);
+  const lab = fields(value, 'the file', [
+    'name',
+    'root',
+    'init',
+    'networks',
+    'hosts',
+    'dns',
+    'search',
+    'outside',
+  ]);
   const networks = Object.entries(fields(lab.networks, 'networks')).map(([name, one]) =>
     networkOf(name, one),
   );
@@ -97,7 +108,7 @@ function networkOf(name: string, value: unknown): LabNetwork {
 
 const HOST_KEYS = [
   ...['root', 'address', 'networks', 'dns', 'search', 'routes', 'gateway', 'forward', 'outside', 'publish'],
-  ...['link', 'binds', 'binds-ro', 'commands', 'daemons', 'max-processes', 'max-memory'],
+  ...['link', 'init', 'binds', 'binds-ro', 'commands', 'daemons', 'max-processes', 'max-memory'],
 ];
 
 function hostOf(
@@ -129,6 +140,7 @@ function hostOf(
       publish,
     },
     root: rootOf(host.root ?? lab.root, `${where}.root`, folder),
+    ...initOf(host.init ?? lab.init, `${where}.init`),
     binds: (['binds', 'binds-ro'] as const).flatMap((key) =>
       Object.entries(fields(host[key] ?? {}, `${where}.${key}`)).map(([outside, inside]) => ({
         outside: resolve(folder, outside),
@@ -224,6 +236,21 @@ function rootOf(value: unknown, where: string, folder: string): RootOptions {
     one === undefined ? {} : { [name]: located(folder, word(one, `${where}.${name}`)) };
   const plain = Object.entries(rest).map(([name, one]) => [name, word(one, `${where}.${name}`)] as const);
   return { ...path('tarball', tarball), ...path('rootfs', rootfs), ...Object.fromEntries(plain) };
+}
+
+function initOf(value: unknown, where: string): { init?: InitChoice } {
+  if (value === undefined || value === false || value === 'none') return {};
+  if (value === true) return { init: 'image' };
+  if (value === 'auto' || value === 'systemd') return { init: value };
+  if (typeof value === 'string' && isAbsolute(value)) return { init: value };
+  throw new UsageError(`${where} is no init`, {
+    code: 'WRONG_LAB_FILE',
+    remedy: 'write true, false, auto, systemd or an absolute path in the testbed',
+  });
+}
+
+function isAbsolute(path: string): path is `/${string}` {
+  return path.startsWith('/');
 }
 
 /** A path, or the name of an image. */

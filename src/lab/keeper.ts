@@ -56,6 +56,7 @@ function optionsOf(host: LabHost, network: ReturnType<Laboratory['member']>) {
     binds: host.binds,
     scratch: { kind: 'auto' },
     mode: 'overlay',
+    init: host.init,
     hostname: host.member.hostname,
     network,
     publish: [],

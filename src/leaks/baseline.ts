@@ -1,10 +1,13 @@
 /** The state of a testbed right after it was made. */
 import { readFileSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
+import type { Leak } from './leak.ts';
 
 export interface Baseline {
   readonly mounts: string;
   readonly interfaces: string | undefined;
+  /** What an init had started and written when it had booted. Undefined without one. */
+  readonly booted?: readonly Leak[];
 }
 
 /** @throws TestbedError when pid 1 has ended */

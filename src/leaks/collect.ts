@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Log } from '../log.ts';
 import type { Baseline } from './baseline.ts';
-import type { Leak } from './leak.ts';
+import { type Leak, newLeaks } from './leak.ts';
 import { type Place as LookedAt, look } from './look.ts';
 import { type ProcessPlace, processesOf } from './processes.ts';
 import { newInterfaces, newMounts, printable } from './text.ts';
@@ -16,6 +16,23 @@ export interface Place extends LookedAt, ProcessPlace {
 
 /** @throws TestbedError when the place has ended */
 export async function collectLeaks(place: Place, log: Log): Promise<Leak[]> {
+  const { booted } = place.baseline;
+  if (booted === undefined) return collectAll(place, log);
+  return newLeaks(
+    booted,
+    (await collectAll(place, log)).filter((leak) => !isOfSystemd(leak)),
+  );
+}
+
+/** Files in which systemd keeps its state. They change with each unit. */
+const STATE =
+  /^\/(run\/(systemd|log\/journal|credentials|udev|user\/\d+)|(var\/)?tmp\/systemd-private-[^/]*|dev\/shm\/systemd-[^/]*)(\/|$)/;
+
+function isOfSystemd(leak: Leak): boolean {
+  return (leak.kind === 'file' || leak.kind === 'mount') && STATE.test(leak.path);
+}
+
+async function collectAll(place: Place, log: Log): Promise<Leak[]> {
   const { pid, baseline, scratchDirectory, boundAt = [], held } = place;
   const { files, ipc } = await look(place, log);
   const mounts = newMounts(baseline.mounts, readFileSync(`/proc/${pid}/mountinfo`, 'latin1'));

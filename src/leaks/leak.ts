@@ -2,7 +2,7 @@
  * Something that a command left behind; `kind` says of which of these types it is. Names are safe to print: control characters, `%`
  * and bytes that are not UTF-8 are percent-encoded.
  */
-export type Leak = FileLeak | MountLeak | ProcessLeak | IpcLeak | InterfaceLeak;
+export type Leak = FileLeak | MountLeak | ProcessLeak | IpcLeak | InterfaceLeak | UnitLeak;
 
 /** A file below /tmp, /var/tmp, /run or /dev/shm, which also has POSIX shared memory and semaphores. */
 export interface FileLeak {
@@ -62,6 +62,16 @@ export interface InterfaceLeak {
   readonly kind: 'interface';
   /** Its name, such as `veth0`. */
   readonly name: string;
+}
+
+/** A unit of the testbed's systemd that has failed. */
+export interface UnitLeak {
+  /** Distinguishes the types of leaks. */
+  readonly kind: 'unit';
+  /** With its type, as `cron.service`. */
+  readonly name: string;
+  /** As of systemctl(1). */
+  readonly state: 'failed';
 }
 
 /** A file that has only grown is not a new leak. */

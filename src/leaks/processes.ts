@@ -6,12 +6,14 @@ import { commandText } from './text.ts';
 
 export interface ProcessPlace {
   readonly pid: number;
-  readonly mark?: string;
+  readonly mark?: string | undefined;
   readonly insideUser: (uid: number) => number;
+  /** logind ends a user's service manager some time after the last session. */
+  readonly exceptManagers?: boolean;
 }
 
 /** Without pid 1 and the process that reads the lifeline. */
-export function processesOf({ pid, mark, insideUser }: ProcessPlace): ProcessLeak[] {
+export function processesOf({ pid, mark, insideUser, exceptManagers = false }: ProcessPlace): ProcessLeak[] {
   const namespace = namespaceOf(pid, 'pid');
   const states = allPids().flatMap((each) => processState(each) ?? []);
   const tree = new Set<number>(
@@ -27,7 +29,16 @@ export function processesOf({ pid, mark, insideUser }: ProcessPlace): ProcessLea
   const reader = mark === undefined ? undefined : childrenOf(pid).find((child) => slackOf(child) === mark);
   return states
     .filter((each) => each.pid !== pid && each.pid !== reader && tree.has(each.pid) && each.state !== 'Z')
+    .filter((each) => !exceptManagers || !isManager(each.pid))
     .flatMap((each) => describeProcess(each.pid, insideUser));
+}
+
+function isManager(pid: number): boolean {
+  try {
+    return /\/user@\d+\.service\/init\.scope$/m.test(readFileSync(`/proc/${pid}/cgroup`, 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 function slackOf(pid: number): string {

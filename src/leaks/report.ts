@@ -67,5 +67,7 @@ export function describeLeak(leak: Leak): string {
       return `${IPC[leak.type]} ${leak.id} (uid ${leak.uid}${leak.type === 'shm' ? `, ${leak.size} bytes` : ''})`;
     case 'interface':
       return `network interface ${leak.name}`;
+    case 'unit':
+      return `unit ${leak.name} (${leak.state})`;
   }
 }

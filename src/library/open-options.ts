@@ -8,6 +8,7 @@ import type { LinkQuality } from '../network/link.ts';
 import { randomBytes } from '../random.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { imageNamed } from '../rootfs/source.ts';
+import type { InitChoice } from '../testbed/init-choice.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import { checkCount, checkNames, checkText, choice, type Names, notAllowed, seconds } from './checks.ts';
 
@@ -55,6 +56,11 @@ export interface OpenOptions {
     /** Nothing in the testbed can write there, and root of the testbed has the permissions of others. Default: false. */
     readonly readOnly?: boolean;
   }[];
+  /**
+   * Pid 1. `true`: the init of the root filesystem, such as systemd; `auto`: the same where it has one and this machine has a cgroup for
+   * it; `systemd`; or the path of a program. `open` resolves when it has booted. Default: false. See docs/init.md.
+   */
+  readonly init?: boolean | 'auto' | 'systemd' | `/${string}`;
   /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
@@ -65,6 +71,8 @@ export interface OpenOptions {
   readonly maxCopyBytes?: number;
   /** Files that one copy out of the testbed may have. Default: no limit. */
   readonly maxCopyEntries?: number;
+  /** Keep packages that apt downloads in the cache, and have them ready in later testbeds. Default: false. Not with `mode: 'copy'`. */
+  readonly rememberPackages?: boolean;
   /**
    * Processes and threads of the testbed. Default: 16384, or half of what the caller may have, or one for each MiB of memory,
    * whichever is least.
@@ -82,7 +90,7 @@ export interface OpenOptions {
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ rootfs: true, release: true, arch: true, mirror: true, scratch: true, mode: true },
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
-  ...{ bind: true, hostname: true },
+  ...{ bind: true, hostname: true, init: true, rememberPackages: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
   ...{ maxProcesses: true, maxMemory: true },
   onEvent: true,
@@ -96,6 +104,15 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
   for (const [name, value] of Object.entries({ release, arch })) {
     if (rootfs === undefined || value === undefined) continue;
     throw new UsageError(`rootfs and ${name} exclude each other`, {
+      code: 'WRONG_OPTION',
+      remedy: 'give one of them',
+    });
+  }
+  const { rememberPackages = false, mode = 'overlay' } = options;
+  if (typeof rememberPackages !== 'boolean')
+    throw notAllowed('rememberPackages', rememberPackages, 'give true or false');
+  if (rememberPackages && mode === 'copy') {
+    throw new UsageError("rememberPackages and mode 'copy' exclude each other", {
       code: 'WRONG_OPTION',
       remedy: 'give one of them',
     });
@@ -119,15 +136,25 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
       return { outside: resolve(outside), inside, readOnly };
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
-    mode: choice('mode', options.mode ?? 'overlay', ['overlay', 'copy']),
+    mode: choice('mode', mode, ['overlay', 'copy']),
+    init: initOf(options.init),
     ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
     maxCopyEntries: options.maxCopyEntries,
+    rememberPackages,
     maxProcesses: options.maxProcesses,
     maxMemory: options.maxMemory,
   };
+}
+
+function initOf(init: OpenOptions['init']): InitChoice | undefined {
+  if (init === undefined || init === false) return undefined;
+  if (init === true) return 'image';
+  if (init === 'auto' || init === 'systemd' || (typeof init === 'string' && init.startsWith('/')))
+    return init;
+  throw notAllowed('init', init, "give true, false, 'auto', 'systemd' or an absolute path");
 }
 
 function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {

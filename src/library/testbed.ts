@@ -13,6 +13,7 @@ import type { OpenOptions } from './open-options.ts';
 import { forget, leave, type Shared, sharedProvider } from './providers.ts';
 import { type FromSnapshot, makeSnapshot, type Snapshot, snapshotOf } from './snapshot.ts';
 import { runToEnd, startPiped } from './start.ts';
+import { Unit, withoutInit } from './unit.ts';
 import { waitFor } from './wait.ts';
 import type { Condition, Ready, WaitOptions } from './wait-types.ts';
 import type { FilesToWrite, Owner } from './write.ts';
@@ -125,6 +126,15 @@ export class Testbed {
   ): Promise<Ready<C>>;
   async waitFor(condition: Condition | readonly Condition[], options: WaitOptions = {}): Promise<unknown> {
     return waitFor({ ...this.#place(), life: this.#life.signal }, condition, options);
+  }
+
+  /**
+   * A unit of the testbed's systemd: `await testbed.unit('postgresql').start()`. Needs the option `init`.
+   * @throws UsageError when the testbed has no init of its own, or the name is none of a unit
+   */
+  unit(name: string): Unit {
+    if (this.#shared.provider.options.init === undefined) throw withoutInit();
+    return new Unit(name, (command, options) => this.run(command, { ...options }));
   }
 
   /**

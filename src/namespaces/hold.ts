@@ -21,6 +21,8 @@ export interface RunRequest {
   /** With `u`: these run before, in the holder's namespaces. */
   readonly before?: readonly Step[];
   readonly steps: readonly Step[];
+  /** With `u`: name of its cgroup, which is made and removed with it. Default: that of the holder. */
+  readonly group?: string;
 }
 
 export class Run {
@@ -141,10 +143,10 @@ export class Hold {
     return this.#stage;
   }
 
-  run({ namespaces, owner = 0, before = [], steps }: RunRequest): Run {
+  run({ namespaces, owner = 0, before = [], steps, group = '' }: RunRequest): Run {
     const first = before.flat();
     return this.#request(
-      ...['run', namespaces, String(owner), String(first.length), ...first, ...steps.flat()],
+      ...['run', namespaces, String(owner), String(first.length), group, ...first, ...steps.flat()],
     );
   }
 
@@ -276,6 +278,7 @@ function stepFailed(failure: HelperFailure): TestbedError {
 
 function remedyOf({ code, errno, what }: HelperFailure): string {
   if (code === 'NO_SHELL') return 'use a root filesystem with a /bin/sh that this machine can execute';
+  if (code === 'NO_INIT') return 'name an init that this machine can execute, or use --init=none';
   // clone3(2) has this error for a limit of namespaces.
   if (errno === 'ENOSPC' && what.includes('namespace')) {
     return 'the limit of namespaces is reached: raise user.max_*_namespaces with sysctl, or close other testbeds';

@@ -6,6 +6,7 @@ import { type Argv, mustRunHost, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
 import { randomInt } from '../random.ts';
+import type { Groups } from './cgroups.ts';
 import { Hold, type Run, type RunRequest } from './hold.ts';
 import { type IdMaps, type IdRange, mapText, namespaceOwners } from './idmap.ts';
 import type { Step } from './steps.ts';
@@ -25,16 +26,25 @@ interface HolderOptions {
    */
   readonly below?: number | undefined;
   readonly ownNetwork?: boolean;
+  /** For testbeds with an init of their own. */
+  readonly groups?: Groups | undefined;
 }
 
 export class Holder {
   readonly idMap: IdMaps;
   readonly #sources: readonly string[];
   readonly #hold: Hold;
+  /** The directory of its testbeds' cgroups. */
+  readonly groups: string | undefined;
   readonly #owners: IdRange;
   #nextOwner: number;
 
-  private constructor(idMap: IdMaps, sources: readonly string[], hold: Hold) {
+  private constructor(
+    idMap: IdMaps,
+    sources: readonly string[],
+    { hold, groups }: { hold: Hold; groups: Groups | undefined },
+  ) {
+    this.groups = groups?.own;
     this.idMap = idMap;
     this.#sources = sources;
     this.#hold = hold;
@@ -50,6 +60,7 @@ export class Holder {
     log,
     below,
     ownNetwork = false,
+    groups,
   }: HolderOptions): Promise<Holder> {
     const stage = idMap.stage === 'none' || below === undefined ? idMap.stage : String(below);
     const maps = [idMap.stageUsers, idMap.stageGroups, idMap.users, idMap.groups].map(mapText);
@@ -57,11 +68,14 @@ export class Holder {
       helperWords(
         'hold',
         ...(ownNetwork ? ['-n'] : []),
+        ...(groups === undefined
+          ? []
+          : ['-g', groups.own, ...groups.abandoned.flatMap((path) => ['-r', path])]),
         ...[stage, ...maps, ...sources, ...readOnlySources.map((path) => `ro:${path}`)],
       ),
       log,
     );
-    return new Holder(idMap, [...sources, ...readOnlySources], hold);
+    return new Holder(idMap, [...sources, ...readOnlySources], { hold, groups });
   }
 
   get pid(): number {

@@ -26,6 +26,8 @@ export interface InstanceOptions {
   readonly hostname: string;
   readonly maxProcesses: number;
   readonly ownNetwork: boolean;
+  /** Path of an init of the root filesystem, in a cgroup of its own. Default: the stub, pid1.sh. */
+  readonly init?: string | undefined;
   /** A mount point with a file system that no other mount namespace has. */
   readonly ownFileSystem: string;
   /** Default: a random one. */
@@ -54,7 +56,7 @@ interface Begun {
 }
 
 function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'): Begun {
-  const { hostname, ownNetwork, maxProcesses } = options;
+  const { hostname, ownNetwork, maxProcesses, init } = options;
   const mark = options.mark ?? makeMark();
   const owner = holder.nextOwner();
   const run = holder.runBelow({
@@ -66,8 +68,9 @@ function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'):
       ...options.steps,
       ...(ownNetwork ? [steps.loopback()] : []),
       steps.hostname(hostname),
-      steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when }),
+      steps.init(ROOT, { mark, script: scriptText('in-testbed', 'pid1.sh'), when, program: init }),
     ],
+    ...(init === undefined ? {} : { group: mark }),
   });
   return { holder, run, mark };
 }
@@ -78,10 +81,20 @@ async function stop({ holder, run }: Begun): Promise<void> {
   await run.ended;
 }
 
+/** Of an init of the root filesystem. */
+export function initEnded(path: string, status: number): TestbedError {
+  return new TestbedError(`the init ${path} of the testbed ended with status ${status} while it booted`, {
+    code: 'NOT_BOOTED',
+    remedy: 'look whether it starts in other containers, or use --init=none',
+  });
+}
+
 export class Instance {
   readonly pid: number;
   readonly startTime: string;
   readonly mark: string;
+  /** Of a testbed with an init: the file that moves a process to the cgroup for commands. */
+  readonly commandGroup: string | undefined;
   readonly #holder: Holder;
   readonly #run: Run;
   readonly #log: Log;
@@ -90,8 +103,18 @@ export class Instance {
   private constructor(
     process: ProcessName,
     mark: string,
-    ends: { readonly holder: Holder; readonly run: Run; readonly traces: Traces; readonly log: Log },
+    ends: {
+      readonly holder: Holder;
+      readonly run: Run;
+      readonly traces: Traces;
+      readonly log: Log;
+      readonly init: string | undefined;
+    },
   ) {
+    const { groups } = ends.holder;
+    if (ends.init !== undefined && groups !== undefined) {
+      this.commandGroup = `${groups}/${mark}/commands/cgroup.procs`;
+    }
     this.pid = process.pid;
     this.startTime = process.startTime;
     this.mark = mark;
@@ -123,13 +146,16 @@ export class Instance {
     };
   }
 
-  static async #of(begun: Begun, { ownFileSystem, log }: InstanceOptions): Promise<Instance> {
+  static async #of(begun: Begun, { ownFileSystem, log, init }: InstanceOptions): Promise<Instance> {
     const { holder, run, mark } = begun;
     try {
       const [pid] = await Promise.all([run.started, run.ready]);
-      return new Instance(nameOf(pid), mark, { holder, run, traces: new Traces(pid, ownFileSystem), log });
+      return new Instance(nameOf(pid), mark, {
+        ...{ holder, run, traces: new Traces(pid, ownFileSystem), log, init },
+      });
     } catch (error) {
       await stop(begun);
+      if (init !== undefined && run.failure === undefined) throw initEnded(init, await run.ended);
       throw error;
     }
   }

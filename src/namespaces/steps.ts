@@ -92,19 +92,30 @@ export const place = (path: string, kind: 'directory' | 'file'): Step => [
   kind,
 ];
 
-interface Init {
+/** Reports the event `init`: `path` and `name` of the init of the base, and `machine`, 0 where it has no machine id. */
+export const inits = (base: string, choice: string): Step => [
+  'inits',
+  'looking for the init of the root filesystem',
+  base,
+  choice,
+];
+
+interface Pid1 {
   readonly mark: string;
   readonly script: string;
   /** `later`: the run waits for `Hold.go`, when all is mounted and nothing of the root filesystem has run. */
   readonly when: 'now' | 'later';
+  /** An init of the root filesystem, in place of the script. */
+  readonly program?: string | undefined;
 }
 
-/** Makes a mount point the root, and becomes pid 1: `/bin/sh` with this script. */
-export const init = (path: string, { mark, script, when }: Init): Step => [
+/** Makes a mount point the root, and becomes pid 1: `/bin/sh` with this script, or a program. */
+export const init = (path: string, { mark, script, when, program = '' }: Pid1): Step => [
   'init',
-  'executing /bin/sh of the root filesystem',
+  `executing ${program || '/bin/sh'} of the root filesystem`,
   path,
   mark,
   script,
   when,
+  program,
 ];

@@ -61,7 +61,7 @@ export function treeOf(root: number): number[] {
 }
 
 /** One that is given with its start time gets the signal only as that process, not as a later one with its pid. */
-export function signalProcess(target: number | ProcessName, signal: NodeJS.Signals): void {
+export function signalProcess(target: number | ProcessName, signal: NodeJS.Signals | number): void {
   if (typeof target !== 'number' && !isAlive(target)) return;
   try {
     process.kill(typeof target === 'number' ? target : target.pid, signal);

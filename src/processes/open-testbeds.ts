@@ -30,6 +30,10 @@ export interface Registered extends ProcessName {
   readonly keys?: readonly string[];
   /** Where something of the host is bound. */
   readonly binds?: readonly string[];
+  /** Path of its init, if it has one of its own. */
+  readonly init?: string;
+  /** cgroup.procs of the cgroup for commands. */
+  readonly group?: string;
 }
 
 const FOLDER = 'testbeds';
@@ -104,7 +108,7 @@ function isRegistered(value: unknown): value is Registered {
     ['name', 'root', 'scratch'].every((key) => typeof value[key] === 'string') &&
     ['since', 'owner'].every((key) => typeof value[key] === 'number') &&
     typeof value.ownNetwork === 'boolean' &&
-    ['string', 'undefined'].includes(typeof value.report) &&
+    [value.report, value.init, value.group].every((each) => ['string', 'undefined'].includes(typeof each)) &&
     ['number', 'undefined'].includes(typeof value.holder) &&
     [value.layers, value.keys, value.binds].every(isTexts) &&
     ['string', 'undefined'].includes(typeof value.bases) &&

@@ -11,7 +11,7 @@ import { type ImageRecord, recordPath } from './committed.ts';
 import { type Base, inUse } from './known-base.ts';
 import { type LayerPlace, type PlacedLayer, placeLayer } from './layers.ts';
 import { pruneLayers, withLayerLock } from './prune.ts';
-import { isLayer, readRecord } from './record.ts';
+import { isBase, readRecord } from './record.ts';
 import { newestTarball, TARBALL_NAME } from './source.ts';
 import { removeUser } from './users.ts';
 
@@ -27,6 +27,8 @@ export interface CommitOrder extends LayerPlace, Pick<ImageRecord, 'command' | '
   readonly root: string;
   /** Pid 1, whose processes are stopped meanwhile. */
   readonly pid: number;
+  /** It is an init of the root filesystem, and stopped too. */
+  readonly hasInit?: boolean;
 }
 
 /** @throws UsageError when the name cannot be used */
@@ -61,7 +63,7 @@ export async function commitImage(order: CommitOrder): Promise<string> {
   const placed: PlacedLayer[] = [];
   try {
     for (const key of keys) below.push(mark(order, key));
-    const thaw = await freeze(order.pid, log);
+    const thaw = await freeze(order, log);
     try {
       let parent = keys[0] ?? '';
       for (const upper of [...order.uppers].reverse()) {
@@ -114,7 +116,7 @@ function recordOf(
   size: number,
 ): ImageRecord {
   const base = readRecord(join(cache.bases, keys.at(-1) ?? ''));
-  const tarball = base === undefined || isLayer(base) ? '' : base.tarball;
+  const tarball = base !== undefined && isBase(base) ? base.tarball : '';
   return {
     ...{ layer, parent: nameOfRoot(cache.images, root), tarball, size, made: new Date().toISOString() },
     ...(command === undefined ? {} : { command }),
@@ -130,8 +132,11 @@ export function nameOfRoot(images: string, root: string): string {
 }
 
 /** Stops the processes of a testbed. They go on when the returned function is called, or this process ends. */
-async function freeze(pid: number, log: Log): Promise<() => Promise<void>> {
-  const child = await spawnHost(helperWords('freeze', String(pid)), log, {
+async function freeze(
+  { pid, hasInit = false }: Pick<CommitOrder, 'pid' | 'hasInit'>,
+  log: Log,
+): Promise<() => Promise<void>> {
+  const child = await spawnHost(helperWords('freeze', ...(hasInit ? ['-a'] : []), String(pid)), log, {
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   const { stdin, stdout } = child.child;

@@ -5,6 +5,7 @@ import type { CacheFolder } from './cache.ts';
 import { committedImages } from './committed.ts';
 import { readEntry } from './keys.ts';
 import { waitLock } from './lock.ts';
+import { removeOldPackages } from './packages.ts';
 import { type KnownBase, type KnownLayer, readBases, readLayers, readRecord } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
 import { keptKeys, keysBelow } from './stack.ts';
@@ -123,6 +124,7 @@ async function pruneLocked(
     if (base.record.idMap !== holder.idMap.key) continue;
     if (await removeBase(cache, base.key, holder, log)) removed.push(base);
   }
+  await removeOldPackages(cache, holder, log, limits.maxSize === 0 ? 0 : 1);
   forgetTarballs(cache);
   return removed;
 }

@@ -24,6 +24,19 @@ export interface LayerRecord extends TreeRecord {
   readonly parent: string;
 }
 
+/** Packages of apt, see packages.ts. */
+export interface PackagesRecord extends TreeRecord {
+  readonly packages: number;
+}
+
+type TreeKind = BaseRecord | LayerRecord | PackagesRecord;
+
+export interface KnownPackages {
+  readonly key: string;
+  readonly folder: string;
+  readonly record: PackagesRecord;
+}
+
 export interface KnownBase {
   readonly key: string;
   readonly folder: string;
@@ -37,14 +50,20 @@ export interface KnownLayer {
 }
 
 export function readBases(cache: CacheFolder): KnownBase[] {
-  return readTrees(cache).flatMap(({ record, ...tree }) => (isLayer(record) ? [] : [{ ...tree, record }]));
+  return readTrees(cache).flatMap(({ record, ...tree }) => (isBase(record) ? [{ ...tree, record }] : []));
 }
 
 export function readLayers(cache: CacheFolder): KnownLayer[] {
   return readTrees(cache).flatMap(({ record, ...tree }) => (isLayer(record) ? [{ ...tree, record }] : []));
 }
 
-function readTrees(cache: CacheFolder): (Omit<KnownBase, 'record'> & { record: BaseRecord | LayerRecord })[] {
+export function readPackages(cache: CacheFolder): KnownPackages[] {
+  return readTrees(cache).flatMap(({ record, ...tree }) =>
+    'packages' in record ? [{ ...tree, record }] : [],
+  );
+}
+
+function readTrees(cache: CacheFolder): (Omit<KnownBase, 'record'> & { record: TreeKind })[] {
   return readdirSync(cache.bases).flatMap((key) => {
     if (key.startsWith('.')) return [];
     const folder = join(cache.bases, key);
@@ -53,7 +72,7 @@ function readTrees(cache: CacheFolder): (Omit<KnownBase, 'record'> & { record: B
   });
 }
 
-export function readRecord(folder: string): BaseRecord | LayerRecord | undefined {
+export function readRecord(folder: string): TreeKind | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(join(folder, 'base.json'), 'utf8'));
     return isRecord(value) ? value : undefined;
@@ -62,16 +81,20 @@ export function readRecord(folder: string): BaseRecord | LayerRecord | undefined
   }
 }
 
-export function isLayer(record: BaseRecord | LayerRecord): record is LayerRecord {
+export function isBase(record: TreeKind): record is BaseRecord {
+  return 'tarball' in record;
+}
+
+export function isLayer(record: TreeKind): record is LayerRecord {
   return 'parent' in record;
 }
 
-function isRecord(value: unknown): value is BaseRecord | LayerRecord {
+function isRecord(value: unknown): value is TreeKind {
   if (typeof value !== 'object' || value === null) return false;
   const has = (names: readonly string[], type: string) =>
     names.every((name) => typeof Reflect.get(value, name) === type);
   if (!has(['idMap', 'unpacked', 'boot'], 'string') || !has(['size'], 'number')) return false;
-  if (has(['parent'], 'string')) return true;
+  if (has(['parent'], 'string') || has(['packages'], 'number')) return true;
   return (
     has(['tarball', 'sha256'], 'string') &&
     has(['tarballSize'], 'number') &&

@@ -16,6 +16,8 @@ export interface Target {
   readonly holder?: number;
   readonly ownNetwork: boolean;
   readonly drainTimeout: number;
+  /** Of a testbed with an init: cgroup.procs of the cgroup for commands. */
+  readonly group?: string;
   readonly report?: { readonly path: string; failureOf?(pid: number): HelperFailure | undefined };
   /** The argument of -E: what ran is written there. */
   readonly journal?: string;
@@ -59,6 +61,7 @@ export function executeCommand(target: Target, place: CommandPlace = {}): [strin
     'exec',
     ...['-p', String(target.pid), '-m', target.mark],
     ...(target.holder === undefined ? [] : ['-h', String(target.holder)]),
+    ...(target.group === undefined ? [] : ['-g', target.group]),
     ...(target.ownNetwork ? ['-n'] : []),
     ...['-d', String(target.drainTimeout)],
     ...(target.report === undefined ? [] : ['-l', target.report.path]),

@@ -3,6 +3,7 @@ import { messageOf, TestbedError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
+import { chooseGroups, findCgroup, type Groups } from '../namespaces/cgroups.ts';
 import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { type CacheFolder, openCache } from '../rootfs/cache.ts';
@@ -49,11 +50,18 @@ export function hold(
     options.binds.filter(({ readOnly = false }) => readOnly === wanted).map(({ outside }) => outside);
   const own = [cache.bases, scratchFolder, ...(source.kind === 'directory' ? [source.path] : [])];
   const holder = Holder.start({
-    ...{ idMap: idMaps, log, below },
+    ...{ idMap: idMaps, log, below, groups: groupsFor(options) },
     ...{ sources: [...own, ...bound(false)], readOnlySources: bound(true) },
   });
   holder.catch(() => {});
   return { cache, scratchFolder, source, holder };
+}
+
+/** @throws TestbedError when there is no place for them, unless the choice is `auto` */
+function groupsFor({ init }: TestbedOptions): Groups | undefined {
+  if (init === undefined) return undefined;
+  const found = findCgroup();
+  return init === 'auto' && found.path === undefined ? undefined : chooseGroups(found);
 }
 
 /** For the server. Undefined where the root filesystem is not there yet, or it fails; then the open reports the failure. */

@@ -102,6 +102,7 @@ export class Life {
     const old = this.#take('reboot');
     const { layer, report, instance } = old;
     try {
+      await old.shutDown();
       await old.end({ keepLayer: true, keepReport: true });
       const before = { mark: instance.mark, report };
       this.#begin(await this.#maker.incarnate({ layer, before }));
@@ -135,12 +136,11 @@ export class Life {
   async revert(): Promise<void> {
     const old = this.#take('revert');
     const standby = await this.#takeStandby();
-    // Addresses and published ports are free only when the old one is gone.
-    if (old.connection !== undefined) await old.end();
+    if (old.mustEndFirst) await old.end();
     // Else both may exist: they share only the read-only base.
     const [fresh, ended] = await Promise.allSettled([
       this.#maker.incarnate({ over: this.#over, standby }),
-      old.connection === undefined ? old.end() : undefined,
+      old.mustEndFirst ? undefined : old.end(),
     ]);
     if (fresh.status === 'fulfilled') this.#begin(fresh.value);
     if (ended.status === 'rejected') throw ended.reason;

@@ -1,7 +1,20 @@
 import { release as kernelRelease } from 'node:os';
 import { TestbedError } from '../errors.ts';
 import { ROOT } from '../namespaces/instance.ts';
-import { bind, copy, detach, directory, file, mount, root, type Step, utmp } from '../namespaces/steps.ts';
+import {
+  bind,
+  copy,
+  detach,
+  directory,
+  file,
+  link,
+  mount,
+  root,
+  type Step,
+  utmp,
+} from '../namespaces/steps.ts';
+import { DEVICE_LINKS, DEVICES } from './devices.ts';
+import { type Init, runtimeSteps } from './init.ts';
 
 /** Longer values of an option are refused by fsconfig(2). */
 const LONGEST_VALUE = 255;
@@ -103,6 +116,7 @@ export function kernelMounts({
   ptsGroup,
   ownProc = true,
   bootId,
+  init,
   shm,
   run,
 }: {
@@ -113,6 +127,7 @@ export function kernelMounts({
   /** False: that of this machine, which shows the pids of this machine. */
   readonly ownProc?: boolean;
   readonly bootId: string;
+  readonly init?: Init | undefined;
   /** Sizes of these file systems, as of tmpfs(5). */
   readonly shm: string;
   readonly run: string;
@@ -132,15 +147,34 @@ export function kernelMounts({
     file('/run/boot_id', `${bootId}\n`, '0444'),
     bind(`${ROOT}/run/boot_id`, '/proc/sys/kernel/random/boot_id', 'ro'),
     // Only the owner of a network namespace may mount its sysfs.
-    ownNetwork ? mount('sysfs', '/sys', PLAIN) : bind('/sys', '/sys'),
+    ...(init === undefined ? [system(ownNetwork)] : initMounts(ownNetwork)),
     mount('devpts', '/dev/pts', pts.join(',')),
     mount('tmpfs', '/dev/shm', `mode=1777,nosuid,nodev,size=${shm}`),
     mount('tmpfs', '/run', `mode=0755,nosuid,nodev,size=${run}`),
     utmp(),
+    ...(init === undefined ? [] : runtimeSteps(init)),
     directory('/run/lock'),
     mount('tmpfs', '/run/lock', 'mode=1777,nosuid,nodev,size=5m'),
     ...devices.map((name) => bind(`/dev/${name}`, `/dev/${name}`)),
     // A program that writes to the console must neither fail nor reach the host's.
     ...(devices.includes('null') ? [bind('/dev/null', '/dev/console')] : []),
+  ];
+}
+
+function system(ownNetwork: boolean, ...options: readonly 'ro'[]): Step {
+  return ownNetwork
+    ? mount('sysfs', '/sys', [PLAIN, ...options].join(','))
+    : bind('/sys', '/sys', options.length > 0 ? 'ro' : 'rw');
+}
+
+/** As systemd.io/CONTAINER_INTERFACE has it: /sys is read-only but the cgroups, and /dev is a mount point. */
+function initMounts(ownNetwork: boolean): Step[] {
+  return [
+    system(ownNetwork, 'ro'),
+    mount('cgroup2', '/sys/fs/cgroup', PLAIN),
+    mount('tmpfs', '/dev', 'mode=0755,nosuid,size=512k'),
+    ...['/dev/net', '/dev/pts', '/dev/shm', '/dev/mqueue'].map((path) => directory(path)),
+    ...[...DEVICES, 'console'].map((name) => file(`/dev/${name}`)),
+    ...DEVICE_LINKS.map(([name, target]) => link(`/dev/${name}`, target)),
   ];
 }

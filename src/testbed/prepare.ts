@@ -16,11 +16,14 @@ import type { CacheFolder } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { chooseRoot, type RootChoice, type RootSource } from '../rootfs/source.ts';
+import { DEVICES } from './devices.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
+import type { Init } from './init.ts';
+import type { InitChoice } from './init-choice.ts';
 import { memoryShares } from './limits.ts';
 import { checkLayers, kernelMounts, shortLayers } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
-import { DEVICES, type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
+import { type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
 import type { TestbedOptions } from './types.ts';
 
 export interface Prepared {
@@ -30,7 +33,7 @@ export interface Prepared {
   readonly cache: CacheFolder;
   readonly scratchFolder: string;
   readonly layers: readonly string[];
-  readonly mounts: (bootId: string) => readonly Step[];
+  readonly mounts: (bootId: string, init: Init | undefined) => readonly Step[];
   /** Resolves when the skeleton is filled; only then may a testbed mount its root. */
   readonly filled: Promise<Filled>;
   readonly connector: Connector;
@@ -76,6 +79,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     const { paths: layers, steps } = shortLayers(base.layers.map((path) => holder.inside(path)));
     checkLayers([SKELETON, ...layers, '/mnt/layers/1/upper']);
     if (steps.length > 0) await bindLayers(holder, steps);
+    const ownProc = await canMountProc(holder, log);
     const filled = fillSkeleton({
       ...{
         holder,
@@ -84,6 +88,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
         hostname,
         scratchDirectory,
         ownNetwork: options.network !== 'host',
+        init: initChoice(options, holder, ownProc),
       },
       ...{ hosts: connector.hosts ?? `127.0.1.1 ${hostname}`, resolvConf: connector.resolvConf },
     });
@@ -95,7 +100,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       cache,
       scratchFolder,
       layers: [SKELETON, ...layers],
-      mounts: mountsOf(preparation, holder, await canMountProc(holder, log)),
+      mounts: mountsOf(preparation, holder, ownProc),
       filled,
       connector,
     };
@@ -103,6 +108,24 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     await holder.stop();
     throw error;
   }
+}
+
+/** @throws TestbedError where no init can be pid 1, unless the choice is `auto` */
+function initChoice({ init }: TestbedOptions, holder: Holder, ownProc: boolean): InitChoice | undefined {
+  if (init === undefined) return undefined;
+  const what = !ownProc
+    ? { why: 'a /proc of its own', code: 'NO_PROC', remedy: 'virt-ts-unshare doctor names what covers /proc' }
+    : holder.idMap.single
+      ? {
+          why: 'more ids than one',
+          code: 'NO_IDS',
+          remedy: 'on the host, give its caller ranges in /etc/subuid and /etc/subgid',
+        }
+      : undefined;
+  if (what === undefined) return holder.groups === undefined ? undefined : init;
+  if (init === 'auto') return undefined;
+  const { why, code, remedy } = what;
+  throw new TestbedError(`an init of the testbed's own needs ${why}`, { code, remedy });
 }
 
 async function bindLayers(holder: Holder, steps: readonly Step[]): Promise<void> {
@@ -170,7 +193,7 @@ function mountsOf({ options, idMaps }: Preparation, holder: Holder, ownProc: boo
     place(inside, kindOf(outside)),
     bind(holder.inside(outside), inside, readOnly === true ? 'ro' : 'rw'),
   ]);
-  return (bootId) => [...kernelMounts({ ...kernel, bootId }), ...binds];
+  return (bootId, init) => [...kernelMounts({ ...kernel, bootId, init }), ...binds];
 }
 
 async function connectorFor({ network, publish }: TestbedOptions, log: Log): Promise<Connector> {

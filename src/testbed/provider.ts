@@ -4,7 +4,7 @@ import { freemem } from 'node:os';
 import { messageOf, TestbedError } from '../errors.ts';
 import type { Recorder } from '../events/recorder.ts';
 import { readBaseline } from '../leaks/baseline.ts';
-import type { Leak } from '../leaks/leak.ts';
+import { type Leak, newLeaks } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
@@ -16,10 +16,13 @@ import { register } from '../processes/open-testbeds.ts';
 import { randomBytes, randomUuid } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
 import { within } from '../wait.ts';
+import { awaitBoot, failedUnits } from './boot.ts';
 import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
+import type { Init } from './init.ts';
 import { Layer, type Upper } from './layer.ts';
+import { Lending } from './lending.ts';
 import { layerSize, mostProcesses } from './limits.ts';
 import type { TestbedMaker } from './maker.ts';
 import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
@@ -28,6 +31,7 @@ import { ReportFile } from './report-file.ts';
 import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import type { Snapshot } from './snapshot.ts';
 import { type Place, Standby } from './standby.ts';
+import { targetOf } from './target.ts';
 import { Testbed } from './testbed.ts';
 import type { CommitOptions, OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
 
@@ -52,6 +56,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   /** Also frozen ones, which no incarnation drops. */
   readonly #layers = new Set<Layer>();
   readonly #ending = new AbortController();
+  readonly #lending: Lending | undefined;
 
   #early: Holding | undefined;
 
@@ -66,6 +71,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
     this.#idMaps = ahead.idMaps ?? idMapsFor(options);
     this.#early = ahead.early;
+    if (options.rememberPackages === true) this.#lending = new Lending(log);
   }
 
   /** Starts what an open needs; the open reports a failure. */
@@ -80,7 +86,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async startsServices(): Promise<boolean> {
     const { filled } = await this.#prepare();
-    return (await filled).startsServices;
+    const { startsServices, init } = await filled;
+    return startsServices || init !== undefined;
   }
 
   async holder(): Promise<Holder> {
@@ -127,6 +134,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
     await prepared?.base.release();
     await prepared?.holder.stop();
+    this.#lending?.release();
     if (typeof this.options.network === 'object') this.options.network.release?.();
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
@@ -151,7 +159,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #standBy(over: Layer | undefined): Promise<Standby | undefined> {
     const prepared = await this.#prepare();
     this.#ending.signal.throwIfAborted();
-    const apt = this.options.mode === 'overlay' && prepared.connector.connect === undefined;
+    // The next incarnation has the packages of the one before it.
+    const apt =
+      this.options.mode === 'overlay' &&
+      prepared.connector.connect === undefined &&
+      this.#lending === undefined;
     if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
     const layer = this.#newLayer(
       prepared,
@@ -159,7 +171,9 @@ export class Provider implements TestbedProvider, TestbedMaker {
       over,
     );
     try {
-      return new Standby(layer, await Instance.standBy(prepared.holder, this.#plan(prepared, layer)));
+      const { init } = await prepared.filled;
+      const plan = this.#plan(prepared, layer, { init });
+      return new Standby(layer, await Instance.standBy(prepared.holder, plan));
     } catch (error) {
       await layer.release().catch(() => {});
       throw error;
@@ -185,10 +199,19 @@ export class Provider implements TestbedProvider, TestbedMaker {
     let connection: Connection | undefined;
     try {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
-      const baseline = readBaseline(instance.pid, this.options.network !== 'host');
       const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
-      const strike = this.#register(prepared, { instance, layer, report });
-      return new Incarnation({ instance, layer, connection, baseline, report, strike });
+      const { init } = await prepared.filled;
+      if (init !== undefined) await this.#boot(init, instance, report);
+      const parts = {
+        ...{ instance, layer, report, init },
+        baseline: readBaseline(instance.pid, this.options.network !== 'host'),
+      };
+      const baseline =
+        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts) };
+      const strike = this.#register(prepared, parts);
+      const lending = this.#lending;
+      const harvest = lending && (() => lending.remember(layer, prepared));
+      return new Incarnation({ ...parts, connection, baseline, strike, harvest });
     } catch (error) {
       const cleanUp = [
         () => connection?.end(),
@@ -203,6 +226,16 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
+  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<void> {
+    const { options, log } = this;
+    const target = targetOf({ instance, report }, options);
+    const failed = await awaitBoot({ init, instance, target, log, signal: this.#ending.signal });
+    if (failed.length === 0) return;
+    log.warn(
+      `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,
+    );
+  }
+
   /** Ends what was prepared, so that the next open prepares again. */
   async #forget(preparing: Promise<Prepared>, prepared: Prepared): Promise<void> {
     if (this.#prepared !== preparing) return;
@@ -215,10 +248,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
   #register(
     { root, holder, base, cache }: Prepared,
     {
-      instance: { pid, startTime },
+      instance: { pid, startTime, commandGroup },
       layer,
       report,
-    }: { readonly instance: Instance; readonly layer: Layer; readonly report: ReportFile | undefined },
+      init,
+    }: Pick<Incarnation, 'instance' | 'layer' | 'report' | 'init'>,
   ): () => void {
     const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
     const entry = {
@@ -227,6 +261,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
       ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
       ...{ bases: cache.bases, keys: base.keys, binds: this.options.binds.map(({ inside }) => inside) },
       ...(report === undefined ? {} : { report: report.path }),
+      ...(init === undefined ? {} : { init: init.path }),
+      ...(commandGroup === undefined ? {} : { group: commandGroup }),
       ...(this.options.closable === true ? { opener: thisProcess() } : {}),
     };
     try {
@@ -237,37 +273,50 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async commit({ instance, layer }: Incarnation, image: CommitOptions): Promise<string> {
+  async commit({ instance, layer, init }: Incarnation, image: CommitOptions): Promise<string> {
     checkCommit(this.options);
     const { commitImage } = await import('../rootfs/commit.ts');
     const { holder, base, root, cache } = await this.#prepare();
     const { log, options } = this;
     const name = imageNameFor(image.name, options.root.arch);
     await commitImage({
-      ...{ ...image, name, holder, cache, log, root, pid: instance.pid },
+      ...{ ...image, name, holder, cache, log, root, pid: instance.pid, hasInit: init !== undefined },
       ...{ keys: base.keys, uppers: layer.stack, binds: options.binds.map(({ inside }) => inside) },
     });
     return name;
   }
 
-  async leaks({ instance, layer, baseline, report }: Incarnation): Promise<Leak[]> {
+  async leaks(
+    incarnation: Pick<Incarnation, 'instance' | 'layer' | 'baseline' | 'report' | 'init'>,
+  ): Promise<Leak[]> {
+    const { instance, layer, baseline, report, init } = incarnation;
     const { collectLeaks } = await import('../leaks/collect.ts');
-    const { holder, layers } = await this.#prepare();
+    const prepared = await this.#prepare();
+    const { holder } = prepared;
     const { scratchDirectory, log } = this;
     const { pid, mark } = instance;
     const place = {
       boundAt: this.options.binds.map(({ inside }) => inside),
       ...{
         pid,
-        mark,
+        // Without one, a child of pid 1 reads the lifeline.
+        mark: init === undefined ? mark : undefined,
+        exceptManagers: init !== undefined,
         baseline,
-        layers: [...(layer.over?.stack ?? []), ...layers],
+        layers: this.#below(prepared, layer),
         scratchDirectory,
         holder: holder.pid,
       },
       insideUser: (uid: number) => insideUser(holder.idMap, uid),
     };
-    return [...(await collectLeaks(place, log)), ...(report?.ended() ?? [])];
+    const units =
+      init?.kind === 'systemd' ? await failedUnits({ target: targetOf(incarnation, this.options), log }) : [];
+    const ofUnits = units.map((name): Leak => ({ kind: 'unit', name, state: 'failed' }));
+    return [
+      ...(await collectLeaks(place, log)),
+      ...newLeaks(baseline.booted ?? [], ofUnits),
+      ...(report?.ended() ?? []),
+    ];
   }
 
   async #startOver(prepared: Prepared, place: Place): Promise<{ instance: Instance; layer: Layer }> {
@@ -340,19 +389,30 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async #start(prepared: Prepared, layer: Layer, mark?: string): Promise<Instance> {
-    await prepared.filled;
-    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer, mark));
+    const { init } = await prepared.filled;
+    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer, { mark, init }));
     layer.begun({ isRoot: this.options.mode === 'copy' });
     return instance;
   }
 
-  #plan(prepared: Prepared, layer: Layer, mark?: string): InstanceOptions {
+  /** The lower layers, topmost first. */
+  #below(prepared: Prepared, { over }: Layer): string[] {
+    const [skeleton = '', ...image] = prepared.layers;
+    const packages = this.#lending?.layer(prepared);
+    return [...(over?.stack ?? []), skeleton, ...(packages === undefined ? [] : [packages]), ...image];
+  }
+
+  #plan(
+    prepared: Prepared,
+    layer: Layer,
+    { mark, init }: { readonly mark?: string | undefined; readonly init: Init | undefined },
+  ): InstanceOptions {
     const copying = this.options.mode === 'copy';
     const { upper, over, onDisk } = layer;
     const work = layer.nextWork();
     // A copy is whole.
     const whole = layer.isUsed ? [] : over === undefined ? prepared.layers : [over.upper];
-    const below = [...(over?.stack ?? []), ...prepared.layers];
+    const below = this.#below(prepared, layer);
     return {
       hostname: this.hostname,
       maxProcesses: mostProcesses(this.options.maxProcesses),
@@ -360,11 +420,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
       steps: [
         root('/'),
         ...(copying ? copyRoot(whole, upper) : overlayRoot(below, { upper, work, volatile: onDisk })),
-        ...prepared.mounts(randomUuid()),
+        ...prepared.mounts(randomUuid(), init),
       ],
       ownNetwork: this.options.network !== 'host',
       // The root of a plain copy is not a file system of its own, or it is that of the layer.
       ownFileSystem: copying ? '/dev/pts' : '',
+      init: init?.path,
       mark,
       log: this.log,
     };

@@ -6,22 +6,17 @@ import type { Holder } from '../namespaces/holder.ts';
 import { ROOT } from '../namespaces/instance.ts';
 import * as steps from '../namespaces/steps.ts';
 import { hostsFile } from '../network/hosts.ts';
+import { randomBytes } from '../random.ts';
 import { closedRoot } from './closed-root.ts';
+import { DEVICE_LINKS, DEVICES } from './devices.ts';
+import { type Init, initOf } from './init.ts';
+import type { InitChoice } from './init-choice.ts';
 import { lowerRoot } from './mounts.ts';
 
 export const SKELETON = '/mnt/skeleton';
-export const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'net/tun'];
 /** Made in a base that has no user with an id from 1000 on. */
 const NORMAL_USER = 'user';
 const NORMAL_ID = 1000;
-const DEVICE_LINKS = [
-  ['fd', '/proc/self/fd'],
-  ['stdin', '/proc/self/fd/0'],
-  ['stdout', '/proc/self/fd/1'],
-  ['stderr', '/proc/self/fd/2'],
-  ['ptmx', 'pts/ptmx'],
-] as const;
-
 interface SkeletonOptions {
   readonly holder: Holder;
   readonly base: string;
@@ -32,6 +27,7 @@ interface SkeletonOptions {
   readonly resolvConf: string;
   readonly scratchDirectory: string;
   readonly ownNetwork: boolean;
+  readonly init?: InitChoice | undefined;
 }
 
 export interface Filled {
@@ -39,6 +35,7 @@ export interface Filled {
   readonly normalUser: string | undefined;
   /** Whether packages may start their services. */
   readonly startsServices: boolean;
+  readonly init: Init | undefined;
 }
 
 export async function fillSkeleton(options: SkeletonOptions): Promise<Filled> {
@@ -61,18 +58,25 @@ export async function fillSkeleton(options: SkeletonOptions): Promise<Filled> {
     steps.accounts(tree),
     // On the host's network a service would use the host's ports, so the image's own policy holds there.
     ...(options.ownNetwork ? [steps.services(tree)] : []),
+    ...(options.init === undefined ? [] : [steps.inits(tree, options.init)]),
   ]);
   const accounts = events.find(({ event }) => event === 'accounts');
   const found = Buffer.from(String(accounts?.user ?? ''), 'latin1').toString();
   const user = holder.idMap.single ? undefined : found || NORMAL_USER;
   const files = new Set(String(accounts?.files ?? '').split(' '));
+  const inits = events.find(({ event }) => event === 'init');
+  const init = options.init === undefined ? undefined : initOf(inits, options.init);
   const more = [
     ...rootAccounts(files),
+    // Else systemd would take each start for the first one of a machine.
+    ...(init !== undefined && inits?.machine === 0
+      ? [steps.file('etc/machine-id', `${randomBytes(16).toString('hex')}\n`, '0444')]
+      : []),
     ...(user === undefined || found !== '' ? [] : userAccount(tree, files, accounts?.bash)),
   ];
   if (more.length > 0) await runSteps(options, [...before, steps.root(SKELETON), ...more]);
   const startsServices = events.some(({ event, start }) => event === 'services' && start === 1);
-  return { normalUser: user, startsServices };
+  return { normalUser: user, startsServices, init };
 }
 
 /** The accounts of an image are in any of its layers, so they are read from an overlay of these. */

@@ -29,6 +29,7 @@ import { killable } from './killing.ts';
 import { isRebooted, Life } from './life.ts';
 import type { TestbedMaker } from './maker.ts';
 import type { Snapshot } from './snapshot.ts';
+import { targetOf } from './target.ts';
 import type { AttachOptions, CommitOptions, OpenTestbed, RunOptions, RunResult } from './types.ts';
 
 type Copying = typeof import('../copy/copy.ts');
@@ -122,7 +123,12 @@ export class Testbed implements OpenTestbed {
 
   async leaks(at?: LeakMoment): Promise<Leak[]> {
     await this.#life.booted();
-    const leaks = await this.#maker.leaks(this.#life.incarnation);
+    const { incarnation } = this.#life;
+    const leaks = await this.#maker.leaks(incarnation).catch(async (error: unknown) => {
+      // A reboot is the end of everything that was there.
+      if (!incarnation.instance.alive && (await isRebooted(incarnation.instance))) return [];
+      throw error;
+    });
     if (at !== undefined) this.#recorder?.leaks(leaks, at);
     return leaks;
   }
@@ -329,16 +335,7 @@ export class Testbed implements OpenTestbed {
 
   /** For commands that are a part of something else. */
   #quietTarget(): Target {
-    const { instance, report } = this.#life.incarnation;
-    const { options } = this.#maker;
-    return {
-      pid: instance.pid,
-      mark: instance.mark,
-      holder: instance.holderPid,
-      ownNetwork: options.network !== 'host',
-      drainTimeout: options.drainTimeout,
-      ...(report === undefined ? {} : { report }),
-    };
+    return targetOf(this.#life.incarnation, this.#maker.options);
   }
 }
 

@@ -5,6 +5,7 @@ import type { LeakMoment } from '../leaks/report.ts';
 import type { Connector } from '../network/connector.ts';
 import type { ImageRecord } from '../rootfs/committed.ts';
 import type { RootOptions } from '../rootfs/source.ts';
+import type { InitChoice } from './init-choice.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** `auto` probes: tmpfs where the kernel has user xattrs on it, else the cache directory. */
@@ -32,6 +33,8 @@ export interface TestbedOptions {
   readonly scratch: Scratch;
   /** `copy`: a plain tree instead of an overlay, for tests that rename(2) directories of the image. */
   readonly mode: 'overlay' | 'copy';
+  /** Default: none of them, but the stub in-testbed/pid1.sh. */
+  readonly init?: InitChoice | undefined;
   /** Default: a random name. */
   readonly hostname?: string | undefined;
   /** For ps, exec and the like. Default: the host name. */
@@ -48,6 +51,8 @@ export interface TestbedOptions {
   /** What one copy out of the testbed may have. Default: see copy/check.ts. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
+  /** Keep packages that apt downloads in the cache, and have them ready in later testbeds. Not with `mode: 'copy'`. */
+  readonly rememberPackages?: boolean | undefined;
   /** Processes and threads, of all users of the testbed together. Default: see limits.ts. */
   readonly maxProcesses?: number | undefined;
   /** Bytes of memory. Default: see limits.ts. */

@@ -14,7 +14,7 @@ import { killable } from '../testbed/killing.ts';
 const DRAIN_TIMEOUT = 10;
 
 export function copyTestbed(testbed: Registered, log: Log): CopyTestbed {
-  const { pid, ownNetwork, holder, report, name } = testbed;
+  const { pid, ownNetwork, holder, report, name, group } = testbed;
   if (holder === undefined) {
     throw new UsageError(`the testbed ${name} was opened by an older version of this program`, {
       code: 'NO_HOLDER',
@@ -24,6 +24,7 @@ export function copyTestbed(testbed: Registered, log: Log): CopyTestbed {
   const target = {
     ...{ pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT },
     ...(report === undefined ? {} : { report: { path: report } }),
+    ...(group === undefined ? {} : { group }),
   };
   return {
     pid,

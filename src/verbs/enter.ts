@@ -14,15 +14,22 @@ const DRAIN_TIMEOUT = 10;
 
 /** Runs it on this process's stdin, stdout and stderr. An abort ends its process tree. @param command default: a shell */
 export async function enterTestbed(
-  testbed: ProcessName & Pick<Target, 'ownNetwork'> & { readonly report?: string },
+  testbed: ProcessName & Pick<Target, 'ownNetwork' | 'group'> & { readonly report?: string },
   place: CommandPlace,
   command: Argv | undefined,
   { log, signal, interrupts }: VerbContext,
 ): Promise<number> {
-  const { pid, ownNetwork } = testbed;
+  const { pid, ownNetwork, group } = testbed;
   const report = testbed.report === undefined ? {} : { report: { path: testbed.report } };
   const execute = executeCommand(
-    { pid, mark: readMark(testbed), ownNetwork, drainTimeout: DRAIN_TIMEOUT, ...report },
+    {
+      pid,
+      mark: readMark(testbed),
+      ownNetwork,
+      drainTimeout: DRAIN_TIMEOUT,
+      ...report,
+      ...(group === undefined ? {} : { group }),
+    },
     { ...place, keepTerm: isatty(0), files: callersOpenFiles() },
   );
   openPipes();

@@ -25,6 +25,7 @@ function look(testbed: Registered): Shown {
 
 export function table(testbeds: readonly Shown[], now: number, withProcesses: boolean): string {
   if (testbeds.length === 0) return 'no testbed is open\n';
+  const withInit = testbeds.some(({ init }) => init !== undefined);
   const rows = testbeds.flatMap((each) => [
     [
       String(each.pid),
@@ -32,11 +33,15 @@ export function table(testbeds: readonly Shown[], now: number, withProcesses: bo
       age(now - each.since),
       each.used === undefined ? each.scratch || '?' : showSize(each.used),
       String(each.processes.length),
+      ...(withInit ? [each.init ?? '-'] : []),
       each.root,
     ],
     ...(withProcesses ? each.processes.map(({ pid, command }) => [`  ${pid}`, command]) : []),
   ]);
-  return showTable(['PID', 'NAME', 'AGE', 'SCRATCH', 'PROCESSES', 'ROOT FILESYSTEM'], rows);
+  return showTable(
+    ['PID', 'NAME', 'AGE', 'SCRATCH', 'PROCESSES', ...(withInit ? ['INIT'] : []), 'ROOT FILESYSTEM'],
+    rows,
+  );
 }
 
 export function age(milliseconds: number): string {

@@ -13,13 +13,13 @@ interface Process {
   readonly command: string;
 }
 
-/** Those of commands: not pid 1, nor the process that reads its lifeline, which has the same mark. */
+/** Not pid 1, nor the process that reads its lifeline, which has the same mark; those that an init has started have it too. */
 export function processesOf(testbed: Registered): Process[] {
   const namespace = namespaceOf(testbed.pid, 'pid');
   const inside = namespace === undefined ? [] : membersOf('pid', namespace);
   const mark = readMark(testbed);
   return inside
-    .filter((pid) => pid !== testbed.pid && !isMarked(pid, mark))
+    .filter((pid) => pid !== testbed.pid && (testbed.init !== undefined || !isMarked(pid, mark)))
     .map((pid) => ({ pid, command: commandLine(pid) }));
 }
 

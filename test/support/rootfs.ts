@@ -10,10 +10,12 @@ export const projectDir = fileURLToPath(new URL('../../', import.meta.url));
 /**
  * Path of a tarball with a Debian of the host's own release and its package lists, in the cache of the user that runs the
  * tests: `small` has apt and what is essential (160 MB), `build` has build-essential too (500 MB),
- * `lab` has the servers and tools of the laboratories' tests, `arm64` and `riscv64` have only a busybox of that architecture.
+ * `lab` has the servers and tools of the laboratories' tests, `init` has systemd, dbus and cron, `arm64` and `riscv64` have only a busybox of that architecture.
  * Throws when scripts/prepare has not been run.
  */
-export function testTarball(image: 'small' | 'build' | 'lab' | 'arm64' | 'riscv64' = 'small'): string {
+export function testTarball(
+  image: 'small' | 'build' | 'lab' | 'init' | 'arm64' | 'riscv64' = 'small',
+): string {
   const path = execFileSync(`${projectDir}scripts/rootfs-path`, [image], { encoding: 'utf8' }).trimEnd();
   if (!existsSync(path)) throw new Error(`there is no ${path}; run scripts/prepare --test`);
   return path;

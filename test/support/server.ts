@@ -80,6 +80,10 @@ export class Server {
     return words;
   }
 
+  get pid(): Promise<number> {
+    return this.#pid;
+  }
+
   async kill(signal: NodeJS.Signals): Promise<void> {
     process.kill(await this.#pid, signal);
   }

@@ -176,6 +176,7 @@ describe('options', () => {
     [['--max-memory=0'], 'WRONG_VALUE', '--max-memory'],
     [['--max-copy=1X'], 'WRONG_VALUE', '--max-copy'],
     [['--report-leaks=xml'], 'WRONG_VALUE', 'text or json'],
+    [['--remember-packages', '--mode', 'copy'], 'WRONG_OPTION', 'give one of them'],
   ] as const) {
     it(`are not ${argv.join(' ').slice(0, 60)}`, () => {
       assert.throws(

@@ -18,6 +18,7 @@ const GOOD: Facts = {
   ids: 65536,
   holder: undefined,
   probe: new Map(PROBES.map((name) => [name, undefined])),
+  cgroup: { path: '/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/run-1.scope' },
   fuse: undefined,
   tun: undefined,
   executions: new Map([
@@ -65,6 +66,14 @@ describe('the diagnosis', () => {
     );
     const check = without({}).checks.find(({ name }) => name === 'other architectures');
     assert.equal(check?.detail, 'i386 by the processor; arm64 by qemu');
+  });
+
+  it('names how to get a cgroup for an init', () => {
+    only(
+      { cgroup: { why: 'this user may not write to it', remedy: 'start it by systemd-run' } },
+      'limited',
+      /systemd-run/,
+    );
   });
 
   it('names the sysctl that takes user namespaces away', () => {

@@ -15,6 +15,7 @@ const LEAKS: { readonly [K in Leak['kind']]: Extract<Leak, { kind: K }> } = {
   process: { kind: 'process', pid: 3, uid: 0, command: 'sleep 9', ended: true },
   ipc: { kind: 'ipc', type: 'shm', id: '3', uid: 0, size: 9 },
   interface: { kind: 'interface', name: 'dummy0' },
+  unit: { kind: 'unit', name: 'cron.service', state: 'failed' },
 };
 
 /** One of each kind, with every member: the compiler finds a kind that is missing. */

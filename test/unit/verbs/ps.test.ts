@@ -41,6 +41,22 @@ describe('open testbeds', () => {
         '',
       ].join('\n'),
     );
+    assert.equal(
+      table(
+        [
+          { ...one, init: '/sbin/init', used: 0, processes: [] },
+          { ...one, used: 0, processes: [] },
+        ],
+        61_000,
+        false,
+      ),
+      [
+        'PID  NAME  AGE    SCRATCH  PROCESSES  INIT        ROOT FILESYSTEM',
+        '10   a     1 min  0        0          /sbin/init  /r.tar',
+        '10   a     1 min  0        0          -           /r.tar',
+        '',
+      ].join('\n'),
+    );
     assert.equal(table([], 0, false), 'no testbed is open\n');
   });
 

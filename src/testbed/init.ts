@@ -1,0 +1,66 @@
+/** What a testbed has more when an init of the root filesystem is its pid 1. */
+import { TestbedError } from '../errors.ts';
+import type { HelperEvent } from '../helper.ts';
+import * as steps from '../namespaces/steps.ts';
+import type { InitChoice } from './init-choice.ts';
+
+export interface Init {
+  /** As it is executed. */
+  readonly path: string;
+  readonly kind: 'systemd' | 'other';
+}
+
+/** @param event of the step `inits`. @throws TestbedError with code NO_INIT, unless the choice is `auto` */
+export function initOf(event: HelperEvent | undefined, choice: InitChoice): Init | undefined {
+  const path = Buffer.from(String(event?.path ?? ''), 'latin1').toString();
+  if (path !== '') return { path, kind: event?.name === 'systemd' ? 'systemd' : 'other' };
+  if (choice === 'auto') return undefined;
+  const wanted =
+    choice === 'image' ? 'no init' : choice === 'systemd' ? 'no systemd' : `no program ${choice}`;
+  throw new TestbedError(`the root filesystem has ${wanted}`, {
+    code: 'NO_INIT',
+    remedy:
+      'install systemd-sysv in an image, such as by \'virt-ts-unshare rootfs build --from RELEASE --run "apt-get install -y systemd-sysv" NAME\'',
+  });
+}
+
+/**
+ * Units that cannot work in a user namespace (file systems, devices, modules, sysctls and the audit log of the machine), that need a
+ * terminal at /dev/console, or would cover the scratch directory in /tmp. They are masked as by `systemctl mask --runtime`.
+ */
+const MASKED = `
+sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount
+proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount tmp.mount
+systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service
+systemd-udev-settle.service systemd-hwdb-update.service systemd-modules-load.service modprobe@.service kmod-static-nodes.service
+systemd-sysctl.service systemd-remount-fs.service systemd-journald-audit.socket auditd.service apparmor.service
+systemd-oomd.service systemd-oomd.socket systemd-pcrphase.service systemd-pcrphase-sysinit.service
+fstrim.timer e2scrub_all.timer e2scrub_reap.service hwclock-save.service
+console-getty.service getty@.service serial-getty@.service container-getty@.service getty-static.service
+`;
+
+/** In place of the file of the same name in /usr/lib, which may empty /tmp: a reboot keeps all files. */
+const TMPFILES = `d /tmp 1777 root root -
+d /var/tmp 1777 root root -
+x /tmp/systemd-private-%b-*
+x /var/tmp/systemd-private-%b-*
+R! /tmp/systemd-private-*
+R! /var/tmp/systemd-private-*
+`;
+
+/** After /run is mounted. */
+export function runtimeSteps({ kind }: Init): steps.Step[] {
+  if (kind !== 'systemd') return [];
+  return [
+    ...['/run/systemd', '/run/systemd/system', '/run/tmpfiles.d'].map((path) => steps.directory(path)),
+    ...MASKED.trim()
+      .split(/\s+/)
+      .map((name) => steps.link(`/run/systemd/system/${name}`, '/dev/null')),
+    steps.file('/run/tmpfiles.d/tmp.conf', TMPFILES),
+  ];
+}
+
+/** Signals to pid 1 from outside that start a reboot: SIGRTMIN+5 of systemd(1), else Ctrl-Alt-Del. */
+export function rebootSignal({ kind }: Init): number {
+  return kind === 'systemd' ? 39 : 2;
+}
