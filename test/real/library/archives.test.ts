@@ -69,8 +69,8 @@ runs as 0
     for (const [files, words] of [
       [{ relative: 'x' }, /relative is not an absolute path of a file; write it like/],
       [{ '/': 'x' }, /\/ is not an absolute path of a file/],
-      [{ '/srv/': 'x' }, /no absolute path of a file/],
-      [{ '/srv/../x': 'x' }, /no absolute path of a file/],
+      [{ '/srv/': 'x' }, /not an absolute path of a file/],
+      [{ '/srv/../x': 'x' }, /not an absolute path of a file/],
       [{ '/srv/a': 'x', '/srv//a': 'x' }, /\/?srv\/a is written twice/],
       [{ '/srv/a': 5 }, /content of \/srv\/a is 5; give a text/],
       [{ '/srv/a': {} }, /content of \/srv\/a is undefined/],
