@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { type Caller, timeProgram, VirtServer } from './client.ts';
 import { givesMemoryAway } from './memory.ts';
 import { copies, makeCopyMaterial } from './peers/copies.ts';
-import { endToEnd, makePackage } from './peers/end-to-end.ts';
+import { endToEnd, makePackage, prepareImage } from './peers/end-to-end.ts';
 import { forks, podmanForks } from './peers/forks.ts';
 import { networks } from './peers/lab.ts';
 import { library } from './peers/library.ts';
@@ -174,6 +174,18 @@ try {
     for (let round = 0; round < rounds; round++) {
       say(`autopkgtest, 2 tests, round ${round + 1} of ${rounds}`);
       for (const peer of [noIsolation, ...serverPeers(image)]) await endToEnd(peer, two, results);
+    }
+    const name = 'autopkgtest, 5 tests with dependencies';
+    const five = { name, place: makePackage(folder, name) } as const;
+    const prepared = await prepareImage({ program, tarball: image, caller }, name);
+    try {
+      const own = { name: SELF, argv: [program, ...prepared.argv], caller } as const;
+      for (let round = 0; round < rounds; round++) {
+        say(`${name}, round ${round + 1} of ${rounds}`);
+        for (const peer of [noIsolation, own]) await endToEnd(peer, five, results);
+      }
+    } finally {
+      await prepared.remove();
     }
     const place = makePackage(folder, '20 breaks-testbed tests');
     for (const peer of serverPeers(image)) {

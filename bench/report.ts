@@ -76,6 +76,7 @@ export function barTable(results: Results): string {
     },
     against('autopkgtest, 2 tests', NULL, 'autopkgtest, 2 tests', 1.2),
     faster('autopkgtest, 2 tests', 3),
+    against('autopkgtest, 5 tests with dependencies', NULL, 'autopkgtest, 5 tests with dependencies', 1.15),
     faster('20 breaks-testbed tests', 5),
     faster('first open', 1),
     faster('first open, disk', 1),

@@ -35,6 +35,8 @@ export const FIGURES = {
   'lab up, each of 8 hosts': 'start of the program to its end, for each host',
   'lab down, each of 8 hosts': 'the same, until nothing is left',
   'autopkgtest, 2 tests': 'autopkgtest from start to end; null is no isolation at all',
+  'autopkgtest, 5 tests with dependencies':
+    'the same; here over an image with the dependencies, with null they are installed on the host',
   '20 breaks-testbed tests': 'autopkgtest from start to end',
   '50 testbeds: open': 'median open with 50 servers started at once',
   '50 testbeds: MiB for each': 'memory: server, stage, holder, stubs (proportional set size)',

@@ -406,7 +406,9 @@ int hold_main(int argc, char **argv) {
 	if (argc < 6) return NOT_RUN;
 	signal(SIGPIPE, SIG_IGN);
 	/* A directory among the caller's descriptors would lead out of the testbed. */
-	close_range(3, ~0U, 0);
+	if (close_range(3, ~0U, 0) != 0) die("closing the caller's descriptors", NULL);
+	/* Without it no process of a testbed could be ended. */
+	if (syscall(SYS_pidfd_send_signal, -1, 0, NULL, 0) != 0 && errno == ENOSYS) die("sending a signal by pidfd", NULL);
 	read_limits();
 	int made[2], mapped[2], proc;
 	make_user_namespace(argv[1], argv[2], argv[3], EVENTS);

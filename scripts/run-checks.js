@@ -54,6 +54,7 @@ const ofNamespaces = [
 /** Files whose results do not depend on the caller: where root runs all tests, each of them runs once. */
 const ONCE = {
   'as an ordinary user': [
+    'test/fuzz/helper.test.ts',
     'test/driver/container-image.test.ts',
     'test/driver/release.test.ts',
     'test/driver/sbuild.test.ts',
@@ -62,7 +63,12 @@ const ONCE = {
     'test/real/rootfs/container-images.test.ts',
     'test/real/testbed/packages.test.ts',
   ],
-  'as root': ['test/fuzz/shell.test.ts', 'test/driver/options.test.ts', 'test/driver/sources.test.ts'],
+  'as root': [
+    'test/fuzz/older-kernel.test.ts',
+    'test/fuzz/shell.test.ts',
+    'test/driver/options.test.ts',
+    'test/driver/sources.test.ts',
+  ],
 };
 
 const isRoot = process.getuid() === 0;

@@ -1,15 +1,22 @@
 /** autopkgtest from start to end: what a developer waits for. */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { timeProgram } from '../client.ts';
+import { type Caller, timeProgram } from '../client.ts';
 import type { Results } from '../results.ts';
 import type { ServerPeer } from './virt-server.ts';
 
-/** Packages without dependencies. The null backend can run only the first one, since it has no revert. */
+/** The null backend cannot run the last one, since it has no revert. */
 export const PACKAGES = {
-  'autopkgtest, 2 tests': { tests: 2, restrictions: 'allow-stderr', script: 'true' },
+  'autopkgtest, 2 tests': { tests: 2, depends: '', restrictions: 'allow-stderr', script: 'true' },
+  'autopkgtest, 5 tests with dependencies': {
+    tests: 5,
+    depends: 'jq, sqlite3',
+    restrictions: 'allow-stderr',
+    script: 'echo "SELECT 1;" | sqlite3 | jq .',
+  },
   '20 breaks-testbed tests': {
     tests: 20,
+    depends: '',
     restrictions: 'breaks-testbed, needs-root',
     script: '[ ! -e /broken ]\n: >/broken',
   },
@@ -18,7 +25,7 @@ type PackageName = keyof typeof PACKAGES;
 
 /** A source package. */
 export function makePackage(folder: string, name: PackageName): string {
-  const { tests: count, restrictions, script } = PACKAGES[name];
+  const { tests: count, depends, restrictions, script } = PACKAGES[name];
   const place = join(folder, `tests-${count}`);
   rmSync(place, { recursive: true, force: true });
   mkdirSync(join(place, 'debian', 'source'), { recursive: true });
@@ -37,12 +44,31 @@ export function makePackage(folder: string, name: PackageName): string {
   const tests = Array.from({ length: count }, (_, index) => `t${index}`);
   writeFileSync(
     join(place, 'debian/tests/control'),
-    tests.map((test) => `Tests: ${test}\nDepends:\nRestrictions: ${restrictions}\n`).join('\n'),
+    tests.map((test) => `Tests: ${test}\nDepends: ${depends}\nRestrictions: ${restrictions}\n`).join('\n'),
   );
   for (const test of tests) {
     writeFileSync(join(place, 'debian/tests', test), `#!/bin/sh\nset -e\n${script}\n`, { mode: 0o755 });
   }
   return place;
+}
+
+/** Makes an image with what the tests depend on, as a user does who runs them often. Gives the options of the server. */
+export async function prepareImage(
+  { program, tarball, caller }: { program: string; tarball: string; caller: Caller },
+  name: PackageName,
+): Promise<{ readonly argv: readonly string[]; remove(): Promise<void> }> {
+  const image = `bench-${process.pid}`;
+  const install = `apt-get update && apt-get install -y --no-install-recommends ${PACKAGES[name].depends.replaceAll(',', '')}`;
+  await timeProgram(
+    [program, 'run', '--tarball', tarball, '--commit', image, '--', 'sh', '-c', install],
+    caller,
+  );
+  return {
+    argv: ['--release', image],
+    remove: async () => {
+      await timeProgram([program, 'rootfs', 'remove', image], caller);
+    },
+  };
 }
 
 interface Run {

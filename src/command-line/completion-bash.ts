@@ -26,6 +26,7 @@ _virt_ts_unshare() {
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=\${COMP_WORDS[index]}
         case $owner:$word in
+            test:--) owner=server ;;
             *:--)
                 # The command of run and exec.
                 COMPREPLY=($(compgen -c -- "$cur"))

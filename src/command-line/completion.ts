@@ -100,7 +100,7 @@ function kindOf({ name }: Option, label: string): Kind {
   if (name === 'release') return { kind: 'releases' };
   if (name === 'user') return { kind: 'users' };
   if (name === 'scratch') return { kind: 'folders' };
-  if (/^(FILE|OUTSIDE|PATH)$/.test(label)) return { kind: 'files' };
+  if (/^(FILE|COMMANDS\|FILE|OUTSIDE|PATH)$/.test(label)) return { kind: 'files' };
   if (/^(DIR|PREFIX|INSIDE)$/.test(label)) return { kind: 'folders' };
   return { kind: 'anything' };
 }
@@ -125,7 +125,9 @@ export function operandKind(verb: string, subCommand = ''): Kind {
   if (verb === 'cp') return { kind: 'places' };
   if (call === 'rootfs build') return { kind: 'releases' };
   if (call === 'rootfs update' || call === 'rootfs remove') return { kind: 'images' };
-  if (call === 'rootfs import' || verb === 'lab') return { kind: 'files' };
+  if (call === 'rootfs import' || ['test', 'lab', 'report', 'compare'].includes(verb)) {
+    return { kind: 'files' };
+  }
   if (verb === 'help') return { kind: 'words', words: verbs() };
   return { kind: 'anything' };
 }

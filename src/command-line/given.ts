@@ -33,6 +33,17 @@ export class Words {
     return (this.#given.get(name) ?? []).map(([first = '', second = '']) => [first, second]);
   }
 
+  /** These options as words of a command line, in the order of the names. */
+  argv(names: readonly OptionName[]): string[] {
+    return names.flatMap((name) =>
+      (this.#given.get(name) ?? []).flatMap((values) => optionWords(name, values)),
+    );
+  }
+
+  argvWithout(names: readonly OptionName[]): string[] {
+    return this.argv([...this.#given.keys()].filter((name) => !names.includes(name)));
+  }
+
   mustFit(call: Call): void {
     const all: readonly (Option & { readonly name: OptionName })[] = OPTIONS;
     const [verb = ''] = call.split(' ');
@@ -46,6 +57,13 @@ export class Words {
       });
     }
   }
+}
+
+function optionWords(name: OptionName, values: readonly string[]): string[] {
+  const [first = '', ...others] = values;
+  const takesValue = OPTIONS.some((option) => option.name === name && option.values.length > 0);
+  if (others.length > 0) return [`--${name}`, first, ...others];
+  return [takesValue && first !== '' ? `--${name}=${first}` : `--${name}`];
 }
 
 /** What --env-file and --env set; the later of two wins, and --env. @throws UsageError */

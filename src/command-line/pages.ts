@@ -52,6 +52,19 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       'virt-ts-unshare shell --host',
     ],
   },
+  test: {
+    usage: ['virt-ts-unshare test [OPTION]... [PACKAGE...] [-- SERVER-OPTION...]'],
+    summary: "run a package's tests by autopkgtest, several at once",
+    text: 'Runs the tests of a source package by autopkgtest, several at once. PACKAGE is what autopkgtest takes: a .dsc or .changes file, a source tree (default: the working directory), the name of a package, and .deb files to test. The package is built once, and what all tests depend on is installed once; each driver starts from an image of that testbed. Shows a table of the tests on a terminal, and prints the summary. The rules are those of autopkgtest: see docs/testing-packages.md.',
+    notes: [
+      'SERVER-OPTION is an option of the groups "Root filesystem" and "Testbed": see virt-ts-unshare --help. Tests with the restriction isolation-container run in testbeds with --network=private, unless --network is given.',
+      'Exit status, as of autopkgtest: 0 all tests passed, 2 a test was skipped or a flaky one failed, 4 a test failed, 6 both, 8 no test, or none that passed, 12 the package is erroneous, 14 that and a skipped test, 16 a testbed failed, or a driver that was started twice, 20 another failure. 2 also for a wrong call.',
+    ],
+    examples: [
+      'virt-ts-unshare test -j 8 -o results mypackage_1.0.dsc -- --release trixie',
+      'virt-ts-unshare test --test-name smoke --apt-upgrade . -- --release bookworm',
+    ],
+  },
   exec: {
     usage: ['virt-ts-unshare exec NAME|PID [OPTION]... [-- COMMAND [ARGUMENT]...]'],
     summary: 'run a command or a shell in an open testbed of this user',
@@ -118,6 +131,22 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       'virt-ts-unshare commit mine postgres',
       'virt-ts-unshare run --release postgres -- psql --version',
     ],
+  },
+  report: {
+    usage: ['virt-ts-unshare report FILE|DIR [-o REPORT.html]'],
+    summary: 'show where the time of a run went, its results, leaks and packages: as text, or as a page',
+    text: 'Reads a FILE that --events wrote, or the output directory DIR of a driver with such a file in it (events.jsonl), and prints the tests and where the time went. With -o it writes a page of one file, which needs no network and no JavaScript: a timeline, results, output of failed tests, leaks, packages.',
+    examples: ['virt-ts-unshare report out', 'virt-ts-unshare report out -o report.html'],
+    notes: [
+      'The examples need: autopkgtest PACKAGE --output-dir=out -- ts-unshare --events=out/events.jsonl',
+    ],
+  },
+  compare: {
+    usage: ['virt-ts-unshare compare A B [OPTION]...'],
+    summary: 'name the results, durations and packages that differ between two runs',
+    text: 'Compares two runs, each a file that --events wrote or the output directory of a driver: results, packages that were installed before each test, and durations. Without events, results and packages are those that the driver has recorded. Durations are equal when they differ by less than a quarter or half a second.',
+    notes: ['Exit status: 0 if results and packages are equal, 1 if not, 2 for a wrong call.'],
+    examples: ['virt-ts-unshare compare yesterday today'],
   },
   doctor: {
     usage: ['virt-ts-unshare doctor [OPTION]...'],

@@ -13,13 +13,17 @@ export type Call =
   | 'stats'
   | 'commit'
   | 'ps'
+  | 'report'
+  | 'compare'
   | 'doctor'
+  | 'test'
   | `rootfs ${'list' | 'build' | 'update' | 'import' | 'export' | 'remove' | 'prune' | 'verify'}`
   | `lab ${'up' | 'ps' | 'exec' | 'link' | 'cut' | 'heal' | 'down' | 'graph'}`;
 
 export type Verb =
   | 'run'
   | 'shell'
+  | 'test'
   | 'exec'
   | 'close'
   | 'ps'
@@ -27,6 +31,8 @@ export type Verb =
   | 'logs'
   | 'cp'
   | 'commit'
+  | 'report'
+  | 'compare'
   | 'doctor'
   | 'rootfs'
   | 'lab';
@@ -37,7 +43,7 @@ export interface Option {
   /** In brackets: may be left out, and is given only as `--name=VALUE`. */
   readonly values: readonly string[];
   readonly help: string;
-  readonly group: 'Root filesystem' | 'Testbed' | 'Command' | 'Other options';
+  readonly group: 'Root filesystem' | 'Testbed' | 'Command' | 'Tests' | 'Preparation' | 'Other options';
   readonly calls: readonly Call[];
   readonly peer?: true;
 }
@@ -52,9 +58,21 @@ const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
 const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
-const VERBS = ['run', 'shell', ...HOSTS, ...OPEN_ONES, 'doctor', ...ROOTFS, ...LABS] as const;
+const EVIDENCE = ['report', 'compare'] as const;
+const VERBS = [
+  ...(['run', 'shell', ...HOSTS, 'test', ...OPEN_ONES, ...EVIDENCE, 'doctor'] as const),
+  ...[...ROOTFS, ...LABS],
+] as const;
 
 const RUNS: readonly Call[] = ['run', 'run --host'];
+
+const TIMEOUTS = {
+  short: 'a short command',
+  copy: 'a copy',
+  install: 'an installation',
+  test: 'a test',
+  build: 'a build',
+} as const;
 
 /** A name occurs twice where verbs mean different things by it. */
 export const OPTIONS = [
@@ -366,6 +384,210 @@ export const OPTIONS = [
     calls: ['run'],
   },
   {
+    name: 'jobs',
+    short: 'j',
+    values: ['N'],
+    help: 'run so many drivers at once (default: the number of processors)',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'output-dir',
+    short: 'o',
+    values: ['DIR'],
+    help: "keep the log, the summary, each test's output and its artifacts in DIR, as autopkgtest does; DIR must be empty or not exist",
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'summary-file',
+    values: ['FILE'],
+    help: 'write the summary to FILE',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'test-name',
+    values: ['NAME'],
+    help: 'run only this test; may be given several times',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'skip-test',
+    values: ['NAME'],
+    help: 'do not run this test; may be given several times',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'no-built-binaries',
+    short: 'B',
+    values: [],
+    help: 'do not build the source package; test what is in the archive',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'override-control',
+    values: ['FILE'],
+    help: "use this file in place of the package's debian/tests/control",
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'ignore-restrictions',
+    values: ['NAME[,NAME...]'],
+    help: 'run tests also where these restrictions would prevent it',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'needs-internet',
+    values: ['run|try|skip'],
+    help: 'what to do with tests that need the internet: run them (default), run them as flaky ones, or skip them',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'no-auto-control',
+    values: [],
+    help: 'do not generate tests with autodep8',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'user',
+    short: 'u',
+    values: ['NAME'],
+    help: 'run tests as this user of the testbed',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'env',
+    values: ['NAME=VALUE'],
+    help: 'set an environment variable for builds and tests; may be given several times',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'set-lang',
+    values: ['LANG'],
+    help: 'set LANG in the testbed (default: C.UTF-8)',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  ...(['short', 'copy', 'install', 'test', 'build'] as const).map(
+    (kind) =>
+      ({
+        name: `timeout-${kind}`,
+        values: ['SECONDS'],
+        help: `how long ${TIMEOUTS[kind]} may take`,
+        group: 'Tests',
+        calls: ['test'],
+      }) as const,
+  ),
+  {
+    name: 'timeout-factor',
+    values: ['FACTOR'],
+    help: 'multiply all default timeouts by FACTOR',
+    group: 'Tests',
+    calls: ['test'],
+  },
+  {
+    name: 'apt-upgrade',
+    short: 'U',
+    values: [],
+    help: 'bring the testbed up to date first',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'setup-commands',
+    values: ['COMMANDS|FILE'],
+    help: 'run these commands as root in the testbed first; may be given several times',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'setup-commands-boot',
+    values: ['COMMANDS|FILE'],
+    help: 'run these commands as root after each start of a testbed; may be given several times',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'copy',
+    values: ['HOSTPATH:TESTBEDPATH'],
+    help: 'copy a file or directory into the testbed; may be given several times',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'add-apt-source',
+    values: ['LINE'],
+    help: 'add a line to the sources of apt; may be given several times',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'add-apt-release',
+    values: ['RELEASE'],
+    help: 'add another release to the sources of apt; may be given several times',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'apt-pocket',
+    values: ['POCKET[=PACKAGE,...]'],
+    help: "add this pocket of the testbed's release to the sources of apt; with packages: only these; may be given several times",
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'pin-packages',
+    values: ['RELEASE=PACKAGE,...'],
+    help: 'take these packages from another release; may be given several times',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'apt-default-release',
+    values: ['RELEASE'],
+    help: 'the release of all packages that are not pinned',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'no-apt-fallback',
+    values: [],
+    help: 'do not install without pins what cannot be installed with them',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'gain-root',
+    values: ['COMMAND'],
+    help: 'how the build gains root, for dpkg-buildpackage -r',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'build-parallel',
+    values: ['N'],
+    help: 'build with so many processes (default: the number of processors)',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
+    name: 'no-image',
+    values: [],
+    help: 'let each driver run the setup commands and install all dependencies (default: these are done once)',
+    group: 'Preparation',
+    calls: ['test'],
+  },
+  {
     name: 'processes',
     values: [],
     help: 'list the processes of each testbed',
@@ -409,11 +631,19 @@ export const OPTIONS = [
     calls: ['lab graph'],
   },
   {
+    name: 'output',
+    short: 'o',
+    values: ['FILE'],
+    help: 'write a page (HTML) to FILE, - for stdout (default: text to stdout)',
+    group: 'Other options',
+    calls: ['report'],
+  },
+  {
     name: 'json',
     values: [],
     help: 'print JSON',
     group: 'Other options',
-    calls: ['ps', 'stats', 'doctor', 'rootfs list', 'lab ps'],
+    calls: ['ps', 'stats', 'compare', 'doctor', 'rootfs list', 'lab ps'],
   },
   {
     name: 'debug',

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
-import { parse, YAMLParseError } from 'yaml';
+import { parse } from 'yaml';
 import { parseCount, parseSize } from '../command-line/values.ts';
-import { UsageError } from '../errors.ts';
+import { messageOf, UsageError } from '../errors.ts';
 import { type LinkQuality, parseQuality } from '../network/link.ts';
 import type { InterfaceOptions, MemberOptions, Route } from '../network/membership.ts';
 import { formatSubnet, isHostAddress, normalAddress, parseSubnet } from '../network/subnet.ts';
@@ -47,10 +47,11 @@ type Fields = Readonly<Record<string, unknown>>;
 export function parseLab(text: string, path: string): LabFile {
   let value: unknown;
   try {
-    value = parse(text);
+    // Its warnings, such as of an unknown tag, would be printed by Node.
+    value = parse(text, { logLevel: 'error' });
   } catch (cause) {
-    if (!(cause instanceof YAMLParseError)) throw cause;
-    throw new UsageError(`${path} cannot be read: ${cause.message.split('\n', 1)[0]?.replace(/:$/, '')}`, {
+    // Of an alias it throws other errors: unknown, too many.
+    throw new UsageError(`${path} cannot be read: ${messageOf(cause).split('\n', 1)[0]?.replace(/:$/, '')}`, {
       code: 'WRONG_LAB_FILE',
       remedy: 'correct it',
       cause,

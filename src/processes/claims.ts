@@ -102,7 +102,7 @@ export class Claims {
   }
 
   remove(name: string): void {
-    rmSync(this.#file(name), { force: true });
+    rmSync(this.#file(name), { force: true, recursive: true });
   }
 
   #file(name: string): string {
@@ -140,6 +140,7 @@ export class Claims {
     return readdirSync(this.path)
       .filter((name) => name.endsWith(ENDING) && !name.startsWith('.'))
       .map((name) => name.slice(0, -ENDING.length))
+      .filter((name) => NAME.test(name))
       .sort();
   }
 }

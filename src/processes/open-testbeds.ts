@@ -88,7 +88,7 @@ function readFolder(folder: string): Registered[] {
     const found = readEntry(path);
     if (found !== undefined && isAlive(found)) return [found];
     const [pid, startTime = ''] = name.replace(/\.json$/, '').split('-');
-    if (!isAlive({ pid: Number(pid), startTime })) rmSync(path, { force: true });
+    if (!isAlive({ pid: Number(pid), startTime })) rmSync(path, { force: true, recursive: true });
     return [];
   });
 }

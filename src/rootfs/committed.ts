@@ -1,5 +1,5 @@
 /** Records of committed images, images/NAME-ARCH.image: a name for a layer, and how it came about. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { TestbedError } from '../errors.ts';
 import type { CacheFolder } from './cache.ts';
@@ -51,7 +51,7 @@ export function findCommitted(cache: CacheFolder, name: string): CommittedImage 
 export function mustReadImage(path: string): CommittedImage {
   const image = readImage(path);
   if (image !== undefined) return image;
-  const there = statSync(path, { throwIfNoEntry: false }) !== undefined;
+  const there = lstatSync(path, { throwIfNoEntry: false }) !== undefined;
   throw new TestbedError(`the image ${nameOf(path)} ${there ? 'has a damaged record' : 'was removed'}`, {
     code: there ? 'IMAGE_DAMAGED' : 'IMAGE_REMOVED',
     remedy: there ? `remove ${path}, and make the image again` : 'make it again',

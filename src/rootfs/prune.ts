@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
@@ -32,7 +32,7 @@ export function listBases(cache: CacheFolder): BaseInfo[] {
   return readBases(cache)
     .map((base) => {
       // Looking for users may remove marks, which would count as a use.
-      const lastUsed = statSync(join(base.folder, 'users'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+      const lastUsed = lstatSync(join(base.folder, 'users'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
       return { ...base, lastUsed, users: livingUsers(base.folder) };
     })
     .sort((a, b) => b.lastUsed - a.lastUsed);

@@ -14,7 +14,7 @@ export function addUser(folder: string): string | undefined {
     writeFileSync(path, '', { flag: 'wx', mode: 0o600 });
     return path;
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    if (isNotThere(error)) return undefined;
     throw error;
   }
 }
@@ -29,14 +29,19 @@ export function livingUsers(folder: string): number[] {
   try {
     names = readdirSync(users);
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return [];
+    if (isNotThere(error)) return [];
     throw error;
   }
   return names.flatMap((name) => {
     const pid = livingPid(name, join(users, name));
-    if (pid === undefined) rmSync(join(users, name), { force: true });
+    if (pid === undefined) rmSync(join(users, name), { force: true, recursive: true });
     return pid === undefined ? [] : [pid];
   });
+}
+
+/** Also when a file or a link is in the place of the directory: such a base is made again. */
+function isNotThere(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '');
 }
 
 function livingPid(name: string, path: string): number | undefined {

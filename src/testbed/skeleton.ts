@@ -101,6 +101,7 @@ function cannotFill(failure: HelperFailure | undefined): TestbedError {
   const why = failure === undefined ? 'its process was killed' : failureText(failure);
   return new TestbedError(`preparing the skeleton of the testbeds failed: ${why}`, {
     code: failure?.code ?? 'SETUP_KILLED',
+    remedy: 'virt-ts-unshare doctor names what this machine lacks',
   });
 }
 

@@ -294,20 +294,24 @@ export class Testbed implements OpenTestbed {
 
   async revert(): Promise<void> {
     await this.#life.booted();
-    await this.#reportLeaks('revert', []);
     await this.#operation(
       () => ({ event: 'revert' }),
-      () => this.#life.revert(),
+      async () => {
+        await this.#reportLeaks('revert', []);
+        await this.#life.revert();
+      },
     );
   }
 
   async snapshot(): Promise<Snapshot> {
     await this.#life.booted();
     await this.#life.checkRoom();
-    await this.#reportLeaks('snapshot', []);
     return this.#operation(
       () => ({ event: 'snapshot' }),
-      () => this.#life.snapshot(),
+      async () => {
+        await this.#reportLeaks('snapshot', []);
+        return this.#life.snapshot();
+      },
     );
   }
 
@@ -321,11 +325,15 @@ export class Testbed implements OpenTestbed {
 
   async close(): Promise<void> {
     await this.#life.booted();
-    if (this.#life.isOpen) await this.#reportLeaks('close', []);
     const recorder = this.#recorder;
-    if (recorder === undefined) return this.#life.close();
-    await recorder.end(() => this.#life.close());
+    if (recorder === undefined) return this.#close();
+    await recorder.end(() => this.#close());
     this.#maker.recorders.delete(recorder);
+  }
+
+  async #close(): Promise<void> {
+    if (this.#life.isOpen) await this.#reportLeaks('close', []);
+    await this.#life.close();
   }
 
   #target(): Target {

@@ -168,8 +168,8 @@ function alphabetOf(text: string): number {
 
 let nextSleep = 10_000;
 
-/** @param bash whether it may use what only bash has */
-export function compile(program: Program, bash: boolean): Compiled {
+export function compile(program: Program, shell: 'dash' | 'bash' | 'busybox'): Compiled {
+  const bash = shell === 'bash';
   let [sources, files, names] = [0, 0, 0];
   const texts = new Map<Sink, string[]>([
     ['stdout', []],
@@ -233,7 +233,9 @@ export function compile(program: Program, bash: boolean): Compiled {
     return context.piped || !(context.out.held && context.err.held) ? ':' : put(DAEMONS);
   };
 
-  const block = (node: Node, context: Context): string => `{ ${emit(node, context)}\n}`;
+  // busybox loses the inner one of two redirections of a descriptor where both are of groups.
+  const [begin, finish] = shell === 'busybox' ? '()' : '{}';
+  const block = (node: Node, context: Context): string => `${begin} ${emit(node, context)}\n${finish}`;
 
   const redirected = (fd: Fd, context: Context, way: Way, changes: Partial<Context> = {}): Context => ({
     ...context,

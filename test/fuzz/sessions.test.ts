@@ -36,7 +36,7 @@ describe(`random sessions with real testbeds (seed ${seed})`, function () {
   let roots: ReturnType<typeof makeRoots>;
   let sessions = 0;
   before(() => {
-    roots = makeRoots();
+    roots = makeRoots(['busybox']);
     for (const folder of Object.values(folders)) mkdirSync(folder);
   });
   after(async () => {

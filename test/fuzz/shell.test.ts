@@ -27,7 +27,7 @@ describe(`random shell programs (seed ${seed})`, function () {
   /** Programs that the shell itself did not carry out. */
   let interrupted = 0;
   before(() => {
-    roots = makeRoots();
+    roots = makeRoots(SHELLS);
   });
   after(() => {
     for (const hog of hogs) hog.kill('SIGKILL');
@@ -77,7 +77,7 @@ describe(`random shell programs (seed ${seed})`, function () {
         try {
           await fc.assert(
             fc.asyncProperty(programs, async (program) => {
-              const compiled = compile(program, shell === 'bash');
+              const compiled = compile(program, shell);
               for (const parts of compiled.texts.values()) for (const part of parts) bytes += part.length;
               const found = await faults(bed, compiled);
               assert.deepEqual(found, [], `${compiled.script}\n${found.join('\n')}`);

@@ -16,10 +16,13 @@ export const shells = [...NATIVE, 'arm64'] as const;
 export type Shell = (typeof shells)[number];
 
 /** Makes the tarballs of the four root filesystems; the caller removes the folder. */
-export function makeRoots(): { readonly folder: string; readonly tarball: (shell: Shell) => string } {
+export function makeRoots(wanted: readonly Shell[] = NATIVE): {
+  readonly folder: string;
+  readonly tarball: (shell: Shell) => string;
+} {
   const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-roots-'));
   const tarball = (shell: Shell) => (shell === 'arm64' ? testTarball(shell) : join(folder, `${shell}.tar`));
-  for (const shell of NATIVE) {
+  for (const shell of wanted) {
     execFileSync('sh', [`${projectDir}test/race/make-root.sh`, shell, tarball(shell)], { stdio: 'inherit' });
   }
   return { folder, tarball };

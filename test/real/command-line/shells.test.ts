@@ -30,6 +30,8 @@ const CASES: readonly (readonly [typed: string, wanted: readonly string[], unwan
   ['cp completed-', ['completed-by-shells:']],
   ['run --tarball some', ['somewhere.tar']],
   ['help s', ['shell']],
+  ['test --needs-internet ', ['run', 'skip', 'try']],
+  ['test some', ['somewhere.tar']],
 ];
 
 describe('completion', function () {

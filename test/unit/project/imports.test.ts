@@ -30,7 +30,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['leaks'],
   ['events'],
   ['testbed', 'isolation'],
-  ['protocol', 'lab', 'command-line'],
+  ['protocol', 'lab', 'command-line', 'report'],
+  ['test-runner'],
   ['preflight.ts', 'library', 'index.ts', 'doctor', 'verbs', 'verbs.ts', 'cli.ts'],
 ];
 

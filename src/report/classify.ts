@@ -1,0 +1,21 @@
+/** What a command of a driver is for. Pure. */
+import type { CommandEvent } from '../events/types.ts';
+
+export type Purpose = 'test' | 'packages' | 'build' | 'command';
+
+const WRAPPER = /\/wrapper\.sh .*--stdout='?\S*\/([^/\s']+)-stdout'? /s;
+const PACKAGES =
+  /(?:^|[\s;&|(])(?:apt|apt-get|apt-mark|apt-cache|apt-ftparchive|aptitude|dpkg|dpkg-query)(?=[\s;)]|$)/;
+
+/** The name of the test that a command of autopkgtest runs. */
+export function testOf({ argv }: Pick<CommandEvent, 'argv'>): string | undefined {
+  return argv[0] === 'su' || argv[0] === 'bash' ? WRAPPER.exec(argv.at(-1) ?? '')?.[1] : undefined;
+}
+
+export function purposeOf(command: Pick<CommandEvent, 'argv'>): Purpose {
+  if (testOf(command) !== undefined) return 'test';
+  const line = command.argv.join(' ');
+  if (/\bdpkg-buildpackage\b/.test(line)) return 'build';
+  // A word alone may be a name, as in `command -v dpkg-query`.
+  return PACKAGES.test(line.replaceAll(/command -v \S+/g, '')) ? 'packages' : 'command';
+}

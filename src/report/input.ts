@@ -1,0 +1,155 @@
+/** Reads what a run has left: a file of events, or the output directory of a driver. Its files are of tests, so hostile. */
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { reasonOf, UsageError } from '../errors.ts';
+import type { PackageList } from '../events/packages.ts';
+import type { TestbedEvent } from '../events/types.ts';
+import { parseEventLines } from './guard.ts';
+
+export interface TestResult {
+  readonly name: string;
+  /** `PASS`, or `FAIL`, `SKIP` or `FLAKY` with the reason. */
+  readonly result: string;
+}
+
+export interface Input {
+  readonly name: string;
+  readonly events: readonly TestbedEvent[];
+  /** Lines of its files of events that are none. */
+  readonly strange: number;
+  /** Of the summary, in its order. */
+  readonly results: readonly TestResult[];
+  /** Installed before each test, by its name, where the driver recorded that. */
+  readonly packages: ReadonlyMap<string, PackageList>;
+  /** The last part of what a test printed. */
+  output(test: string): readonly TestOutput[];
+}
+
+export interface TestOutput {
+  readonly stream: 'stdout' | 'stderr';
+  readonly text: string;
+  /** Bytes before the text. */
+  readonly left: number;
+}
+
+const LARGEST = { events: 512 * 1024 ** 2, list: 16 * 1024 ** 2, output: 32 * 1024 } as const;
+const IS_EVENTS = /^(?:events|.*[.-]events)(?:\.jsonl?)?$|\.jsonl$/;
+
+/** @throws UsageError */
+export function readInput(path: string): Input {
+  const isFolder = statOf(path).isDirectory();
+  const folder = isFolder ? path : dirname(path);
+  const hasDriver = isFolder || lstatSync(join(folder, 'summary'), { throwIfNoEntry: false }) !== undefined;
+  const files = isFolder ? eventFilesIn(folder) : [path];
+  const { events, strange } = parseEventLines(
+    files.map((file) => readPart(file, LARGEST.events, 'start')?.text ?? '').join('\n'),
+  );
+  const results = hasDriver ? resultsOf(textOf(join(folder, 'summary'))) : [];
+  if (events.length === 0 && results.length === 0) {
+    throw new UsageError(`${path} has neither events nor the summary of a driver`, {
+      code: 'NO_EVENTS',
+      remedy: 'name a file that --events wrote, or the output directory of a driver',
+    });
+  }
+  return {
+    ...{ name: basename(path) === '.' ? path : path.replace(/\/+$/, ''), events, strange, results },
+    packages: hasDriver ? packagesIn(folder, results) : new Map(),
+    output: (test) => (hasDriver && isName(test) ? outputsOf(folder, test) : []),
+  };
+}
+
+function statOf(path: string) {
+  try {
+    const stat = lstatSync(path);
+    return stat.isSymbolicLink() ? fstat(path) : stat;
+  } catch (cause) {
+    throw new UsageError(`cannot read ${path}: ${reasonOf(cause)}`, {
+      code: 'CANNOT_READ',
+      remedy: 'name a file of events or the output directory of a driver',
+      cause,
+    });
+  }
+}
+
+/** Of what a link that the user named leads to. */
+function fstat(path: string) {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return fstatSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function eventFilesIn(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && IS_EVENTS.test(entry.name))
+    .map(({ name }) => join(folder, name))
+    .sort();
+}
+
+/** Lines `NAME  RESULT`, as autopkgtest(1) has them; a name is without blanks. */
+export function resultsOf(text: string): TestResult[] {
+  return text.split('\n').flatMap((line) => {
+    const [, name, result] = /^(\S+)\s+((?:PASS|FAIL|SKIP|FLAKY)\b.*)$/.exec(line) ?? [];
+    return name === undefined || result === undefined ? [] : [{ name, result: result.trimEnd() }];
+  });
+}
+
+function packagesIn(folder: string, results: readonly TestResult[]): Map<string, PackageList> {
+  const pristine = tableOf(textOf(join(folder, 'testbed-packages')));
+  const lists = new Map<string, PackageList>();
+  for (const { name } of results) {
+    if (!isName(name)) continue;
+    const more = readPart(join(folder, `${name}-packages`), LARGEST.list, 'start');
+    if (more !== undefined) lists.set(name, new Map([...pristine, ...tableOf(more.text)]));
+  }
+  return lists;
+}
+
+/** Lines `NAME TAB VERSION` of dpkg-query. */
+function tableOf(text: string): [string, string][] {
+  return text.split('\n').flatMap((line) => {
+    const [name = '', version, ...more] = line.split('\t');
+    return version === undefined || more.length > 0 ? [] : [[name, version] as [string, string]];
+  });
+}
+
+function outputsOf(folder: string, test: string): TestOutput[] {
+  return (['stdout', 'stderr'] as const).flatMap((stream) => {
+    const part = readPart(join(folder, `${test}-${stream}`), LARGEST.output, 'end');
+    return part === undefined || part.text === '' ? [] : [{ stream, ...part }];
+  });
+}
+
+function isName(test: string): boolean {
+  return !test.includes('/') && !test.startsWith('.');
+}
+
+function textOf(path: string): string {
+  return readPart(path, LARGEST.list, 'start')?.text ?? '';
+}
+
+/** Undefined when there is no regular file. No link is followed: artifacts of a test are next to it. */
+function readPart(
+  path: string,
+  most: number,
+  from: 'start' | 'end',
+): { text: string; left: number } | undefined {
+  let file: number;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch {
+    return undefined;
+  }
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile()) return undefined;
+    const left = from === 'end' ? Math.max(0, stat.size - most) : 0;
+    const bytes = Buffer.alloc(Math.min(stat.size, most));
+    const length = readSync(file, bytes, 0, bytes.length, left);
+    return { text: bytes.toString('utf8', 0, length), left };
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,43 @@
+/** `report`: a run as a page, or as text on stdout. */
+import { writeFileSync } from 'node:fs';
+import { reasonOf, TestbedError, UsageError } from '../errors.ts';
+import { readInput } from '../report/input.ts';
+import { runOf } from '../report/run.ts';
+import { runText } from '../report/text.ts';
+import type { RunVerb } from './verb.ts';
+
+export const report: RunVerb = async (words) => {
+  const [path] = words.operands;
+  if (path === undefined) {
+    throw new UsageError('report takes one file of events or output directory', {
+      code: 'MISSING_WORD',
+      remedy: 'see report --help',
+    });
+  }
+  const input = readInput(path);
+  const run = runOf(input);
+  const target = words.one('output');
+  if (target === undefined) {
+    process.stdout.write(runText(run));
+    return 0;
+  }
+  const { pageOf } = await import('../report/page.ts');
+  write(target, pageOf(run, input));
+  return 0;
+};
+
+function write(path: string, text: string): void {
+  if (path === '-') {
+    process.stdout.write(text);
+    return;
+  }
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    throw new TestbedError(`cannot write the report ${path}: ${reasonOf(cause)}`, {
+      code: 'CANNOT_WRITE',
+      remedy: 'name a file in a directory where this user may write',
+      cause,
+    });
+  }
+}

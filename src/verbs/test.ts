@@ -1,0 +1,108 @@
+/** `test`: runs the tests of a package by several drivers at once. */
+import { closeSync, existsSync, openSync, readSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Words } from '../command-line/given.ts';
+import { parseWords } from '../command-line/parse.ts';
+import { testbedFromWords } from '../command-line/testbed-options.ts';
+import { wrongValue } from '../command-line/values.ts';
+import { UsageError } from '../errors.ts';
+import { createLog, printable } from '../log.ts';
+import { checkOutside } from '../network/outside.ts';
+import { preflight } from '../preflight.ts';
+import { hasProgram } from '../processes/find.ts';
+import { writeToStderr } from '../stderr.ts';
+import { type Folders, openFolders } from '../test-runner/folders.ts';
+import { formatSummary, resultText, type Summary } from '../test-runner/results.ts';
+import { runTests } from '../test-runner/runner.ts';
+import { openScreen } from '../test-runner/screen.ts';
+import type { RunVerb } from './verb.ts';
+
+/** Bytes of a failed test's output that are shown, and lines. */
+const TAIL_BYTES = 8192;
+const TAIL_LINES = 15;
+
+export const test: RunVerb = async (words, signal) => {
+  const server = parseServer(words.command ?? []);
+  const options = testbedFromWords(server, process.env);
+  const jobs = parseJobs(words.one('jobs'));
+  for (const program of ['autopkgtest', 'setpriv'] as const) {
+    if (hasProgram(program)) continue;
+    throw new UsageError(`the program ${program} is missing`, {
+      code: 'NO_PROGRAM',
+      remedy: `install the package ${program === 'setpriv' ? 'util-linux' : program}`,
+    });
+  }
+  await preflight(options, process.env);
+  const folders = openFolders(words.one('output-dir'));
+  const log = createLog({ debug: words.has('debug') });
+  const screen = openScreen(log, process.env);
+  try {
+    const privateNetworks = !server.has('network') && canBePrivate();
+    const order = { words, server, packages: words.operands, jobs, folders, screen, log, signal };
+    const { status, summary } = await runTests({ ...order, privateNetworks }).finally(() => screen.end());
+    showFailures(summary, folders);
+    const text = formatSummary(summary);
+    process.stdout.write(printable(text));
+    const file = words.one('summary-file');
+    if (file !== undefined) writeFileSync(file, text);
+    return signal.aborted ? 130 : status;
+  } catch (error) {
+    if (signal.aborted) return 130;
+    throw error;
+  } finally {
+    screen.end();
+    folders.remove();
+  }
+};
+
+/** The server's name may stand before its options, as for autopkgtest. */
+function parseServer(given: readonly string[]): Words {
+  const [first = '', ...rest] = given;
+  return parseWords('server', /^(?:autopkgtest-virt-|virt-)?ts-unshare$/.test(first) ? rest : given);
+}
+
+function parseJobs(text: string | undefined): number {
+  if (text === undefined) return availableParallelism();
+  if (!/^[1-9]\d{0,3}$/.test(text)) {
+    throw wrongValue(`--jobs is ${text}, which is no number of drivers`, 'give a number from 1 on');
+  }
+  return Number(text);
+}
+
+function canBePrivate(): boolean {
+  try {
+    checkOutside({ publish: [] });
+    return hasProgram('ip');
+  } catch {
+    return false;
+  }
+}
+
+function showFailures({ results }: Summary, { output }: Folders): void {
+  for (const result of results) {
+    if (result.outcome !== 'FAIL' && result.outcome !== 'FLAKY') continue;
+    const shown = (['stdout', 'stderr'] as const).flatMap((stream) => {
+      const text = tailOf(join(output, `${result.name}-${stream}`));
+      return text === '' ? [] : [`  ${stream}:\n${text}`];
+    });
+    writeToStderr(printable(`\n${result.name}: ${resultText(result)}\n${shown.join('')}`));
+  }
+}
+
+function tailOf(path: string): string {
+  if (!existsSync(path)) return '';
+  const { size } = statSync(path);
+  const buffer = Buffer.alloc(Math.min(size, TAIL_BYTES));
+  const descriptor = openSync(path, 'r');
+  try {
+    const count = readSync(descriptor, buffer, 0, buffer.length, size - buffer.length);
+    const lines = buffer.toString('utf8', 0, count).replace(/\n$/, '').split('\n');
+    return lines
+      .slice(-TAIL_LINES)
+      .map((line) => `  | ${line}\n`)
+      .join('');
+  } finally {
+    closeSync(descriptor);
+  }
+}
