@@ -244,7 +244,7 @@ function initOf(value: unknown, where: string): { init?: InitChoice } {
   if (value === true) return { init: 'image' };
   if (value === 'auto' || value === 'systemd') return { init: value };
   if (typeof value === 'string' && isAbsolute(value)) return { init: value };
-  throw new UsageError(`${where} is no init`, {
+  throw new UsageError(`${where} is not an init`, {
     code: 'WRONG_LAB_FILE',
     remedy: 'write true, false, auto, systemd or an absolute path in the testbed',
   });

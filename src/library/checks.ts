@@ -17,7 +17,7 @@ const OUTPUTS = ['text', 'bytes', 'inherit', 'ignore'];
 
 export function notAllowed(name: string, value: unknown, remedy: string): UsageError {
   const shown = typeof value === 'object' && value !== null ? 'an object' : String(value);
-  return new UsageError(`${name} cannot be ${shown}`, { code: 'WRONG_VALUE', remedy });
+  return new UsageError(`${name} is ${shown}`, { code: 'WRONG_VALUE', remedy });
 }
 
 export function checkNames(what: string, options: object, names: Readonly<Record<string, true>>): void {

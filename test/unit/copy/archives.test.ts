@@ -119,7 +119,11 @@ describe('an archive into a testbed', () => {
     ],
     ['a device node', archive(raw({ type: '3', name: 'null' })), /character device/],
     ['an unknown kind', archive(raw({ type: 'S', name: 's' })), /unknown kind/],
-    ['a directory with content', archive(raw({ type: '5', name: 'd', data: 'x' })), /has content, but is not a file/],
+    [
+      'a directory with content',
+      archive(raw({ type: '5', name: 'd', data: 'x' })),
+      /has content, but is not a file/,
+    ],
     [
       'an attribute of the kernel',
       archive(Buffer.concat([pax([['SCHILY.xattr.trusted.overlay.opaque', 'y']]), raw({ name: 'a' })])),
@@ -133,11 +137,7 @@ describe('an archive into a testbed', () => {
       Buffer.concat([TOP, END, raw({ name: 'a' }), Buffer.alloc(2 ** 20)]),
       /has data after/,
     ],
-    [
-      'gzip',
-      execFileSync('gzip', { input: archive() }),
-      /compressed by gzip; decompress it first/,
-    ],
+    ['gzip', execFileSync('gzip', { input: archive() }), /compressed by gzip; decompress it first/],
     ['zstd', execFileSync('zstd', ['-q'], { input: archive() }), /compressed by zstd/],
   ];
   for (const [what, given, says] of REFUSED) {

@@ -389,7 +389,11 @@ describe('a container image', () => {
       [raw({ type: '1', name: 'h', link: '../../etc/shadow' })],
       /outside of the image/,
     ],
-    ['a hard link to nothing', [raw({ type: '1', name: 'h', link: 'etc/shadow' })], /is not in the layers before it/],
+    [
+      'a hard link to nothing',
+      [raw({ type: '1', name: 'h', link: 'etc/shadow' })],
+      /is not in the layers before it/,
+    ],
     [
       'a hard link to a directory',
       [directory('d'), raw({ type: '1', name: 'h', link: 'd' })],
@@ -402,7 +406,11 @@ describe('a container image', () => {
     ['a whiteout that leads upwards', [whiteout('../.wh.etc')], /leads upwards/],
     ['a whiteout of an overlay', [raw({ type: '3', name: 'c' })], /whiteout of an overlay/],
     ['a kind that is unknown', [raw({ type: 'S', name: 's' })], /unknown kind/],
-    ['a link with content', [raw({ type: '2', name: 'l', link: 'x', data: 'x' })], /has content, but is not a file/],
+    [
+      'a link with content',
+      [raw({ type: '2', name: 'l', link: 'x', data: 'x' })],
+      /has content, but is not a file/,
+    ],
     ['a top directory that is a file', [raw({ name: './' + '.', data: 'x' })], /name of the top directory/],
     ['a name that controls a terminal', [raw({ type: 'S', name: '\x1b[2J' })], /\\033\[2J is refused/],
   ];
