@@ -56,6 +56,7 @@ const ofNamespaces = [
 const ONCE = {
   'as an ordinary user': [
     'test/fuzz/helper.test.ts',
+    'test/fuzz/soak.test.ts',
     'test/driver/container-image.test.ts',
     'test/driver/release.test.ts',
     'test/driver/sbuild.test.ts',
