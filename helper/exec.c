@@ -83,7 +83,7 @@ static _Noreturn void fail_to_enter(const char *what) {
 	int error = errno;
 	if (testbed_is_gone()) fail("CLOSED", "it is closed");
 	if (error == EAGAIN) fail("PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger --max-processes");
-	fail("CANNOT_ENTER", "%s: %s", what, strerror(error));
+	fail("CANNOT_ENTER", "entering it failed (%s): %s", what, strerror(error));
 }
 
 static void become_user(const struct account *account) {
@@ -327,7 +327,7 @@ int exec_main(int argc, char **argv) {
 	signal(SIGCHLD, SIG_DFL);
 	bool terminal = isatty(0) == 1 && isatty(1) == 1;
 	int link = terminal ? split_for_terminal() : -1;
-	if (terminal && link < 0) fail("NO_TERMINAL", "it gets no terminal: %s", strerror(errno));
+	if (terminal && link < 0) fail("NO_TERMINAL", "making a terminal for it failed: %s", strerror(errno));
 
 	/* Without the mount namespace, because /proc has to stay that of the host. */
 	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);
