@@ -47,6 +47,7 @@ const ofNamespaces = [
   tests('fault', 15),
   tests('race', 20),
   tests('fuzz', 10),
+  tests('escape', 10),
   tests('driver', 25),
   tests('examples', 10),
 ];
@@ -55,6 +56,7 @@ const ofNamespaces = [
 const ONCE = {
   'as an ordinary user': [
     'test/fuzz/helper.test.ts',
+    'test/fuzz/soak.test.ts',
     'test/driver/container-image.test.ts',
     'test/driver/release.test.ts',
     'test/driver/sbuild.test.ts',
