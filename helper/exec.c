@@ -57,6 +57,9 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *cod
 	va_start(values, format);
 	vsnprintf(what, sizeof what, format, values);
 	va_end(values);
+	/* Names come from a driver, and the terminal of the caller would obey control characters. */
+	for (char *byte = what; *byte != '\0'; byte++)
+		if ((unsigned char)*byte < ' ' || *byte == 127) *byte = '?';
 	dprintf(2, "virt-ts-unshare: cannot run a command in the testbed: %s\n", what);
 	if (job.report >= 0) {
 		struct event event;
@@ -80,7 +83,7 @@ static _Noreturn void fail_to_enter(const char *what) {
 	int error = errno;
 	if (testbed_is_gone()) fail("CLOSED", "it is closed");
 	if (error == EAGAIN) fail("PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger --max-processes");
-	fail("CANNOT_ENTER", "%s: %s", what, strerror(error));
+	fail("CANNOT_ENTER", "entering it failed (%s): %s", what, strerror(error));
 }
 
 static void become_user(const struct account *account) {
@@ -89,7 +92,7 @@ static void become_user(const struct account *account) {
 	int end = 0;
 	if (read_at(job.init, "uid_map", map, sizeof map) < 0) fail_to_enter("its ids");
 	if (sscanf(map, "%ld %ld %ld %n", &inside, &outside, &count, &end) == 3 && count == 1 && map[end] == '\0') {
-		if (account->uid == 0) return;
+		if (account->uid == 0 && account->gid == 0) return;
 		fail("NO_IDS", "it has no ids but root's, so not those of %s; on the host, give its caller ranges in /etc/subuid and /etc/subgid",
 		     job.user);
 	}
@@ -264,7 +267,13 @@ static void parse_options(int argc, char **argv) {
 		case 'g': job.has_init = true, job.cgroup = open(optarg, O_WRONLY | O_CLOEXEC); break;
 		case 'n': job.network = true; break;
 		case 'c': job.directory = optarg; break;
-		case 'u': job.user = strsep(&optarg, ":"), job.group = optarg; break;
+		case 'u': {
+			/* The arguments stay as they are: a protected copy of the program gets them again. */
+			char *user = strdup(optarg);
+			if (user == NULL) fail("NO_USER", "there is no memory for the name of the user");
+			job.user = strsep(&user, ":"), job.group = user;
+			break;
+		}
 		case 'e': if (job.variables != NULL && strchr(optarg, '=') != NULL) job.variables[job.variable_count++] = optarg; break;
 		case 'd': job.seconds = strtod(optarg, NULL); break;
 		case 'l': job.report = open_report(optarg); break;
@@ -318,7 +327,7 @@ int exec_main(int argc, char **argv) {
 	signal(SIGCHLD, SIG_DFL);
 	bool terminal = isatty(0) == 1 && isatty(1) == 1;
 	int link = terminal ? split_for_terminal() : -1;
-	if (terminal && link < 0) fail("NO_TERMINAL", "it gets no terminal: %s", strerror(errno));
+	if (terminal && link < 0) fail("NO_TERMINAL", "making a terminal for it failed: %s", strerror(errno));
 
 	/* Without the mount namespace, because /proc has to stay that of the host. */
 	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);

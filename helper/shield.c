@@ -1,7 +1,7 @@
 /*
- * A user namespace below that of the testbeds, with the same ids, for programs of the host. Since Linux 6.7 root of a testbed may mount
- * binfmt_misc of the user namespace it is in, and register an interpreter there. The kernel looks for interpreters in the nearest
- * user namespace with a binfmt_misc of its own: here, where none is registered.
+ * A user namespace below that of the holder or a testbed, with the same ids, for programs of the host. Since Linux 6.7 root of a user
+ * namespace may mount its binfmt_misc and register an interpreter there. The kernel looks for interpreters in the nearest user namespace
+ * with a binfmt_misc of its own: here, where none is registered.
  */
 #include "helper.h"
 

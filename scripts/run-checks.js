@@ -22,7 +22,7 @@ function filesBelow(directory) {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-const shellScripts = ['.ci', 'bin', 'scripts', 'src', 'test', 'bench', 'docs']
+const shellScripts = ['.ci', 'bin', 'debci', 'scripts', 'src', 'test', 'bench', 'docs']
   .flatMap(filesBelow)
   .filter((file) => file.endsWith('.sh') || /^#! ?\/bin\/sh/.test(readFileSync(file, 'utf8')));
 
@@ -47,6 +47,7 @@ const ofNamespaces = [
   tests('fault', 15),
   tests('race', 20),
   tests('fuzz', 10),
+  tests('escape', 10),
   tests('driver', 25),
   tests('examples', 10),
 ];
@@ -55,6 +56,7 @@ const ofNamespaces = [
 const ONCE = {
   'as an ordinary user': [
     'test/fuzz/helper.test.ts',
+    'test/fuzz/soak.test.ts',
     'test/driver/container-image.test.ts',
     'test/driver/release.test.ts',
     'test/driver/sbuild.test.ts',

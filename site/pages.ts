@@ -47,6 +47,7 @@ const ORDER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   Project: {
     'docs/architecture.md': 'Architecture',
+    'docs/security.md': 'Security',
     'docs/fuzzing.md': 'Fuzzing',
     'CONTRIBUTING.md': 'Contributing',
     'CHANGELOG.md': 'Changes',

@@ -113,7 +113,8 @@ async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
   const words = parseWords(name, argv);
   if (words.has('help')) return help(name);
   return untilSignal(async (signal, interrupts) => {
-    const elsewhere = words.has('stay-root') ? undefined : await leaveSudo(process.env, signal, interrupts);
+    const staysRoot = name === 'debci' || words.has('stay-root');
+    const elsewhere = staysRoot ? undefined : await leaveSudo(process.env, signal, interrupts);
     if (elsewhere !== undefined) return elsewhere;
     watchOutput();
     const run = await VERBS[name]();

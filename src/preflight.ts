@@ -19,7 +19,7 @@ export async function preflight(
   if (scratch.kind === 'directory') {
     const path = scratch.create === true ? existingPart(scratch.path) : scratch.path;
     if (!look('the scratch directory', path).isDirectory()) {
-      throw new UsageError(`the scratch directory ${path} is no directory`, {
+      throw new UsageError(`the scratch directory ${path} is not a directory`, {
         code: 'NOT_A_DIRECTORY',
         remedy: 'name a directory',
       });
@@ -73,7 +73,7 @@ export function checkOutputFile(option: string, path: string): void {
   const there = existsSync(path);
   const folder = there ? path : dirname(path);
   if (look(option, folder).isDirectory() === there) {
-    throw new UsageError(`${option} ${folder} is ${there ? 'a' : 'no'} directory`, {
+    throw new UsageError(`${option} ${folder} is ${there ? 'a' : 'not a'} directory`, {
       code: there ? 'IS_A_DIRECTORY' : 'NOT_A_DIRECTORY',
       remedy: 'name a file in a directory',
     });

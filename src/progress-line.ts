@@ -1,6 +1,6 @@
 /**
  * How far work has come that takes more than a second: a line on stderr, with a bar where the end is known, if that is a terminal. It is
- * erased when the work is done. Elsewhere a line is reported after some seconds and then each minute, if the work asks for it.
+ * erased when the work is done. Elsewhere a line is reported after some seconds and then each minute, if the work has a log.
  */
 import { isatty } from 'node:tty';
 import { terminalColumns } from './host.ts';
@@ -10,7 +10,7 @@ import { showLine } from './stderr.ts';
 /** Milliseconds. */
 const DELAY = 1_000;
 const INTERVAL = 200;
-const PLAIN_DELAY = 5_000;
+const PLAIN_DELAY = 10_000;
 const PLAIN_INTERVAL = 60_000;
 
 interface ProgressLine {
@@ -22,7 +22,7 @@ interface ProgressOptions {
   note?: () => string | undefined;
   /** Where there is no terminal, gets a few plain lines. */
   log?: Pick<Log, 'warn'>;
-  /** What the first of them says. Default: `what` */
+  /** What the first of them says, after a second. Default: `what`, after ten. */
   plain?: string;
   show?: ((line: string) => void) | undefined;
 }
@@ -63,17 +63,20 @@ function startLine(what: string, options: ProgressOptions, show: (line: string) 
   };
 }
 
-function startPlain(what: string, { fraction, log, plain = what }: ProgressOptions): ProgressLine {
+function startPlain(what: string, { fraction, log, plain }: ProgressOptions): ProgressLine {
   if (log === undefined) return { done: () => {} };
   const started = Date.now();
-  let timer = setTimeout(() => {
-    log.warn(plain);
-    timer = setInterval(() => {
-      const minutes = Math.round((Date.now() - started) / PLAIN_INTERVAL);
-      const part = fraction?.();
-      log.warn(`${what}: ${part === undefined ? '' : `${percent(part)}, `}${minutes} min`);
-    }, PLAIN_INTERVAL).unref();
-  }, PLAIN_DELAY).unref();
+  let timer = setTimeout(
+    () => {
+      log.warn(plain ?? what);
+      timer = setInterval(() => {
+        const minutes = Math.round((Date.now() - started) / PLAIN_INTERVAL);
+        const part = fraction?.();
+        log.warn(`${what}: ${part === undefined ? '' : `${percent(part)}, `}${minutes} min`);
+      }, PLAIN_INTERVAL).unref();
+    },
+    plain === undefined ? PLAIN_DELAY : DELAY,
+  ).unref();
   return { done: () => clearTimeout(timer) };
 }
 

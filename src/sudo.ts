@@ -47,7 +47,7 @@ export async function leaveSudo(
     return undefined;
   } catch (cause) {
     if (systemCodeOf(cause) === 'ERR_INVALID_STATE') return startAs(caller, env, ending, interrupts);
-    throw new UsageError(`cannot become the user ${caller.uid}, who called sudo: ${messageOf(cause)}`, {
+    throw new UsageError(`cannot become the user ${caller.uid} that called sudo: ${messageOf(cause)}`, {
       code: 'CANNOT_LEAVE_SUDO',
       remedy: 'use --stay-root',
       cause,

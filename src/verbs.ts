@@ -17,6 +17,7 @@ export const VERBS: Readonly<Record<Verb, () => Promise<RunVerb>>> = {
   compare: async () => (await import('./verbs/compare.ts')).compare,
   doctor: async () => (await import('./verbs/doctor.ts')).doctor,
   rootfs: async () => (await import('./verbs/rootfs.ts')).rootfs,
+  debci: async () => (await import('./verbs/debci.ts')).debci,
   lab: async () => (await import('./verbs/lab.ts')).lab,
 };
 

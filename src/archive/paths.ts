@@ -15,7 +15,7 @@ export function cleanPath(path: ByteString, fail: (why: string) => never): ByteS
   const plain = path.startsWith('./') ? path.slice(2) : path;
   if (plain.length <= LONGEST_NAME && !/(^|\/)\.{0,2}(\/|$)/.test(plain)) return plain;
   const names = path.split('/').filter((name) => name !== '' && name !== '.');
-  if (names.includes('..')) fail('its name leads upwards (..)');
+  if (names.includes('..')) fail('its name has a part .., which leads upwards');
   if (names.some((name) => name.length > LONGEST_NAME)) fail(`a name has more than ${LONGEST_NAME} bytes`);
   const clean = names.join('/');
   if (clean.length > LONGEST_PATH) fail(`its path has more than ${LONGEST_PATH} bytes`);

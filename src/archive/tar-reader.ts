@@ -106,7 +106,7 @@ export class TarReader {
         return this.#someData(bytes);
       case 'end':
         this.#trailer += bytes.length;
-        if (this.#trailer > MAX_TRAILER) this.#fail('goes on after its end');
+        if (this.#trailer > MAX_TRAILER) this.#fail('has data after its end');
         return bytes.length;
     }
   }
@@ -125,11 +125,12 @@ export class TarReader {
     if (isZeroBlock(block)) {
       this.#zeroBlocks += 1;
       if (this.#zeroBlocks < 2) return;
-      if (this.#isExtended()) this.#fail('ends where an entry has to follow');
+      if (this.#isExtended())
+        this.#fail('ends after an extended header, without the entry that this describes');
       this.#state = { in: 'end' };
       return;
     }
-    if (this.#zeroBlocks > 0) this.#fail('goes on after its end');
+    if (this.#zeroBlocks > 0) this.#fail('has data after its end');
     const header = parseHeader(block, this.#fail);
     if (!'xgLK'.includes(header.type)) {
       this.#member(header);
@@ -157,7 +158,8 @@ export class TarReader {
       default:
         // Global records, which no tar writes by default. A comment (git archive) changes nothing.
         for (const key of parsePax(body, this.#fail).keys()) {
-          if (key !== 'comment') this.#fail(`has the global record ${shown(key)}`);
+          if (key !== 'comment')
+            this.#fail(`has a global extended header, which is not supported: ${shown(key)}`);
         }
     }
   }
@@ -183,7 +185,7 @@ export class TarReader {
     if (pax?.get(SPARSE.major) !== '1' || pax.get(SPARSE.minor) !== '0') {
       this.#fail('has a sparse file in another format than 1.0');
     }
-    if (KINDS.get(header.type) !== 'file') this.#fail('calls something sparse that is not a file');
+    if (KINDS.get(header.type) !== 'file') this.#fail('marks an entry as sparse that is not a file');
     this.#state = { in: 'map', header, sparseSize };
   }
 

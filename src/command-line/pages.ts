@@ -190,6 +190,16 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       'virt-ts-unshare rootfs prune --max-age 7',
     ],
   },
+  debci: {
+    usage: ['virt-ts-unshare debci COMMAND [OPTION]...'],
+    summary: "the backend for debci's workers",
+    text: "Installs the backend ts-unshare of debci, so that debci's workers, debci setup and debci localtest use this program as an ordinary user (see docs/farm.md). Prints the path of the backend, and reports on stderr what the account of the workers lacks. The Debian package has the backend installed.",
+    commands: [
+      ['install', 'install the backend, or replace one that an older version installed'],
+      ['remove', 'remove the backend'],
+    ],
+    examples: ['virt-ts-unshare debci install', 'debci setup --backend ts-unshare --suite trixie'],
+  },
   lab: {
     usage: ['virt-ts-unshare lab COMMAND FILE [OPTION]...'],
     summary: 'laboratories: several testbeds with real addresses on networks of their own',

@@ -32,6 +32,7 @@ const SHAPES: Readonly<Record<Owner, Shape>> = {
   report: { operands: 1, command: false },
   compare: { operands: 2, command: false },
   doctor: { operands: 0, command: false },
+  debci: { operands: Number.POSITIVE_INFINITY, command: false },
   rootfs: { operands: Number.POSITIVE_INFINITY, command: false },
   lab: {
     operands: Number.POSITIVE_INFINITY,

@@ -18,6 +18,7 @@ export type Call =
   | 'doctor'
   | 'test'
   | `rootfs ${'list' | 'build' | 'update' | 'import' | 'export' | 'remove' | 'prune' | 'verify'}`
+  | `debci ${'install' | 'remove'}`
   | `lab ${'up' | 'ps' | 'exec' | 'link' | 'cut' | 'heal' | 'down' | 'graph'}`;
 
 export type Verb =
@@ -35,7 +36,8 @@ export type Verb =
   | 'compare'
   | 'doctor'
   | 'rootfs'
-  | 'lab';
+  | 'lab'
+  | 'debci';
 
 export interface Option {
   readonly name: string;
@@ -57,6 +59,7 @@ const ROOTFS = [
 const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
+const DEBCI = ['debci install', 'debci remove'] as const;
 const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
 const EVIDENCE = ['report', 'compare'] as const;
 const VERBS = [
@@ -384,6 +387,13 @@ export const OPTIONS = [
     calls: ['run'],
   },
   {
+    name: 'prefix',
+    values: ['DIR'],
+    help: 'the directory of debci, which has a directory backends, or a prefix with share/debci (default: /usr)',
+    group: 'Other options',
+    calls: DEBCI,
+  },
+  {
     name: 'jobs',
     short: 'j',
     values: ['N'],
@@ -651,7 +661,7 @@ export const OPTIONS = [
     values: [],
     help: 'report on stderr what is done',
     group: 'Other options',
-    calls: ['server', ...VERBS.filter((verb) => !RUNS.includes(verb))],
+    calls: ['server', ...VERBS.filter((verb) => !RUNS.includes(verb)), ...DEBCI],
     peer: true,
   },
   {
@@ -675,7 +685,7 @@ export const OPTIONS = [
     values: [],
     help: 'show this text',
     group: 'Other options',
-    calls: ['server', ...VERBS],
+    calls: ['server', ...VERBS, ...DEBCI],
     peer: true,
   },
   {

@@ -115,7 +115,7 @@ function choice<const T extends string>(name: OptionName, value: string, choices
   if (found === undefined) {
     const last = choices.at(-1);
     const list = `${choices.slice(0, -1).join(', ')} or ${last}`;
-    throw wrongValue(`--${name} is ${value}${didYouMean(value, choices)}`, `give ${list}`);
+    throw wrongValue(`--${name} cannot be ${value}${didYouMean(value, choices)}`, `give ${list}`);
   }
   return found;
 }
@@ -127,7 +127,7 @@ function matching<T extends string | undefined>(
   example: string,
 ): T {
   if (value !== undefined && !fits(value)) {
-    throw wrongValue(`--${name} is ${value}, which is not valid`, `write it like ${example}`);
+    throw wrongValue(`--${name} cannot be ${value}`, `write it like ${example}`);
   }
   return value;
 }
@@ -153,7 +153,7 @@ function bind(
   }
   if (!inside.startsWith('/')) {
     throw wrongValue(
-      `the INSIDE of ${option} ${outside} ${inside} is no absolute path`,
+      `the INSIDE of ${option} ${outside} ${inside} is not an absolute path`,
       'write it like /mnt',
     );
   }

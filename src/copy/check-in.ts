@@ -31,12 +31,12 @@ export class IncomingChecker {
     if (entry.kind.endsWith(' device') || entry.kind === 'unknown') {
       refuse(entry, `it is ${entry.kind === 'unknown' ? 'of an unknown kind' : `a ${entry.kind}`}`);
     }
-    if (entry.kind !== 'file' && entry.size > 0) refuse(entry, 'it claims to have content and is not a file');
+    if (entry.kind !== 'file' && entry.size > 0) refuse(entry, 'it has content, but is not a file');
     if (entry.kind === 'symbolic link' && (entry.link === '' || entry.link.length > 4095)) {
       refuse(entry, 'it is a symbolic link without a usable target');
     }
     for (const id of [entry.uid, entry.gid]) {
-      if (id < 0 || id > LARGEST_ID) refuse(entry, `its owner ${id} is no id`);
+      if (id < 0 || id > LARGEST_ID) refuse(entry, `its owner ${id} is not a valid id`);
     }
     const link = entry.kind === 'hard link' ? this.#hardLink(entry) : entry.link;
     this.#tally.add(path, entry);
@@ -50,7 +50,7 @@ export class IncomingChecker {
     );
     const kind = this.#kinds.get(target);
     if (kind === undefined || kind === 'directory') {
-      refuse(entry, `it is a hard link to ${shown(target)}, which did not come before it as a file`);
+      refuse(entry, `it is a hard link to ${shown(target)}, which is not in the archive before it as a file`);
     }
     return target;
   }

@@ -52,7 +52,7 @@ export class EntryChecker {
       default:
         refuse(entry, `it is ${entry.kind === 'unknown' ? 'of an unknown kind' : `a ${entry.kind}`}`);
     }
-    if (entry.kind !== 'file' && entry.size > 0) refuse(entry, 'it claims to have content and is not a file');
+    if (entry.kind !== 'file' && entry.size > 0) refuse(entry, 'it has content, but is not a file');
     this.#tally.add(path, entry);
     this.#kinds.set(path, entry.kind);
     const attributes = this.#attributes(entry);
@@ -61,14 +61,14 @@ export class EntryChecker {
   }
 
   #checkPlace(path: ByteString, entry: TarEntry): void {
-    if (this.#kinds.has(path)) refuse(entry, 'it comes twice');
+    if (this.#kinds.has(path)) refuse(entry, 'it is in the archive twice');
     if (path === '.') {
       if (entry.kind !== 'directory')
         refuse(entry, 'it has the name of the top directory and is not a directory');
       return;
     }
     const kind = this.#kinds.get(parentOf(path));
-    if (kind === undefined) refuse(entry, 'its directory did not come before it');
+    if (kind === undefined) refuse(entry, 'its directory is not in the archive before it');
     if (kind !== 'directory') refuse(entry, `it would be written through a ${kind}`);
   }
 
@@ -78,7 +78,7 @@ export class EntryChecker {
     );
     const kind = this.#kinds.get(target);
     if (kind === undefined)
-      refuse(entry, `it is a hard link to ${shown(target)}, which did not come before it`);
+      refuse(entry, `it is a hard link to ${shown(target)}, which is not in the archive before it`);
     if (kind === 'directory') refuse(entry, `it is a hard link to the directory ${shown(target)}`);
   }
 
@@ -93,7 +93,7 @@ export class EntryChecker {
       else if (!SECURITY_LABEL.test(key)) {
         refuse(
           entry,
-          `its extended attribute ${shown(key.replace(/^\w+\.xattr\./, ''))} has no meaning here`,
+          `its extended attribute ${shown(key.replace(/^\w+\.xattr\./, ''))} cannot be kept on the host`,
         );
       }
     }
@@ -104,7 +104,7 @@ export class EntryChecker {
     if (this.#warnedOfAccessLists) return;
     this.#warnedOfAccessLists = true;
     this.#warn(
-      `access lists (ACL) name users of the testbed and are not copied up, the first that of ${shown(entry.path)}`,
+      `access control lists are not copied to the host, because they name users of the testbed; the first file that has one is ${shown(entry.path)}`,
     );
   }
 }

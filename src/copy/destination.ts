@@ -188,7 +188,9 @@ function makeStaging(path: Buffer): number {
       (mode & 0o777) === OWNER_ALL &&
       readdirSync(below(staging, '.')).length === 0;
     if (isNew) return staging;
-    throw new CopyError('another process has exchanged a directory there meanwhile', { code: 'EXCHANGED' });
+    throw new CopyError('another process has replaced the temporary directory of the copy', {
+      code: 'EXCHANGED',
+    });
   } catch (error) {
     if (staging !== undefined) closeSync(staging);
     try {

@@ -47,7 +47,7 @@ export function noTar(): CopyError {
 
 export function checkSockets(words: string): void {
   if (!/: socket ignored/.test(words)) return;
-  throw new CopyError(`sockets cannot be copied: ${words}`, { code: 'SOCKET' });
+  throw new CopyError(`a socket cannot be copied: ${words}`, { code: 'SOCKET' });
 }
 
 export function tooManyBytes(maxBytes: number, origin = 'the testbed'): CopyError {

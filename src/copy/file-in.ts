@@ -14,7 +14,7 @@ export async function copyFileIn(
   inside: Buffer,
   options: CopyOptions,
 ): Promise<void> {
-  await withEnds(`copying ${shown(host)} down to ${shown(inside)}`, options, async (ends) => {
+  await withEnds(`copying ${shown(host)} to ${shown(inside)} in the testbed`, options, async (ends) => {
     const { file, mode } = openSource(host);
     const progress = new Progress(options, () => file.copied);
     try {

@@ -14,7 +14,7 @@ export async function copyFileOut(
   host: Buffer,
   options: CopyOptions,
 ): Promise<void> {
-  await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
+  await withEnds(`copying ${shown(inside)} from the testbed to ${shown(host)}`, options, async (ends) => {
     const opener = await startInside(testbed, ends, 'copy-out-file', OPENER_STDIO, inside);
     const target = new TargetFile(host, options.log);
     const progress = new Progress(options, () => target.open.copied);

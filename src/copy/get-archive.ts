@@ -108,13 +108,13 @@ class CheckedArchive {
     const entry = this.#checker.check(raw);
     const { path, kind } = entry;
     if (this.#single && (!this.empty || path !== this.#name || kind !== 'file')) {
-      throw new CopyError(`${shown(path)} from the testbed is refused: it is not the file that was wanted`, {
+      throw new CopyError(`${shown(path)} from the testbed is refused: it is not the requested file`, {
         code: 'ENTRY_REFUSED',
       });
     }
     for (const id of [entry.uid, entry.gid]) {
       if (id >= 0 && id <= LARGEST_ID) continue;
-      throw new CopyError(`${shown(path)} from the testbed is refused: its owner ${id} is no id`, {
+      throw new CopyError(`${shown(path)} from the testbed is refused: its owner ${id} is not a valid id`, {
         code: 'ENTRY_REFUSED',
       });
     }

@@ -122,7 +122,7 @@ function failureOf(failure: HelperFailure): CopyError {
     case 'SAME_FILE':
       return new CopyError('source and destination are the same file', { code });
     case 'SHORTER':
-      return new CopyError('it became shorter while it was copied', { code });
+      return new CopyError('the file became shorter while it was copied', { code });
     default:
       return new CopyError(failureText(failure), { code });
   }
@@ -130,7 +130,7 @@ function failureOf(failure: HelperFailure): CopyError {
 
 function socketOf(end: End): Socket {
   const [, , , socket] = end.process.child.stdio;
-  if (!(socket instanceof Socket)) throw new CopyError('a socket is missing', { code: 'INTERNAL' });
+  if (!(socket instanceof Socket)) throw new CopyError('internal: a socket is missing', { code: 'INTERNAL' });
   return socket;
 }
 

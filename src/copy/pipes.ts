@@ -25,6 +25,6 @@ export async function drain(
 }
 
 export function existing<T>(pipe: T | null): T {
-  if (pipe === null) throw new CopyError('a pipe is missing', { code: 'INTERNAL' });
+  if (pipe === null) throw new CopyError('internal: a pipe is missing', { code: 'INTERNAL' });
   return pipe;
 }

@@ -110,7 +110,7 @@ async function* readable(chunks: Chunks): AsyncGenerator<Buffer> {
     if (next.done === true) return;
     const chunk = next.value;
     if (!(chunk instanceof Uint8Array)) {
-      throw new CopyError('the archive is no stream of bytes', {
+      throw new CopyError('the archive is not a stream of bytes', {
         code: 'WRONG_VALUE',
         remedy: 'give a stream without an encoding',
       });
@@ -132,6 +132,6 @@ function refuseCompressed(start: Buffer): void {
   if (found === undefined) return;
   throw new CopyError(`the archive is compressed by ${found[0]}`, {
     code: 'BROKEN_ARCHIVE',
-    remedy: 'give it through a decompressor, such as zlib.createGunzip()',
+    remedy: 'decompress it first, such as by zstd -dc, or by zlib.createGunzip() in the library',
   });
 }

@@ -105,7 +105,7 @@ function giveName(from: Buffer, to: Buffer): void {
     unlinkSync(from);
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') throw error;
-    throw new CopyError('another process has made a file of that name on the host meanwhile', {
+    throw new CopyError('another process has made a file of that name on the host during the copy', {
       code: 'TARGET_EXISTS',
       cause: error,
     });

@@ -25,7 +25,7 @@ export async function copyTreeIn(
   inside: Buffer,
   options: CopyOptions,
 ): Promise<void> {
-  await withEnds(`copying ${shown(host)} down to ${shown(inside)}`, options, async (ends) => {
+  await withEnds(`copying ${shown(host)} to ${shown(inside)} in the testbed`, options, async (ends) => {
     const directory = openSource(host);
     const progress = new Progress(options);
     try {

@@ -21,7 +21,7 @@ export async function copyTreeOut(
   host: Buffer,
   options: CopyOptions,
 ): Promise<void> {
-  await withEnds(`copying ${shown(inside)} up to ${shown(host)}`, options, async (ends) => {
+  await withEnds(`copying ${shown(inside)} from the testbed to ${shown(host)}`, options, async (ends) => {
     const destination = new Destination(host, options.log);
     const progress = new Progress(options);
     try {

@@ -91,7 +91,7 @@ function labOf(value: unknown, path: string): LabFile {
   const first = new Map(described.map(([name, host]) => [name, firstAddress(host)]));
   const hosts = described.map(([name, host]) => hostOf(name, host, lab, networks, first, dirname(path)));
   if (networks.length === 0 || hosts.length === 0)
-    throw new UsageError('there is no network or no host', {
+    throw new UsageError('it describes no network, or no host', {
       code: 'WRONG_LAB_FILE',
       remedy: 'describe at least one of each',
     });
@@ -160,7 +160,7 @@ function interfacesOf(host: Fields, where: string, networks: readonly LabNetwork
   const [only, second] = networks;
   if (host.networks === undefined) {
     if (only === undefined || second !== undefined) {
-      throw new UsageError(`${where} does not say which of several networks it is in`, {
+      throw new UsageError(`${where} does not name the networks that it is in, of which there are several`, {
         code: 'WRONG_LAB_FILE',
         remedy: 'give it networks',
       });
@@ -191,7 +191,7 @@ function interfaceOf(network: LabNetwork, address: unknown, link: unknown, where
   const subnets = network.subnets.map(parseSubnet);
   for (const one of addresses ?? []) {
     if (!subnets.some((subnet) => isHostAddress(subnet, one))) {
-      throw new UsageError(`${where}: ${one} is no address for a host of the network ${network.name}`, {
+      throw new UsageError(`${where}: ${one} is not an address for a host of the network ${network.name}`, {
         code: 'WRONG_LAB_FILE',
         remedy: `use one in ${network.subnets.join(' and ')}`,
       });
@@ -244,7 +244,7 @@ function initOf(value: unknown, where: string): { init?: InitChoice } {
   if (value === true) return { init: 'image' };
   if (value === 'auto' || value === 'systemd') return { init: value };
   if (typeof value === 'string' && isAbsolute(value)) return { init: value };
-  throw new UsageError(`${where} is no init`, {
+  throw new UsageError(`${where} is not an init`, {
     code: 'WRONG_LAB_FILE',
     remedy: 'write true, false, auto, systemd or an absolute path in the testbed',
   });
@@ -292,13 +292,13 @@ function isFields(value: unknown): value is Fields {
 
 function fields(value: unknown, where: string, known?: readonly string[]): Fields {
   if (!isFields(value))
-    throw new UsageError(`${where} does not consist of NAME: VALUE`, {
+    throw new UsageError(`${where} is not a list of NAME: VALUE`, {
       code: 'WRONG_LAB_FILE',
       remedy: 'see docs/networks.md',
     });
   const stranger = known === undefined ? undefined : Object.keys(value).find((key) => !known.includes(key));
   if (stranger !== undefined) {
-    throw new UsageError(`${where} cannot have ${stranger}`, {
+    throw new UsageError(`${where} has the unknown key ${stranger}`, {
       code: 'WRONG_LAB_FILE',
       remedy: `use one of ${known?.join(', ')}`,
     });
@@ -308,7 +308,7 @@ function fields(value: unknown, where: string, known?: readonly string[]): Field
 
 function list(value: unknown, where: string): readonly unknown[] {
   if (!Array.isArray(value))
-    throw new UsageError(`${where} is no list`, { code: 'WRONG_LAB_FILE', remedy: 'write [A, B]' });
+    throw new UsageError(`${where} is not a list`, { code: 'WRONG_LAB_FILE', remedy: 'write [A, B]' });
   return value;
 }
 
@@ -319,7 +319,7 @@ function words(value: unknown, where: string): string[] {
 function word(value: unknown, where: string): string {
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string' || value === '')
-    throw new UsageError(`${where} is no text`, { code: 'WRONG_LAB_FILE', remedy: 'put it in quotes' });
+    throw new UsageError(`${where} is not a text`, { code: 'WRONG_LAB_FILE', remedy: 'put it in quotes' });
   return value;
 }
 

@@ -126,7 +126,7 @@ function checkOptions(
   }
   for (const [name, value] of Object.entries<unknown>(env)) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-      throw new UsageError(`env has ${name}, which is no name of a variable`, {
+      throw new UsageError(`env has ${name}, which is not the name of a variable`, {
         code: 'WRONG_VALUE',
         remedy: 'use letters, digits and _',
       });

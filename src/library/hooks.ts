@@ -21,9 +21,9 @@ export function withTestbed(options: OpenOptions | FromSnapshot, test: Test): ()
 export function withTestbed(first: OpenOptions | FromSnapshot | Test, second?: Test): () => Promise<void> {
   const [options, test] = typeof first === 'function' ? [{}, first] : [first, second];
   if (test === undefined) {
-    throw new UsageError('withTestbed got no test', {
+    throw new UsageError('withTestbed was called without a test', {
       code: 'WRONG_VALUE',
-      remedy: 'give a function of a testbed',
+      remedy: 'give a function that gets the testbed',
     });
   }
   return async () => {

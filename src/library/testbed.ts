@@ -330,7 +330,7 @@ function onEventOf({ onEvent }: OpenOptions): OnEvent | undefined {
 
 function placeTaken(): UsageError {
   return new UsageError(
-    'a testbed is open at the address that the testbed of the snapshot has in its network',
+    'the address of the testbed of the snapshot is in use: another testbed of its network is open',
     {
       code: 'ADDRESS_TAKEN',
       remedy: 'close that one first',
@@ -340,7 +340,7 @@ function placeTaken(): UsageError {
 
 function inTestbed(path: string, slash: string): Buffer {
   if (!path.startsWith('/')) {
-    throw new UsageError(`${path} is no absolute path`, {
+    throw new UsageError(`${path} is not an absolute path`, {
       code: 'WRONG_VALUE',
       remedy: 'write it like /srv/file',
     });

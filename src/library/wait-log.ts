@@ -18,7 +18,7 @@ export function waitForLog({
     throw notAllowed('log', log, 'give a text or a RegExp');
   const running = typeof of === 'object' && of !== null ? logsOf(of) : undefined;
   if (running === undefined) {
-    throw new UsageError('of is no running command', {
+    throw new UsageError('of is not a running command', {
       code: 'WRONG_VALUE',
       remedy: 'give what start returned',
     });

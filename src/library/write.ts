@@ -55,7 +55,7 @@ export function checkFiles(files: FilesToWrite): CheckedFile[] {
 function checkFile(given: string, file: FileContent | FileToWrite): CheckedFile {
   const names = given.split('/').filter((name) => name !== '' && name !== '.');
   if (!given.startsWith('/') || names.length === 0 || names.includes('..') || /\/\.?$|\0/.test(given)) {
-    throw new UsageError(`${given} is no absolute path of a file`, {
+    throw new UsageError(`${given} is not an absolute path of a file`, {
       code: 'WRONG_VALUE',
       remedy: 'write it like /etc/x.conf',
     });

@@ -289,6 +289,6 @@ function remedyOf({ code, errno, what }: HelperFailure): string {
 function endedEarly(status: number): TestbedError {
   return new TestbedError(`making a testbed failed: its set-up ended with status ${status}`, {
     code: 'SETUP_KILLED',
-    remedy: 'look whether a process on this machine has killed it, for want of memory for example',
+    remedy: 'check whether another process has killed it, for example because memory ran out',
   });
 }

@@ -183,9 +183,12 @@ export class Holder {
   async stop(): Promise<void> {
     if (await this.#hold.close(END_LIMIT)) return;
     const left = treeOf(this.#hold.stage.pid).map((pid) => `${pid} (${commandLine(pid)})`);
-    throw new TestbedError(`the holder of the testbeds does not end: ${left.join(', ')}`, {
-      code: 'LEFT_OVER',
-      remedy: 'kill these processes by hand',
-    });
+    throw new TestbedError(
+      `the process that holds the namespaces of the testbeds does not end: ${left.join(', ')}`,
+      {
+        code: 'LEFT_OVER',
+        remedy: 'kill these processes by hand',
+      },
+    );
   }
 }

@@ -106,7 +106,7 @@ export class Laboratory {
   member(options: MemberOptions): Connector {
     const { hostname, interfaces, publish = [] } = options;
     if (!isHostname(hostname)) {
-      throw new UsageError(`${hostname} is no host name`, {
+      throw new UsageError(`${hostname} is not a host name`, {
         code: 'WRONG_VALUE',
         remedy: 'use lower-case letters, digits and hyphens',
       });

@@ -181,7 +181,7 @@ export class Ledger {
       const subnet = subnets.find((one) => isHostAddress(one, address));
       if (subnet === undefined) {
         const known = subnets.map(formatSubnet).join(' and ');
-        throw new UsageError(`${address} is no address for a host of the network ${network}`, {
+        throw new UsageError(`${address} is not an address for a host of the network ${network}`, {
           code: 'WRONG_VALUE',
           remedy: `use one in ${known}`,
         });

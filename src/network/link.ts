@@ -30,7 +30,7 @@ export function parseQuality(words: {
 function latencyOf(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text) ?? [];
   if (number === undefined)
-    throw new UsageError(`the latency ${text} is no time`, {
+    throw new UsageError(`the latency ${text} is not a time`, {
       code: 'WRONG_VALUE',
       remedy: 'write it as 20ms or 1.5s',
     });
@@ -40,7 +40,7 @@ function latencyOf(text: string): number {
 function lossOf(text: string): number {
   const number = Number(/^(\d+(?:\.\d+)?)%$/.exec(text)?.[1]);
   if (!(number <= 100))
-    throw new UsageError(`the loss ${text} is no percentage`, {
+    throw new UsageError(`the loss ${text} is not a percentage`, {
       code: 'WRONG_VALUE',
       remedy: 'write it as 0.5%',
     });
@@ -52,7 +52,7 @@ function bandwidthOf(text: string): number {
   const factor = UNITS[unit?.toLowerCase() ?? ''];
   const value = Number(number) * (factor ?? Number.NaN);
   if (!(value >= 8))
-    throw new UsageError(`the bandwidth ${text} is no rate`, {
+    throw new UsageError(`the bandwidth ${text} is not a rate`, {
       code: 'WRONG_VALUE',
       remedy: 'write it as 10mbit',
     });

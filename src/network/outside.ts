@@ -33,7 +33,7 @@ export function checkOutside({ publish }: OutsideOptions): void {
   }
   if (findProgram('pasta') !== undefined) return;
   if (findProgram('slirp4netns') === undefined) {
-    throw new UsageError('a private network needs pasta', {
+    throw new UsageError('a private network needs the program pasta', {
       code: 'NO_PROGRAM',
       remedy: 'install the package passt (or slirp4netns), or use --network=none',
     });
@@ -105,7 +105,7 @@ class Outside implements Connection {
       const remedy = /bind.*port/i.test(why)
         ? 'choose another port for --publish, as that one is in use or not open to this user'
         : '--network=none does without';
-      throw new TestbedError(`${argv[0]} did not connect the testbed with the outside: ${why}`, {
+      throw new TestbedError(`${argv[0]} did not connect the testbed with the network of the host: ${why}`, {
         code: 'NETWORK_FAILED',
         remedy,
       });

@@ -18,7 +18,7 @@ export function parsePublish(text: string): Publish {
   const hostPort = Number(host);
   const target = Number(port);
   if (!(isIP(address) !== 0 && hostPort >= 1 && hostPort <= 65535 && target >= 1 && target <= 65535)) {
-    throw new UsageError(`${text} is no port to publish`, {
+    throw new UsageError(`${text} is not a port to publish`, {
       code: 'WRONG_VALUE',
       remedy: 'write [ADDRESS:]HOSTPORT[:PORT][/tcp|/udp], such as 8080:80',
     });

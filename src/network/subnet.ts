@@ -15,7 +15,7 @@ export function parseAddress(text: string): { readonly version: 4 | 6; readonly 
     return { version, value: text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
   }
   if (version !== 6 || text.includes('%') || text.includes('.')) {
-    throw new UsageError(`${text} is no address`, {
+    throw new UsageError(`${text} is not an address`, {
       code: 'WRONG_VALUE',
       remedy: 'write it as 10.1.0.2 or fd00:1::2',
     });
@@ -46,7 +46,10 @@ export function parseSubnet(text: string): Subnet {
   const [, address, bits] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   const prefix = Number(bits);
   if (address === undefined)
-    throw new UsageError(`${text} is no subnet`, { code: 'WRONG_VALUE', remedy: 'write it as 10.1.0.0/24' });
+    throw new UsageError(`${text} is not a subnet`, {
+      code: 'WRONG_VALUE',
+      remedy: 'write it as 10.1.0.0/24',
+    });
   const { version, value } = parseAddress(address);
   if (prefix > BITS[version] - 2) {
     throw new UsageError(`${text} has no room for two hosts`, {
@@ -57,7 +60,7 @@ export function parseSubnet(text: string): Subnet {
   const size = 1n << BigInt(BITS[version] - prefix);
   if (value % size !== 0n) {
     const base = formatAddress(version, value - (value % size));
-    throw new UsageError(`${text} is no subnet: ${address} is not its first address`, {
+    throw new UsageError(`${text} is not a subnet: ${address} is not its first address`, {
       code: 'WRONG_VALUE',
       remedy: `write ${base}/${prefix}`,
     });

@@ -144,7 +144,7 @@ export class OwnSwitch extends Switch {
 
   static async start(log: Log): Promise<OwnSwitch> {
     if (findProgram('ip') === undefined) {
-      throw new UsageError('a laboratory needs ip', {
+      throw new UsageError('a laboratory needs the program ip', {
         code: 'NO_PROGRAM',
         remedy: 'install the package iproute2',
       });

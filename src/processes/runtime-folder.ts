@@ -17,7 +17,7 @@ export function runtimeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
     if (systemCodeOf(error) !== 'EEXIST') throw error;
   }
   if (!isPrivate(path, uid)) {
-    throw new UsageError(`${path} is no directory of this user with mode 700`, {
+    throw new UsageError(`${path} is not a directory of this user with mode 700`, {
       code: 'RUNTIME_FOLDER_OPEN',
       remedy: 'remove it, or set XDG_RUNTIME_DIR',
     });

@@ -89,7 +89,9 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     state: 'open',
     handle: async (testbed, [word]) => {
       if (word !== undefined && decodeText(word) !== 'prepare-only') {
-        throw new MisuseError(`reboot ${quoted(word)}`, { remedy: 'write reboot or reboot prepare-only' });
+        throw new MisuseError(`reboot does not take the word ${quoted(word)}`, {
+          remedy: 'write reboot or reboot prepare-only',
+        });
       }
       await testbed.reboot({ prepared: word !== undefined });
       return [];

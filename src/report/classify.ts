@@ -7,9 +7,13 @@ const WRAPPER = /\/wrapper\.sh .*--stdout='?\S*\/([^/\s']+)-stdout'? /s;
 const PACKAGES =
   /(?:^|[\s;&|(])(?:apt|apt-get|apt-mark|apt-cache|apt-ftparchive|aptitude|dpkg|dpkg-query)(?=[\s;)]|$)/;
 
+/** What the verb `test` has in place of a test where a driver only prepares a testbed. */
+const PREPARATION = /^prepared-[0-9a-f]{16}$/;
+
 /** The name of the test that a command of autopkgtest runs. */
 export function testOf({ argv }: Pick<CommandEvent, 'argv'>): string | undefined {
-  return argv[0] === 'su' || argv[0] === 'bash' ? WRAPPER.exec(argv.at(-1) ?? '')?.[1] : undefined;
+  const name = argv[0] === 'su' || argv[0] === 'bash' ? WRAPPER.exec(argv.at(-1) ?? '')?.[1] : undefined;
+  return name === undefined || PREPARATION.test(name) ? undefined : name;
 }
 
 export function purposeOf(command: Pick<CommandEvent, 'argv'>): Purpose {

@@ -158,7 +158,10 @@ function ofStdin(signal: AbortSignal | undefined): Make {
     await pipeline(process.stdin, createWriteStream(stem), signal === undefined ? {} : { signal });
     const compression = compressionOfFile(stem);
     if (compression === undefined) {
-      throw new UsageError('stdin has no tar archive', { code: 'BAD_TARBALL', remedy: 'write one to it' });
+      throw new UsageError('stdin is not a tar archive', {
+        code: 'BAD_TARBALL',
+        remedy: 'write a tar archive to it, compressed or not',
+      });
     }
     renameSync(stem, `${stem}.${ENDINGS[compression]}`);
     return ENDINGS[compression];
@@ -221,7 +224,7 @@ async function packFolder(
         ? 'import it as the user whose files they are'
         : /No space left|Disk quota exceeded/.test(why ?? '')
           ? cacheFullRemedy(stem)
-          : 'make readable what it names';
+          : 'make the file that it names readable';
       throw new TestbedError(`packing ${source.path} failed: ${why ?? `tar ended with status ${status}`}`, {
         code: 'IMPORT_FAILED',
         remedy,

@@ -62,7 +62,7 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
     (options.release?.endsWith(`-${arch}`) ? imageThatServes(images, options.release, options) : undefined);
   if (found !== undefined) return tarballSource(found);
   if (release === undefined) {
-    throw new UsageError('there is no root filesystem, and the host is no Debian system', {
+    throw new UsageError('there is no root filesystem, and the host is not a Debian system', {
       code: 'NO_ROOT_FILESYSTEM',
       remedy: 'give --release or --tarball',
     });
@@ -142,7 +142,7 @@ function checkExecutable(arch: string): void {
 /** Both become parts of a file name and arguments of a program. */
 function checkName(option: string, value: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(value)) {
-    throw new UsageError(`${option} ${value} is no name of a release or an architecture`, {
+    throw new UsageError(`${option} ${value} is not the name of a release or an architecture`, {
       code: 'WRONG_VALUE',
       remedy: 'give one like bookworm or amd64',
     });
@@ -158,7 +158,7 @@ function tarballSource(given: string): RootSource {
   const stats = look('tarball', path);
   if (!stats.isFile()) {
     throw new UsageError(
-      `the tarball ${path} is ${stats.isDirectory() ? 'a directory' : 'no regular file'}`,
+      `the tarball ${path} is ${stats.isDirectory() ? 'a directory' : 'not a regular file'}`,
       { code: 'BAD_TARBALL', remedy: stats.isDirectory() ? 'give it with --rootfs' : 'give a file' },
     );
   }
@@ -205,7 +205,7 @@ function readHeader(path: string): Buffer {
 function directorySource(given: string): RootSource {
   const path = resolve(given);
   if (!look('root filesystem', path).isDirectory()) {
-    throw new UsageError(`the root filesystem ${path} is no directory`, {
+    throw new UsageError(`the root filesystem ${path} is not a directory`, {
       code: 'NO_ROOT_FILESYSTEM',
       remedy: 'give a tarball with --tarball',
     });
@@ -214,7 +214,7 @@ function directorySource(given: string): RootSource {
   if (why !== undefined) {
     throw new UsageError(`the directory ${path} does not hold a root filesystem: ${why}`, {
       code: 'NO_ROOT_FILESYSTEM',
-      remedy: 'give one that does',
+      remedy: 'name a directory with a whole system, as mmdebstrap makes one',
     });
   }
   return { kind: 'directory', path };

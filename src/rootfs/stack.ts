@@ -60,7 +60,7 @@ export async function remakeStack(
     const stack = useStack(source, holder.idMap.key, cache);
     if (stack !== undefined) return stack;
     throw new TestbedError(
-      `the tarball ${tarball} has changed, and the image ${name} lies over what it was`,
+      `the image ${name} is a layer over the tarball ${tarball}, which has changed since`,
       {
         code: 'TARBALL_CHANGED',
         remedy: `put the old one back, or make the image again (rootfs build ${name}, if it has a recipe)`,
@@ -99,6 +99,6 @@ function useStack(source: RootSource, idMap: string, cache: CacheFolder): Base |
   if (mustReadImage(source.path).layer !== image.layer) return useStack(source, idMap, cache);
   throw new TestbedError(`a layer of the image ${image.name} was deleted from the cache`, {
     code: 'CACHE_DELETED',
-    remedy: `make the image again; rootfs remove ${image.name} removes its rest`,
+    remedy: `make the image again; rootfs remove ${image.name} removes what is left of it`,
   });
 }

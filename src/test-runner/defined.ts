@@ -19,7 +19,7 @@ const TEXTS = `\\[(?:${TEXT}(?:, )?)*\\]`;
 const DETAILS = new RegExp(`^.* restrictions (${TEXTS}) features ${TEXTS} depends (\\[.*\\]) $`);
 
 /** The last command that runs before the control file is read for the last time: the built tree is copied to the host. */
-const COPIED = /^\S+: DBG: sending command to testbed: copyup .*\/tests-tree\/$/;
+const COPIED = /^\S+: DBG: sending command to [a-z ]+: copyup \S+ \S+\/tests-tree\/$/;
 
 /** In their order; a name may occur several times. @throws TestbedError for a name that cannot be used */
 export function definedTests(log: string): DefinedTest[] {

@@ -28,7 +28,6 @@ export class Images {
   }
 
   async removeAll(): Promise<void> {
-    if (this.#names.length === 0) return;
     const images = committedImages(openCache(process.env)).map(({ name }) => name);
     const names = images.filter((name) => this.#names.includes(name) || isLeft(name));
     if (names.length === 0) return;

@@ -99,6 +99,7 @@ class LiveTable implements Screen {
   #phase: string | undefined;
   #total: number | undefined;
   #longest = 0;
+  #isEnded = false;
   /** Lines that are drawn again. */
   #drawn = 0;
 
@@ -145,6 +146,8 @@ class LiveTable implements Screen {
   }
 
   end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
     clearInterval(this.#timer);
     this.#erase();
     if (this.#total !== undefined) writeToStderr(`${this.#count()}\n`);

@@ -63,7 +63,8 @@ async function connectInside(
   const words = helperWords('connect', '-p', String(pid), '-m', mark, place.address, String(place.port));
   const started = await spawnHost(words, log, { stdio: ['ignore', 'pipe', 2, 'pipe'], detached: true });
   const [, , , socket] = started.child.stdio;
-  if (!(socket instanceof Socket)) throw new TypeError('descriptor 3 of the helper is no socket');
+  if (!(socket instanceof Socket))
+    throw new TypeError('internal: descriptor 3 of the helper is not a socket');
   const abort = () => {
     started.kill('SIGKILL');
     socket.destroy(abortError(signal));

@@ -87,7 +87,7 @@ function makeScratch(path: string): void {
   try {
     makeFolders(path);
   } catch (cause) {
-    throw new TestbedError(`cannot make the scratch: ${messageOf(cause)}`, {
+    throw new TestbedError(`cannot make the scratch directory: ${messageOf(cause)}`, {
       code: 'BAD_SCRATCH',
       remedy: 'name another directory',
       cause,

@@ -136,7 +136,7 @@ export class Layer {
   #left(): TestbedError {
     return new TestbedError(`the layer ${this.path} of a testbed is still in use`, {
       code: 'LEFT_OVER',
-      remedy: `end what has files open in it, or in /proc/${this.#holder.pid}/root${this.path}`,
+      remedy: `end the processes that have files open in it, or in /proc/${this.#holder.pid}/root${this.path}`,
     });
   }
 }

@@ -139,7 +139,7 @@ function qualityOf(words: readonly string[]) {
   const pairs = words.map((word) => {
     const [, name, value] = /^(latency|loss|bandwidth)=(.+)$/.exec(word) ?? [];
     if (name === undefined) {
-      throw new UsageError(`${word} is no state or quality of a link`, {
+      throw new UsageError(`${word} is neither a state nor a quality of a link`, {
         code: 'WRONG_VALUE',
         remedy: 'give one of: up, down, latency=20ms, loss=1%, bandwidth=10mbit',
       });

@@ -20,7 +20,7 @@ export const lab: RunVerb = async (words, signal, interrupts) => {
     ...(command === 'exec' ? [] : (words.command ?? [])),
   ];
   if (extra !== undefined) {
-    throw new UsageError(`unexpected word ${extra} behind lab ${command}`, {
+    throw new UsageError(`unexpected word ${extra} after lab ${command}`, {
       code: 'UNEXPECTED_WORD',
       remedy: 'see lab --help',
     });

@@ -129,7 +129,7 @@ async function build({ names, words, cache, log, signal }: RootfsCall): Promise<
   if (image !== undefined) return buildImage(image, call);
   const release = given === undefined ? hostRelease() : resolveRelease(given);
   if (release === undefined) {
-    throw new UsageError('this host is no Debian system', {
+    throw new UsageError('this host is not a Debian system', {
       code: 'NO_RELEASE',
       remedy: 'give a release to build',
     });
@@ -297,7 +297,7 @@ function chooseBase(bases: readonly BaseInfo[], start: string): BaseInfo {
   if (more.length > 0) {
     throw new UsageError(`several bases have keys that start with ${start}`, {
       code: 'AMBIGUOUS_BASE',
-      remedy: 'give more of the key',
+      remedy: 'give more characters of the key',
     });
   }
   return base;
@@ -316,7 +316,7 @@ async function pruneBases({ names, words, cache, log }: RootfsCall): Promise<num
   const kept = committedImages(cache).map(({ name }) => name);
   if (words.has('all') && kept.length > 0) {
     log.warn(
-      `kept the images ${kept.join(', ')} and what they lie over; rootfs remove ${kept.join(' ')} removes them`,
+      `kept the images ${kept.join(', ')} and the layers and bases that they need; rootfs remove ${kept.join(' ')} removes them`,
     );
   }
   for (const { key, record } of removed) say(`${key.slice(0, KEY_LENGTH)}  ${record.tarball}\n`);

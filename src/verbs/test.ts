@@ -65,7 +65,7 @@ function parseServer(given: readonly string[]): Words {
 function parseJobs(text: string | undefined): number {
   if (text === undefined) return availableParallelism();
   if (!/^[1-9]\d{0,3}$/.test(text)) {
-    throw wrongValue(`--jobs is ${text}, which is no number of drivers`, 'give a number from 1 on');
+    throw wrongValue(`--jobs is ${text}, which is not a number of drivers`, 'give a number from 1 on');
   }
   return Number(text);
 }

@@ -82,7 +82,12 @@ describeWithUsers('autopkgtest on the mock packages', function () {
       const events = join(scratchDir(), 'events');
       const run = await autopkgtest({
         args: [...entry.options, `${mockPackagesDir}/${entry.package}`],
-        serverArgs: ['--tarball', testTarball('build'), ...(entry.serverOptions ?? []), `--events=${events}`],
+        serverArgs: [
+          '--tarball',
+          testTarball(entry.image ?? 'build'),
+          ...(entry.serverOptions ?? []),
+          `--events=${events}`,
+        ],
       });
       assert.deepEqual(
         { status: run.status, tests: asExpected(entry.tests, run.summary) },

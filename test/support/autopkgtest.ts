@@ -10,6 +10,8 @@ export interface DriverOptions {
   readonly args: readonly string[];
   /** After the server's name. Default: `--tarball` of the image with build-essential. */
   readonly serverArgs?: readonly string[];
+  /** Default: this one. */
+  readonly server?: string;
   readonly cwd?: string;
   /** Added to the environment of the tests. */
   readonly env?: Readonly<Record<string, string>>;
@@ -48,7 +50,7 @@ export function driverCommand(options: DriverOptions): { argv: [string, ...strin
   const outputDir = join(scratchDir(), 'output');
   const serverArgs = options.serverArgs ?? ['--tarball', testTarball('build')];
   // Another backend's name here shows what it makes of the same tests: unshare, or schroot with serverArgs to match.
-  const server = process.env.VIRT_TS_UNSHARE_TEST_SERVER ?? 'ts-unshare';
+  const server = options.server ?? process.env.VIRT_TS_UNSHARE_TEST_SERVER ?? 'ts-unshare';
   return {
     argv: ['autopkgtest', `--output-dir=${outputDir}`, ...options.args, '--', server, ...serverArgs],
     outputDir,

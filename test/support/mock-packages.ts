@@ -9,6 +9,8 @@ export interface MockPackage {
   readonly about: string;
   /** Options of autopkgtest. */
   readonly options: readonly string[];
+  /** Root filesystem, as of scripts/rootfs-path. Default: build. */
+  readonly image?: 'build' | 'init';
   /** Further options of the server. Default: none. */
   readonly serverOptions?: readonly string[];
   /** Exit status of autopkgtest. */
@@ -32,6 +34,7 @@ function isMockPackage(value: unknown): value is MockPackage {
     [value.package, value.about, ...value.options, ...Object.values(value.tests)].every(
       (word) => typeof word === 'string',
     ) &&
+    [undefined, 'build', 'init'].some((image) => image === value.image) &&
     typeof value.status === 'number' &&
     ['string', 'undefined'].includes(typeof value.peer)
   );

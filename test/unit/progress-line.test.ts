@@ -36,7 +36,7 @@ describe('the progress line', () => {
       // Also where the tests have a terminal.
       process.env.TERM = 'dumb';
       const quick = startProgress('quick', { log, show });
-      clock.tick(4000);
+      clock.tick(9000);
       quick.done();
       const slow = startProgress('building x', { log, show, plain: 'building x by y', fraction: () => 0.25 });
       clock.tick(130_000);

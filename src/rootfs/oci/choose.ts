@@ -99,7 +99,7 @@ async function collect(
   depth: number,
   above: readonly string[] = [],
 ): Promise<Candidate[]> {
-  if (depth > DEEPEST_INDEX) throw badImage('the indexes of the image are too deep in each other');
+  if (depth > DEEPEST_INDEX) throw badImage('the indexes of the image are nested too deeply');
   const found: Candidate[] = [];
   for (const descriptor of objectsAt(index, 'manifests')) {
     const names = [...above, ...namesOf(descriptor)];
@@ -175,14 +175,14 @@ function insideName(name: string): string {
 function withDiffIds(blobs: readonly Blob[], config: Json): Layer[] {
   const diffIds = textsAt(objectAt(config, 'rootfs'), 'diff_ids');
   if (diffIds.length !== blobs.length) {
-    throw badImage(`the image has ${blobs.length} layers and the digests of ${diffIds.length}`);
+    throw badImage(`the image has ${blobs.length} layers, but the digests of ${diffIds.length}`);
   }
   return blobs.map((blob, at) => ({ ...blob, diffId: parseDigest(diffIds[at], `layer ${at + 1}`) }));
 }
 
 function checkPlatform(config: Json, arch: string): void {
   const platform = platformOf(config);
-  if (platform === undefined) throw badImage(`${CONFIG} has no architecture: this is no container image`);
+  if (platform === undefined) throw badImage(`${CONFIG} has no architecture: this is not a container image`);
   if (!fits(platform, arch)) throw noPlatform([platform], arch);
 }
 
@@ -206,7 +206,7 @@ function showNames(names: readonly string[]): string {
 function several(names: readonly string[]): Error {
   return badImage(`there are several images: ${showNames(names)}`, {
     code: 'SEVERAL_IMAGES',
-    remedy: 'name one of them behind the path, as FILE:TAG',
+    remedy: 'name one of them after the path, as FILE:TAG',
   });
 }
 

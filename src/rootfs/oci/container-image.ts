@@ -71,7 +71,7 @@ async function openDecompressed(path: string, log: Log): Promise<Decompressed> {
   const fd = openSync(path, 'r');
   try {
     const compression = compressionOf(header.subarray(0, readSync(fd, header, 0, HEADER_SIZE, 0)));
-    if (compression === undefined) throw badImage(`${path} is no archive`);
+    if (compression === undefined) throw badImage(`${path} is not an archive`);
     if (compression === 'none') {
       const stream = createReadStream(path);
       return { stream, compressed: false, ended: async () => 0, stop: () => stream.destroy() };
@@ -86,7 +86,7 @@ async function openDecompressed(path: string, log: Log): Promise<Decompressed> {
     const [program = '', ...options] = (choice.command ?? '').split(' ');
     const child = await spawnHost([program, ...options, '-d', '-c'], log, { stdio: [fd, 'pipe', 'ignore'] });
     const { stdout } = child.child;
-    if (stdout === null) throw badImage('a pipe is missing', { code: 'INTERNAL' });
+    if (stdout === null) throw badImage('internal: a pipe is missing', { code: 'INTERNAL' });
     return {
       stream: stdout,
       compressed: true,

@@ -40,7 +40,7 @@ export async function flatten(image: ChosenImage, stem: string, lock: number, jo
   const { tree, environment } = await readHeaders(image, job);
   const why = whyNoProgram(tree, '/bin/sh');
   if (why !== undefined) {
-    throw badImage(`the image is no root filesystem for a testbed: ${why}`, {
+    throw badImage(`the image is not a root filesystem for a testbed: ${why}`, {
       code: 'NO_ROOT_FILESYSTEM',
       remedy: 'use an image with a shell',
     });
@@ -145,7 +145,7 @@ function environmentOf(
   const parent = tree.find('etc');
   if (content === undefined || (parent !== undefined && parent.children === undefined)) {
     log.warn(
-      `the environment of the image is left out, because its /${ENVIRONMENT} is no file that can be changed`,
+      `the environment of the image is left out, because its /${ENVIRONMENT} is not a file that can be changed`,
     );
     return undefined;
   }
@@ -203,7 +203,7 @@ async function openOutput(stem: string, lock: number, log: Log): Promise<Output>
   });
   const { stdin } = zstd.child;
   const words = textOf(zstd.child.stderr);
-  if (stdin === null) throw new TestbedError('a pipe is missing', { code: 'INTERNAL' });
+  if (stdin === null) throw new TestbedError('internal: a pipe is missing', { code: 'INTERNAL' });
   stdin.on('error', () => {});
   const ended = async (): Promise<void> => {
     const { status } = await zstd.exited;

@@ -12,13 +12,13 @@ export function parseJson(bytes: Buffer, what: string): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
-    throw badImage(`${what} is no JSON`, { cause });
+    throw badImage(`${what} is not JSON`, { cause });
   }
 }
 
 /** @throws UsageError */
 export function objectOf(value: unknown, what: string): Json {
-  if (!isObject(value)) throw badImage(`${what} is no JSON object`);
+  if (!isObject(value)) throw badImage(`${what} is not a JSON object`);
   return value;
 }
 

@@ -94,7 +94,8 @@ async function* decompressed(
   const child = await spawnHost([program, ...options, '-d', '-c'], log, { stdio: ['pipe', 'pipe', 'pipe'] });
   const { stdin, stdout, stderr } = child.child;
   try {
-    if (stdin === null || stdout === null) throw badImage('a pipe is missing', { code: 'INTERNAL' });
+    if (stdin === null || stdout === null)
+      throw badImage('internal: a pipe is missing', { code: 'INTERNAL' });
     const words = textOf(stderr);
     const feeding = pipeline(Readable.from(all, { objectMode: false }), stdin);
     feeding.catch(() => {});

@@ -143,14 +143,14 @@ export class LayerTree {
     );
     const node = this.find(path);
     if (node === undefined)
-      refuse(entry, `it is a hard link to ${shown(path)}, which did not come before it`);
+      refuse(entry, `it is a hard link to ${shown(path)}, which is not in the layers before it`);
     if (node.children !== undefined) refuse(entry, `it is a hard link to the directory ${shown(path)}`);
     return node.inode;
   }
 
   #whiteOut(entry: TarEntry, names: readonly ByteString[], name: ByteString): void {
     const hidden = name.slice(WHITEOUT.length);
-    if (name !== OPAQUE && ['', '.', '..'].includes(hidden)) refuse(entry, 'it is a whiteout of no name');
+    if (name !== OPAQUE && ['', '.', '..'].includes(hidden)) refuse(entry, 'it is a whiteout without a name');
     const above = this.find(names.length === 0 ? '.' : names.join('/'))?.children;
     if (above === undefined) return;
     for (const [each, node] of name === OPAQUE ? [...above] : [[hidden, above.get(hidden)] as const]) {
@@ -203,14 +203,15 @@ const IMPLICIT: TarEntry = {
 function check(entry: TarEntry): void {
   const { kind, size, link, uid, gid, device } = entry;
   if (kind === 'unknown') refuse(entry, 'it is of an unknown kind');
-  if (kind !== 'file' && size > 0) refuse(entry, 'it claims to have content and is not a file');
+  if (kind !== 'file' && size > 0) refuse(entry, 'it has content, but is not a file');
   if (kind === 'symbolic link' && (link === '' || link.length > LONGEST_TARGET)) {
     refuse(entry, 'it is a symbolic link without a usable target');
   }
   if (kind === 'character device' && device?.[0] === 0 && device[1] === 0) {
     refuse(entry, 'it is a whiteout of an overlay, not one of a layer');
   }
-  for (const id of [uid, gid]) if (id < 0 || id > LARGEST_ID) refuse(entry, `its owner ${id} is no id`);
+  for (const id of [uid, gid])
+    if (id < 0 || id > LARGEST_ID) refuse(entry, `its owner ${id} is not a valid id`);
 }
 
 function refuse(entry: TarEntry, why: string): never {

@@ -8,7 +8,7 @@ import { call, Terminal, virt } from '../../support/program.ts';
 import { cacheOfReleases, projectDir, testTarball } from '../../support/rootfs.ts';
 
 /** Not for here: what asks the archive for a package or a root filesystem, what uses an image that was made so, and tests of packages. */
-const LEFT_OUT = /^autopkgtest |^virt-ts-unshare test |rootfs build|\bpostgres\b/;
+const LEFT_OUT = /^autopkgtest |^virt-ts-unshare test |\bdebci |rootfs build|\bpostgres\b/;
 const ON_A_TERMINAL = /^virt-ts-unshare shell/;
 
 describe('the examples of --help', function () {

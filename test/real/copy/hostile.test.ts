@@ -32,7 +32,7 @@ const CORPUS: readonly HostileArchive[] = [
         raw({ type: '1', name: 'h', link: 'l' }),
         raw({ name: 'h', data: 'evil' }),
       ),
-    says: /h.*comes twice/,
+    says: /h.*is in the archive twice/,
   },
   {
     what: 'a good part before the bad one',

@@ -67,10 +67,10 @@ runs as 0
 
   it('are not written for a wrong call', async () => {
     for (const [files, words] of [
-      [{ relative: 'x' }, /relative is no absolute path of a file; write it like/],
-      [{ '/': 'x' }, /\/ is no absolute path of a file/],
-      [{ '/srv/': 'x' }, /no absolute path of a file/],
-      [{ '/srv/../x': 'x' }, /no absolute path of a file/],
+      [{ relative: 'x' }, /relative is not an absolute path of a file; write it like/],
+      [{ '/': 'x' }, /\/ is not an absolute path of a file/],
+      [{ '/srv/': 'x' }, /not an absolute path of a file/],
+      [{ '/srv/../x': 'x' }, /not an absolute path of a file/],
       [{ '/srv/a': 'x', '/srv//a': 'x' }, /\/?srv\/a is written twice/],
       [{ '/srv/a': 5 }, /content of \/srv\/a is 5; give a text/],
       [{ '/srv/a': {} }, /content of \/srv\/a is undefined/],

@@ -336,7 +336,7 @@ describe('the server', function () {
       [['--scratch', '/etc/passwd'], /\/etc\/passwd/],
       [['--report-leaks=text:/does/not/exist'], /--report-leaks: \/does\/not does not exist/],
       [['--report-leaks=json:/etc'], /--report-leaks: \/etc is a directory/],
-      [['--report-leaks=text:/etc/passwd/x'], /--report-leaks: \/etc\/passwd is no directory/],
+      [['--report-leaks=text:/etc/passwd/x'], /--report-leaks: \/etc\/passwd is not a directory/],
       [['frobnicate'], /frobnicate/],
     ] as const) {
       it(`${options.join(' ')} before the first ok, with 2 and one sentence`, async () => {

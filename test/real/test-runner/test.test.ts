@@ -136,7 +136,7 @@ describeWithUsers('virt-ts-unshare test', function () {
 
   it('names what is wrong in a call', async () => {
     const calls: readonly (readonly [readonly string[], RegExp])[] = [
-      [['--jobs', '0', '.'], /--jobs is 0, which is no number of drivers; give a number from 1 on/],
+      [['--jobs', '0', '.'], /--jobs is 0, which is not a number of drivers; give a number from 1 on/],
       [['-o', folder, '.'], /is not empty; name an empty or a new one/],
       [['.', '--', '--relase', 'x'], /unknown option --relase/],
     ];

@@ -70,7 +70,7 @@ describe('virt-ts-unshare rootfs', function () {
     await refused(/unexpected word all; rootfs list takes no words/, 'list', 'all');
     await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age');
     await refused(/--max-age needs DAYS; write --max-age DAYS/, 'prune', '--max-age', '-1');
-    await refused(/--max-age is -1, which is no number of days/, 'prune', '--max-age=-1');
+    await refused(/--max-age is -1, which is not a number of days/, 'prune', '--max-age=-1');
     await refused(
       /--mirror cannot be used with rootfs list; it belongs to rootfs build, rootfs update/,
       'list',
@@ -78,7 +78,7 @@ describe('virt-ts-unshare rootfs', function () {
       'x',
     );
     await refused(/--arch cannot be used with rootfs update/, 'update', '-a', 'amd64');
-    await refused(/--max-size is much, which is no size/, 'prune', '--max-size', 'much');
+    await refused(/--max-size is much, which is not a size/, 'prune', '--max-size', 'much');
     await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
     await refused(/cannot be the name of an image/, 'import', testTarball(), '../x');
     await refused(/there is no image sid-amd64/, 'update', 'sid-amd64');

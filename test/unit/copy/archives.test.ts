@@ -115,29 +115,29 @@ describe('an archive into a testbed', () => {
     [
       'a hard link to what is not in it',
       archive(raw({ type: '1', name: 'h', link: 'x' })),
-      /did not come before/,
+      /is not in the archive before/,
     ],
     ['a device node', archive(raw({ type: '3', name: 'null' })), /character device/],
     ['an unknown kind', archive(raw({ type: 'S', name: 's' })), /unknown kind/],
-    ['a directory with content', archive(raw({ type: '5', name: 'd', data: 'x' })), /claims to have content/],
+    [
+      'a directory with content',
+      archive(raw({ type: '5', name: 'd', data: 'x' })),
+      /has content, but is not a file/,
+    ],
     [
       'an attribute of the kernel',
       archive(Buffer.concat([pax([['SCHILY.xattr.trusted.overlay.opaque', 'y']]), raw({ name: 'a' })])),
       /attribute xattr\.trusted\.overlay\.opaque/,
     ],
-    ['an owner that is no id', archive(pax([['uid', '4294967295']]), raw({ name: 'a' })), /no id/],
+    ['an owner that is no id', archive(pax([['uid', '4294967295']]), raw({ name: 'a' })), /not a valid id/],
     ['no end', Buffer.concat([TOP, raw({ name: 'a' })]), /truncated/],
     ['no bytes', Buffer.alloc(0), /truncated/],
     [
       'more behind its end',
       Buffer.concat([TOP, END, raw({ name: 'a' }), Buffer.alloc(2 ** 20)]),
-      /goes on after/,
+      /has data after/,
     ],
-    [
-      'gzip',
-      execFileSync('gzip', { input: archive() }),
-      /compressed by gzip; give it through a decompressor/,
-    ],
+    ['gzip', execFileSync('gzip', { input: archive() }), /compressed by gzip; decompress it first/],
     ['zstd', execFileSync('zstd', ['-q'], { input: archive() }), /compressed by zstd/],
   ];
   for (const [what, given, says] of REFUSED) {
@@ -168,7 +168,7 @@ describe('an archive into a testbed', () => {
     await fails(put(endless), /character device/);
     assert.ok(endless.destroyed);
     const text = Readable.from(['text'], { encoding: 'utf8' });
-    await fails(put(text), /no stream of bytes/);
+    await fails(put(text), /not a stream of bytes/);
   });
 
   it('is translated for the tar of busybox', async () => {
@@ -271,7 +271,7 @@ describe('an archive of a testbed', () => {
     ]) {
       writeFileSync(path('archive'), Buffer.concat([...entries, END]));
       const testbed = withTar(`exec /bin/cat '${path('archive')}'`);
-      await fails(get('file', testbed), /not the file that was wanted/);
+      await fails(get('file', testbed), /not the requested file/);
     }
   });
 

@@ -71,7 +71,7 @@ describe('the file of a laboratory', () => {
       'networks: {lan: 10.1.0.0/24, wan: 10.2.0.0/24}\nhosts: {a: }': /hosts\.a .*networks/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {link: {latency: 5}}}': /latency 5/,
       'networks: {lan: 10.1.0.0/24}\nhosts: [a]': /hosts /,
-      'networks: {lan: 10.1.0.0/24}\nhosts: {}': /no network or no host/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {}': /it describes no network, or no host/,
       'hosts: [': /cannot be read/,
     };
     for (const [text, message] of Object.entries(wrong)) {

@@ -23,6 +23,7 @@ describe('the purpose of a command', () => {
   it('is known from its words', () => {
     assert.equal(testOf({ argv: wrapped('smoke') }), 'smoke');
     assert.equal(testOf({ argv: ['cat', wrapped('smoke').at(-1) ?? ''] }), undefined);
+    assert.equal(testOf({ argv: wrapped('prepared-0123456789abcdef') }), undefined);
     assert.equal(purposeOf({ argv: INSTALL }), 'packages');
     assert.equal(purposeOf({ argv: ['dpkg', '--purge', 'x'] }), 'packages');
     assert.equal(purposeOf({ argv: ['sh', '-ec', 'command -v dpkg-query'] }), 'command');

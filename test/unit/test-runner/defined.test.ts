@@ -24,13 +24,14 @@ describe('the tests that autopkgtest --debug reports', () => {
   });
 
   it('are those of the last time that the control file was read, because a build may print anything', () => {
-    const copied =
-      'autopkgtest: DBG: sending command to testbed: copyup /tmp/autopkgtest-virt.1/build.x/real-tree/ /o/tests-tree/';
-    const text = [defined('forged', DETAILS), copied, defined('real', DETAILS)].join('\n');
-    assert.deepEqual(
-      definedTests(text).map(({ name }) => name),
-      ['real'],
-    );
+    for (const receiver of ['testbed', 'virtualisation server']) {
+      const copied = `autopkgtest: DBG: sending command to ${receiver}: copyup /tmp/scratch/build.x/real-tree/ /o/tests-tree/`;
+      const text = [defined('forged', DETAILS), copied, defined('real', DETAILS)].join('\n');
+      assert.deepEqual(
+        definedTests(text).map(({ name }) => name),
+        ['real'],
+      );
+    }
   });
 
   it('do not take the details from a command of the package', () => {

@@ -1,0 +1,298 @@
+#!/bin/sh
+# engine.sh: as root in a machine (scripts/machine), makes a farm of debci, RabbitMQ and two workers of Debian's packages, requests 20 tests of
+# mock packages and 2 of real ones, and kills a worker in the middle of a test. Writes the transcript to stdout, and what
+# the steps print to /tmp/farm.log. `npm run farm` calls it.
+set -eu
+
+log=/tmp/farm.log
+results=/tmp/results
+# Without those that need options of the server or of the driver, or that autopkgtest 6 serves otherwise.
+mocks='hello fails stderr allow-stderr skippable flaky needs-root ordinary-user depends artifacts test-command breaks-testbed
+    leak killed output isolation reboot unusual-names'
+# Requested a second time, so that there are 20 with mock-long.
+again=hello
+real='gzip sed'
+# Ports of this machine's network, which is that of the host. The root filesystem has one of them, so a machine that is kept keeps them.
+[ -f /root/port ] || shuf --input-range=20000-29999 --head-count=1 >/root/port
+port=$(cat /root/port)
+repository=http://127.0.0.1:$((port + 1))
+
+say() {
+    printf '%s\n' "$*"
+}
+
+step() {
+    say "== $*"
+}
+
+fail() {
+    say "FAILED: $*"
+    for each in "$log" /tmp/*.log; do
+        say "-- $each"
+        tail -n 30 "$each"
+    done
+    exit 1
+}
+
+quietly() {
+    "$@" >>"$log" 2>&1 </dev/null || fail "$*"
+}
+
+# show COMMAND...: as the account of debci, with its command line in the transcript.
+show() {
+    say "\$ $*"
+    as_debci "$@"
+}
+
+# As a service has it: no HOME that can be written to, a short PATH. It does not return.
+become_debci() {
+    exec setpriv --reuid=debci --regid=debci --init-groups env --ignore-environment \
+        PATH=/usr/local/bin:/usr/bin:/bin HOME=/usr/share/debci debci_amqp_server="amqp://localhost:$port" "$@"
+}
+
+as_debci() {
+    (become_debci "$@")
+}
+
+start_worker() {
+    become_debci setsid debci worker >"/tmp/worker-$1.log" 2>&1 </dev/null &
+}
+
+# wait_until SECONDS WHAT COMMAND...
+wait_until() {
+    limit=$(($(date +%s) + $1)) what=$2
+    shift 2
+    until "$@"; do
+        [ "$(date +%s)" -lt "$limit" ] || fail "$what: not within the time"
+        sleep 0.2
+    done
+}
+
+# The pid 1 of the testbed in which the long test sleeps, and the process that opened the testbed.
+long_testbed() {
+    as_debci virt-ts-unshare ps --json 2>/dev/null |
+        jq -r '.[] | select(any(.processes[].command; . == "sleep 20.5")) | "\(.pid) \(.owner)"'
+}
+
+long_test_runs() {
+    [ -n "$(long_testbed)" ]
+}
+
+# ancestor PID WORD...: the one of the words that is an ancestor of the process.
+ancestor() {
+    pid=$1
+    shift
+    while [ "${pid:-0}" -gt 1 ]; do
+        for each in "$@"; do
+            [ "$each" != "$pid" ] || say "$pid"
+        done
+        pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+    done
+}
+
+both_connected() {
+    [ "$(cat /tmp/worker-[12].log | grep -c 'Connecting to AMQP queue')" -eq 2 ]
+}
+
+# A line for each request: package, status or "-".
+jobs_table() {
+    # shellcheck disable=SC2016
+    as_debci debci shell --batch -- -e \
+        'Debci::Job.order(:id).each { |job| puts "#{job.id} #{job.package.name} #{job.status || "-"}" }'
+}
+
+all_answered() {
+    jobs_table >"$results"
+    [ "$(grep -c . "$results")" -eq "$wanted" ] && ! grep -q -e ' -$' "$results"
+}
+
+queues() {
+    rabbitmqctl --quiet list_queues name messages --formatter json | jq -r '.[] | "\(.name) \(.messages)"' | sort
+}
+
+# What debci makes of autopkgtest's exit status.
+status_word() {
+    case $1 in
+        0 | 2) say pass ;;
+        8) say neutral ;;
+        4 | 6 | 12 | 14) say fail ;;
+        *) say tmpfail ;;
+    esac
+}
+
+step 'packages of Debian'
+cd /
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+export DEBIAN_FRONTEND=noninteractive
+quietly apt-get update --quiet=2
+ours=$(ls /mnt/build/deb/virt-ts-unshare_*.deb)
+quietly apt-get install --yes --quiet=2 --no-install-recommends debci-worker debci-collector rabbitmq-server autopkgtest \
+    mmdebstrap zstd uidmap dpkg-dev jq python3 "$ours"
+say "$(dpkg-query -W -f '${Package} ${Version}\n' debci rabbitmq-server autopkgtest)"
+say "virt-ts-unshare: the package of this checkout"
+
+step 'the backend, and an account with subordinate ids'
+grep -q '^debci:' /etc/subuid || usermod --add-subuids 300000-365535 --add-subgids 300000-365535 debci
+say '# virt-ts-unshare debci install'
+virt-ts-unshare debci install 2>&1
+
+step 'an archive with mock packages, and a package with a test of 20 seconds'
+rm -rf /srv/farm
+mkdir -p /srv/farm/src /srv/farm/archive
+for name in $mocks; do cp -r "/mnt/mock-packages/$name" /srv/farm/src; done
+mkdir -p /srv/farm/src/long/debian/tests /srv/farm/src/long/debian/source
+cd /srv/farm/src/long/debian
+sed 's/mock-hello/mock-long/g' ../../hello/debian/changelog >changelog
+sed 's/mock-hello/mock-long/g' ../../hello/debian/control >control
+sed 's/mock-hello/mock-long/g' ../../hello/debian/rules >rules
+chmod 755 rules
+cp ../../hello/debian/source/format source/format
+printf 'Test-Command: sleep 20.5\n' >tests/control
+mkdir ../bin
+printf '#!/bin/sh\n' >../bin/mock-long
+for name in $mocks long; do
+    cd "/srv/farm/src/$name"
+    quietly dpkg-buildpackage --no-sign --no-check-builddeps
+done
+cd /srv/farm/src
+mv -- *.dsc *.tar.* *.deb ../archive
+cd ../archive
+dpkg-scanpackages . >Packages 2>>"$log"
+dpkg-scansources . >Sources 2>>"$log"
+cd /
+setpriv --reuid=nobody --regid=nogroup --clear-groups \
+    python3 -m http.server --bind 127.0.0.1 --directory /srv/farm/archive "$((port + 1))" >/dev/null 2>&1 </dev/null &
+archive=$!
+
+step 'configuration'
+suite=trixie
+mirror=$(sed -n 's/^deb \([^ ]*\) .*/\1/p' /etc/apt/sources.list | head -n 1)
+mkdir -p /etc/debci/conf.d /etc/debci/ts-unshare
+cat >/etc/debci/conf.d/farm.conf <<CONF
+debci_suite=$suite
+debci_suite_list=$suite
+debci_backend=ts-unshare
+debci_backend_list=ts-unshare
+debci_lock_dir=/var/lib/debci
+CONF
+cat >/etc/debci/ts-unshare/$suite.sources <<LIST
+deb $mirror $suite main
+deb-src $mirror $suite main
+deb [trusted=yes] $repository ./
+deb-src [trusted=yes] $repository ./
+LIST
+say '/etc/debci/conf.d/farm.conf:'
+cat /etc/debci/conf.d/farm.conf
+
+step 'RabbitMQ, started by hand'
+mkdir -p /etc/rabbitmq
+cat >/etc/rabbitmq/rabbitmq-env.conf <<CONF
+NODENAME=farm@localhost
+NODE_IP_ADDRESS=127.0.0.1
+NODE_PORT=$port
+DIST_PORT=$((port + 2))
+ERL_EPMD_PORT=$((port + 3))
+CONF
+export ERL_EPMD_PORT=$((port + 3)) ERL_EPMD_ADDRESS=127.0.0.1
+runuser -u rabbitmq -- env HOME=/var/lib/rabbitmq /usr/lib/rabbitmq/bin/rabbitmq-server >>"$log" 2>&1 </dev/null &
+broker=$!
+wait_until 300 'RabbitMQ' sh -c 'rabbitmqctl --quiet await_startup >/dev/null 2>&1'
+say "RabbitMQ listens to 127.0.0.1:$port"
+
+step 'the root filesystem, made by the backend'
+started=$(date +%s)
+# Without it each apt of a testbed searches for a proxy.
+say '$ GUEST_PROXY=DIRECT debci setup'
+as_debci env GUEST_PROXY=DIRECT debci setup >>"$log" 2>&1 || fail 'debci setup'
+image=$(cd /var/lib/debci/ts-unshare && ls ./*.tar*)
+say "$image ($(($(date +%s) - started)) s)"
+
+step 'the collector and two workers, as the account debci'
+become_debci debci collector >/tmp/collector.log 2>&1 </dev/null &
+collector=$!
+publisher=''
+if [ -e /usr/share/debci/bin/debci-publisher ]; then
+    become_debci debci publisher >/tmp/publisher.log 2>&1 </dev/null &
+    publisher=$!
+fi
+find /tmp /var/tmp -mindepth 1 -maxdepth 1 | sort >/root/before
+start_worker 1
+one=$!
+start_worker 2
+two=$!
+wait_until 120 'the workers' both_connected
+cat /tmp/worker-1.log /tmp/worker-2.log
+
+step 'requests'
+names=$(for name in long $mocks $again; do printf 'mock-%s ' "$name"; done)
+started=$(date +%s)
+# shellcheck disable=SC2086
+show debci enqueue $names $real
+wanted=$(printf '%s %s' "$names" "$real" | wc -w)
+say "$wanted requests"
+
+step 'a worker is killed in the middle of a test'
+wait_until 600 'the test of mock-long' long_test_runs
+show virt-ts-unshare ps --processes
+found=$(long_testbed)
+init=${found% *} owner=${found#* }
+victim=$(ancestor "$owner" "$one" "$two")
+[ -n "$victim" ] || fail "no worker is an ancestor of $owner"
+[ "$(cat "/proc/$victim/comm")" = amqp-consume ] || fail 'the worker is not amqp-consume'
+before=$(date +%s%N)
+kill -KILL "$victim"
+while [ -e "/proc/$init" ] && [ "$(($(date +%s%N) - before))" -lt 10000000000 ]; do sleep 0.02; done
+took=$((($(date +%s%N) - before) / 1000000))
+say "# kill -KILL $victim    (amqp-consume, the process of the worker; pid 1 of its testbed is $init)"
+say "the testbed is gone after $took ms"
+[ "$took" -lt 2000 ] || fail 'the testbed lasted longer than 2 s'
+say 'a worker is started again, as its service would be'
+if [ "$victim" = "$one" ]; then
+    start_worker 3 && one=$!
+else
+    start_worker 3 && two=$!
+fi
+
+step 'answers'
+wait_until 3600 'the answers' all_answered
+say "all answered after $(($(date +%s) - started)) s"
+wrong=0
+while read -r id package status; do
+    case $package in
+        mock-long | gzip | sed) expected=pass ;;
+        *)
+            number=$(jq -r --arg name "${package#mock-}" '.[] | select(.package == $name) | .status' /mnt/mock-packages/manifest.json)
+            expected=$(status_word "$number")
+            ;;
+    esac
+    note=''
+    [ "$status" = "$expected" ] || { note="   expected: $expected" && wrong=$((wrong + 1)); }
+    printf '%3d  %-22s %s%s\n' "$id" "$package" "$status" "$note"
+done <"$results"
+[ "$wrong" -eq 0 ] || fail "$wrong results are not those of the manifest"
+
+step 'exactly once, and nothing is left'
+received=$(grep -c "/$(dpkg --print-architecture)[/ ]" /tmp/collector.log)
+say "requests: $wanted, results that the collector received: $received"
+[ "$received" -eq "$wanted" ] || fail 'a request was answered twice or not at all'
+say '# rabbitmqctl list_queues'
+queues
+! queues | grep -q -v ' 0$' || fail 'messages are left'
+show virt-ts-unshare ps
+kill -TERM "$one" "$two"
+wait "$one" "$two" || true
+find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'worker-*.log' ! -name results ! -name 'virt-ts-unshare-*' | sort >/root/after
+kill -TERM "$collector" ${publisher:+"$publisher"}
+wait "$collector" ${publisher:+"$publisher"} || true
+kill "$archive"
+say '$ ps -u debci'
+left=$(ps -u debci -o pid= -o args=) || true
+[ -z "$left" ] || fail "processes are left: $left"
+say 'files below /tmp that were not there before:'
+new=$(comm -13 /root/before /root/after)
+[ -z "$new" ] || fail "$new"
+say 'none, and no process'
+quietly rabbitmqctl shutdown
+wait "$broker" || true
+say 'passed'
