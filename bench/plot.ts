@@ -13,15 +13,35 @@ const CEILING = 20_000;
 
 const SHOWN: readonly Figure[] = [
   'autopkgtest, 2 tests',
-  'first open',
+  'autopkgtest, 5 tests with dependencies',
   'open',
   'run true',
   'revert',
   'close',
-  'start + true + exit',
 ];
 
+/** Pages are light or dark, and a picture in one does not know. */
+const THEMES = {
+  light: { background: '#ffffff', text: '#24292f', label: '#57606a', own: '#c0392b', other: '#9aa5b1' },
+  dark: { background: '#0d1117', text: '#e6edf3', label: '#9da7b3', own: '#e5644f', other: '#57626e' },
+} as const;
+
+/** The path of the picture for dark pages. */
+export function darkPath(path: string): string {
+  return path.replace(/(\.svg)?$/, '-dark.svg');
+}
+
+/** Writes the picture, and beside it one for dark pages. */
 export async function writePlot(results: Results, path: string): Promise<void> {
+  await writeTheme(results, path, THEMES.light);
+  await writeTheme(results, darkPath(path), THEMES.dark);
+}
+
+async function writeTheme(
+  results: Results,
+  path: string,
+  { background, text, label, own, other }: (typeof THEMES)[keyof typeof THEMES],
+): Promise<void> {
   const values = results.peers.flatMap((peer) =>
     SHOWN.flatMap((figure) => {
       const milliseconds = results.median(peer, figure);
@@ -32,18 +52,26 @@ export async function writePlot(results: Results, path: string): Promise<void> {
   const y = { field: 'peer', type: 'nominal', title: null, sort: { field: 'milliseconds' } } as const;
   const spec: TopLevelSpec = {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
-    title: 'Milliseconds, medians of one run (logarithmic scale; shorter is better)',
+    title: {
+      text: 'Milliseconds (logarithmic scale; shorter is better)',
+      anchor: 'start',
+      color: text,
+      fontSize: 12,
+    },
     data: { values },
     facet: {
       row: {
         ...{ field: 'figure', type: 'nominal', title: null, sort: SHOWN.map(String) },
-        header: { labelAngle: 0, labelAlign: 'left', labelFontWeight: 'bold' },
+        header: {
+          ...{ labelOrient: 'top', labelAnchor: 'start', labelFontWeight: 'bold', labelPadding: 2 },
+          labelColor: text,
+        },
       },
     },
     spec: {
-      width: 460,
+      width: 260,
       height: { step: 15 },
-      encoding: { y: { ...y, axis: { ticks: false, domain: false, labelLimit: 200 } } },
+      encoding: { y: { ...y, axis: { ticks: false, domain: false, labelLimit: 200, labelColor: text } } },
       layer: [
         {
           mark: { type: 'bar', tooltip: true },
@@ -51,18 +79,18 @@ export async function writePlot(results: Results, path: string): Promise<void> {
             x: { ...x, scale: { type: 'log', domain: [FLOOR, CEILING], nice: false }, axis: null },
             // A logarithmic scale has no zero to begin at: without an explicit end, the bar has no width.
             x2: { datum: FLOOR },
-            color: { condition: { test: `datum.peer == '${SELF}'`, value: '#c0392b' }, value: '#9aa5b1' },
+            color: { condition: { test: `datum.peer == '${SELF}'`, value: own }, value: other },
           },
         },
         {
           mark: { type: 'text', align: 'left', dx: 3, fontSize: 10 },
-          encoding: { x, text: { field: 'label', type: 'nominal' }, color: { value: '#444' } },
+          encoding: { x, text: { field: 'label', type: 'nominal' }, color: { value: label } },
         },
       ],
     },
     resolve: { scale: { y: 'independent' } },
     spacing: 8,
-    config: { background: 'white', view: { stroke: null } },
+    config: { background, view: { stroke: null } },
   };
   const view = new View(parse(compile(spec, { logger: logger(None) }).spec), { renderer: 'none' });
   writeFileSync(path, `${await view.toSVG()}\n`);
