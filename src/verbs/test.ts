@@ -23,8 +23,8 @@ const TAIL_BYTES = 8192;
 const TAIL_LINES = 15;
 
 export const test: RunVerb = async (words, signal) => {
-  const server = parseServer(words.command ?? []);
-  const options = testbedFromWords(server, process.env);
+  const given = parseServer(words.command ?? []);
+  const options = testbedFromWords(given, process.env);
   const jobs = parseJobs(words.one('jobs'));
   for (const program of ['autopkgtest', 'setpriv'] as const) {
     if (hasProgram(program)) continue;
@@ -35,6 +35,7 @@ export const test: RunVerb = async (words, signal) => {
   }
   await preflight(options, process.env);
   const folders = openFolders(words.one('output-dir'));
+  const server = withEvents(words, given, folders);
   const log = createLog({ debug: words.has('debug') });
   const screen = openScreen(log, process.env);
   try {
@@ -55,6 +56,12 @@ export const test: RunVerb = async (words, signal) => {
     folders.remove();
   }
 };
+
+/** With an output directory, what happens in the testbeds is kept there: see docs/evidence.md. */
+function withEvents(words: Words, given: Words, { output }: Folders): Words {
+  if (words.one('output-dir') === undefined || given.has('events')) return given;
+  return parseWords('server', [...given.argvWithout([]), `--events=${join(output, 'events.jsonl')}`]);
+}
 
 /** The server's name may stand before its options, as for autopkgtest. */
 function parseServer(given: readonly string[]): Words {

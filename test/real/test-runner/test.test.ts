@@ -85,12 +85,15 @@ describeWithUsers('virt-ts-unshare test', function () {
     assert.equal(status, 6);
     assert.equal(readFileSync(join(output, 'summary'), 'utf8'), expected);
     assert.deepEqual(readdirSync(output).sort(), [
-      ...['artifacts', 'command1-packages', 'log', 'named-packages', 'named-stdout', 'one-packages'],
+      ...['artifacts', 'command1-packages', 'events.jsonl', 'log', 'named-packages', 'named-stdout'],
+      'one-packages',
       ...['one-stderr', 'summary', 'testbed-packages', 'testinfo.json', 'testpkg-version'],
       ...['two-packages', 'two-stdout'],
     ]);
     assert.deepEqual(readdirSync(join(output, 'artifacts')).sort(), ['one', 'two']);
     assert.equal(readFileSync(join(output, 'artifacts/one'), 'utf8'), 'file\nrun\n');
+    const report = await virt(['report', output]);
+    assert.match(report.stdout, /named .* FAIL non-zero exit status 3/, report.stderr);
     assert.match(stderr, /installing what the tests depend on/);
     assert.match(stderr, /\d of 6: named: FAIL non-zero exit status 3, \d/);
     assert.equal(images().length, before);

@@ -26,14 +26,17 @@ function commandsIn(line: string): string[][] {
   });
 }
 
-/** Lines of shell in the blocks of code of a page, continued lines joined. */
+/** Lines of shell in the blocks of code of a page, continued lines joined; of a transcript those that are typed and succeed. */
 function linesIn(page: string): string[] {
   const text = readFileSync(`${projectDir}${page}`, 'utf8');
   return new MarkdownIt()
     .parse(text, {})
     .filter(({ type, info }) => type === 'code_block' || (type === 'fence' && info !== 'ts'))
-    .flatMap(({ content }) => content.replaceAll('\\\n', ' ').split('\n'))
-    .filter((line) => !line.trim().startsWith('#'));
+    .flatMap(({ content, info }) => {
+      const lines = content.replaceAll('\\\n', ' ').split('\n');
+      return info === 'console' ? lines.filter((line) => line.startsWith('$ ')) : lines;
+    })
+    .filter((line) => !line.trim().startsWith('#') && !line.includes('; echo "status $?"'));
 }
 
 describe('command lines of the documents', () => {
