@@ -110,6 +110,7 @@ describe('events', function () {
         await server.ask('open');
         for (let i = 0; i < 20; i++) await server.ask(`command true,${i},${'x'.repeat(5000)}`);
         await server.ask('quit');
+        await server.ended;
       }),
     );
     const events = readEvents(file);
