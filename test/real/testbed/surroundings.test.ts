@@ -65,7 +65,7 @@ describeWithUsers('a testbed on a poor machine', function () {
     );
     assert.equal(seen.status, 253);
     assert.equal(complaints(seen).length, 1);
-    assert.match(complaints(seen).join(), /user namespace.*; virt-ts-unshare doctor names/);
+    assert.match(complaints(seen).join(), /user namespace.*; the limit of namespaces is reached/);
   });
 
   it('reports in one sentence that there is no /dev/net/tun', async () => {
