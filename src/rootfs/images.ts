@@ -91,7 +91,7 @@ async function lockImage(
   signal: AbortSignal | undefined,
 ): Promise<Lock> {
   const what = `waiting for another process that makes ${name}`;
-  const progress = startProgress(what, { log });
+  const progress = startProgress(what, { log, plain: what });
   const lock = await waitLock(join(cache.locks, `image-${name}`), log, signal).finally(progress.done);
   signal?.throwIfAborted();
   if (lock === undefined)

@@ -233,7 +233,7 @@ describe('virt-ts-unshare rootfs', function () {
 
     it('is shown on a terminal, and ended by Ctrl-C without a word', async () => {
       const terminal = new Terminal([PROGRAM, ...words(slowly(1000))], env);
-      await terminal.shows('... (1 s) begun');
+      await terminal.shows('  1 s  begun');
       terminal.type('\x03');
       const said = await terminal.shows('status=130');
       assert.doesNotMatch(said, /virt-ts-unshare:|root filesystem/);
