@@ -146,7 +146,10 @@ describe('stage and holder', function () {
         { env },
       );
       assert.equal(status, 255);
-      assert.match(stderr, /making the namespaces of a testbed failed: No space left on device; .*user\.max_\*_namespaces/);
+      assert.match(
+        stderr,
+        /making the namespaces of a testbed failed: No space left on device; .*user\.max_\*_namespaces/,
+      );
     } finally {
       rmSync(folder, { recursive: true });
     }
