@@ -24,7 +24,10 @@ const { values } = parseArgs({
   options: {
     tarball: { type: 'string' },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'copy,cold,session,library,forks,others,networks,many,end-to-end' },
+    only: {
+      type: 'string',
+      default: 'copy,cold,session,library,forks,others,networks,many,end-to-end,breaks',
+    },
     buildd: { type: 'string' },
     user: { type: 'string' },
     json: { type: 'string' },
@@ -187,6 +190,9 @@ try {
     } finally {
       await prepared.remove();
     }
+  }
+  if (parts.has('breaks')) {
+    const image = values.buildd ?? tarball;
     const place = makePackage(folder, '20 breaks-testbed tests');
     for (const peer of serverPeers(image)) {
       say(`20 breaks-testbed tests with ${peer.name}`);

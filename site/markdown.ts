@@ -51,6 +51,12 @@ export function render(text: string, linkTo: (link: string) => string): Rendered
       const link = token.attrGet(name);
       if (link !== null) token.attrSet(name, linkTo(String(link)));
     }
+    if (token.type === 'html_block' || token.type === 'html_inline') {
+      token.content = token.content.replace(
+        /\b(src|srcset|href)="([^"]*)"/g,
+        (_, name: string, link: string) => `${name}="${linkTo(link)}"`,
+      );
+    }
   }
   const headings = headingsOf(tokens);
   return {

@@ -86,7 +86,7 @@ describe(`a process of the server that is killed or stopped (seed ${SEED})`, fun
     const status = await server.ended;
     assert.ok([0, 12, 143].includes(status), `${context}: status ${status}\n${server.complaints}`);
     assert.doesNotMatch(server.complaints, /internal|\n {4}at /, context);
-    if (status === 12) assert.match(server.complaints, /^virt-ts-unshare: [^\n]+\n/, context);
+    if (status === 12) assert.match(server.complaints, /^virt-ts-unshare: [^\n]+\n/m, context);
     rmSync(join(work, 'out'), { recursive: true, force: true });
   }
 
