@@ -43,6 +43,6 @@ forEachCaller("the caller's terminal", ['inject'], (caller, scene) => {
       allowed = readFileSync('/proc/sys/dev/tty/legacy_tiocsti', 'utf8').trim();
     } catch {}
     if (allowed === '0' && process.getuid?.() !== 0) skip(this, 'this kernel refuses TIOCSTI');
-    assert.equal(await after([`${scene.world.programs}/inject`]), 'injected');
+    assert.equal(await after([`${scene.world.programs}/inject`, 'own']), 'injected');
   });
 });

