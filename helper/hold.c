@@ -465,8 +465,8 @@ int hold_main(int argc, char **argv) {
 		remove_group(AT_FDCWD, group, true);
 		_exit(1);
 	}
+	set_title("virt-ts-unshare stage");
 	if (write(mapped[1], "", 1) != 1) _exit(1);
 	close(mapped[1]);
-	set_title("virt-ts-unshare stage");
 	return stage(holder, &users, proc, group);
 }
