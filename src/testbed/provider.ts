@@ -103,8 +103,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   async checkRoomOver(layer: Layer): Promise<void> {
-    const { layers } = await this.#prepare();
-    checkLayers([...layer.stack, ...layers]);
+    const prepared = await this.#prepare();
+    checkLayers([...layer.stack, ...this.#image(prepared)]);
   }
 
   dispose(): Promise<void> {
@@ -395,11 +395,16 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return instance;
   }
 
-  /** The lower layers, topmost first. */
-  #below(prepared: Prepared, { over }: Layer): string[] {
+  /** The layers below what testbeds write, topmost first. */
+  #image(prepared: Prepared): string[] {
     const [skeleton = '', ...image] = prepared.layers;
     const packages = this.#lending?.layer(prepared);
-    return [...(over?.stack ?? []), skeleton, ...(packages === undefined ? [] : [packages]), ...image];
+    return [skeleton, ...(packages === undefined ? [] : [packages]), ...image];
+  }
+
+  /** The lower layers, topmost first. */
+  #below(prepared: Prepared, { over }: Layer): string[] {
+    return [...(over?.stack ?? []), ...this.#image(prepared)];
   }
 
   #plan(
