@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
+import { removeAptCaches } from './apt-caches.ts';
 import type { CacheFolder } from './cache.ts';
 import { committedImages } from './committed.ts';
 import { readEntry } from './keys.ts';
@@ -125,6 +126,7 @@ async function pruneLocked(
     if (await removeBase(cache, base.key, holder, log)) removed.push(base);
   }
   await removeOldPackages(cache, holder, log, limits.maxSize === 0 ? 0 : 1);
+  await removeAptCaches({ cache, holder, log }, { all: limits.maxSize === 0 });
   forgetTarballs(cache);
   return removed;
 }
