@@ -66,8 +66,9 @@ export async function pruneLayers(cache: CacheFolder, holder: Inside, log: Log):
         record.idMap === holder.idMap.key && !kept.has(key) && !used.includes(key) && !parents.has(key),
     );
     const removed = await Promise.all(unneeded.map(({ key }) => removeBase(cache, key, holder, log)));
-    if (!removed.includes(true)) return;
+    if (!removed.includes(true)) break;
   }
+  await removeAptCaches({ cache, holder, log }, { all: false });
 }
 
 /** The old ones, then the least recently used ones until the rest fits. Never one in use. */
