@@ -72,6 +72,24 @@ describe('npm run docs', function () {
     assert.doesNotMatch(html, /<a [^>]*>[\w/-]+\.md<\/a> says/);
   });
 
+  it('keeps words in angle brackets, which Markdown takes for HTML outside of code', () => {
+    const text = readFileSync(join(site, 'troubleshooting.html'), 'utf8');
+    assert.match(text, /the program &lt;name&gt; is missing/);
+    const known = new Set(['picture', 'source', 'img', 'br', 'http', 'https']);
+    for (const source of sourcesIn(projectDir)) {
+      const prose = readFileSync(join(projectDir, source), 'utf8')
+        .replaceAll(/^```.*?^```/gms, '')
+        .replaceAll(/^ {4}.*$/gm, '')
+        .replaceAll(/(`+)[^`].*?\1/gs, '');
+      const found = [...prose.matchAll(/<(\w+)/g)].map(([, name = '']) => name);
+      assert.deepEqual(
+        found.filter((name) => !known.has(name)),
+        [],
+        source,
+      );
+    }
+  });
+
   it('makes a page of each manual page, with links between them', () => {
     for (const name of readdirSync(join(projectDir, 'dist/man'))) {
       const html = readFileSync(join(site, 'man', name.replace(/1$/, 'html')), 'utf8');
