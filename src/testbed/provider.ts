@@ -41,6 +41,8 @@ const ENOUGH_FOR_STANDBY = 256 * 1024 ** 2;
 /** Milliseconds that a dispose waits for the skeleton, which is filled in a few. */
 const FILL_LIMIT = 2_000;
 
+type LeakPlace = Pick<Incarnation, 'instance' | 'layer' | 'baseline' | 'report' | 'init'>;
+
 export class Provider implements TestbedProvider, TestbedMaker {
   readonly options: TestbedOptions;
   readonly log: Log;
@@ -201,13 +203,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const { init } = await prepared.filled;
-      if (init !== undefined) await this.#boot(init, instance, report);
+      const failed = init === undefined ? [] : await this.#boot(init, instance, report);
       const parts = {
         ...{ instance, layer, report, init },
         baseline: readBaseline(instance.pid, this.options.network !== 'host'),
       };
       const baseline =
-        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts) };
+        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.#leaks(parts, failed) };
       const strike = this.#register(prepared, parts);
       const lending = this.#lending;
       const harvest = lending && (() => lending.remember(layer, prepared));
@@ -226,14 +228,17 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<void> {
+  /** Gives the units that have failed. */
+  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<readonly string[]> {
     const { options, log } = this;
     const target = targetOf({ instance, report }, options);
     const failed = await awaitBoot({ init, instance, target, log, signal: this.#ending.signal });
-    if (failed.length === 0) return;
-    log.warn(
-      `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,
-    );
+    if (failed.length > 0) {
+      log.warn(
+        `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,
+      );
+    }
+    return failed;
   }
 
   /** Ends what was prepared, so that the next open prepares again. */
@@ -286,9 +291,16 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return name;
   }
 
-  async leaks(
-    incarnation: Pick<Incarnation, 'instance' | 'layer' | 'baseline' | 'report' | 'init'>,
-  ): Promise<Leak[]> {
+  async leaks(incarnation: LeakPlace): Promise<Leak[]> {
+    const { init } = incarnation;
+    const failed =
+      init?.kind === 'systemd'
+        ? await failedUnits({ target: targetOf(incarnation, this.options), log: this.log })
+        : [];
+    return this.#leaks(incarnation, failed);
+  }
+
+  async #leaks(incarnation: LeakPlace, failed: readonly string[]): Promise<Leak[]> {
     const { instance, layer, baseline, report, init } = incarnation;
     const { collectLeaks } = await import('../leaks/collect.ts');
     const prepared = await this.#prepare();
@@ -309,9 +321,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       },
       insideUser: (uid: number) => insideUser(holder.idMap, uid),
     };
-    const units =
-      init?.kind === 'systemd' ? await failedUnits({ target: targetOf(incarnation, this.options), log }) : [];
-    const ofUnits = units.map((name): Leak => ({ kind: 'unit', name, state: 'failed' }));
+    const ofUnits = failed.map((name): Leak => ({ kind: 'unit', name, state: 'failed' }));
     return [
       ...(await collectLeaks(place, log)),
       ...newLeaks(baseline.booted ?? [], ofUnits),
