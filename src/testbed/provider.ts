@@ -16,6 +16,7 @@ import { register } from '../processes/open-testbeds.ts';
 import { randomBytes, randomUuid } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
 import { within } from '../wait.ts';
+import { AptCaches, type Aside } from './apt-caches.ts';
 import { awaitBoot, failedUnits } from './boot.ts';
 import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
@@ -59,6 +60,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   readonly #layers = new Set<Layer>();
   readonly #ending = new AbortController();
   readonly #lending: Lending | undefined;
+  readonly #aptCaches: AptCaches | undefined;
 
   #early: Holding | undefined;
 
@@ -74,6 +76,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#idMaps = ahead.idMaps ?? idMapsFor(options);
     this.#early = ahead.early;
     if (options.rememberPackages === true) this.#lending = new Lending(log);
+    if (options.mode === 'overlay') this.#aptCaches = new AptCaches(log, this.#ending.signal);
   }
 
   /** Starts what an open needs; the open reports a failure. */
@@ -122,6 +125,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #dispose(): Promise<void> {
     // This ends the building or unpacking of a root filesystem too.
     this.#ending.abort(new TestbedError('the server is ending', { code: 'ENDING' }));
+    await this.#aptCaches?.settled();
     await Promise.allSettled([...this.#standbys].map(async (each) => (await each)?.end()));
     const made = await Promise.allSettled(this.#incarnations);
     const ends = await Promise.allSettled(
@@ -137,6 +141,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     await prepared?.base.release();
     await prepared?.holder.stop();
     this.#lending?.release();
+    await this.#aptCaches?.release();
     if (typeof this.options.network === 'object') this.options.network.release?.();
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
@@ -165,7 +170,8 @@ export class Provider implements TestbedProvider, TestbedMaker {
     const apt =
       this.options.mode === 'overlay' &&
       prepared.connector.connect === undefined &&
-      this.#lending === undefined;
+      this.#lending === undefined &&
+      this.#aptCaches?.isMaking !== true;
     if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
     const layer = this.#newLayer(
       prepared,
@@ -210,7 +216,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
       };
       const baseline =
         init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.#leaks(parts, failed) };
-      const strike = this.#register(prepared, parts);
+      const unregister = this.#register(prepared, parts);
+      const strike = () => {
+        unregister();
+        this.#aptCaches?.notice(layer, prepared, () => this.#aside(prepared));
+      };
       const lending = this.#lending;
       const harvest = lending && (() => lending.remember(layer, prepared));
       return new Incarnation({ ...parts, connection, baseline, strike, harvest });
@@ -405,11 +415,31 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return instance;
   }
 
+  /** A testbed for the server's own use. Undefined with too little memory. */
+  async #aside(prepared: Prepared): Promise<Aside | undefined> {
+    const scratch = this.#scratch;
+    if (scratch?.kind === 'tmpfs' && freemem() < ENOUGH_FOR_STANDBY) return undefined;
+    const upper =
+      scratch?.kind === 'directory'
+        ? await diskUpper(scratch.path, prepared.holder, this.log)
+        : memoryUpper(layerSize(scratch?.size, this.options.maxMemory));
+    const layer = this.#newLayer(prepared, upper, undefined);
+    try {
+      const plan = this.#plan(prepared, layer, { init: undefined });
+      const instance = await Instance.start(prepared.holder, plan);
+      layer.begun({ isRoot: false });
+      return { instance, layer, target: targetOf({ instance, report: undefined }, this.options) };
+    } catch (error) {
+      await layer.release().catch(() => {});
+      throw error;
+    }
+  }
+
   /** The layers below what testbeds write, topmost first. */
   #image(prepared: Prepared): string[] {
     const [skeleton = '', ...image] = prepared.layers;
-    const packages = this.#lending?.layer(prepared);
-    return [skeleton, ...(packages === undefined ? [] : [packages]), ...image];
+    const ahead = [this.#lending?.layer(prepared), this.#aptCaches?.layer(prepared)];
+    return [skeleton, ...ahead.filter((layer) => layer !== undefined), ...image];
   }
 
   /** The lower layers, topmost first. */
