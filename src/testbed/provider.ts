@@ -59,7 +59,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
     this.#idMaps = ahead.idMaps ?? idMapsFor(options);
     this.#early = ahead.early;
-    this.#starter = new Starter(options, this.hostname, log);
+    this.#starter = new Starter(options, { hostname: this.hostname, log, signal: this.#ending.signal });
   }
 
   /** Starts what an open needs; the open reports a failure. */
@@ -108,6 +108,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #dispose(): Promise<void> {
     // This ends the building or unpacking of a root filesystem too.
     this.#ending.abort(new TestbedError('the server is ending', { code: 'ENDING' }));
+    await this.#starter.settled();
     await Promise.allSettled([...this.#standbys].map(async (each) => (await each)?.end()));
     const made = await Promise.allSettled(this.#incarnations);
     const ends = await Promise.allSettled(
@@ -122,7 +123,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
     await prepared?.base.release();
     await prepared?.holder.stop();
-    this.#starter.release();
+    await this.#starter.release();
     if (typeof this.options.network === 'object') this.options.network.release?.();
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
@@ -174,10 +175,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
       };
       const baseline =
         init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts) };
-      const strike = registerTestbed(parts, {
+      const unregister = registerTestbed(parts, {
         ...{ prepared, options: this.options, hostname: this.hostname, log: this.log },
         scratchOnDisk: this.#starter.scratchOnDisk,
       });
+      const strike = () => {
+        unregister();
+        this.#starter.notice(prepared, layer);
+      };
       const harvest = this.#starter.harvest(prepared, layer);
       return new Incarnation({ ...parts, connection, baseline, strike, harvest });
     } catch (error) {

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import { Instance, type InstanceOptions } from '../namespaces/instance.ts';
 import { root } from '../namespaces/steps.ts';
 import { randomUuid } from '../random.ts';
+import { AptCaches, type Aside } from './apt-caches.ts';
 import type { Init } from './init.ts';
 import { Layer, type Upper } from './layer.ts';
 import { Lending } from './lending.ts';
@@ -14,6 +15,7 @@ import { copyRoot, overlayRoot } from './mounts.ts';
 import type { Prepared } from './prepare.ts';
 import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import { type Place, Standby } from './standby.ts';
+import { targetOf } from './target.ts';
 import type { TestbedOptions } from './types.ts';
 
 /** Bytes of free memory below which nothing is made ahead. */
@@ -24,20 +26,32 @@ export interface Started {
   readonly layer: Layer;
 }
 
+interface How {
+  /** After a reboot: what the words for a command name. */
+  readonly mark?: string | undefined;
+  readonly init: Init | undefined;
+}
+
 export class Starter {
   readonly #options: TestbedOptions;
   readonly #hostname: string;
   readonly #log: Log;
   readonly #lending: Lending | undefined;
+  readonly #aptCaches: AptCaches | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
   /** Also frozen ones, which no incarnation drops. */
   readonly #layers = new Set<Layer>();
 
-  constructor(options: TestbedOptions, hostname: string, log: Log) {
+  /** @param signal aborted when the server ends */
+  constructor(
+    options: TestbedOptions,
+    { hostname, log, signal }: { readonly hostname: string; readonly log: Log; readonly signal: AbortSignal },
+  ) {
     this.#options = options;
     this.#hostname = hostname;
     this.#log = log;
     if (options.rememberPackages === true) this.#lending = new Lending(log);
+    if (options.mode === 'overlay') this.#aptCaches = new AptCaches(log, signal);
   }
 
   /** The directory of the layers, where they are on disk. */
@@ -48,8 +62,8 @@ export class Starter {
   /** The layers below what testbeds write, topmost first. */
   imageLayers(prepared: Prepared): string[] {
     const [skeleton = '', ...image] = prepared.layers;
-    const packages = this.#lending?.layer(prepared);
-    return [skeleton, ...(packages === undefined ? [] : [packages]), ...image];
+    const ahead = [this.#lending?.layer(prepared), this.#aptCaches?.layer(prepared)];
+    return [skeleton, ...ahead.filter((layer) => layer !== undefined), ...image];
   }
 
   /** The layers below this one, topmost first. */
@@ -61,6 +75,16 @@ export class Starter {
   harvest(prepared: Prepared, layer: Layer): (() => Promise<void>) | undefined {
     const lending = this.#lending;
     return lending && (() => lending.remember(layer, prepared));
+  }
+
+  /** Learns from the layer of a testbed that ends what is missing below. */
+  notice(prepared: Prepared, layer: Layer): void {
+    this.#aptCaches?.notice(layer, prepared, () => this.#startAside(prepared));
+  }
+
+  /** Resolves when nothing is started in the background any more; the signal ends it soon. */
+  async settled(): Promise<void> {
+    await this.#aptCaches?.settled();
   }
 
   async start(prepared: Prepared, place: Place): Promise<Started> {
@@ -83,7 +107,8 @@ export class Starter {
     const isApt =
       this.#options.mode === 'overlay' &&
       prepared.connector.connect === undefined &&
-      this.#lending === undefined;
+      this.#lending === undefined &&
+      this.#aptCaches?.isMaking !== true;
     if (!isApt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
     const layer = this.#newLayer(prepared, this.#inMemory(this.#scratch.size), over);
     try {
@@ -102,8 +127,9 @@ export class Starter {
   }
 
   /** Call it when no testbed is left. */
-  release(): void {
+  async release(): Promise<void> {
     this.#lending?.release();
+    await this.#aptCaches?.release();
   }
 
   async #startAt(prepared: Prepared, { standby, layer, before, over }: Place): Promise<Started> {
@@ -111,11 +137,13 @@ export class Starter {
       this.#log.debug(`what was made ahead cannot be used: ${messageOf(error)}`);
     });
     if (begun !== undefined && standby !== undefined) return { instance: begun, layer: standby.layer };
-    if (layer !== undefined) return { instance: await this.#startOver(prepared, layer, before?.mark), layer };
+    const { init } = await prepared.filled;
+    if (layer !== undefined)
+      return { instance: await this.#startOver(prepared, layer, { mark: before?.mark, init }), layer };
     this.#scratch ??= chooseScratch(this.#options.scratch, prepared.scratchFolder);
     if (this.#scratch.kind === 'tmpfs') {
       try {
-        return await this.#startOverNew(prepared, this.#inMemory(this.#scratch.size), over);
+        return await this.#startOverNew(prepared, this.#inMemory(this.#scratch.size), { over, init });
       } catch (error) {
         if (this.#options.scratch.kind !== 'auto') throw error;
         // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
@@ -124,26 +152,44 @@ export class Starter {
       }
     }
     const upper = await diskUpper(this.#scratch.path, prepared.holder, this.#log);
-    return this.#startOverNew(prepared, upper, over);
+    return this.#startOverNew(prepared, upper, { over, init });
   }
 
   #inMemory(size: string | undefined): Upper {
     return memoryUpper(layerSize(size, this.#options.maxMemory));
   }
 
-  async #startOverNew(prepared: Prepared, upper: Upper, over: Layer | undefined): Promise<Started> {
+  async #startOverNew(
+    prepared: Prepared,
+    upper: Upper,
+    { over, init }: { readonly over: Layer | undefined; readonly init: Init | undefined },
+  ): Promise<Started> {
     const layer = this.#newLayer(prepared, upper, over);
     try {
-      return { instance: await this.#startOver(prepared, layer), layer };
+      return { instance: await this.#startOver(prepared, layer, { init }), layer };
     } catch (error) {
       await layer.release().catch(() => {});
       throw error;
     }
   }
 
-  async #startOver(prepared: Prepared, layer: Layer, mark?: string): Promise<Instance> {
-    const { init } = await prepared.filled;
-    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer, { mark, init }));
+  /** A testbed for the server's own use. Undefined with too little memory. */
+  async #startAside(prepared: Prepared): Promise<Aside | undefined> {
+    const scratch = this.#scratch;
+    if (scratch?.kind === 'tmpfs' && freemem() < ENOUGH_FOR_STANDBY) return undefined;
+    const upper =
+      scratch?.kind === 'directory'
+        ? await diskUpper(scratch.path, prepared.holder, this.#log)
+        : this.#inMemory(scratch?.size);
+    const { instance, layer } = await this.#startOverNew(prepared, upper, {
+      over: undefined,
+      init: undefined,
+    });
+    return { instance, layer, target: targetOf({ instance, report: undefined }, this.#options) };
+  }
+
+  async #startOver(prepared: Prepared, layer: Layer, how: How): Promise<Instance> {
+    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer, how));
     layer.begun({ isRoot: this.#options.mode === 'copy' });
     return instance;
   }
@@ -155,11 +201,7 @@ export class Starter {
     return layer;
   }
 
-  #plan(
-    prepared: Prepared,
-    layer: Layer,
-    { mark, init }: { readonly mark?: string | undefined; readonly init: Init | undefined },
-  ): InstanceOptions {
+  #plan(prepared: Prepared, layer: Layer, { mark, init }: How): InstanceOptions {
     const options = this.#options;
     const copying = options.mode === 'copy';
     const { upper, over, onDisk } = layer;
