@@ -1,8 +1,8 @@
 /** The program. Only this file handles signals and the exit status. It imports at once only what the first `ok` needs. */
 import { readFileSync, writeSync } from 'node:fs';
 import type { Owner } from './command-line/given.ts';
+import type { Verb } from './command-line/options/option.ts';
 import { parseWords } from './command-line/parse.ts';
-import type { Verb } from './command-line/table.ts';
 import { testbedFromWords } from './command-line/testbed-options.ts';
 import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
 import type { ProgramEvents } from './events/program.ts';
