@@ -5,6 +5,8 @@ import type { Log } from '../log.ts';
 import { didYouMean } from '../nearest.ts';
 import type { OpenTestbed, TestbedProvider } from '../testbed/types.ts';
 import { decodeText, decodeWord, encodeList, encodeWord, quoted, type Request } from './line.ts';
+import { serveCommand } from './serve-command.ts';
+import { serveShell } from './serve-shell.ts';
 
 export interface Session {
   readonly provider: TestbedProvider;
@@ -118,10 +120,9 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     summary: 'run a command in the testbed; answers its status',
     words: [1, Number.POSITIVE_INFINITY],
     state: 'open',
-    handle: async (testbed, words, session) => {
-      const { serveCommand } = await import('./serve-command.ts');
-      return [String(await serveCommand(testbed, words, { log: session.log, signal: session.interrupt }))];
-    },
+    handle: async (testbed, words, session) => [
+      String(await serveCommand(testbed, words, { log: session.log, signal: session.interrupt })),
+    ],
   },
   copydown: {
     usage: 'HOST-PATH TESTBED-PATH',
@@ -151,7 +152,6 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     words: [0, Number.POSITIVE_INFINITY],
     state: 'open',
     handle: async (testbed, words, session) => {
-      const { serveShell } = await import('./serve-shell.ts');
       await serveShell(testbed, words.map(decodeText), session.log);
       return [];
     },
