@@ -18,12 +18,14 @@ interface Surroundings {
   /** The layers below the testbed's own, topmost first. */
   readonly layers: readonly string[];
   readonly log: Log;
+  /** Units, where they are known already. */
+  readonly failed: readonly string[] | undefined;
 }
 
 /** @throws TestbedError when the testbed has ended */
 export async function leaksOf(
   incarnation: Looked,
-  { options, scratchDirectory, holder, layers, log }: Surroundings,
+  { options, scratchDirectory, holder, layers, log, failed }: Surroundings,
 ): Promise<Leak[]> {
   const { instance, baseline, report, init } = incarnation;
   const { pid, mark } = instance;
@@ -37,7 +39,8 @@ export async function leaksOf(
     insideUser: (uid: number) => insideUser(holder.idMap, uid),
   };
   const units =
-    init?.kind === 'systemd' ? await failedUnits({ target: targetOf(incarnation, options), log }) : [];
+    failed ??
+    (init?.kind === 'systemd' ? await failedUnits({ target: targetOf(incarnation, options), log }) : []);
   const ofUnits = units.map((name): Leak => ({ kind: 'unit', name, state: 'failed' }));
   return [
     ...(await collectLeaks(place, log)),

@@ -167,13 +167,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const { init } = await prepared.filled;
-      if (init !== undefined) await this.#boot(init, instance, report);
+      const failed = init === undefined ? [] : await this.#boot(init, instance, report);
       const parts = {
         ...{ instance, layer, report, init },
         baseline: readBaseline(instance.pid, this.options.network !== 'host'),
       };
       const baseline =
-        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts) };
+        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts, failed) };
       const unregister = registerTestbed(parts, {
         ...{ prepared, options: this.options, hostname: this.hostname, log: this.log },
         scratchOnDisk: this.#starter.scratchOnDisk,
@@ -198,15 +198,18 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<void> {
+  /** Gives the units that have failed. */
+  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<readonly string[]> {
     const { options, log } = this;
     const target = targetOf({ instance, report }, options);
     const { awaitBoot } = await import('./boot.ts');
     const failed = await awaitBoot({ init, instance, target, log, signal: this.#ending.signal });
-    if (failed.length === 0) return;
-    log.warn(
-      `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,
-    );
+    if (failed.length > 0) {
+      log.warn(
+        `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,
+      );
+    }
+    return failed;
   }
 
   /** Ends what was prepared, so that the next open prepares again. */
@@ -230,12 +233,16 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return name;
   }
 
-  async leaks(incarnation: Looked): Promise<Leak[]> {
+  /** @param failed units, where these are known */
+  async leaks(incarnation: Looked, failed?: readonly string[]): Promise<Leak[]> {
     const { leaksOf } = await import('./leaks.ts');
     const prepared = await this.#prepare();
     const { options, scratchDirectory, log } = this;
     const layers = this.#starter.layersBelow(prepared, incarnation.layer);
-    return leaksOf(incarnation, { options, scratchDirectory, holder: prepared.holder, layers, log });
+    return leaksOf(incarnation, {
+      ...{ options, scratchDirectory, layers, log, failed },
+      holder: prepared.holder,
+    });
   }
 
   #prepare(): Promise<Prepared> {

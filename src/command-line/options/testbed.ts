@@ -21,7 +21,7 @@ export const TESTBED = [
   {
     name: 'init',
     values: ['[auto|systemd|none|PATH]'],
-    help: "let the image's own init be pid 1: without a value it must have one, auto uses one that is there; open waits until it has booted (default: none)",
+    help: "let the image's own init be pid 1: without a value it must have one, auto uses one that is there; open waits until it has booted (default: auto with --network=private, else none)",
     group: 'Testbed',
     calls: TESTBEDS,
   },
