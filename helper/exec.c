@@ -79,11 +79,22 @@ static bool testbed_is_gone(void) {
 	return readlinkat(job.init, "ns/mnt", link, sizeof link) < 0;
 }
 
+static const char *remedy(int error) {
+	switch (error) {
+	case EMFILE: return "raise the limit of open files (ulimit -n)";
+	case ENFILE: return "end programs that have many files open, or raise fs.file-max with sysctl";
+	case ENOMEM: return "free some memory";
+	case ENOSPC: return "raise user.max_*_namespaces with sysctl, or close other testbeds";
+	case EAGAIN: return "end other processes of this user, or raise its limit (ulimit -u)";
+	default: return "virt-ts-unshare doctor names what this machine lacks";
+	}
+}
+
 static _Noreturn void fail_to_enter(const char *what) {
 	int error = errno;
 	if (testbed_is_gone()) fail("CLOSED", "it is closed");
 	if (error == EAGAIN) fail("PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger --max-processes");
-	fail("CANNOT_ENTER", "entering it failed (%s): %s", what, strerror(error));
+	fail("CANNOT_ENTER", "entering it failed (%s): %s; %s", what, strerror(error), remedy(error));
 }
 
 static void become_user(const struct account *account) {
@@ -318,7 +329,7 @@ int exec_main(int argc, char **argv) {
 	parse_options(argc, argv);
 	job.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (!find_pid1()) fail("CLOSED", "it is closed");
-	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s", strerror(errno));
+	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s; %s", strerror(errno), remedy(errno));
 
 	sigset_t all, mask;
 	sigfillset(&all);
@@ -327,14 +338,14 @@ int exec_main(int argc, char **argv) {
 	signal(SIGCHLD, SIG_DFL);
 	bool terminal = isatty(0) == 1 && isatty(1) == 1;
 	int link = terminal ? split_for_terminal() : -1;
-	if (terminal && link < 0) fail("NO_TERMINAL", "making a terminal for it failed: %s", strerror(errno));
+	if (terminal && link < 0) fail("NO_TERMINAL", "making a terminal for it failed: %s; %s", strerror(errno), remedy(errno));
 
 	/* Without the mount namespace, because /proc has to stay that of the host. */
 	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);
 	if (missing != NULL) fail_to_enter(missing);
 	if (!become_root()) fail_to_enter("its root's ids");
 	if (terminal && !take_terminal(job.init, link))
-		fail("NO_TERMINAL", "its devpts at /dev/pts makes no terminal: %s", strerror(errno));
+		fail("NO_TERMINAL", "its devpts at /dev/pts makes no terminal: %s; %s", strerror(errno), remedy(errno));
 	/* Root of the testbed must not ptrace(2) the child, which has the caller's memory until it executes the command. */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* The command line can be read in spite of that, and has the path of a private home. */
