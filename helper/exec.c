@@ -49,6 +49,8 @@ static struct {
 	bool has_init;
 	/* The child reads one byte before it runs, and writes one when it could not execute the command. */
 	int channel;
+	/* Its user namespace's, empty where it could not be read. */
+	char map[256];
 } job = {.directory = "/", .seconds = 10, .report = -1, .cgroup = -1, .channel = -1};
 
 static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *code, const char *format, ...) {
@@ -76,7 +78,7 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *cod
 /* A process that is about to end has left its namespaces, even while pid 1 waits for others. */
 static bool testbed_is_gone(void) {
 	char link[64];
-	return readlinkat(job.init, "ns/mnt", link, sizeof link) < 0;
+	return job.init >= 0 && readlinkat(job.init, "ns/mnt", link, sizeof link) < 0;
 }
 
 static const char *remedy(int error) {
@@ -98,11 +100,9 @@ static _Noreturn void fail_to_enter(const char *what) {
 }
 
 static void become_user(const struct account *account) {
-	char map[256];
 	long inside, outside, count;
 	int end = 0;
-	if (read_at(job.init, "uid_map", map, sizeof map) < 0) fail_to_enter("its ids");
-	if (sscanf(map, "%ld %ld %ld %n", &inside, &outside, &count, &end) == 3 && count == 1 && map[end] == '\0') {
+	if (sscanf(job.map, "%ld %ld %ld %n", &inside, &outside, &count, &end) == 3 && count == 1 && job.map[end] == '\0') {
 		if (account->uid == 0 && account->gid == 0) return;
 		fail("NO_IDS", "it has no ids but root's, so not those of %s; on the host, give its caller ranges in /etc/subuid and /etc/subgid",
 		     job.user);
@@ -124,6 +124,25 @@ static void set_environment(const struct account *account) {
 	if (job.term != NULL) setenv("TERM", job.term, 1);
 }
 
+/*
+ * Closes all descriptors but those of the command and two. A file of the testbed that is read here, its directory or its command may be a
+ * link to /proc/self/fd/N/.., which would lead through a directory of the host: that of the helper's /proc, or one of the caller's.
+ */
+static bool close_others(void) {
+	int kept[] = {job.channel < job.report ? job.channel : job.report, job.channel < job.report ? job.report : job.channel};
+	unsigned from = job.third ? 4 : 3;
+	for (size_t i = 0; i < 2; i++) {
+		if (kept[i] < (int)from) continue;
+		unsigned until = (unsigned)kept[i];
+		if (until > from && close_range(from, until - 1, 0) != 0) return false;
+		fcntl(kept[i], F_SETFD, FD_CLOEXEC);
+		from = until + 1;
+	}
+	if (close_range(from, UINT_MAX, 0) != 0) return false;
+	job.proc = job.init = job.cgroup = -1;
+	return true;
+}
+
 static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	char word, keyring[64];
 	if (read(job.channel, &word, 1) != 1) _exit(NOT_RUN);
@@ -135,15 +154,16 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	/* With the caller's controlling terminal, root of the testbed could insert input (TIOCSTI of ioctl_tty(2)). */
 	if (terminal) setpgid(0, 0);
 	else setsid();
+	if (job.user != NULL && read_at(job.init, "uid_map", job.map, sizeof job.map) < 0) fail_to_enter("its ids");
 	const char *missing = enter_namespaces(job.init, MNT_NS | IPC_NS | UTS_NS | CGROUP_NS | (job.network ? NET_NS : 0U));
 	if (missing != NULL) fail_to_enter(missing);
+	/* Before anything of the testbed is read. */
+	if (!close_others()) fail_to_enter("the caller's descriptors");
 	snprintf(keyring, sizeof keyring, "virt-ts-unshare-%ld", job.mark);
 	if (!join_session_keyring(keyring))
 		fail("NO_KEYRING", "joining its session keyring failed (sysctl kernel.keys limits their number): %s", strerror(errno));
 	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
 	umask(022);
-	/* No other descriptor of the caller: a directory would lead out of the testbed. */
-	if (close_range(job.third ? 4 : 3, UINT_MAX, CLOSE_RANGE_CLOEXEC) != 0) fail_to_enter("the caller's descriptors");
 	if (chdir(job.directory) != 0) {
 		if (errno == EACCES)
 			fail("DIRECTORY_CLOSED", "its root may not enter the directory %s; open it to others, as by chmod o+x", job.directory);

@@ -38,7 +38,9 @@ forEachCaller("the caller's descriptors", [], (caller, scene) => {
 
   it('are no working directory of a command or a shell', async () => {
     const { world, canaries } = scene;
-    for (const number of numbers().slice(0, 2 * ROUNDS)) {
+    // The first ones are the helper's own.
+    const chosen = [...some([3, 4, 5, 6, 7, 8], 1), ...numbers()];
+    for (const number of chosen.slice(0, 2 * ROUNDS)) {
       for (const prefix of ['/proc/self/fd', '/dev/fd', '/proc/1/fd', '/proc/self/../1/fd']) {
         const { stdout, stderr, status } = await world.run(caller, 'pwd; ls; cat file ../file', {
           options: ['--cwd', `${prefix}/${number}`],
@@ -48,6 +50,40 @@ forEachCaller("the caller's descriptors", [], (caller, scene) => {
         await canaries.check([stdout, stderr]);
         if (ROUNDS === 1) break;
       }
+    }
+  });
+
+  /** Ways through descriptors of the helper, such as that of the host's /proc, and of the caller. */
+  const ways = (name: string) =>
+    Array.from({ length: 20 }, (_, index) => `/proc/self/fd/${index + 3}`).flatMap((fd) => [
+      `${fd}/..${scene.canaries.folder}${name}`,
+      `${fd}/../..${scene.canaries.folder}${name}`,
+      `${fd}${name}`,
+    ]);
+
+  it('lead to no file of variables that a link in the testbed names', async () => {
+    const { world, canaries } = scene;
+    // The execute program reads this file before it executes the command.
+    const requests = ways('/variables').flatMap((way) => [
+      command(`ln -sfn ${way} /etc/environment`),
+      command('echo "$STOLEN"'),
+    ]);
+    const { stdout, stderr, status } = await world.session(caller, ['open', ...requests, 'quit'], {
+      before: opener(),
+    });
+    assert.equal(status, 0, stdout + stderr);
+    await canaries.check([stdout, stderr], requests.length / 2);
+  });
+
+  it('lead to no working directory outside', async () => {
+    const { world, canaries } = scene;
+    for (const way of some(ways(''), 6)) {
+      const { stdout, stderr, status } = await world.run(caller, 'cat variables ../canaries/variables', {
+        options: ['--cwd', way],
+        before: opener(),
+      });
+      assert.equal(status, 255, stdout + stderr);
+      await canaries.check([stdout, stderr]);
     }
   });
 
