@@ -124,25 +124,6 @@ static void set_environment(const struct account *account) {
 	if (job.term != NULL) setenv("TERM", job.term, 1);
 }
 
-/*
- * Closes all descriptors but those of the command and two. A file of the testbed that is read here, its directory or its command may be a
- * link to /proc/self/fd/N/.., which would lead through a directory of the host: that of the helper's /proc, or one of the caller's.
- */
-static bool close_others(void) {
-	int kept[] = {job.channel < job.report ? job.channel : job.report, job.channel < job.report ? job.report : job.channel};
-	unsigned from = job.third ? 4 : 3;
-	for (size_t i = 0; i < 2; i++) {
-		if (kept[i] < (int)from) continue;
-		unsigned until = (unsigned)kept[i];
-		if (until > from && close_range(from, until - 1, 0) != 0) return false;
-		fcntl(kept[i], F_SETFD, FD_CLOEXEC);
-		from = until + 1;
-	}
-	if (close_range(from, UINT_MAX, 0) != 0) return false;
-	job.proc = job.init = job.cgroup = -1;
-	return true;
-}
-
 static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	char word, keyring[64];
 	if (read(job.channel, &word, 1) != 1) _exit(NOT_RUN);
@@ -157,8 +138,8 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	if (job.user != NULL && read_at(job.init, "uid_map", job.map, sizeof job.map) < 0) fail_to_enter("its ids");
 	const char *missing = enter_namespaces(job.init, MNT_NS | IPC_NS | UTS_NS | CGROUP_NS | (job.network ? NET_NS : 0U));
 	if (missing != NULL) fail_to_enter(missing);
-	/* Before anything of the testbed is read. */
-	if (!close_others()) fail_to_enter("the caller's descriptors");
+	if (!close_all_but(job.third ? 4 : 3, (const int[]){job.channel, job.report}, 2)) fail_to_enter("the caller's descriptors");
+	job.proc = job.init = job.cgroup = -1;
 	snprintf(keyring, sizeof keyring, "virt-ts-unshare-%ld", job.mark);
 	if (!join_session_keyring(keyring))
 		fail("NO_KEYRING", "joining its session keyring failed (sysctl kernel.keys limits their number): %s", strerror(errno));
