@@ -264,7 +264,7 @@ function setReference(stream: unknown, act: 'ref' | 'unref'): void {
 function cannotHold(failure: HelperFailure | undefined): TestbedError {
   const why = failure === undefined ? 'its helper was killed' : failureText(failure);
   const code = failure?.code ?? 'NO_NAMESPACES';
-  return new TestbedError(`making the user namespaces of the testbeds failed: ${why}`, {
+  return new TestbedError(`no testbed can be made: ${why}`, {
     code,
     remedy: failure === undefined ? DOCTOR : remedyOf(failure),
   });
