@@ -13,9 +13,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { allPids, commandLine, treeOf } from '../../../src/processes/list.ts';
+import { sessionsOf } from '../../../src/report/model.ts';
+import { explained, timesOf } from '../../../src/report/times.ts';
 import { openCache } from '../../../src/rootfs/cache.ts';
 import { committedImages } from '../../../src/rootfs/committed.ts';
 import { waitUntil } from '../../../src/wait.ts';
+import { readEvents } from '../../support/event-schema.ts';
 import { makePackage } from '../../support/many-tests.ts';
 import { PROGRAM, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
@@ -92,6 +95,11 @@ describeWithUsers('virt-ts-unshare test', function () {
     ]);
     assert.deepEqual(readdirSync(join(output, 'artifacts')).sort(), ['one', 'two']);
     assert.equal(readFileSync(join(output, 'artifacts/one'), 'utf8'), 'file\nrun\n');
+    // Of each driver, from its beginning to the end of its server.
+    for (const session of sessionsOf(readEvents(join(output, 'events.jsonl')))) {
+      const times = timesOf(session);
+      assert.ok(explained(times) >= 0.95, JSON.stringify([session.caller, times]));
+    }
     const report = await virt(['report', output]);
     assert.match(report.stdout, /named .* FAIL non-zero exit status 3/, report.stderr);
     assert.match(stderr, /installing what the tests depend on/);
