@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { allPids, commandLine, treeOf } from '../../../src/processes/list.ts';
 import { sessionsOf } from '../../../src/report/model.ts';
 import { explained, timesOf } from '../../../src/report/times.ts';
@@ -146,6 +146,7 @@ describeWithUsers('virt-ts-unshare test', function () {
   });
 
   it('names what is wrong in a call', async () => {
+    writeFileSync(join(folder, 'file'), '');
     const calls: readonly (readonly [readonly string[], RegExp])[] = [
       [['--jobs', '0', '.'], /--jobs is 0, which is not a number of drivers; give a number from 1 on/],
       [['-o', folder, '.'], /is not empty; name an empty or a new one/],
@@ -156,5 +157,18 @@ describeWithUsers('virt-ts-unshare test', function () {
       assert.equal(status, 2, stderr);
       assert.match(stderr, message);
     }
+  });
+
+  it('shows why no test could run, and that a word without a slash is no directory', async () => {
+    const parent = join(folder, 'no-such-package');
+    const name = basename(makePackage(parent, 'Test-Command: true\nDepends:\n'));
+    const { status, stdout, stderr } = await virt(['test', '-B', name, ...server], { cwd: parent });
+    assert.equal(status, 16, stderr);
+    assert.match(stdout, /^testbed failure: rules extract failed/);
+    assert.match(
+      stderr,
+      /mock-made is taken for the name of a package in the archive; for the directory write \.\/mock-made/,
+    );
+    assert.match(stderr, /The end of the log:\n( {2}\| .*\n)* {2}\| E: /);
   });
 });
