@@ -8,13 +8,14 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Caller, timeProgram, VirtServer } from './client.ts';
 import { givesMemoryAway } from './memory.ts';
+import { boot, ownBoot } from './peers/boot.ts';
 import { copies, makeCopyMaterial } from './peers/copies.ts';
 import { endToEnd, makePackage, prepareImage } from './peers/end-to-end.ts';
 import { forks, podmanForks } from './peers/forks.ts';
 import { networks } from './peers/lab.ts';
 import { library } from './peers/library.ts';
 import { many } from './peers/many.ts';
-import { OTHERS, whyMissing } from './peers/others.ts';
+import { OTHERS, toolOf, whyMissing } from './peers/others.ts';
 import { coldOpen, type EndOfSession, giveTo, type ServerPeer, session } from './peers/virt-server.ts';
 import { writePlot } from './plot.ts';
 import { barTable, medianTable, NULL, SELF, UNSHARE } from './report.ts';
@@ -26,9 +27,10 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     only: {
       type: 'string',
-      default: 'copy,cold,session,library,forks,others,networks,many,end-to-end,breaks',
+      default: 'copy,cold,session,library,forks,others,networks,boot,many,end-to-end,breaks',
     },
     buildd: { type: 'string' },
+    init: { type: 'string' },
     user: { type: 'string' },
     json: { type: 'string' },
     plot: { type: 'string' },
@@ -136,8 +138,7 @@ try {
   if (parts.has('forks')) {
     say('snapshots and forks, 100 tests with PostgreSQL');
     await forks({ program, tarball, build: values.buildd, caller }, results);
-    const podman = OTHERS.find(({ name }) => name === 'podman');
-    const why = podman === undefined ? undefined : whyMissing(podman);
+    const why = whyMissing(toolOf('podman'));
     if (why !== undefined) results.missing.set('podman', why);
     else if (values.buildd !== undefined) {
       say('the same tests with podman');
@@ -165,6 +166,27 @@ try {
   for (let round = 0; parts.has('networks') && own !== undefined && round < rounds; round++) {
     say(`networks, round ${round + 1} of ${rounds}`);
     await networks(own, tarball, folder, results);
+  }
+  if (parts.has('boot') && values.init !== undefined) {
+    const tree = process.env.BENCH_INIT_ROOT;
+    const own = ['--tarball', values.init] as const;
+    // It has a delegated cgroup there.
+    const asUser = resolve(import.meta.dirname, '../scripts/as-test-user');
+    const peers = (['systemd-nspawn', 'podman'] as const).filter((name) => {
+      const why = tree === undefined ? 'BENCH_INIT_ROOT is not given' : whyMissing(toolOf(name));
+      if (why !== undefined) results.missing.set(`${name}, booted`, why);
+      return why === undefined;
+    });
+    for (let round = 0; round < rounds; round++) {
+      say(`systems with their own init, round ${round + 1} of ${rounds}`);
+      if (values.user === undefined) await ownBoot([program, ...own], caller, results);
+      else await ownBoot([asUser, program, ...own], { env: process.env }, results);
+      for (const peer of peers.filter((name) => !results.missing.has(`${name}, booted`))) {
+        await boot(peer, tree ?? '', results).catch((error: unknown) =>
+          results.missing.set(`${peer}, booted`, String(error)),
+        );
+      }
+    }
   }
   if (parts.has('many') && own !== undefined) {
     say('fifty testbeds at once');

@@ -74,6 +74,14 @@ export function barTable(results: Results): string {
       ratio: ratio(['systemd-nspawn', 'start + true + exit'], [SELF, 'open']),
       atLeast: 1,
     },
+    value('open, booted, ms', 'open, booted', 500),
+    ...(['open, booted', 'reboot'] as const).flatMap((figure) =>
+      ['systemd-nspawn', 'podman'].map((peer) => ({
+        what: `${figure}: ${peer} / this server`,
+        ratio: ratio([peer, figure], [SELF, figure]),
+        atLeast: 2,
+      })),
+    ),
     against('autopkgtest, 2 tests', NULL, 'autopkgtest, 2 tests', 1.2),
     faster('autopkgtest, 2 tests', 3),
     against('autopkgtest, 5 tests with dependencies', NULL, 'autopkgtest, 5 tests with dependencies', 1.15),

@@ -34,6 +34,8 @@ export const FIGURES = {
   'close, private network': 'as close, with its helper',
   'lab up, each of 8 hosts': 'start of the program to its end, for each host',
   'lab down, each of 8 hosts': 'the same, until nothing is left',
+  'open, booted': "until the image's systemd has started all of its services",
+  reboot: 'its services are stopped, and started again over the same files',
   'autopkgtest, 2 tests': 'autopkgtest from start to end; null is no isolation at all',
   'autopkgtest, 5 tests with dependencies':
     'the same; here over an image with the dependencies, with null they are installed on the host',

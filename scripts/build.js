@@ -24,6 +24,10 @@ async function bundle(name, groups) {
     transform: { target: 'node20.19' },
     // One verb may need a module at its start that another one loads later.
     checks: { ineffectiveDynamicImport: false },
+    // What is not bundled would be missing where the program is installed.
+    onLog(level, log, otherwise) {
+      otherwise(log.code === 'UNRESOLVED_IMPORT' ? 'error' : level, log);
+    },
   });
   const { output } = await made.write({
     dir: 'dist',

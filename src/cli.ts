@@ -1,8 +1,8 @@
 /** The program. Only this file handles signals and the exit status. It imports at once only what the first `ok` needs. */
 import { readFileSync, writeSync } from 'node:fs';
 import type { Owner } from './command-line/given.ts';
+import type { Verb } from './command-line/options/option.ts';
 import { parseWords } from './command-line/parse.ts';
-import type { Verb } from './command-line/table.ts';
 import { testbedFromWords } from './command-line/testbed-options.ts';
 import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError } from './errors.ts';
 import type { ProgramEvents } from './events/program.ts';
@@ -11,7 +11,7 @@ import { didYouMean } from './nearest.ts';
 import { preflight } from './preflight.ts';
 import type { RootChoice } from './rootfs/source.ts';
 import { packageRoot } from './scripts.ts';
-import { flushAtEnd } from './stderr.ts';
+import { flushAtEnd, keepStderrBlocking } from './stderr.ts';
 import { leaveSudo } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import type { Interrupts } from './verbs/verb.ts';
@@ -42,6 +42,7 @@ export async function main(
   argv: readonly string[],
   makeProvider: MakeProvider = makeTestbeds,
 ): Promise<void> {
+  keepStderrBlocking();
   const [first = '', ...rest] = argv;
   const isServer = first === '' || first.startsWith('-');
   // Node ends with this status when nothing is left to wait for, though the work is not done.

@@ -4,6 +4,8 @@
  * change. Imports only Node.
  */
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { Writable } from 'node:stream';
+import { isatty } from 'node:tty';
 
 /** Bytes that wait for a reader; more are dropped. */
 const MOST_WAITING = 256 * 1024;
@@ -41,6 +43,27 @@ export function writeToStderr(text: string): void {
     timer = setInterval(flush, INTERVAL).unref();
     if (!process.listeners('exit').includes(flushAtEnd)) process.once('exit', flushAtEnd);
   }
+}
+
+/**
+ * Keeps Node from opening stderr. Node compares each stream that is piped, and each socket that is destroyed, with process.stderr, and
+ * thereby makes a pipe non-blocking for all that share it: commands in the testbed, which have the driver's stderr, would lose
+ * output or fail (EAGAIN). A terminal is opened again by Node.
+ */
+export function keepStderrBlocking(): void {
+  if (isatty(2)) return;
+  let own: Writable | undefined;
+  const get = () => {
+    own ??= new Writable({
+      decodeStrings: false,
+      write(chunk: string | Buffer, _encoding, done) {
+        writeToStderr(chunk.toString());
+        done();
+      },
+    });
+    return own;
+  };
+  Object.defineProperty(process, 'stderr', { configurable: true, enumerable: true, get });
 }
 
 /** From now on `write` gets what is reported, and this process does not hold the file of stderr open. */

@@ -1,6 +1,7 @@
 /** After sudo, become the user who called it, because nothing here needs root. */
 import { lstatSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { isatty } from 'node:tty';
 import { messageOf, systemCodeOf, UsageError } from './errors.ts';
 import { createLog } from './log.ts';
 
@@ -81,7 +82,7 @@ async function startAs(
   const started = await spawnHost(['setpriv', ...become, ...again], log, { stdio: [0, 1, 2] });
   // The terminal interrupts both processes.
   interrupts.handler = () => {
-    if (!process.stdin.isTTY) started.kill('SIGINT');
+    if (!isatty(0)) started.kill('SIGINT');
     return true;
   };
   ending.addEventListener('abort', () => started.kill('SIGTERM'));

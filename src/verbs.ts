@@ -1,5 +1,5 @@
 /** The verbs: `virt-ts-unshare VERB ...`. Each is loaded when it is called, so that the server starts without them. */
-import type { Verb } from './command-line/table.ts';
+import type { Verb } from './command-line/options/option.ts';
 import type { RunVerb } from './verbs/verb.ts';
 
 export const VERBS: Readonly<Record<Verb, () => Promise<RunVerb>>> = {

@@ -93,6 +93,12 @@ export const OTHERS: readonly OtherPeer[] = [
   },
 ];
 
+export function toolOf(name: string): OtherPeer {
+  const tool = OTHERS.find((each) => each.name === name);
+  if (tool === undefined) throw new Error(`no tool ${name}`);
+  return tool;
+}
+
 /** Why a peer cannot be measured here, as the end of a sentence; undefined when it can. */
 export function whyMissing(peer: OtherPeer): string | undefined {
   const found = (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, peer.program)));

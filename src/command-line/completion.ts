@@ -1,7 +1,8 @@
 /** What a shell can complete, as data: the source of the files for bash, zsh and fish. */
 import type { Owner } from './given.ts';
+import type { Option, Verb } from './options/option.ts';
 import { PAGES } from './pages.ts';
-import { type Option, optionsOf, type Verb } from './table.ts';
+import { optionsOf } from './table.ts';
 
 export const PROGRAMS = ['virt-ts-unshare', 'autopkgtest-virt-ts-unshare'] as const;
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { reasonOf, UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
-import { type Call, OPTIONS, type Option, type OptionName, type Verb } from './table.ts';
+import type { Call, Option, Verb } from './options/option.ts';
+import { OPTIONS, type OptionName } from './table.ts';
 
 /** The values of each option in the order given; one without value was given ''. */
 type Given = ReadonlyMap<OptionName, readonly (readonly string[])[]>;

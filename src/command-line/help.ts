@@ -1,6 +1,7 @@
 import { type Owner, written } from './given.ts';
+import type { Option } from './options/option.ts';
 import { PAGES } from './pages.ts';
-import { type Option, optionsOf } from './table.ts';
+import { optionsOf } from './table.ts';
 
 const WIDTH = 80;
 const NARROWEST = 40;

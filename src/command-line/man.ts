@@ -1,7 +1,8 @@
 /** Manual pages in the macros of man(7), made from the table of options and the pages of --help when the program is built. */
 import { type Owner, written } from './given.ts';
+import type { Option, Verb } from './options/option.ts';
 import { PAGES } from './pages.ts';
-import { type Option, optionsOf, type Verb } from './table.ts';
+import { optionsOf } from './table.ts';
 
 const PROGRAM = 'virt-ts-unshare';
 const SERVER = 'autopkgtest-virt-ts-unshare';

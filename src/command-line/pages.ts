@@ -57,7 +57,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     summary: "run a package's tests by autopkgtest, several at once",
     text: 'Runs the tests of a source package by autopkgtest, several at once. PACKAGE is what autopkgtest takes: a .dsc or .changes file, a source tree (default: the working directory), the name of a package, and .deb files to test. The package is built once, and what all tests depend on is installed once; each driver starts from an image of that testbed. Shows a table of the tests on a terminal, and prints the summary. The rules are those of autopkgtest: see docs/testing-packages.md.',
     notes: [
-      'SERVER-OPTION is an option of the groups "Root filesystem" and "Testbed": see virt-ts-unshare --help. Tests with the restriction isolation-container run in testbeds with --network=private, unless --network is given.',
+      'SERVER-OPTION is an option of the groups "Root filesystem" and "Testbed": see virt-ts-unshare --help. Tests with the restriction isolation-container run in testbeds with --network=private, and so with the image\'s init where it has one, unless --network is given.',
       'Exit status, as of autopkgtest: 0 all tests passed, 2 a test was skipped or a flaky one failed, 4 a test failed, 6 both, 8 no test, or none that passed, 12 the package is erroneous, 14 that and a skipped test, 16 a testbed failed, or a driver that was started twice, 20 another failure. 2 also for a wrong call.',
     ],
     examples: [

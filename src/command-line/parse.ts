@@ -7,7 +7,8 @@ import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { didYouMean } from '../nearest.ts';
 import { isOptional, type Owner, Words, written } from './given.ts';
-import { type Option, type OptionName, optionsOf } from './table.ts';
+import type { Option } from './options/option.ts';
+import { type OptionName, optionsOf } from './table.ts';
 
 type Known = Option & { readonly name: OptionName };
 

@@ -50,7 +50,8 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     ]),
     scratch: Object.freeze(scratch(one('scratch'), one('prefix'), one('unpack-dir'))),
     mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
-    init: initChoice(one('init')),
+    // Else isolation-container would be advertised for an image whose services do not start.
+    init: initChoice(one('init') ?? (network === 'private' ? 'auto' : undefined)),
     hostname: matching('hostname', one('hostname') ?? hostnameOf(name), isHostname, 'testbed'),
     name,
     network,

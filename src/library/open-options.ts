@@ -58,7 +58,8 @@ export interface OpenOptions {
   }[];
   /**
    * Pid 1. `true`: the init of the root filesystem, such as systemd; `auto`: the same where it has one and this machine has a cgroup for
-   * it; `systemd`; or the path of a program. `open` resolves when it has booted. Default: false. See docs/init.md.
+   * it; `systemd`; or the path of a program. `open` resolves when it has booted. Default: false, and with
+   * `network: 'private'` auto. See docs/init.md.
    */
   readonly init?: boolean | 'auto' | 'systemd' | `/${string}`;
   /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
@@ -137,7 +138,7 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     }),
     scratch: scratchOf(options.scratch ?? 'auto'),
     mode: choice('mode', mode, ['overlay', 'copy']),
-    init: initOf(options.init),
+    init: initOf(options.init ?? (options.network === 'private' ? 'auto' : false)),
     ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),

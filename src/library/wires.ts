@@ -83,9 +83,21 @@ export async function outputWire(
   to: OutputTo,
   inherited: number,
 ): Promise<Wire<Readable | undefined>> {
-  if (to === 'inherit') return { descriptor: inherited, close: false, stream: undefined };
+  if (to === 'inherit') {
+    openOutputs();
+    return { descriptor: inherited, close: false, stream: undefined };
+  }
   if (to === 'ignore') return { descriptor: openSync('/dev/null', 'w'), close: true, stream: undefined };
   return outputPipe(pipes);
+}
+
+/**
+ * Node makes a pipe non-blocking when it first needs the stream, for all that share it, and blocking again for each process that it starts.
+ * When it came later, as by a socket that is destroyed, a command that writes much would fail (EAGAIN).
+ */
+function openOutputs(): void {
+  void process.stdout;
+  void process.stderr;
 }
 
 /** Rejects when the caller's stream fails, not when the command does not read all. */

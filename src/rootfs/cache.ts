@@ -9,7 +9,7 @@
  *     bases/KEY/base.json     what the base was made of; written last, so its presence means that the base is whole
  *     bases/KEY/users/        one file per process that uses the base, see users.ts
  *     bases/KEY/tree/root/    the base itself, owned by the ids of a map
- *                             A committed layer is kept in the same way, see layers.ts.
+ *                             Committed layers (layers.ts), packages.ts and apt-caches.ts keep trees in the same way.
  *     bases/.new-…            being unpacked, or left by a crash
  *     bases/.old-…            being removed, or left by a crash
  *     scratch/                upper layers on disk, see testbed/scratch.ts

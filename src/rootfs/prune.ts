@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
+import { removeAptCaches } from './apt-caches.ts';
 import type { CacheFolder } from './cache.ts';
 import { committedImages } from './committed.ts';
 import { readEntry } from './keys.ts';
@@ -65,8 +66,9 @@ export async function pruneLayers(cache: CacheFolder, holder: Inside, log: Log):
         record.idMap === holder.idMap.key && !kept.has(key) && !used.includes(key) && !parents.has(key),
     );
     const removed = await Promise.all(unneeded.map(({ key }) => removeBase(cache, key, holder, log)));
-    if (!removed.includes(true)) return;
+    if (!removed.includes(true)) break;
   }
+  await removeAptCaches({ cache, holder, log }, { all: false });
 }
 
 /** The old ones, then the least recently used ones until the rest fits. Never one in use. */
@@ -125,6 +127,7 @@ async function pruneLocked(
     if (await removeBase(cache, base.key, holder, log)) removed.push(base);
   }
   await removeOldPackages(cache, holder, log, limits.maxSize === 0 ? 0 : 1);
+  await removeAptCaches({ cache, holder, log }, { all: limits.maxSize === 0 });
   forgetTarballs(cache);
   return removed;
 }

@@ -29,7 +29,19 @@ export interface PackagesRecord extends TreeRecord {
   readonly packages: number;
 }
 
-type TreeKind = BaseRecord | LayerRecord | PackagesRecord;
+/** What apt computed of the package lists of a root filesystem, see apt-caches.ts. */
+export interface AptCachesRecord extends TreeRecord {
+  /** Key of the topmost layer, or of the base. */
+  readonly aptCachesOf: string;
+  readonly files: number;
+}
+
+type TreeKind = BaseRecord | LayerRecord | PackagesRecord | AptCachesRecord;
+
+export interface KnownAptCaches {
+  readonly key: string;
+  readonly record: AptCachesRecord;
+}
 
 export interface KnownPackages {
   readonly key: string;
@@ -61,6 +73,10 @@ export function readPackages(cache: CacheFolder): KnownPackages[] {
   return readTrees(cache).flatMap(({ record, ...tree }) =>
     'packages' in record ? [{ ...tree, record }] : [],
   );
+}
+
+export function readAptCaches(cache: CacheFolder): KnownAptCaches[] {
+  return readTrees(cache).flatMap(({ key, record }) => ('aptCachesOf' in record ? [{ key, record }] : []));
 }
 
 function readTrees(cache: CacheFolder): (Omit<KnownBase, 'record'> & { record: TreeKind })[] {
@@ -95,6 +111,7 @@ function isRecord(value: unknown): value is TreeKind {
     names.every((name) => typeof Reflect.get(value, name) === type);
   if (!has(['idMap', 'unpacked', 'boot'], 'string') || !has(['size'], 'number')) return false;
   if (has(['parent'], 'string') || has(['packages'], 'number')) return true;
+  if (has(['aptCachesOf'], 'string') && has(['files'], 'number')) return true;
   return (
     has(['tarball', 'sha256'], 'string') &&
     has(['tarballSize'], 'number') &&

@@ -11,8 +11,8 @@ import type { Init } from './init.ts';
 
 /** Seconds. A machine with much other work may need some of it. */
 const BOOT_LIMIT = 180;
-/** Milliseconds between two looks, at first and at most. */
-const PAUSE = { first: 4, most: 100 } as const;
+/** Milliseconds between two looks. */
+const PAUSE = { first: 2, most: 50, ofScripts: 15 } as const;
 
 interface Booting {
   readonly init: Init;
@@ -28,7 +28,8 @@ export async function awaitBoot(booting: Booting): Promise<readonly string[]> {
   const { init, instance, signal } = booting;
   const limit = performance.now() + BOOT_LIMIT * 1000;
   const look = init.kind === 'systemd' ? () => askSystemd(booting, limit) : lookAtScripts(instance);
-  for (let pause: number = PAUSE.first; ; pause = Math.min(1.5 * pause, PAUSE.most)) {
+  const first = init.kind === 'systemd' ? PAUSE.first : PAUSE.ofScripts;
+  for (let pause: number = first; ; pause = Math.min(1.1 * pause, PAUSE.most)) {
     const failed = await look();
     signal.throwIfAborted();
     if (failed !== undefined) return failed;

@@ -1,42 +1,34 @@
 /** Opens testbeds over what was prepared once, and ends all of them at `dispose`. */
-import { lstatSync } from 'node:fs';
-import { freemem } from 'node:os';
 import { messageOf, TestbedError } from '../errors.ts';
 import type { Recorder } from '../events/recorder.ts';
 import { readBaseline } from '../leaks/baseline.ts';
-import { type Leak, newLeaks } from '../leaks/leak.ts';
+import type { Leak } from '../leaks/leak.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
-import { type IdMaps, insideUser } from '../namespaces/idmap.ts';
-import { Instance, type InstanceOptions } from '../namespaces/instance.ts';
-import { root } from '../namespaces/steps.ts';
+import type { IdMaps } from '../namespaces/idmap.ts';
+import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
-import { thisProcess } from '../processes/identity.ts';
-import { register } from '../processes/open-testbeds.ts';
-import { randomBytes, randomUuid } from '../random.ts';
+import { randomBytes } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
 import { within } from '../wait.ts';
-import { awaitBoot, failedUnits } from './boot.ts';
+import { awaitBoot } from './boot.ts';
 import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Init } from './init.ts';
-import { Layer, type Upper } from './layer.ts';
-import { Lending } from './lending.ts';
-import { layerSize, mostProcesses } from './limits.ts';
+import type { Layer } from './layer.ts';
+import type { Looked } from './leaks.ts';
 import type { TestbedMaker } from './maker.ts';
-import { checkLayers, copyRoot, overlayRoot } from './mounts.ts';
+import { checkLayers } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
+import { registerTestbed } from './registration.ts';
 import { ReportFile } from './report-file.ts';
-import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
 import type { Snapshot } from './snapshot.ts';
-import { type Place, Standby } from './standby.ts';
+import type { Place, Standby } from './standby.ts';
+import { Starter } from './starter.ts';
 import { targetOf } from './target.ts';
 import { Testbed } from './testbed.ts';
 import type { CommitOptions, OpenTestbed, TestbedOptions, TestbedProvider } from './types.ts';
-
-/** Bytes of free memory below which nothing is made ahead. */
-const ENOUGH_FOR_STANDBY = 256 * 1024 ** 2;
 
 /** Milliseconds that a dispose waits for the skeleton, which is filled in a few. */
 const FILL_LIMIT = 2_000;
@@ -49,15 +41,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
   readonly recorders = new Set<Recorder>();
   readonly #idMaps: IdMaps;
   #prepared: Promise<Prepared> | undefined;
-  #scratch: ReturnType<typeof chooseScratch> | undefined;
   /** Also those that are still being made: a dispose during an open or revert has to end them. */
   readonly #incarnations = new Set<Promise<Incarnation>>();
   readonly #standbys = new Set<Promise<Standby | undefined>>();
-  /** Also frozen ones, which no incarnation drops. */
-  readonly #layers = new Set<Layer>();
   readonly #ending = new AbortController();
-  readonly #lending: Lending | undefined;
-
+  readonly #starter: Starter;
   #early: Holding | undefined;
 
   /** @param ahead what was chosen and started for the same options before, if anything */
@@ -71,7 +59,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.hostname = options.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
     this.#idMaps = ahead.idMaps ?? idMapsFor(options);
     this.#early = ahead.early;
-    if (options.rememberPackages === true) this.#lending = new Lending(log);
+    this.#starter = new Starter(options, { hostname: this.hostname, log, signal: this.#ending.signal });
   }
 
   /** Starts what an open needs; the open reports a failure. */
@@ -104,7 +92,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async checkRoomOver(layer: Layer): Promise<void> {
     const prepared = await this.#prepare();
-    checkLayers([...layer.stack, ...this.#image(prepared)]);
+    checkLayers([...layer.stack, ...this.#starter.imageLayers(prepared)]);
   }
 
   dispose(): Promise<void> {
@@ -120,12 +108,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #dispose(): Promise<void> {
     // This ends the building or unpacking of a root filesystem too.
     this.#ending.abort(new TestbedError('the server is ending', { code: 'ENDING' }));
+    await this.#starter.settled();
     await Promise.allSettled([...this.#standbys].map(async (each) => (await each)?.end()));
     const made = await Promise.allSettled(this.#incarnations);
     const ends = await Promise.allSettled(
       made.map((each) => (each.status === 'fulfilled' ? each.value.end() : undefined)),
     );
-    const dropped = await Promise.allSettled([...this.#layers].map((layer) => layer.drop()));
+    const dropped = await this.#starter.dropLayers();
     const prepared = await this.#prepared?.catch(() => undefined);
     this.#prepared = undefined;
     if (prepared !== undefined) {
@@ -134,7 +123,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
     await prepared?.base.release();
     await prepared?.holder.stop();
-    this.#lending?.release();
+    await this.#starter.release();
     if (typeof this.options.network === 'object') this.options.network.release?.();
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
@@ -148,36 +137,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   standBy(over: Layer | undefined): Promise<Standby | undefined> {
-    const making = this.#standBy(over);
+    const making = this.#prepare().then((prepared) => {
+      this.#ending.signal.throwIfAborted();
+      return this.#starter.standBy(prepared, over);
+    });
     this.#standbys.add(making);
     const forget = () => void this.#standbys.delete(making);
     making.then((made) => (made === undefined ? forget() : made.used.then(forget)), forget);
     return making;
-  }
-
-  /** Undefined where a revert has to wait for the end of what was before, or preparing costs more than it saves. */
-  async #standBy(over: Layer | undefined): Promise<Standby | undefined> {
-    const prepared = await this.#prepare();
-    this.#ending.signal.throwIfAborted();
-    // The next incarnation has the packages of the one before it.
-    const apt =
-      this.options.mode === 'overlay' &&
-      prepared.connector.connect === undefined &&
-      this.#lending === undefined;
-    if (!apt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
-    const layer = this.#newLayer(
-      prepared,
-      memoryUpper(layerSize(this.#scratch.size, this.options.maxMemory)),
-      over,
-    );
-    try {
-      const { init } = await prepared.filled;
-      const plan = this.#plan(prepared, layer, { init });
-      return new Standby(layer, await Instance.standBy(prepared.holder, plan));
-    } catch (error) {
-      await layer.release().catch(() => {});
-      throw error;
-    }
   }
 
   async #incarnate(place: Place): Promise<Incarnation> {
@@ -188,7 +155,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       throw error;
     });
     this.#ending.signal.throwIfAborted();
-    const { instance, layer } = await this.#startOver(prepared, place).catch(async (error: unknown) => {
+    const { instance, layer } = await this.#starter.start(prepared, place).catch(async (error: unknown) => {
       const isFilled = await prepared.filled.then(
         () => true,
         () => false,
@@ -201,16 +168,22 @@ export class Provider implements TestbedProvider, TestbedMaker {
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const { init } = await prepared.filled;
-      if (init !== undefined) await this.#boot(init, instance, report);
+      const failed = init === undefined ? [] : await this.#boot(init, instance, report);
       const parts = {
         ...{ instance, layer, report, init },
         baseline: readBaseline(instance.pid, this.options.network !== 'host'),
       };
       const baseline =
-        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts) };
-      const strike = this.#register(prepared, parts);
-      const lending = this.#lending;
-      const harvest = lending && (() => lending.remember(layer, prepared));
+        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts, failed) };
+      const unregister = registerTestbed(parts, {
+        ...{ prepared, options: this.options, hostname: this.hostname, log: this.log },
+        scratchOnDisk: this.#starter.scratchOnDisk,
+      });
+      const strike = () => {
+        unregister();
+        this.#starter.notice(prepared, layer);
+      };
+      const harvest = this.#starter.harvest(prepared, layer);
       return new Incarnation({ ...parts, connection, baseline, strike, harvest });
     } catch (error) {
       const cleanUp = [
@@ -226,14 +199,17 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
-  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<void> {
+  /** Gives the units that have failed. */
+  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<readonly string[]> {
     const { options, log } = this;
     const target = targetOf({ instance, report }, options);
     const failed = await awaitBoot({ init, instance, target, log, signal: this.#ending.signal });
-    if (failed.length === 0) return;
-    log.warn(
-      `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,
-    );
+    if (failed.length > 0) {
+      log.warn(
+        `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,
+      );
+    }
+    return failed;
   }
 
   /** Ends what was prepared, so that the next open prepares again. */
@@ -242,35 +218,6 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#prepared = undefined;
     await prepared.base.release();
     await prepared.holder.stop().catch((error: unknown) => this.log.warn(messageOf(error)));
-  }
-
-  /** For `ps` and `exec`. A failure does not stop the open. */
-  #register(
-    { root, holder, base, cache }: Prepared,
-    {
-      instance: { pid, startTime, commandGroup },
-      layer,
-      report,
-      init,
-    }: Pick<Incarnation, 'instance' | 'layer' | 'report' | 'init'>,
-  ): () => void {
-    const scratch = this.#scratch?.kind === 'directory' ? this.#scratch.path : '';
-    const entry = {
-      ...{ pid, startTime, name: this.options.name ?? this.hostname, since: Date.now(), root, scratch },
-      ...{ ownNetwork: this.options.network !== 'host', owner: process.pid },
-      ...{ holder: holder.pid, layers: layer.stack, mode: this.options.mode },
-      ...{ bases: cache.bases, keys: base.keys, binds: this.options.binds.map(({ inside }) => inside) },
-      ...(report === undefined ? {} : { report: report.path }),
-      ...(init === undefined ? {} : { init: init.path }),
-      ...(commandGroup === undefined ? {} : { group: commandGroup }),
-      ...(this.options.closable === true ? { opener: thisProcess() } : {}),
-    };
-    try {
-      return register(entry, process.env);
-    } catch (error) {
-      this.log.debug(`ps and exec will not see the testbed: ${messageOf(error)}`);
-      return () => {};
-    }
   }
 
   async commit({ instance, layer, init }: Incarnation, image: CommitOptions): Promise<string> {
@@ -286,154 +233,16 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return name;
   }
 
-  async leaks(
-    incarnation: Pick<Incarnation, 'instance' | 'layer' | 'baseline' | 'report' | 'init'>,
-  ): Promise<Leak[]> {
-    const { instance, layer, baseline, report, init } = incarnation;
-    const { collectLeaks } = await import('../leaks/collect.ts');
+  /** @param failed units, where these are known */
+  async leaks(incarnation: Looked, failed?: readonly string[]): Promise<Leak[]> {
+    const { leaksOf } = await import('./leaks.ts');
     const prepared = await this.#prepare();
-    const { holder } = prepared;
-    const { scratchDirectory, log } = this;
-    const { pid, mark } = instance;
-    const place = {
-      boundAt: this.options.binds.map(({ inside }) => inside),
-      ...{
-        pid,
-        // Without one, a child of pid 1 reads the lifeline.
-        mark: init === undefined ? mark : undefined,
-        exceptManagers: init !== undefined,
-        baseline,
-        layers: this.#below(prepared, layer),
-        scratchDirectory,
-        holder: holder.pid,
-      },
-      insideUser: (uid: number) => insideUser(holder.idMap, uid),
-    };
-    const units =
-      init?.kind === 'systemd' ? await failedUnits({ target: targetOf(incarnation, this.options), log }) : [];
-    const ofUnits = units.map((name): Leak => ({ kind: 'unit', name, state: 'failed' }));
-    return [
-      ...(await collectLeaks(place, log)),
-      ...newLeaks(baseline.booted ?? [], ofUnits),
-      ...(report?.ended() ?? []),
-    ];
-  }
-
-  async #startOver(prepared: Prepared, place: Place): Promise<{ instance: Instance; layer: Layer }> {
-    try {
-      const { standby } = place;
-      if (standby !== undefined) {
-        const begun = await standby.start().catch((error: unknown) => {
-          this.log.debug(`what was made ahead cannot be used: ${messageOf(error)}`);
-        });
-        if (begun !== undefined) return { instance: begun, layer: standby.layer };
-      }
-      if (place.layer !== undefined) {
-        const { layer, before } = place;
-        return { instance: await this.#start(prepared, layer, before?.mark), layer };
-      }
-      return await this.#startOverScratch(prepared, place.over);
-    } catch (error) {
-      const { path } = prepared.base;
-      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw error;
-      throw new TestbedError(`the root filesystem ${path} was deleted while it was used`, {
-        code: 'CACHE_DELETED',
-        remedy: 'start again; rootfs prune --all deletes only what is not in use',
-        cause: error,
-      });
-    }
-  }
-
-  async #startOverScratch(
-    prepared: Prepared,
-    over: Layer | undefined,
-  ): Promise<{ instance: Instance; layer: Layer }> {
-    this.#scratch ??= chooseScratch(this.options.scratch, prepared.scratchFolder);
-    if (this.#scratch.kind === 'tmpfs') {
-      try {
-        return await this.#startOverNew(
-          prepared,
-          over,
-          memoryUpper(layerSize(this.#scratch.size, this.options.maxMemory)),
-        );
-      } catch (error) {
-        if (this.options.scratch.kind !== 'auto') throw error;
-        // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
-        this.log.debug(`no upper layer in memory (${String(error)}); using a directory of the cache`);
-        this.#scratch = { kind: 'directory', path: prepared.scratchFolder };
-      }
-    }
-    const upper = await diskUpper(this.#scratch.path, prepared.holder, this.log);
-    return this.#startOverNew(prepared, over, upper);
-  }
-
-  async #startOverNew(
-    prepared: Prepared,
-    over: Layer | undefined,
-    upper: Upper,
-  ): Promise<{ instance: Instance; layer: Layer }> {
-    const layer = this.#newLayer(prepared, upper, over);
-    try {
-      return { instance: await this.#start(prepared, layer), layer };
-    } catch (error) {
-      await layer.release().catch(() => {});
-      throw error;
-    }
-  }
-
-  #newLayer(prepared: Prepared, upper: Upper, over: Layer | undefined): Layer {
-    const layer = new Layer(prepared.holder, upper, over);
-    for (const each of this.#layers) if (each.dropped) this.#layers.delete(each);
-    this.#layers.add(layer);
-    return layer;
-  }
-
-  async #start(prepared: Prepared, layer: Layer, mark?: string): Promise<Instance> {
-    const { init } = await prepared.filled;
-    const instance = await Instance.start(prepared.holder, this.#plan(prepared, layer, { mark, init }));
-    layer.begun({ isRoot: this.options.mode === 'copy' });
-    return instance;
-  }
-
-  /** The layers below what testbeds write, topmost first. */
-  #image(prepared: Prepared): string[] {
-    const [skeleton = '', ...image] = prepared.layers;
-    const packages = this.#lending?.layer(prepared);
-    return [skeleton, ...(packages === undefined ? [] : [packages]), ...image];
-  }
-
-  /** The lower layers, topmost first. */
-  #below(prepared: Prepared, { over }: Layer): string[] {
-    return [...(over?.stack ?? []), ...this.#image(prepared)];
-  }
-
-  #plan(
-    prepared: Prepared,
-    layer: Layer,
-    { mark, init }: { readonly mark?: string | undefined; readonly init: Init | undefined },
-  ): InstanceOptions {
-    const copying = this.options.mode === 'copy';
-    const { upper, over, onDisk } = layer;
-    const work = layer.nextWork();
-    // A copy is whole.
-    const whole = layer.isUsed ? [] : over === undefined ? prepared.layers : [over.upper];
-    const below = this.#below(prepared, layer);
-    return {
-      hostname: this.hostname,
-      maxProcesses: mostProcesses(this.options.maxProcesses),
-      before: layer.steps,
-      steps: [
-        root('/'),
-        ...(copying ? copyRoot(whole, upper) : overlayRoot(below, { upper, work, volatile: onDisk })),
-        ...prepared.mounts(randomUuid(), init),
-      ],
-      ownNetwork: this.options.network !== 'host',
-      // The root of a plain copy is not a file system of its own, or it is that of the layer.
-      ownFileSystem: copying ? '/dev/pts' : '',
-      init: init?.path,
-      mark,
-      log: this.log,
-    };
+    const { options, scratchDirectory, log } = this;
+    const layers = this.#starter.layersBelow(prepared, incarnation.layer);
+    return leaksOf(incarnation, {
+      ...{ options, scratchDirectory, layers, log, failed },
+      holder: prepared.holder,
+    });
   }
 
   #prepare(): Promise<Prepared> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ import {
   VirtError,
 } from '../../../src/index.ts';
 import { processState } from '../../../src/processes/stat.ts';
-import { testTarball } from '../../support/rootfs.ts';
+import { projectDir, testTarball } from '../../support/rootfs.ts';
 import { itWithUsers } from '../../support/skip.ts';
 
 const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
@@ -179,6 +180,25 @@ describe('the library', function () {
       });
       assert.deepEqual(await running(), []);
       assert.equal((await testbed.run(['true'])).status, 0);
+    });
+
+    it('gives a command the outputs of this process, which stay blocking', () => {
+      const program = `
+        const { readFileSync } = require('node:fs');
+        const { PassThrough } = require('node:stream');
+        const { withTestbed } = require(${JSON.stringify(`${projectDir}dist/index.cjs`)});
+        const flags = (number) => /flags:\\s+(\\d+)/.exec(readFileSync('/proc/self/fdinfo/' + number, 'utf8'))[1];
+        withTestbed({ rootfs: ${JSON.stringify(testTarball())} }, async (testbed) => {
+          const stdin = new PassThrough();
+          const command = testbed.run(['cat'], { stdin, stdout: 'inherit', stderr: 'inherit' });
+          await testbed.run(['true']);
+          void process.stdout;
+          void process.stderr;
+          stdin.end([1, 2].map((number) => parseInt(flags(number), 8) & 0o4000).join() + '\\n');
+          await command;
+        })();`;
+      const { stdout, stderr } = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8' });
+      assert.deepEqual([stdout, stderr], ['0,0\n', '']);
     });
 
     it('refuses two inputs, and a signal that is aborted already', async () => {

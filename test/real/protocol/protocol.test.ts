@@ -288,6 +288,31 @@ describe('the server', function () {
     });
   });
 
+  it('leaves its stderr blocking, because commands have the same one', async () => {
+    const both = openSync(`${folder}/fifo`, constants.O_RDWR);
+    const stderr = openSync(`${folder}/fifo`, constants.O_WRONLY);
+    const flags = () => /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${stderr}`, 'utf8'))?.[1];
+    const before = flags();
+    const child = spawn(program, ['-t', testTarball(), ...marker.options], {
+      stdio: ['pipe', 'pipe', stderr],
+    });
+    try {
+      const lines = createInterface({ input: child.stdout ?? assert.fail() })[Symbol.asyncIterator]();
+      assert.equal((await lines.next()).value, 'ok');
+      for (const request of ['open', 'capabilities', 'revert', 'close', 'open']) {
+        child.stdin?.write(`${request}\n`);
+        assert.match(String((await lines.next()).value), /^ok/);
+        assert.equal(flags(), before, request);
+      }
+    } finally {
+      const ended = once(child, 'exit');
+      child.stdin?.end('quit\n');
+      await ended;
+      closeSync(stderr);
+      closeSync(both);
+    }
+  });
+
   describe('ends though its stderr is full and no process reads it', () => {
     let descriptors: number[];
     beforeEach(() => {

@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { variables } from '../../../src/command-line/given.ts';
+import type { Option } from '../../../src/command-line/options/option.ts';
 import { parseWords } from '../../../src/command-line/parse.ts';
-import { OPTIONS, type Option } from '../../../src/command-line/table.ts';
+import { OPTIONS } from '../../../src/command-line/table.ts';
 import { UsageError } from '../../../src/errors.ts';
 
 describe('the words of a verb', () => {

@@ -127,6 +127,13 @@ describe('options', () => {
     assert.deepEqual([reportLeaks, leakFile], ['text', '/a:b']);
   });
 
+  it('have the init of the image with a private network, unless another is given', () => {
+    assert.equal(testbed('--network=private').init, 'auto');
+    assert.equal(testbed('--network=private', '--init').init, 'image');
+    assert.equal(testbed('--network=private', '--init=none').init, undefined);
+    assert.equal(testbed('--network=none').init, undefined);
+  });
+
   it('publish ports of a private network', () => {
     const ports = ['8080', '127.0.0.1:53:53/udp'];
     const argv = ports.map((port) => `--publish=${port}`);

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import MarkdownIt from 'markdown-it';
 import { sourcesIn } from '../../../site/pages.ts';
+import type { Verb } from '../../../src/command-line/options/option.ts';
 import { PAGES } from '../../../src/command-line/pages.ts';
 import { parseWords } from '../../../src/command-line/parse.ts';
-import type { Verb } from '../../../src/command-line/table.ts';
 import { projectDir } from '../../support/rootfs.ts';
 
 const isVerb = (word: string | undefined): word is Verb =>

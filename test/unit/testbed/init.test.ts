@@ -27,7 +27,12 @@ describe('an init of the root filesystem', () => {
       name === 'link' ? [`${path} → ${target}`] : [],
     );
     assert.ok(links.includes('/run/systemd/system/sys-kernel-debug.mount → /dev/null'));
-    assert.ok(links.every((link) => /^\/run\/systemd\/system\/[a-z0-9_@.-]+ → \/dev\/null$/.test(link)));
+    assert.ok(links.includes('/run/systemd/system-generators/systemd-cryptsetup-generator → /dev/null'));
+    // Its services of sysvinit, and its file systems.
+    assert.ok(!links.some((link) => /-(sysv|fstab)-generator/.test(link)));
+    assert.ok(
+      links.every((link) => /^\/run\/systemd\/system(-generators)?\/[a-z0-9_@.-]+ → \/dev\/null$/.test(link)),
+    );
   });
 
   it('has /dev and its cgroups mounted, and /sys read-only', () => {

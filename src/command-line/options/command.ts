@@ -1,0 +1,93 @@
+/** Options of what runs in a testbed. */
+import { HOSTS, type Option } from './option.ts';
+
+export const COMMAND = [
+  {
+    name: 'host',
+    values: [],
+    help: "use this machine's own root filesystem, with a private /tmp, /dev/shm, mounts, processes and IPC; uid, gid, environment and working directory are kept, and mounting is allowed",
+    group: 'Command',
+    calls: HOSTS,
+  },
+  {
+    name: 'root',
+    values: [],
+    help: 'with --host: run as root of a user namespace',
+    group: 'Command',
+    calls: HOSTS,
+  },
+  {
+    name: 'require-isolation',
+    values: [],
+    help: 'with --host: fail where namespaces are not available (default: run without isolation)',
+    group: 'Command',
+    calls: ['run --host'],
+  },
+  {
+    name: 'fail-on-leak',
+    values: [],
+    help: 'exit with status 1 if the command succeeds but leaves something behind',
+    group: 'Command',
+    calls: ['run', 'run --host'],
+  },
+  {
+    name: 'detach',
+    short: 'd',
+    values: [],
+    help: 'print the name of the testbed and return; it stays open until COMMAND has ended (without COMMAND: until close NAME)',
+    group: 'Command',
+    calls: ['run'],
+  },
+  {
+    name: 'name',
+    values: ['NAME'],
+    help: 'name of the testbed, for ps, exec, close, cp, logs, stats and commit, and its host name without --hostname (default: the host name)',
+    group: 'Command',
+    calls: ['run', 'shell'],
+  },
+  {
+    name: 'user',
+    short: 'u',
+    values: ['USER[:GROUP]'],
+    help: 'run as this user of the testbed, a name or a number, and in this group (default: root)',
+    group: 'Command',
+    calls: ['run', 'exec', 'lab exec'],
+  },
+  {
+    name: 'cwd',
+    values: ['DIR'],
+    help: 'run in this directory of the testbed (default: /, for shell /root)',
+    group: 'Command',
+    calls: ['run', 'shell', 'exec'],
+  },
+  {
+    name: 'workdir',
+    short: 'w',
+    values: ['DIR'],
+    help: 'the same as --cwd',
+    group: 'Command',
+    calls: ['run', 'shell', 'exec'],
+  },
+  {
+    name: 'env',
+    short: 'e',
+    values: ['NAME=VALUE'],
+    help: 'set an environment variable; may be given several times',
+    group: 'Command',
+    calls: ['run', 'shell', ...HOSTS, 'exec'],
+  },
+  {
+    name: 'env-file',
+    values: ['FILE'],
+    help: 'set the variables of this file, one NAME=VALUE a line; --env overrides it; may be given several times',
+    group: 'Command',
+    calls: ['run', 'shell', ...HOSTS, 'exec'],
+  },
+  {
+    name: 'commit',
+    values: ['NAME'],
+    help: 'if the command ends with status 0, make an image NAME of what it wrote, for --release NAME',
+    group: 'Command',
+    calls: ['run'],
+  },
+] as const satisfies readonly Option[];
