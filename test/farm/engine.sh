@@ -116,6 +116,18 @@ queues() {
     rabbitmqctl --quiet list_queues name messages --formatter json | jq -r '.[] | "\(.name) \(.messages)"' | sort
 }
 
+queues_are_empty() {
+    ! queues | grep -q -v ' 0$'
+}
+
+processes_of_debci() {
+    ps -u debci -o pid= -o args= || true
+}
+
+debci_has_ended() {
+    [ -z "$(processes_of_debci)" ]
+}
+
 # What debci makes of autopkgtest's exit status.
 status_word() {
     case $1 in
@@ -214,11 +226,12 @@ image=$(cd /var/lib/debci/ts-unshare && ls ./*.tar*)
 say "$image ($(($(date +%s) - started)) s)"
 
 step 'the collector and two workers, as the account debci'
-become_debci debci collector >/tmp/collector.log 2>&1 </dev/null &
+# Each in a process group of its own, as a service has a cgroup: the publisher is a script with children.
+become_debci setsid debci collector >/tmp/collector.log 2>&1 </dev/null &
 collector=$!
 publisher=''
 if [ -e /usr/share/debci/bin/debci-publisher ]; then
-    become_debci debci publisher >/tmp/publisher.log 2>&1 </dev/null &
+    become_debci setsid debci publisher >/tmp/publisher.log 2>&1 </dev/null &
     publisher=$!
 fi
 find /tmp /var/tmp -mindepth 1 -maxdepth 1 | sort >/root/before
@@ -270,7 +283,9 @@ say "all answered after $(($(date +%s) - started)) s"
 wrong=0
 while read -r id package status; do
     case $package in
-        mock-long | gzip | hostname) expected=pass ;;
+        mock-long | gzip) expected=pass ;;
+        # It has one test, which is superficial.
+        hostname) expected=neutral ;;
         *)
             number=$(jq -r --arg name "${package#mock-}" '.[] | select(.package == $name) | .status' /mnt/mock-packages/manifest.json)
             expected=$(status_word "$number")
@@ -285,23 +300,22 @@ done <"$results"
 step 'exactly once, and nothing is left'
 say "requests: $wanted, results that the collector received: $(received)"
 [ "$(received)" -eq "$wanted" ] || fail 'a request was answered twice or not at all'
+# A worker acknowledges a request when it has sent the result.
+wait_until 60 'empty queues' queues_are_empty
 say '# rabbitmqctl list_queues'
 queues
-! queues | grep -q -v ' 0$' || fail 'messages are left'
 show virt-ts-unshare ps
+[ "$(as_debci virt-ts-unshare ps)" = 'no testbed is open' ] || fail 'a testbed is left'
 kill -TERM "$one" "$two"
 wait "$one" "$two" || true
 find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'worker-*.log' ! -name results ! -name requested ! -name 'virt-ts-unshare-*' | sort >/root/after
-kill -TERM "$collector" ${publisher:+"$publisher"}
+kill -TERM -- "-$collector" ${publisher:+"-$publisher"}
 wait "$collector" ${publisher:+"$publisher"} || true
 kill "$archive"
-say '$ ps -u debci'
-left=$(ps -u debci -o pid= -o args=) || true
-[ -z "$left" ] || fail "processes are left: $left"
-say 'files below /tmp that were not there before:'
+wait_until 10 "the end of $(processes_of_debci)" debci_has_ended
 new=$(comm -13 /root/before /root/after)
-[ -z "$new" ] || fail "$new"
-say 'none, and no process'
+[ -z "$new" ] || fail "files are left: $new"
+say 'no process of the account debci, and no file below /tmp and /var/tmp that was not there before'
 quietly rabbitmqctl shutdown
 wait "$broker" || true
 say 'passed'
