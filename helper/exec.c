@@ -49,6 +49,8 @@ static struct {
 	bool has_init;
 	/* The child reads one byte before it runs, and writes one when it could not execute the command. */
 	int channel;
+	/* Its user namespace's, empty where it could not be read. */
+	char map[256];
 } job = {.directory = "/", .seconds = 10, .report = -1, .cgroup = -1, .channel = -1};
 
 static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *code, const char *format, ...) {
@@ -76,22 +78,31 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *cod
 /* A process that is about to end has left its namespaces, even while pid 1 waits for others. */
 static bool testbed_is_gone(void) {
 	char link[64];
-	return readlinkat(job.init, "ns/mnt", link, sizeof link) < 0;
+	return job.init >= 0 && readlinkat(job.init, "ns/mnt", link, sizeof link) < 0;
+}
+
+static const char *remedy(int error) {
+	switch (error) {
+	case EMFILE: return "raise the limit of open files (ulimit -n)";
+	case ENFILE: return "end programs that have many files open, or raise fs.file-max with sysctl";
+	case ENOMEM: return "free some memory";
+	case ENOSPC: return "raise user.max_*_namespaces with sysctl, or close other testbeds";
+	case EAGAIN: return "end other processes of this user, or raise its limit (ulimit -u)";
+	default: return "virt-ts-unshare doctor names what this machine lacks";
+	}
 }
 
 static _Noreturn void fail_to_enter(const char *what) {
 	int error = errno;
 	if (testbed_is_gone()) fail("CLOSED", "it is closed");
 	if (error == EAGAIN) fail("PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger --max-processes");
-	fail("CANNOT_ENTER", "entering it failed (%s): %s", what, strerror(error));
+	fail("CANNOT_ENTER", "entering it failed (%s): %s; %s", what, strerror(error), remedy(error));
 }
 
 static void become_user(const struct account *account) {
-	char map[256];
 	long inside, outside, count;
 	int end = 0;
-	if (read_at(job.init, "uid_map", map, sizeof map) < 0) fail_to_enter("its ids");
-	if (sscanf(map, "%ld %ld %ld %n", &inside, &outside, &count, &end) == 3 && count == 1 && map[end] == '\0') {
+	if (sscanf(job.map, "%ld %ld %ld %n", &inside, &outside, &count, &end) == 3 && count == 1 && job.map[end] == '\0') {
 		if (account->uid == 0 && account->gid == 0) return;
 		fail("NO_IDS", "it has no ids but root's, so not those of %s; on the host, give its caller ranges in /etc/subuid and /etc/subgid",
 		     job.user);
@@ -124,15 +135,16 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	/* With the caller's controlling terminal, root of the testbed could insert input (TIOCSTI of ioctl_tty(2)). */
 	if (terminal) setpgid(0, 0);
 	else setsid();
+	if (job.user != NULL && read_at(job.init, "uid_map", job.map, sizeof job.map) < 0) fail_to_enter("its ids");
 	const char *missing = enter_namespaces(job.init, MNT_NS | IPC_NS | UTS_NS | CGROUP_NS | (job.network ? NET_NS : 0U));
 	if (missing != NULL) fail_to_enter(missing);
+	if (!close_all_but(job.third ? 4 : 3, (const int[]){job.channel, job.report}, 2)) fail_to_enter("the caller's descriptors");
+	job.proc = job.init = job.cgroup = -1;
 	snprintf(keyring, sizeof keyring, "virt-ts-unshare-%ld", job.mark);
 	if (!join_session_keyring(keyring))
 		fail("NO_KEYRING", "joining its session keyring failed (sysctl kernel.keys limits their number): %s", strerror(errno));
 	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
 	umask(022);
-	/* No other descriptor of the caller: a directory would lead out of the testbed. */
-	if (close_range(job.third ? 4 : 3, UINT_MAX, CLOSE_RANGE_CLOEXEC) != 0) fail_to_enter("the caller's descriptors");
 	if (chdir(job.directory) != 0) {
 		if (errno == EACCES)
 			fail("DIRECTORY_CLOSED", "its root may not enter the directory %s; open it to others, as by chmod o+x", job.directory);
@@ -318,7 +330,7 @@ int exec_main(int argc, char **argv) {
 	parse_options(argc, argv);
 	job.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (!find_pid1()) fail("CLOSED", "it is closed");
-	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s", strerror(errno));
+	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s; %s", strerror(errno), remedy(errno));
 
 	sigset_t all, mask;
 	sigfillset(&all);
@@ -327,14 +339,14 @@ int exec_main(int argc, char **argv) {
 	signal(SIGCHLD, SIG_DFL);
 	bool terminal = isatty(0) == 1 && isatty(1) == 1;
 	int link = terminal ? split_for_terminal() : -1;
-	if (terminal && link < 0) fail("NO_TERMINAL", "making a terminal for it failed: %s", strerror(errno));
+	if (terminal && link < 0) fail("NO_TERMINAL", "making a terminal for it failed: %s; %s", strerror(errno), remedy(errno));
 
 	/* Without the mount namespace, because /proc has to stay that of the host. */
 	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);
 	if (missing != NULL) fail_to_enter(missing);
 	if (!become_root()) fail_to_enter("its root's ids");
 	if (terminal && !take_terminal(job.init, link))
-		fail("NO_TERMINAL", "its devpts at /dev/pts makes no terminal: %s", strerror(errno));
+		fail("NO_TERMINAL", "its devpts at /dev/pts makes no terminal: %s; %s", strerror(errno), remedy(errno));
 	/* Root of the testbed must not ptrace(2) the child, which has the caller's memory until it executes the command. */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* The command line can be read in spite of that, and has the path of a private home. */

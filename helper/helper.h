@@ -84,6 +84,11 @@ enum namespace { USER_NS = 1, CGROUP_NS = 2, IPC_NS = 4, UTS_NS = 8, PID_NS = 16
  * others. All are opened before the first is entered. NULL, or the name of the one that failed, with errno.
  */
 const char *enter_namespaces(int process, unsigned namespaces);
+/*
+ * Closes all descriptors from `from` on but these, which get close-on-exec. It comes before anything of a testbed is opened or executed by
+ * its path: a link there to /proc/self/fd/N/.. would lead through a directory of the host, as that of /proc, or one of the caller's.
+ */
+bool close_all_but(unsigned from, const int *kept, size_t count);
 /* The namespaces with these letters, for enter_namespaces() and clone(2): u user, m mount, i ipc, n network, p pid, t uts, c cgroup. */
 unsigned namespaces_of(const char *letters);
 unsigned long namespace_flags(const char *letters);

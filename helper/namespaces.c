@@ -1,6 +1,7 @@
 #include "helper.h"
 
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -68,6 +69,18 @@ bool join_session_keyring(const char *name) {
 	/* Fails when root of the testbed has removed this right, which affects only that testbed. */
 	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, permissions);
 	return true;
+}
+
+bool close_all_but(unsigned from, const int *kept, size_t count) {
+	for (;;) {
+		unsigned next = UINT_MAX;
+		for (size_t i = 0; i < count; i++)
+			if (kept[i] >= (int)from && (unsigned)kept[i] < next) next = (unsigned)kept[i];
+		if (next == UINT_MAX) return close_range(from, UINT_MAX, 0) == 0;
+		if (next > from && close_range(from, next - 1, 0) != 0) return false;
+		fcntl((int)next, F_SETFD, FD_CLOEXEC);
+		from = next + 1;
+	}
 }
 
 int open_process(int proc, pid_t pid) {

@@ -200,8 +200,11 @@ static bool step_init(struct place *place, char **a) {
 	/* These report a failure of execve(2), and its success by their end. All others are closed by it too. */
 	place->report = fcntl(place->report, F_DUPFD_CLOEXEC, LIFELINE + 1);
 	place->started = fcntl(place->started, F_DUPFD_CLOEXEC, LIFELINE + 1);
-	if (place->report < 0 || place->started < 0) return false;
+	place->lifeline = fcntl(place->lifeline, F_DUPFD_CLOEXEC, LIFELINE + 1);
+	if (place->report < 0 || place->started < 0 || place->lifeline < 0) return false;
 	for (int i = 0; i < 3; i++) dup2(nothing, i);
+	place->root = -1;
+	if (!close_all_but(LIFELINE, (const int[]){place->report, place->started, place->lifeline}, 3)) return false;
 	const char *path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	if (*a[4] != '\0') {
 		signal(SIGPIPE, SIG_DFL);

@@ -126,9 +126,9 @@ async function run({ argv, minutes }, countsFile, output) {
 
 /** What the check reports about its tests, or the check itself as one test. */
 function count({ name, counts }, status, countsFile) {
-  const failure = (why) => ({ passed: 0, failed: 1, skipped: 0, failures: [{ title: name, error: [why] }] });
-  if (!counts)
-    return status === 0 ? { passed: 1, failed: 0, skipped: 0, failures: [] } : failure(`status ${status}`);
+  const none = { passed: 0, failed: 0, skipped: 0, failures: [], files: [] };
+  const failure = (why) => ({ ...none, failed: 1, failures: [{ title: name, error: [why] }] });
+  if (!counts) return status === 0 ? { ...none, passed: 1 } : failure(`status ${status}`);
   const text = readFileSync(countsFile, 'utf8');
   if (text === '') return failure(`no counts were reported; status ${status}`);
   const counted = JSON.parse(text);
@@ -140,6 +140,7 @@ function count({ name, counts }, status, countsFile) {
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
+const durations = [];
 
 async function perform(check, { capture }) {
   const stem = join(work, check.name.replace(/\W+/g, '-'));
@@ -155,7 +156,7 @@ async function perform(check, { capture }) {
     console.log(`\n== ${check.name}`);
     process.stdout.write(readFileSync(`${stem}.log`));
   }
-  const { passed, failed, skipped, failures: found } = count(check, status, countsFile);
+  const { passed, failed, skipped, failures: found, files } = count(check, status, countsFile);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   // 124 and SIGKILL are timeout's.
   const why = status === 124 || status === 'SIGKILL' ? `, ended after ${check.minutes} minutes` : '';
@@ -164,6 +165,7 @@ async function perform(check, { capture }) {
   total.failed += failed;
   total.skipped += skipped;
   failures.push(...found.map((one) => ({ check: check.name, ...one })));
+  durations.push(...files.map((one) => ({ check: check.name, ...one })));
 }
 
 async function performAll(checks, options) {
@@ -179,6 +181,9 @@ if (chosen.length > 1)
 await Promise.all(chosen.map((checks) => performAll(checks, { capture: chosen.length > 1 })));
 rmSync(work, { recursive: true, force: true });
 
+console.log('\nThe slowest files of tests, in seconds:');
+for (const { check, file, duration } of durations.sort((a, b) => b.duration - a.duration).slice(0, 40))
+  console.log(`${(duration / 1000).toFixed(1).padStart(8)}  ${file} (${check})`);
 if (total.skipped > 0) console.log(`\n${total.skipped} skipped; the title of each has the reason`);
 for (const { check, title, error } of failures) {
   console.log(`\nFAILED ${check}: ${title}\n${error.map((line) => `    ${line}`).join('\n')}`);

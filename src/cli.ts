@@ -10,6 +10,7 @@ import { createLog, type Log } from './log.ts';
 import { didYouMean } from './nearest.ts';
 import { preflight } from './preflight.ts';
 import type { RootChoice } from './rootfs/source.ts';
+import { scarceError } from './scarce.ts';
 import { packageRoot } from './scripts.ts';
 import { flushAtEnd, keepStderrBlocking } from './stderr.ts';
 import { leaveSudo } from './sudo.ts';
@@ -157,8 +158,9 @@ async function untilSignal(
   }
 }
 
-function reportFailure(error: unknown): number {
+function reportFailure(failure: unknown): number {
   const log = createLog();
+  const error = scarceError(failure) ?? failure;
   if (error instanceof VirtError) {
     log.warn(error.message);
     return error instanceof UsageError ? EXIT_USAGE : EXIT_TESTBED;

@@ -6,7 +6,9 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { messageOf, systemCodeOf, TestbedError } from './errors.ts';
+import { failureText, isFailure, parseEvent } from './helper.ts';
 import { briefLine, type Log, printable, shellLine } from './log.ts';
+import { remedyInWords, scarceRemedy } from './scarce.ts';
 
 export type Argv = readonly [string, ...string[]];
 
@@ -71,10 +73,6 @@ export async function spawnHost(
 
 const REMEDIES: Readonly<Record<string, string>> = {
   E2BIG: 'give it fewer or shorter arguments',
-  EAGAIN: 'end other processes of this user, or raise its limit (ulimit -u)',
-  EMFILE: 'raise the limit of open files (ulimit -n)',
-  ENFILE: 'end programs that have many files open, or raise fs.file-max',
-  ENOMEM: 'free some memory',
   EACCES: 'make it executable for this user',
   ENOEXEC: 'install the package of this architecture',
   ENOENT: 'install it, or correct PATH',
@@ -87,7 +85,7 @@ function cannotStart(file: string, cause: unknown): TestbedError {
     `cannot start ${file}: ${missing ? 'there is no such program' : messageOf(cause)}`,
     {
       code: missing ? 'NO_PROGRAM' : 'CANNOT_START',
-      remedy: REMEDIES[reason ?? ''],
+      remedy: REMEDIES[reason ?? ''] ?? scarceRemedy(reason),
       cause,
     },
   );
@@ -167,17 +165,32 @@ export async function mustRunHost(
 ): Promise<string> {
   const { status, stdout, stderr } = await quickHost(argv, log, options);
   if (status !== 0) {
-    const words = briefWords(stderr) || `exit status ${status}`;
-    throw new TestbedError(`${what} failed: ${words} (${briefLine(argv)})`, { code: 'TOOL_FAILED' });
+    throw toolFailed(what, { words: stderr, status, argv });
   }
   return stdout;
 }
 
-/** The stderr of a tool as one line: at most three of its lines, without control characters. */
+/** @param end the stderr and the status of a program of the host, and its argv where that says more */
+export function toolFailed(
+  what: string,
+  { words, status, argv }: { readonly words: string; readonly status: number; readonly argv?: Argv },
+): TestbedError {
+  const why = briefWords(words) || `exit status ${status}`;
+  const line = argv === undefined ? '' : ` (${briefLine(argv)})`;
+  return new TestbedError(`${what} failed: ${why}${line}`, {
+    code: 'TOOL_FAILED',
+    remedy: remedyInWords(words) ?? 'run this program by hand to see why',
+  });
+}
+
+/** The stderr of a tool as one line: at most three of its lines, without control characters. The helper writes events. */
 export function briefWords(text: string): string {
   const lines = text
     .split(/[\r\n]+/)
-    .map((line) => printable(line).trim())
+    .map((line) => {
+      const event = parseEvent(line);
+      return printable(event !== undefined && isFailure(event) ? failureText(event) : line).trim();
+    })
     .filter((line) => line !== '');
   return [...lines.slice(0, 3), ...(lines.length > 3 ? ['…'] : [])].join(' ');
 }

@@ -1,8 +1,10 @@
 import { shown } from '../archive/bytes.ts';
-import { CopyError, reasonOf, VirtError } from '../errors.ts';
+import { CopyError, reasonOf, systemCodeOf, VirtError } from '../errors.ts';
+import { scarceRemedy } from '../scarce.ts';
 
 export function factsOf(error: unknown): { code?: string; remedy?: string | undefined } {
-  return error instanceof VirtError ? { code: error.code, remedy: error.remedy } : {};
+  if (error instanceof VirtError) return { code: error.code, remedy: error.remedy };
+  return { remedy: scarceRemedy(systemCodeOf(error)) };
 }
 
 export function sentenceOf(error: unknown): string {

@@ -6,6 +6,7 @@ import { type Argv, type HostProcess, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { systemPath } from '../processes/find.ts';
 import { signalProcess } from '../processes/list.ts';
+import { scarceRemedy } from '../scarce.ts';
 import { within } from '../wait.ts';
 import type { Step } from './steps.ts';
 
@@ -263,7 +264,7 @@ function setReference(stream: unknown, act: 'ref' | 'unref'): void {
 function cannotHold(failure: HelperFailure | undefined): TestbedError {
   const why = failure === undefined ? 'its helper was killed' : failureText(failure);
   const code = failure?.code ?? 'NO_NAMESPACES';
-  return new TestbedError(`making the user namespaces of the testbeds failed: ${why}`, {
+  return new TestbedError(`no testbed can be made: ${why}`, {
     code,
     remedy: failure === undefined ? DOCTOR : remedyOf(failure),
   });
@@ -276,14 +277,22 @@ function stepFailed(failure: HelperFailure): TestbedError {
   });
 }
 
-function remedyOf({ code, errno, what }: HelperFailure): string {
+/** What to do about a failure of stage, holder or set-up. */
+export function remedyOf({ code, errno, what }: HelperFailure): string {
   if (code === 'NO_SHELL') return 'use a root filesystem with a /bin/sh that this machine can execute';
   if (code === 'NO_INIT') return 'name an init that this machine can execute, or use --init=none';
   // clone3(2) has this error for a limit of namespaces.
   if (errno === 'ENOSPC' && what.includes('namespace')) {
     return 'the limit of namespaces is reached: raise user.max_*_namespaces with sysctl, or close other testbeds';
   }
-  return DOCTOR;
+  // Of mounts, see fs.mount-max in proc_sys_fs(5).
+  if (errno === 'ENOSPC' && /^(mounting|binding)/.test(what)) {
+    return 'the limit of mounts is reached: raise fs.mount-max with sysctl, or close other testbeds';
+  }
+  if (errno === 'ENOSPC') {
+    return 'free space where the testbeds are (--scratch), or give them more memory (--max-memory)';
+  }
+  return scarceRemedy(typeof errno === 'string' ? errno : undefined) ?? DOCTOR;
 }
 
 function endedEarly(status: number): TestbedError {

@@ -3,6 +3,7 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Writable } from 'node:stream';
 import type { ReadStream } from 'node:tty';
 import { MisuseError, messageOf, VirtError } from '../errors.ts';
+import { scarceError } from '../scarce.ts';
 import { COMMANDS, closeTestbed, perform, type Session } from './commands.ts';
 import { addHistory, HISTORY_LINES, historyPath, readHistory } from './history.ts';
 import { parseRequest, quoted } from './line.ts';
@@ -43,8 +44,9 @@ export async function converse(options: ConverseOptions): Promise<number> {
     }
     await closeTestbed(session);
   } catch (error) {
-    status = error instanceof VirtError ? EXIT.ended : EXIT.internal;
-    log.warn(error instanceof VirtError ? error.message : internal(error));
+    const shown = scarceError(error) ?? error;
+    status = shown instanceof VirtError ? EXIT.ended : EXIT.internal;
+    log.warn(shown instanceof VirtError ? shown.message : internal(error));
   }
   editor.close();
   try {

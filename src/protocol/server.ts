@@ -5,6 +5,7 @@ import type { Readable, Transform, Writable } from 'node:stream';
 import split2 from 'split2';
 import { MisuseError, VirtError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { scarceError } from '../scarce.ts';
 import type { TestbedProvider } from '../testbed/types.ts';
 import { closeTestbed, perform, type Session } from './commands.ts';
 import { parseRequest } from './line.ts';
@@ -63,7 +64,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   });
   const reported = new Set<unknown>();
   const fail = (error: unknown) => {
-    const shown = error === overflow ? tooLong(error) : error;
+    const shown = error === overflow ? tooLong(error) : (scarceError(error) ?? error);
     if (!reported.has(error)) {
       report(shown, log);
       options.events?.failed(shown);

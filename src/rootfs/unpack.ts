@@ -2,7 +2,7 @@
 import { readFileSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TestbedError } from '../errors.ts';
-import { type Argv, briefWords, spawnHost, textOf } from '../host.ts';
+import { type Argv, spawnHost, textOf, toolFailed } from '../host.ts';
 import { type Log, printable } from '../log.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
 import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
@@ -152,9 +152,7 @@ export async function mustRun(argv: Argv, log: Log, what: string): Promise<void>
   const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
   const [{ status }, words] = await Promise.all([child.exited, textOf(child.child.stderr)]);
   if (status === 0) return;
-  throw new TestbedError(`${what} failed: ${briefWords(words) || `exit status ${status}`}`, {
-    code: 'TOOL_FAILED',
-  });
+  throw toolFailed(what, { words, status });
 }
 
 export function readSoFar(fd: number, size: number): number | undefined {

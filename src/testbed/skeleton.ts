@@ -2,6 +2,7 @@
 import { TestbedError } from '../errors.ts';
 import type { HelperFailure } from '../helper.ts';
 import { failureText } from '../helper.ts';
+import { remedyOf } from '../namespaces/hold.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { ROOT } from '../namespaces/instance.ts';
 import * as steps from '../namespaces/steps.ts';
@@ -101,7 +102,8 @@ function cannotFill(failure: HelperFailure | undefined): TestbedError {
   const why = failure === undefined ? 'its process was killed' : failureText(failure);
   return new TestbedError(`preparing the skeleton of the testbeds failed: ${why}`, {
     code: failure?.code ?? 'SETUP_KILLED',
-    remedy: 'virt-ts-unshare doctor names what this machine lacks',
+    remedy:
+      failure === undefined ? 'virt-ts-unshare doctor names what this machine lacks' : remedyOf(failure),
   });
 }
 

@@ -33,6 +33,8 @@ export class Canaries {
     this.file = join(this.folder, 'file');
     this.socketPath = join(this.folder, 'socket');
     writeFileSync(this.file, `${this.secret}\n`, { mode: 0o600 });
+    // As /etc/environment has it.
+    writeFileSync(join(this.folder, 'variables'), `STOLEN=${this.secret}\n`);
     writeFileSync(join(this.folder, 'resolv.conf'), 'nameserver 192.0.2.1\n');
     this.#victim = spawn(victim, [], {
       env: { ...process.env, CANARY: this.secret },

@@ -1,5 +1,8 @@
 /** CVE-2024-21626: descriptors of the caller that lead out, as working directories and in copies. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { forEachCaller } from './each.ts';
 import { ROUNDS, some } from './tally.ts';
 import { command } from './world.ts';
@@ -38,7 +41,9 @@ forEachCaller("the caller's descriptors", [], (caller, scene) => {
 
   it('are no working directory of a command or a shell', async () => {
     const { world, canaries } = scene;
-    for (const number of numbers().slice(0, 2 * ROUNDS)) {
+    // The first ones are the helper's own.
+    const chosen = [...some([3, 4, 5, 6, 7, 8], 1), ...numbers()];
+    for (const number of chosen.slice(0, 2 * ROUNDS)) {
       for (const prefix of ['/proc/self/fd', '/dev/fd', '/proc/1/fd', '/proc/self/../1/fd']) {
         const { stdout, stderr, status } = await world.run(caller, 'pwd; ls; cat file ../file', {
           options: ['--cwd', `${prefix}/${number}`],
@@ -48,6 +53,64 @@ forEachCaller("the caller's descriptors", [], (caller, scene) => {
         await canaries.check([stdout, stderr]);
         if (ROUNDS === 1) break;
       }
+    }
+  });
+
+  /** Ways through descriptors of the helper, such as that of the host's /proc, and of the caller. */
+  const ways = (name: string) =>
+    Array.from({ length: ROUNDS === 1 ? 6 : 24 }, (_, index) => `/proc/self/fd/${index + 3}`).flatMap(
+      (fd) => [
+        `${fd}/..${scene.canaries.folder}${name}`,
+        `${fd}/../..${scene.canaries.folder}${name}`,
+        `${fd}${name}`,
+      ],
+    );
+
+  it('lead to no file of variables that a link in the testbed names', async () => {
+    const { world, canaries } = scene;
+    // The execute program reads this file before it executes the command.
+    const requests = ways('/variables').flatMap((way) => [
+      command(`ln -sfn ${way} /etc/environment`),
+      command('echo "$STOLEN"'),
+    ]);
+    const { stdout, stderr, status } = await world.session(caller, ['open', ...requests, 'quit'], {
+      before: opener(),
+    });
+    assert.equal(status, 0, stdout + stderr);
+    await canaries.check([stdout, stderr], requests.length / 2);
+  });
+
+  it('lead to no working directory outside', async () => {
+    const { world, canaries } = scene;
+    for (const way of some(ways(''), 2)) {
+      const { stdout, stderr, status } = await world.run(caller, 'cat variables ../canaries/variables', {
+        options: ['--cwd', way],
+        before: opener(),
+      });
+      assert.equal(status, 255, stdout + stderr);
+      assert.match(stderr, /it has no directory/);
+      await canaries.check([stdout, stderr]);
+    }
+  });
+
+  it('lead to no shell outside, as pid 1', async () => {
+    const { world, canaries } = scene;
+    const root = world.directory('root-without-shell-');
+    world.makeRoot(root);
+    cpSync('/bin/busybox', join(world.programs, 'shell'));
+    for (const way of some(ways('/../programs/shell'), 3)) {
+      rmSync(join(root, 'bin/sh'));
+      symlinkSync(way, join(root, 'bin/sh'));
+      // What the checks before find in its place; the /proc of the testbed covers it.
+      execFileSync('mkdir', ['-p', `${root}${way.replace(/\/\.\..*/, '')}`, `${root}${dirname(way)}`]);
+      cpSync('/bin/busybox', `${root}${way}`);
+      const { stdout, stderr, status } = await world.run(caller, 'true', {
+        options: ['--rootfs', root],
+        before: opener(),
+      });
+      assert.equal(status, 255, stdout + stderr);
+      assert.match(stderr, /executing \/bin\/sh of the root filesystem failed/);
+      await canaries.check([stdout, stderr]);
     }
   });
 

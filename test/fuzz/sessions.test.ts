@@ -66,7 +66,9 @@ describe(`random sessions with real testbeds (seed ${seed})`, function () {
     const statuses = wasCut === undefined ? [quits ? 0 : 12] : wasCut === 'signal' ? [143, 0, 12] : [0, 12];
     assert.ok(statuses.includes(status), `status ${status}\n${context}`);
     if (status === 0) assert.ok(quits, context);
-    if (wasCut === undefined) assert.equal(replies.length, expected.length, context);
+    // At the end of file without quit, the request under way has one second.
+    const least = expected.length - (quits || manner.waits ? 0 : 1);
+    if (wasCut === undefined) assert.ok(replies.length >= least, `${replies.length} replies\n${context}`);
     for (const [index, { made }] of requests.entries()) {
       if (made === undefined || replies.length < index + 2) continue;
       assert.ok(readFileSync(made.path).equals(made.content), `${made.path}\n${context}`);

@@ -33,7 +33,9 @@ export class Marker {
 export function mountsThere(): string[] {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
   return lines.filter(
-    (line) => /virt-ts-unshare| - tmpfs | upperdir=\/mnt\/layers/.test(line) && !/mmdebstrap/.test(line),
+    (line) =>
+      /virt-ts-unshare| - tmpfs | upperdir=\/mnt\/layers/.test(line) &&
+      !/mmdebstrap|containers\/storage/.test(line),
   );
 }
 

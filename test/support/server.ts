@@ -11,6 +11,8 @@ import { projectDir } from './rootfs.ts';
 export interface ServerOptions {
   readonly argv: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A program that executes the server, and its arguments. */
+  readonly by?: readonly string[];
 }
 
 export class Server {
@@ -39,9 +41,9 @@ export class Server {
     this.ended.catch(() => {});
   }
 
-  static start({ argv, env = {} }: ServerOptions): Server {
-    const program = [`${projectDir}bin/virt-ts-unshare`, ...argv];
-    const reaper = spawn('perl', [`${projectDir}test/support/reaper.pl`, process.execPath, ...program], {
+  static start({ argv, env = {}, by = [] }: ServerOptions): Server {
+    const program = [...by, process.execPath, `${projectDir}bin/virt-ts-unshare`, ...argv];
+    const reaper = spawn('perl', [`${projectDir}test/support/reaper.pl`, ...program], {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });

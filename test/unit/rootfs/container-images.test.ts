@@ -1,18 +1,11 @@
 /** Images of containers become one tarball; the layers are made byte by byte. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TarEntry } from '../../../src/archive/tar-entry.ts';
 import { TarReader } from '../../../src/archive/tar-reader.ts';
-import { UsageError } from '../../../src/errors.ts';
-import { silentLog } from '../../../src/log.ts';
 import { findProgram } from '../../../src/processes/find.ts';
-import { type CacheFolder, openCache } from '../../../src/rootfs/cache.ts';
-import { importImage } from '../../../src/rootfs/images.ts';
-import { importContainerImage } from '../../../src/rootfs/oci/container-image.ts';
-import { hostArchitecture } from '../../../src/rootfs/release.ts';
 import {
   goArchitecture,
   type Json,
@@ -21,48 +14,19 @@ import {
   writeIndex,
   writeLayout,
 } from '../../support/container-image.ts';
-import { archive, directory, END, pax, raw, TOP } from '../archive/archives.ts';
-
-const SHELL = raw({ name: 'bin/sh', mode: 0o755, data: 'shell' });
-const whiteout = (name: string): Buffer => raw({ name });
+import { archive, pax, raw, TOP } from '../archive/archives.ts';
+import { ImageFolder, listing, SHELL, whiteout } from './image-folder.ts';
 
 describe('a container image', () => {
-  let folder: string;
-  let layout: string;
-  let cache: CacheFolder;
+  let images: ImageFolder;
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'vtu-images-'));
-    layout = join(folder, 'layout');
-    cache = openCache({ XDG_CACHE_HOME: folder });
+    images = new ImageFolder();
   });
-  afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-  const name = `c-${hostArchitecture()}`;
-  const take = (path = layout): Promise<string> => importImage(cache, path, name, silentLog);
-
-  /** A line for each entry: kind, path, and the content of a file or the target of a link. */
-  function listing(path: string): string[] {
-    const bytes = path.endsWith('.zst')
-      ? execFileSync('zstd', ['-d', '-c', path], { maxBuffer: 1e9 })
-      : readFileSync(path);
-    const found: (TarEntry & { text: string })[] = [];
-    const reader = new TarReader({
-      entry: (entry) => void found.push({ ...entry, text: '' }),
-      data: (data) => {
-        const last = found.at(-1);
-        if (last !== undefined) last.text += data.toString('latin1');
-      },
-    });
-    reader.push(bytes);
-    reader.finish();
-    return found.map(({ kind, path, text, link }) =>
-      [kind, path, text + link].filter((word) => word !== '').join(' '),
-    );
-  }
+  afterEach(() => images.remove());
 
   const flattened = async (...layers: readonly Buffer[]): Promise<string[]> => {
-    writeLayout(layout, { layers });
-    return listing(await take());
+    writeLayout(images.layout, { layers });
+    return listing(await images.take());
   };
 
   /** What every one of these images has. */
@@ -158,7 +122,7 @@ describe('a container image', () => {
         data: Buffer.concat([Buffer.from('1\n4095\n1\n'.padEnd(512, '\0')), Buffer.from('s')]),
       }),
     ];
-    writeLayout(layout, {
+    writeLayout(images.layout, {
       layers: [
         archive(
           SHELL,
@@ -182,7 +146,7 @@ describe('a container image', () => {
         ),
       ],
     });
-    const path = await take();
+    const path = await images.take();
     const found: TarEntry[] = [];
     const reader = new TarReader({ entry: (entry) => void found.push(entry), data: () => {} });
     reader.push(path.endsWith('.zst') ? execFileSync('zstd', ['-d', '-c', path]) : readFileSync(path));
@@ -214,14 +178,14 @@ describe('a container image', () => {
       'no equals sign',
       'GROESSE=größe',
     ];
-    writeLayout(layout, {
+    writeLayout(images.layout, {
       layers: [
         archive(SHELL, raw({ name: 'etc/environment', data: 'OLD=1' })),
         archive(raw({ name: './etc/environment', data: 'PATH=/old' })),
       ],
       env,
     });
-    const lines = listing(await take());
+    const lines = listing(await images.take());
     const text = Buffer.from('PATH=/old\nPATH=/opt/bin:/bin\nEMPTY=\nQUOTED=""a b""\nGROESSE=größe\n');
     assert.deepEqual(others(lines), [
       'directory ./etc/',
@@ -237,40 +201,40 @@ describe('a container image', () => {
       (bytes: Buffer) => execFileSync('xz', [], { input: bytes }),
       (bytes: Buffer) => execFileSync('bzip2', [], { input: bytes }),
     ]) {
-      writeLayout(layout, { layers, compress });
-      assert.deepEqual(listing(await take()), USUAL);
+      writeLayout(images.layout, { layers, compress });
+      assert.deepEqual(listing(await images.take()), USUAL);
     }
   });
 
   it('is found as a directory, an archive of it, and one that is compressed', async () => {
-    writeLayout(layout, { layers: [archive(SHELL)] });
+    writeLayout(images.layout, { layers: [archive(SHELL)] });
     for (const [file, ...options] of [
-      ['plain.tar', '-C', layout, '.'],
-      ['named.tar', '-C', layout, 'blobs', 'index.json', 'oci-layout'],
-      ['packed.tar.gz', '-z', '-C', layout, '.'],
-      ['packed.tar.zst', '--zstd', '-C', layout, '.'],
+      ['plain.tar', '-C', images.layout, '.'],
+      ['named.tar', '-C', images.layout, 'blobs', 'index.json', 'oci-layout'],
+      ['packed.tar.gz', '-z', '-C', images.layout, '.'],
+      ['packed.tar.zst', '--zstd', '-C', images.layout, '.'],
     ] as const) {
-      execFileSync('tar', ['-c', '-f', join(folder, file), ...options]);
-      assert.deepEqual(listing(await take(join(folder, file))), USUAL, file);
+      execFileSync('tar', ['-c', '-f', join(images.folder, file), ...options]);
+      assert.deepEqual(listing(await images.take(join(images.folder, file))), USUAL, file);
     }
     assert.deepEqual(
-      readdirSync(cache.images).filter((file) => file.startsWith('.')),
+      readdirSync(images.cache.images).filter((file) => file.startsWith('.')),
       [],
     );
   });
 
   it('is read to its end by a decompressor that ends later than its output', async () => {
-    writeLayout(layout, { layers: [archive(SHELL)] });
-    const file = join(folder, 'packed.tar.zst');
-    execFileSync('tar', ['-c', '-f', file, '--zstd', '-C', layout, '.']);
-    const programs = join(folder, 'programs');
+    writeLayout(images.layout, { layers: [archive(SHELL)] });
+    const file = join(images.folder, 'packed.tar.zst');
+    execFileSync('tar', ['-c', '-f', file, '--zstd', '-C', images.layout, '.']);
+    const programs = join(images.folder, 'programs');
     mkdirSync(programs);
     const slow = `#!/bin/sh\n${findProgram('zstd')} "$@" || exit\nexec >&-\nsleep 0.2\n`;
     writeFileSync(join(programs, 'zstd'), slow, { mode: 0o755 });
     const { PATH } = process.env;
     process.env.PATH = `${programs}:${PATH}`;
     try {
-      assert.deepEqual(listing(await take(file)), USUAL);
+      assert.deepEqual(listing(await images.take(file)), USUAL);
     } finally {
       process.env.PATH = PATH;
     }
@@ -281,7 +245,7 @@ describe('a container image', () => {
     layers: readonly Buffer[],
     change: (manifest: Json, config: Json) => void = () => {},
   ): string {
-    const docker = join(folder, 'docker');
+    const docker = join(images.folder, 'docker');
     mkdirSync(join(docker, 'one'), { recursive: true });
     const config: Json = {
       ...{ architecture: goArchitecture(), os: 'linux' },
@@ -294,41 +258,29 @@ describe('a container image', () => {
     manifest.Config ??= `${sha256(text)}.json`;
     for (const [i, layer] of layers.entries()) writeFileSync(join(docker, `one/${i}.tar`), layer);
     writeFileSync(join(docker, 'manifest.json'), JSON.stringify([manifest]));
-    const path = join(folder, 'docker.tar');
+    const path = join(images.folder, 'docker.tar');
     execFileSync('tar', ['-c', '-f', path, '-C', docker, `${sha256(text)}.json`, 'one', 'manifest.json']);
     return path;
   }
 
   it('of old versions of docker is verified by the digests of the content', async () => {
-    const path = await take(dockerArchive([archive(SHELL)]));
+    const path = await images.take(dockerArchive([archive(SHELL)]));
     assert.deepEqual(listing(path), USUAL);
     rmSync(path);
     const wrong = dockerArchive([archive(SHELL)], (_, config) => {
       config.rootfs = { diff_ids: [`sha256:${'0'.repeat(64)}`] };
     });
-    await refused(take(wrong), 'WRONG_DIGEST', /layer 1 .* has the digest sha256:/);
+    await images.refuses(images.take(wrong), 'WRONG_DIGEST', /layer 1 .* has the digest sha256:/);
     const outside = dockerArchive([archive(SHELL)], (manifest) => {
       manifest.Layers = ['../../etc/passwd'];
     });
-    await refused(take(outside), 'OUTSIDE', /outside of the image/);
+    await images.refuses(images.take(outside), 'OUTSIDE', /outside of the image/);
   });
-
-  async function refused(taken: Promise<unknown>, code: string, words: RegExp): Promise<void> {
-    await assert.rejects(taken, (error) => {
-      assert.ok(error instanceof UsageError, String(error));
-      assert.equal(error.code, code, error.message);
-      assert.match(error.message, words);
-      assert.doesNotMatch(error.message, /\p{Cc}/u);
-      assert.ok(error.remedy);
-      return true;
-    });
-    assert.deepEqual(readdirSync(cache.images), []);
-  }
 
   describe('of several ones', () => {
     const two = (first: Made, second: Made): Json[] => [
-      writeLayout(layout, first),
-      writeLayout(layout, second),
+      writeLayout(images.layout, first),
+      writeLayout(images.layout, second),
     ];
     const layers = [archive(SHELL)];
 
@@ -342,244 +294,38 @@ describe('a container image', () => {
           manifests: [attestation, { ...a, ...platform(other) }, { ...b, ...platform(goArchitecture()) }],
         }),
       );
-      writeFileSync(join(layout, 'blobs/sha256', sha256(inner)), inner);
+      writeFileSync(join(images.layout, 'blobs/sha256', sha256(inner)), inner);
       const mediaType = 'application/vnd.oci.image.index.v1+json';
-      writeIndex(layout, [{ mediaType, digest: `sha256:${sha256(inner)}`, size: inner.length }]);
-      assert.deepEqual(listing(await take()), USUAL);
+      writeIndex(images.layout, [{ mediaType, digest: `sha256:${sha256(inner)}`, size: inner.length }]);
+      assert.deepEqual(listing(await images.take()), USUAL);
     });
 
     it('is an error for another machine, which names the option', async () => {
-      writeLayout(layout, { layers, architecture: 'riscv64' });
-      await refused(take(), 'WRONG_ARCHITECTURE', /is for linux\/riscv64, not for .*; give --arch=riscv64/);
-      writeLayout(layout, {
+      writeLayout(images.layout, { layers, architecture: 'riscv64' });
+      await images.refuses(
+        images.take(),
+        'WRONG_ARCHITECTURE',
+        /is for linux\/riscv64, not for .*; give --arch=riscv64/,
+      );
+      writeLayout(images.layout, {
         layers,
         architecture: 'arm',
         change: (what) => (what === 'config' ? { variant: 'v6' } : {}),
       });
-      await refused(take(), 'WRONG_ARCHITECTURE', /linux\/arm\/v6.*--arch=armel/);
+      await images.refuses(images.take(), 'WRONG_ARCHITECTURE', /linux\/arm\/v6.*--arch=armel/);
     });
 
     it('is chosen by its tag behind the path', async () => {
       const [a, b] = two({ layers: [archive(SHELL, raw({ name: 'a' }))], tag: 'a' }, { layers, tag: 'b:c' });
-      writeIndex(layout, [a ?? {}, b ?? {}]);
-      await refused(
-        take(),
+      writeIndex(images.layout, [a ?? {}, b ?? {}]);
+      await images.refuses(
+        images.take(),
         'SEVERAL_IMAGES',
         /several images: a, b:c; name one of them after the path, as FILE:TAG/,
       );
-      await refused(take(`${layout}:d`), 'NO_TAG', /no image d; there are a, b:c/);
-      assert.deepEqual(others(listing(await take(`${layout}:a`))), ['file ./a']);
-      assert.deepEqual(listing(await take(`${layout}:b:c`)), USUAL);
+      await images.refuses(images.take(`${images.layout}:d`), 'NO_TAG', /no image d; there are a, b:c/);
+      assert.deepEqual(others(listing(await images.take(`${images.layout}:a`))), ['file ./a']);
+      assert.deepEqual(listing(await images.take(`${images.layout}:b:c`)), USUAL);
     });
-  });
-
-  const ENTRIES: readonly (readonly [string, readonly Buffer[], RegExp])[] = [
-    [
-      'a name that leads upwards',
-      [raw({ name: '../evil' })],
-      /\.\.\/evil is refused: its name has a part .., which leads upwards/,
-    ],
-    [
-      'a file through a link of the same layer',
-      [raw({ type: '2', name: 'l', link: '/tmp' }), raw({ name: 'l/evil' })],
-      /l\/evil is refused: it would be written through a symbolic link/,
-    ],
-    [
-      'a hard link to outside',
-      [raw({ type: '1', name: 'h', link: '../../etc/shadow' })],
-      /outside of the image/,
-    ],
-    [
-      'a hard link to nothing',
-      [raw({ type: '1', name: 'h', link: 'etc/shadow' })],
-      /is not in the layers before it/,
-    ],
-    [
-      'a hard link to a directory',
-      [directory('d'), raw({ type: '1', name: 'h', link: 'd' })],
-      /hard link to the directory/,
-    ],
-    ['a whiteout of ..', [whiteout('a/.wh...')], /whiteout without a name/],
-    ['a whiteout of .', [whiteout('.wh..')], /whiteout without a name/],
-    ['a whiteout of nothing', [whiteout('.wh.')], /whiteout without a name/],
-    ['a whiteout with a path', [raw({ name: 'a/.wh.b/c' })], /its directory is a whiteout/],
-    ['a whiteout that leads upwards', [whiteout('../.wh.etc')], /leads upwards/],
-    ['a whiteout of an overlay', [raw({ type: '3', name: 'c' })], /whiteout of an overlay/],
-    ['a kind that is unknown', [raw({ type: 'S', name: 's' })], /unknown kind/],
-    [
-      'a link with content',
-      [raw({ type: '2', name: 'l', link: 'x', data: 'x' })],
-      /has content, but is not a file/,
-    ],
-    ['a top directory that is a file', [raw({ name: './' + '.', data: 'x' })], /name of the top directory/],
-    ['a name that controls a terminal', [raw({ type: 'S', name: '\x1b[2J' })], /\\033\[2J is refused/],
-  ];
-  for (const [what, entries, words] of ENTRIES) {
-    it(`is refused with ${what}`, async () => {
-      writeLayout(layout, { layers: [archive(SHELL), archive(...entries)] });
-      await refused(take(), 'ENTRY_REFUSED', new RegExp(`layer 2 |${words.source}`));
-      await refused(take(), 'ENTRY_REFUSED', words);
-    });
-  }
-
-  const layers = [archive(SHELL)];
-  const zeros = `sha256:${'0'.repeat(64)}`;
-  const BROKEN: readonly (readonly [string, Made, string, RegExp])[] = [
-    [
-      'a layer of another digest',
-      { layers, change: (what) => (what === 'config' ? { rootfs: { diff_ids: [zeros] } } : {}) },
-      'WRONG_DIGEST',
-      /layer 1 \(sha256:000000000000\) has the digest/,
-    ],
-    [
-      'fewer digests than layers',
-      { layers, change: (what) => (what === 'config' ? { rootfs: { diff_ids: [] } } : {}) },
-      'BAD_IMAGE',
-      /1 layers, but the digests of 0/,
-    ],
-    [
-      'a manifest of another size',
-      {
-        layers,
-        change: (what, json) => (what === 'index' ? { manifests: [{ ...first(json), size: 1 }] } : {}),
-      },
-      'WRONG_SIZE',
-      /manifest of the image has \d+ bytes instead of 1/,
-    ],
-    [
-      'a digest that is a path',
-      {
-        layers,
-        change: (what, json) =>
-          what === 'index' ? { manifests: [{ ...first(json), digest: 'sha256:../../x' }] } : {},
-      },
-      'BAD_IMAGE',
-      /no digest of a known kind/,
-    ],
-    [
-      'no manifest',
-      { layers, change: (what) => (what === 'index' ? { manifests: [] } : {}) },
-      'BAD_IMAGE',
-      /has no manifest/,
-    ],
-    [
-      'a configuration without an architecture',
-      { layers, change: (what) => (what === 'config' ? { architecture: undefined } : {}) },
-      'BAD_IMAGE',
-      /no architecture/,
-    ],
-    [
-      'a layer of another kind',
-      {
-        layers,
-        change: (what) =>
-          what === 'manifest' ? { layers: [{ mediaType: 'text/html', digest: zeros }] } : {},
-      },
-      'UNKNOWN_LAYER',
-      /layer of the kind text\/html/,
-    ],
-    [
-      'a layer that is not there',
-      {
-        layers,
-        change: (what) => (what === 'manifest' ? { layers: [{ mediaType: 'a.tar', digest: zeros }] } : {}),
-      },
-      'INCOMPLETE_IMAGE',
-      /no file blobs\/sha256\/000/,
-    ],
-    [
-      'a layer that cannot be decompressed',
-      { layers, compress: (bytes) => Buffer.concat([Buffer.from([0x1f, 0x8b]), bytes]) },
-      'BAD_IMAGE',
-      /cannot be decompressed/,
-    ],
-    [
-      'a layer that is no archive',
-      { layers: [Buffer.alloc(5000, 'x')] },
-      'BAD_IMAGE',
-      /layer 1 .*the archive has a broken/,
-    ],
-    [
-      'a layer truncated in a file',
-      { layers: [Buffer.concat([TOP, raw({ name: 'a', data: 'x', size: 9999 })])] },
-      'BAD_IMAGE',
-      /truncated/,
-    ],
-    [
-      'a layer with more behind its end',
-      { layers: [Buffer.concat([TOP, END, Buffer.alloc(2 ** 21, 'x')])] },
-      'BAD_IMAGE',
-      /has data after its end/,
-    ],
-    [
-      'no shell',
-      { layers: [archive(raw({ name: 'app', mode: 0o755 }))] },
-      'NO_ROOT_FILESYSTEM',
-      /no \/bin\/sh; use an image with a shell/,
-    ],
-    [
-      'a shell that is a link in a circle',
-      { layers: [archive(raw({ type: '2', name: 'bin', link: 'bin' }))] },
-      'NO_ROOT_FILESYSTEM',
-      /no \/bin\/sh/,
-    ],
-    [
-      '1001 layers',
-      { layers: Array.from({ length: 1001 }, () => archive()) },
-      'TOO_MANY_LAYERS',
-      /more than 1000 layers/,
-    ],
-  ];
-  function first(json: Json): object {
-    const list: unknown = json.manifests;
-    const found: unknown = Array.isArray(list) ? list[0] : undefined;
-    return typeof found === 'object' && found !== null ? found : {};
-  }
-  for (const [what, made, code, words] of BROKEN) {
-    it(`is refused with ${what}`, async () => {
-      writeLayout(layout, made);
-      await refused(take(), code, words);
-    });
-  }
-
-  it('is refused when its blob was changed, or a JSON file is huge or none', async () => {
-    const { digest } = writeLayout(layout, { layers });
-    const path = join(layout, 'blobs/sha256', String(digest).slice(7));
-    const text = readFileSync(path, 'utf8');
-    writeFileSync(path, text.replace('2', '3'));
-    await refused(take(), 'WRONG_DIGEST', /the manifest of the image has the digest/);
-    writeFileSync(join(layout, 'index.json'), Buffer.alloc(5 * 2 ** 20, ' '));
-    await refused(take(), 'TOO_LARGE', /index\.json of the image has 5242880 bytes/);
-    for (const wrong of ['', '[', '[]', 'null', '5', '{"manifests":[null,5,"x",{}]}']) {
-      writeFileSync(join(layout, 'index.json'), wrong);
-      await assert.rejects(take(), UsageError, wrong);
-    }
-    writeFileSync(join(layout, 'index.json'), `{"manifests":[{"mediaType":"x","digest":"${zeros}"}]}`);
-    await refused(take(), 'BAD_IMAGE', /has no manifest/);
-  });
-
-  it('has a limit of bytes, whatever its layers and archives are compressed to', async () => {
-    const bomb = Buffer.concat([TOP, raw({ name: 'bomb', data: Buffer.alloc(20 * 2 ** 20) }), END]);
-    writeLayout(layout, { layers: [archive(SHELL), bomb] });
-    const options = { arch: hostArchitecture(), log: silentLog, signal: undefined, maxBytes: 2 ** 20 };
-    const run = (path: string) =>
-      importContainerImage({ path, tag: undefined }, join(cache.images, 'stem'), 2, options).finally(() =>
-        rmSync(join(cache.images, 'stem.outer'), { force: true }),
-      );
-    await refused(
-      run(layout),
-      'TOO_LARGE',
-      /more than 1048576 bytes of files \(bomb is the first too many\)/,
-    );
-    const packed = join(folder, 'packed.tar.gz');
-    writeLayout(layout, { layers: [bomb], compress: (bytes) => bytes });
-    execFileSync('tar', ['-c', '-z', '-f', packed, '-C', layout, '.']);
-    await refused(run(packed), 'TOO_LARGE', /archive of the image has more than 1048576 bytes/);
-  });
-
-  it('of the format dir: of skopeo is refused with the remedy', async () => {
-    mkdirSync(layout);
-    writeFileSync(join(layout, 'manifest.json'), '{"schemaVersion":2}');
-    await refused(take(), 'BAD_IMAGE', /format dir: of skopeo; convert it by skopeo copy/);
   });
 });

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { TestbedError } from '../../src/errors.ts';
+import { remedyInWords, scarceError } from '../../src/scarce.ts';
+
+const systemError = (code: string, facts: object) =>
+  Object.assign(new Error(`${code}: reason, open '/a'`), { code, ...facts });
+
+describe('an error of a system that has no more of something', () => {
+  it('becomes a sentence with the call, the path and the remedy', () => {
+    const error = scarceError(systemError('EMFILE', { syscall: 'open', path: '/a' }));
+    assert.ok(error instanceof TestbedError);
+    assert.equal(
+      error.message,
+      'open of /a failed: EMFILE: reason; raise the limit of open files (ulimit -n)',
+    );
+    assert.equal(error.code, 'EMFILE');
+  });
+
+  it('is no other error, and none of this program', () => {
+    assert.equal(scarceError(systemError('ENOENT', { syscall: 'open', path: '/a' })), undefined);
+    assert.equal(scarceError(new TypeError('no function')), undefined);
+    assert.equal(scarceError(new TestbedError('it is full', { code: 'ENOSPC' })), undefined);
+  });
+
+  it('is found in the words of a program, the more exact one first', () => {
+    assert.match(remedyInWords('cp: error: No space left on device') ?? '', /free space/);
+    assert.match(remedyInWords('sh: Too many open files in system') ?? '', /fs\.file-max/);
+    assert.match(remedyInWords('sh: 1: Cannot fork') ?? '', /ulimit -u/);
+    assert.equal(remedyInWords('cp: it is a directory'), undefined);
+  });
+});
