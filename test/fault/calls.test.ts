@@ -152,11 +152,12 @@ describe(`a system call that fails (seed ${SEED})`, function () {
     const status = await server.ended;
     assert.deepEqual(await server.leftAfter(patience(5000)), [], context());
     const words = server.complaints;
-    assert.ok(status === 0 || status === 12, `status ${status}: ${context()}`);
+    // 255: nothing was served yet.
+    assert.ok([0, 12, 255].includes(status), `status ${status}: ${context()}`);
     for (const reply of replies)
       assert.ok(reply === undefined || /^(ok\b|copy-failed$|timeout$)/.test(reply), context());
     assert.doesNotMatch(words, /internal|\n {4}at |undefined|: ;/, context());
-    if (status === 12) assert.match(words, /^virt-ts-unshare: [^\n]+; [^\n]+\n/m, context());
+    if (status !== 0) assert.match(words, /^virt-ts-unshare: [^\n]+; [^\n]+\n/m, context());
     assert.deepEqual(readdirSync(tmp), [], context());
     assert.deepEqual(mountsThere(), mounts, context());
     if (number === 0) assert.equal(status, 0, context());
@@ -193,9 +194,12 @@ describe(`a system call that fails (seed ${SEED})`, function () {
           (_, index) => 1 + Math.floor(((index + random()) * count) / tries),
         );
         for (const number of chosen) {
-          await session(make(number)).catch((found: unknown) => wrong.push(String(found)));
+          await session(make(number)).catch((found: unknown) => {
+            wrong.push(String(found));
+            console.log(`        ${found}`);
+          });
         }
-        assert.ok(wrong.length === 0, wrong.join('\n'));
+        assert.equal(wrong.length, 0, wrong[0]);
         console.log(`        ${count} calls in a session, ${chosen.length} tried`);
       });
     }
