@@ -149,7 +149,6 @@ export async function deleteTree(holder: Inside, log: Log, tree: string): Promis
   await mustRun(argv, log, `deleting ${tree}`);
 }
 
-/** Without runHost: loading execa would take longer than the command. */
 export async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
   const [{ status }, words] = await Promise.all([child.exited, textOf(child.child.stderr)]);
