@@ -60,7 +60,7 @@ if (build !== undefined) {
   await testbed.run(INSTALL, { check: true, timeout: 600 });
   const withServer = await testbed.snapshot();
   const test = async (each) => {
-    await each.run(script, { check: true, timeout: 60 });
+    await timed("PostgreSQL's own start and a query", () => each.run(script, { check: true, timeout: 60 }));
     await each.close();
   };
   for (let round = 0; round < 100; round++) {

@@ -10,7 +10,7 @@ import { type Caller, timeProgram, VirtServer } from './client.ts';
 import { givesMemoryAway } from './memory.ts';
 import { boot, ownBoot } from './peers/boot.ts';
 import { copies, makeCopyMaterial } from './peers/copies.ts';
-import { endToEnd, makePackage, prepareImage } from './peers/end-to-end.ts';
+import { endToEnd, makePackage, nullInside, prepareImage } from './peers/end-to-end.ts';
 import { forks, podmanForks } from './peers/forks.ts';
 import { networks } from './peers/lab.ts';
 import { library } from './peers/library.ts';
@@ -31,6 +31,8 @@ const { values } = parseArgs({
     },
     buildd: { type: 'string' },
     init: { type: 'string' },
+    /** runner/autopkgtest of the source of a version 6. */
+    driver6: { type: 'string', default: process.env.BENCH_DRIVER6 },
     user: { type: 'string' },
     json: { type: 'string' },
     plot: { type: 'string' },
@@ -207,10 +209,23 @@ try {
       const own = { name: SELF, argv: [program, ...prepared.argv], caller } as const;
       for (let round = 0; round < rounds; round++) {
         say(`${name}, round ${round + 1} of ${rounds}`);
-        for (const peer of [noIsolation, own]) await endToEnd(peer, five, results);
+        await nullInside([program, ...prepared.argv], caller, five, results);
+        await endToEnd(own, five, results);
       }
     } finally {
       await prepared.remove();
+    }
+    const driver = values.driver6;
+    if (driver === undefined) {
+      results.missing.set('autopkgtest 6', 'set BENCH_DRIVER6 to runner/autopkgtest of its source');
+    } else {
+      const name = 'autopkgtest 6, 10 tests';
+      const ten = { name, place: makePackage(folder, name), driver } as const;
+      const own = { name: SELF, argv: [program, '--tarball', image], caller } as const;
+      for (let round = 0; round < rounds; round++) {
+        say(`${name}, round ${round + 1} of ${rounds}`);
+        for (const peer of [noIsolation, own]) await endToEnd(peer, ten, results);
+      }
     }
   }
   if (parts.has('breaks')) {

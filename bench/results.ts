@@ -27,6 +27,7 @@ export const FIGURES = {
   'revert in Node': "the library's revert",
   'revert of a fork': 'back to the snapshot',
   'a test with PostgreSQL': 'a fork that has it installed, its start, a query, close',
+  "PostgreSQL's own start and a query": 'what these take in a testbed that is open',
   'the same, installed by each test': 'a testbed without it, its installation, start, a query, close',
   '50 testbeds in Node: MiB for each': 'memory, all testbeds of one process',
   '50 forks in Node: MiB for each': 'the same, opened from one snapshot',
@@ -38,7 +39,8 @@ export const FIGURES = {
   reboot: 'its services are stopped, and started again over the same files',
   'autopkgtest, 2 tests': 'autopkgtest from start to end; null is no isolation at all',
   'autopkgtest, 5 tests with dependencies':
-    'the same; here over an image with the dependencies, with null they are installed on the host',
+    'the same, over an image that has the dependencies; null as root of the same root filesystem',
+  'autopkgtest 6, 10 tests': 'a driver that reverts before each test; null cannot revert',
   '20 breaks-testbed tests': 'autopkgtest from start to end',
   '50 testbeds: open': 'median open with 50 servers started at once',
   '50 testbeds: MiB for each': 'memory: server, stage, holder, stubs (proportional set size)',

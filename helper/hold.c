@@ -441,6 +441,12 @@ int hold_main(int argc, char **argv) {
 		/* What each of the testbeds may use. */
 		share_limits(2);
 		if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making the mounts private", NULL);
+		/*
+		 * A testbed with the machine's /sys has these below its own: those of other testbeds with an init belong to the user who is root of
+		 * this one too. Where this is no mount point, there is nothing.
+		 */
+		struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+		mount_setattr(AT_FDCWD, "/sys/fs/cgroup", AT_RECURSIVE, &read_only, sizeof read_only);
 		prctl(PR_SET_DUMPABLE, 1);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		set_title("virt-ts-unshare holder");

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { writeReference } from './api.ts';
 import { deadLinks } from './check.ts';
 import { type Content, type Frame, type NamedSection, pageOf } from './layout.ts';
-import { type Places, resolveLink } from './links.ts';
+import { nameOfPage, type Places, resolveLink } from './links.ts';
 import { manualsIn, manualTarget, renderManual } from './man.ts';
 import { type Passage, render } from './markdown.ts';
 import { type Page, sectionsOf, sourcesIn } from './pages.ts';
@@ -32,7 +32,10 @@ function entriesOf(target: string, page: string, passages: readonly Passage[]): 
 
 function buildPage(places: Places, { source, target, name }: Page): Built {
   const text = readFileSync(`${PROJECT}/${source}`, 'utf8');
-  const { html, title, headings, passages } = render(text, (link) => resolveLink(places, source, link));
+  const { html, title, headings, passages } = render(text, {
+    to: (link) => resolveLink(places, source, link),
+    nameOf: (link) => nameOfPage(places, source, link),
+  });
   const short = name ?? title;
   return {
     content: { source, target, title, html, headings },
@@ -85,7 +88,12 @@ export function buildSite(out: string): void {
     ...sections.flatMap(({ pages }) => pages).map(({ source, target }) => [source, target] as const),
     ...pictures.map((name) => [`docs/${name}`, name] as const),
   ]);
-  const places = { project: PROJECT, repository, targets };
+  const names = new Map(
+    sections
+      .flatMap(({ pages }) => pages)
+      .flatMap(({ source, name }) => (name === undefined ? [] : [[source, name] as const])),
+  );
+  const places = { project: PROJECT, repository, targets, names };
 
   const manuals = manualsIn(`${PROJECT}/dist/man`).map(buildManual);
   const built = sections.map(({ title, pages }) => ({

@@ -8,13 +8,15 @@ export interface Places {
   readonly repository: string;
   /** Pages and pictures: their paths in the project, and in the site. */
   readonly targets: ReadonlyMap<string, string>;
+  /** Names of pages, by their paths in the project. */
+  readonly names: ReadonlyMap<string, string>;
 }
 
 /** @param source the path of the page with the link, in the project */
 export function resolveLink({ project, repository, targets }: Places, source: string, link: string): string {
   if (/^[a-z]+:/.test(link) || link.startsWith('#')) return link;
-  const [path = '', hash] = link.split('#');
-  const file = posix.normalize(posix.join(posix.dirname(source), path)).replace(/\/$/, '');
+  const [, hash] = link.split('#');
+  const file = fileOf(source, link);
   const target = targets.get(file);
   const anchor = hash === undefined ? '' : `#${hash}`;
   if (target !== undefined) return target + anchor;
@@ -23,4 +25,15 @@ export function resolveLink({ project, repository, targets }: Places, source: st
   }
   const kind = statSync(`${project}/${file}`).isDirectory() ? 'tree' : 'blob';
   return `${repository}/${kind}/main/${file}${anchor}`;
+}
+
+/** The name of the page that a link leads to. */
+export function nameOfPage({ names }: Places, source: string, link: string): string | undefined {
+  return names.get(fileOf(source, link));
+}
+
+/** The path in the project of what a link leads to. */
+function fileOf(source: string, link: string): string {
+  const [path = ''] = link.split('#');
+  return posix.normalize(posix.join(posix.dirname(source), path)).replace(/\/$/, '');
 }

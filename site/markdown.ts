@@ -33,8 +33,14 @@ export interface Rendered {
   readonly passages: readonly Passage[];
 }
 
-/** @param linkTo what a link or picture of the page leads to in the site */
-export function render(text: string, linkTo: (link: string) => string): Rendered {
+export interface Links {
+  /** What a link or picture of the page leads to in the site. */
+  readonly to: (link: string) => string;
+  /** The name of the page that a link leads to, for links whose text is a file name. */
+  readonly nameOf: (link: string) => string | undefined;
+}
+
+export function render(text: string, { to, nameOf }: Links): Rendered {
   const slugger = new GithubSlugger();
   const markdown = new MarkdownIt({
     html: true,
@@ -46,15 +52,19 @@ export function render(text: string, linkTo: (link: string) => string): Rendered
   markdown.renderer.rules.table_close = () => '</table></div>\n';
 
   const tokens = markdown.parse(text, {});
-  for (const token of tokens.flatMap((each) => [each, ...(each.children ?? [])])) {
+  const all = tokens.flatMap((each) => [each, ...(each.children ?? [])]);
+  for (const [index, token] of all.entries()) {
+    const words = all[index + 1];
+    if (token.type === 'link_open' && words?.type === 'text' && /^[\w/-]+\.md$/.test(words.content))
+      words.content = nameOf(String(token.attrGet('href'))) ?? words.content;
     for (const name of ['href', 'src']) {
       const link = token.attrGet(name);
-      if (link !== null) token.attrSet(name, linkTo(String(link)));
+      if (link !== null) token.attrSet(name, to(String(link)));
     }
     if (token.type === 'html_block' || token.type === 'html_inline') {
       token.content = token.content.replace(
         /\b(src|srcset|href)="([^"]*)"/g,
-        (_, name: string, link: string) => `${name}="${linkTo(link)}"`,
+        (_, name: string, link: string) => `${name}="${to(link)}"`,
       );
     }
   }

@@ -29,6 +29,7 @@ const ORDER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'docs/images.md': 'Images',
     'docs/networks.md': 'Networks and laboratories',
     'docs/init.md': 'Testbeds with systemd',
+    'docs/evidence.md': 'Events and reports',
     'docs/farm.md': 'Farms and CI',
     'docs/migration.md': 'From other tools',
     'docs/releases.md': 'Releases and architectures',
@@ -43,11 +44,9 @@ const ORDER: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   Comparison: {
     'docs/comparison.md': 'With other tools',
     'docs/benchmarks.md': 'How fast',
-    'docs/evidence.md': 'Evidence',
   },
   Project: {
     'docs/architecture.md': 'Architecture',
-    'docs/security.md': 'Security',
     'docs/fuzzing.md': 'Fuzzing',
     'CONTRIBUTING.md': 'Contributing',
     'CHANGELOG.md': 'Changes',

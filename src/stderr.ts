@@ -71,7 +71,7 @@ export function leaveStderr(write: (bytes: Buffer) => void): void {
   flushAtEnd();
   for (const each of new Set([descriptor ?? 2, 2])) closeSync(each);
   descriptor = undefined;
-  // The lowest free number is given: no other program gets a file of ours as its stderr.
+  // The lowest free number is given: no other program gets another file of this process as its stderr.
   openSync('/dev/null', 'w');
   elsewhere = write;
 }

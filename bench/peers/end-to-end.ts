@@ -1,7 +1,8 @@
 /** autopkgtest from start to end: what a developer waits for. */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Caller, timeProgram } from '../client.ts';
+import { type Caller, timeProgram, VirtServer, type Words } from '../client.ts';
+import { NULL } from '../report.ts';
 import type { Results } from '../results.ts';
 import type { ServerPeer } from './virt-server.ts';
 
@@ -14,6 +15,7 @@ export const PACKAGES = {
     restrictions: 'allow-stderr',
     script: 'echo "SELECT 1;" | sqlite3 | jq .',
   },
+  'autopkgtest 6, 10 tests': { tests: 10, depends: '', restrictions: 'allow-stderr', script: 'true' },
   '20 breaks-testbed tests': {
     tests: 20,
     depends: '',
@@ -52,13 +54,13 @@ export function makePackage(folder: string, name: PackageName): string {
   return place;
 }
 
-/** Makes an image with what the tests depend on, as a user does who runs them often. Gives the options of the server. */
+/** Makes an image with what the tests depend on, and with autopkgtest for `nullInside`. Gives the options of the server. */
 export async function prepareImage(
   { program, tarball, caller }: { program: string; tarball: string; caller: Caller },
   name: PackageName,
 ): Promise<{ readonly argv: readonly string[]; remove(): Promise<void> }> {
   const image = `bench-${process.pid}`;
-  const install = `apt-get update && apt-get install -y --no-install-recommends ${PACKAGES[name].depends.replaceAll(',', '')}`;
+  const install = `apt-get update && apt-get install -y --no-install-recommends autopkgtest ${PACKAGES[name].depends.replaceAll(',', '')}`;
   await timeProgram(
     [program, 'run', '--tarball', tarball, '--commit', image, '--', 'sh', '-c', install],
     caller,
@@ -75,17 +77,38 @@ interface Run {
   readonly name: PackageName;
   /** Of `makePackage`. */
   readonly place: string;
+  /** Default: the one of the PATH. */
+  readonly driver?: string | undefined;
+}
+
+/**
+ * The null backend as root of the same root filesystem, which is a testbed: there it installs the dependencies of each test as a
+ * driver does with any backend. On the host it would be another apt with other package lists, and nothing for an ordinary user.
+ */
+export async function nullInside(
+  argv: Words,
+  caller: Caller,
+  { name, place }: Run,
+  results: Results,
+): Promise<void> {
+  const server = await VirtServer.start(argv, caller);
+  await server.ask('open');
+  const execute = await server.executeCommand();
+  await server.ask(`copydown ${place}/ /srv/package/`);
+  const words = ['autopkgtest', '--quiet', '--no-built-binaries', '/srv/package/', '--', 'null'];
+  results.add(NULL, name, await timeProgram([...execute, ...words], caller));
+  await server.quit();
 }
 
 export async function endToEnd(
   peer: Pick<ServerPeer, 'name' | 'argv' | 'caller'>,
-  { name, place }: Run,
+  { name, place, driver = 'autopkgtest' }: Run,
   results: Results,
 ): Promise<void> {
   const copy = `${place}-${process.pid}`;
   cpSync(place, copy, { recursive: true });
   try {
-    const argv = ['autopkgtest', '--quiet', '--no-built-binaries', `${copy}/`, '--', ...peer.argv];
+    const argv = [driver, '--quiet', '--no-built-binaries', `${copy}/`, '--', ...peer.argv];
     results.add(peer.name, name, await timeProgram(argv, peer.caller));
   } finally {
     rmSync(copy, { recursive: true, force: true });

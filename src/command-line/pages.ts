@@ -125,7 +125,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     text: 'Makes an image NAME of what was written in an open testbed of this user, for --release NAME. TESTBED is its name, its pid 1 on the host, or the process that opened it; virt-ts-unshare ps lists them. The image is a layer over what the testbed was opened from. Replaces a committed image of that name. Prints the path of its record.',
     notes: [
       'The processes of the testbed are stopped while its files are copied, and then go on. The image has the files of one moment: a program that starts from it finds them as after a power failure.',
-      'Not in the image: /dev, /run, /dev/shm, bound files, other mounts, /etc/hostname, /etc/hosts and /etc/resolv.conf, which each testbed gets anew.',
+      'Not in the image: /dev, /run, /dev/shm, bound files, other mounts, /etc/hostname, /etc/hosts and /etc/resolv.conf, of which each testbed gets its own.',
     ],
     examples: [
       'virt-ts-unshare commit mine postgres',

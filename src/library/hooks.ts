@@ -46,10 +46,10 @@ export interface SuiteHooks {
   readonly beforeEach?: (hook: () => Promise<void>) => unknown;
 }
 
-/** How the testbed of a suite is prepared. */
+/** How the testbeds of tests are prepared. */
 export interface SuiteOptions {
   /**
-   * Prepares the testbed once. All tests begin with a snapshot of the files that it leaves; the processes that it leaves are
+   * Prepares a testbed once. All tests begin with a snapshot of the files that it leaves; the processes that it leaves are
    * ended.
    */
   readonly prepare?: (testbed: Testbed) => unknown;
@@ -103,21 +103,44 @@ export interface TestbedContext {
 /**
  * Mocha's root hooks: every test has a fresh testbed as `this.testbed`. In a file for mocha's --import or --require:
  * `export const mochaHooks = testbedHooks({ release: 'trixie' });`
+ * With `prepare` each test has a fork of one that was prepared once; with mocha's option --parallel, once in each file.
  * @param options of the testbeds, as for {@link Testbed.open}
  */
-export function testbedHooks(options: OpenOptions = {}): {
+export function testbedHooks(
+  options: OpenOptions | FromSnapshot = {},
+  { prepare }: SuiteOptions = {},
+): {
+  /** Prepares. */
+  beforeAll(): Promise<void>;
   /** Opens the testbed of a test. */
   beforeEach(this: TestbedContext): Promise<void>;
   /** Closes it. */
   afterEach(this: TestbedContext): Promise<void>;
+  /** Disposes of what was prepared. */
+  afterAll(): Promise<void>;
 } {
+  let prepared: Snapshot | undefined;
   return {
+    async beforeAll() {
+      if (prepare === undefined) return;
+      const testbed = await Testbed.open(options);
+      try {
+        await prepare(testbed);
+        prepared = await testbed.snapshot();
+      } finally {
+        await testbed.close();
+      }
+    },
     async beforeEach() {
-      this.testbed = await Testbed.open(options);
+      this.testbed = await Testbed.open(prepared === undefined ? options : { from: prepared });
     },
     async afterEach() {
       await this.testbed?.close();
       delete this.testbed;
+    },
+    async afterAll() {
+      await prepared?.dispose();
+      prepared = undefined;
     },
   };
 }

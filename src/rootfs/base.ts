@@ -7,10 +7,7 @@ import { cacheFailure } from './cache-failure.ts';
 import { rememberedHash, stateOf } from './identity.ts';
 import { baseKey } from './keys.ts';
 import { type Base, inUse } from './known-base.ts';
-import { makeBase } from './make-base.ts';
-import { DEFAULT_LIMITS, prune } from './prune.ts';
 import { hasLeftovers } from './record.ts';
-import { removeLeftovers } from './remove.ts';
 import type { RootSource } from './source.ts';
 import { findStack, remakeStack } from './stack.ts';
 import type { Inside } from './unpack.ts';
@@ -59,8 +56,14 @@ async function findOrMake(
   const there = await finding;
   if (there !== undefined) {
     if (source.kind === 'directory' || !hasLeftovers(cache)) return there;
+    const { removeLeftovers } = await import('./remove.ts');
     return tidying(there, log, () => removeLeftovers(cache, holder, log));
   }
+  // Most opens find what they need, and do not load this.
+  const [{ makeBase }, { DEFAULT_LIMITS, prune }] = await Promise.all([
+    import('./make-base.ts'),
+    import('./prune.ts'),
+  ]);
   const made =
     source.kind === 'image'
       ? await remakeStack(source, holder, cache, log, signal)

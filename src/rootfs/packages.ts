@@ -39,17 +39,6 @@ export interface PackagesPlace {
   readonly log: Log;
 }
 
-/** Trees of an id map, the newest one first. */
-function treesOf(cache: CacheFolder, idMap: string): KnownPackages[] {
-  return readPackages(cache)
-    .filter(({ record }) => record.idMap === idMap)
-    .sort((a, b) => (a.record.unpacked < b.record.unpacked ? 1 : -1));
-}
-
-export function newestPackages(cache: CacheFolder, idMap: string): KnownPackages | undefined {
-  return treesOf(cache, idMap)[0];
-}
-
 /** Removes all trees but the newest `keep` ones and those in use. */
 export async function removeOldPackages(
   cache: CacheFolder,
@@ -57,7 +46,7 @@ export async function removeOldPackages(
   log: Log,
   keep: number,
 ): Promise<void> {
-  for (const { key } of treesOf(cache, holder.idMap.key).slice(keep))
+  for (const { key } of readPackages(cache, holder.idMap.key).slice(keep))
     await removeBase(cache, key, holder, log);
 }
 
@@ -125,7 +114,7 @@ export async function rememberPackages(tree: string, seen: string, place: Packag
   if (found.length === 0) return;
   const lock = await waitLock(join(cache.locks, `packages-${holder.idMap.key}`), log);
   try {
-    const before = newestPackages(cache, holder.idMap.key);
+    const [before] = readPackages(cache, holder.idMap.key);
     const known = before === undefined ? [] : packagesIn(join(before.folder, 'tree/root', PARTIAL));
     const { added, kept } = choosePackages(known, found);
     if (added.length === 0) return;

@@ -1,9 +1,9 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
-import { removeAptCaches } from './apt-caches.ts';
 import type { CacheFolder } from './cache.ts';
 import { committedImages } from './committed.ts';
+import { removeAptCaches } from './keep-apt-caches.ts';
 import { readEntry } from './keys.ts';
 import { waitLock } from './lock.ts';
 import { removeOldPackages } from './packages.ts';

@@ -78,10 +78,13 @@ export function readLayers(cache: CacheFolder): KnownLayer[] {
   return readTrees(cache).flatMap(({ record, ...tree }) => (isLayer(record) ? [{ ...tree, record }] : []));
 }
 
-export function readPackages(cache: CacheFolder): KnownPackages[] {
-  return readTrees(cache).flatMap(({ record, ...tree }) =>
-    'packages' in record ? [{ ...tree, record }] : [],
-  );
+/** Those of an id map, the newest one first. */
+export function readPackages(cache: CacheFolder, idMap: string): KnownPackages[] {
+  return readTrees(cache)
+    .flatMap(({ record, ...tree }) =>
+      'packages' in record && record.idMap === idMap ? [{ ...tree, record }] : [],
+    )
+    .sort((a, b) => (a.record.unpacked < b.record.unpacked ? 1 : -1));
 }
 
 export function readAptCaches(cache: CacheFolder): KnownAptCaches[] {

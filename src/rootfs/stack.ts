@@ -5,7 +5,6 @@ import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
 import { committedImages, mustReadImage } from './committed.ts';
 import { type Base, inUse } from './known-base.ts';
-import { makeBase } from './make-base.ts';
 import { isLayer, readLayers, readRecord } from './record.ts';
 import type { RootSource } from './source.ts';
 import type { Inside } from './unpack.ts';
@@ -55,6 +54,7 @@ export async function remakeStack(
   signal: AbortSignal | undefined,
 ): Promise<Base> {
   const { name, tarball } = mustReadImage(source.path);
+  const { makeBase } = await import('./make-base.ts');
   const base = await makeBase(tarball, holder, cache, log, signal);
   try {
     const stack = useStack(source, holder.idMap.key, cache);

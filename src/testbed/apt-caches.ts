@@ -3,14 +3,14 @@
  * shows that they are missing; then they are computed once more in a testbed of its own, in which nothing else ran, so
  * that no test has an effect on later testbeds.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import type { Instance } from '../namespaces/instance.ts';
-import { findAptCaches, type KnownCaches, keepAptCaches, writtenCaches } from '../rootfs/apt-caches.ts';
+import { findAptCaches, type KnownCaches, writtenCaches } from '../rootfs/apt-caches.ts';
 import type { CacheFolder } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
+import { within } from '../wait.ts';
 import { endOfCommand, startCommand, type Target } from './execute.ts';
 import type { Layer } from './layer.ts';
 
@@ -94,7 +94,9 @@ export class AptCaches {
   async #make({ base, holder, cache }: Place, open: () => Promise<Aside | undefined>): Promise<void> {
     const [top] = base.keys;
     if (top === undefined) return;
-    await sleep(DELAY, undefined, { signal: this.#signal });
+    await within(aborted(this.#signal), DELAY);
+    this.#signal.throwIfAborted();
+    const { keepAptCaches } = await import('../rootfs/keep-apt-caches.ts');
     let used: Layer | undefined;
     try {
       await keepAptCaches(top, { holder, cache, log: this.#log }, async () => {
@@ -118,6 +120,10 @@ export class AptCaches {
       await instance.stop();
     }
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function seenBy(holder: Holder, { upper }: Layer): string {

@@ -4,7 +4,7 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import type { CacheFolder } from '../rootfs/cache.ts';
-import { newestPackages, rememberPackages } from '../rootfs/packages.ts';
+import { readPackages } from '../rootfs/record.ts';
 import { addUser, removeUser } from '../rootfs/users.ts';
 import type { Layer } from './layer.ts';
 
@@ -24,7 +24,7 @@ export class Lending {
 
   /** The newest tree of packages, as the holder sees it: a layer for a new testbed. */
   layer({ holder, cache }: Place): string | undefined {
-    const newest = newestPackages(cache, holder.idMap.key);
+    const [newest] = readPackages(cache, holder.idMap.key);
     if (newest === undefined) return undefined;
     const { key, folder } = newest;
     if (!this.#marks.has(key)) {
@@ -39,6 +39,7 @@ export class Lending {
   /** Keeps what was downloaded into a layer whose processes have ended. A failure costs only time later. */
   async remember(layer: Layer, place: Place): Promise<void> {
     const seen = `/proc/${place.holder.pid}/root${layer.upper}`;
+    const { rememberPackages } = await import('../rootfs/packages.ts');
     await rememberPackages(layer.upper, seen, { ...place, log: this.#log }).catch((error: unknown) =>
       this.#log.warn(`the packages of a testbed are not remembered: ${messageOf(error)}`),
     );

@@ -149,6 +149,8 @@ export function kernelMounts({
     // Only the owner of a network namespace may mount its sysfs.
     ...(init === undefined ? [system(ownNetwork)] : initMounts(ownNetwork)),
     mount('devpts', '/dev/pts', pts.join(',')),
+    // Else systemd mounts it, by a mount(8) that the image may lack.
+    ...(init === undefined ? [] : [mount('mqueue', '/dev/mqueue', PLAIN)]),
     mount('tmpfs', '/dev/shm', `mode=1777,nosuid,nodev,size=${shm}`),
     mount('tmpfs', '/run', `mode=0755,nosuid,nodev,size=${run}`),
     utmp(),

@@ -11,7 +11,6 @@ import type { Connection } from '../network/connector.ts';
 import { randomBytes } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
 import { within } from '../wait.ts';
-import { awaitBoot } from './boot.ts';
 import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
@@ -203,6 +202,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<readonly string[]> {
     const { options, log } = this;
     const target = targetOf({ instance, report }, options);
+    const { awaitBoot } = await import('./boot.ts');
     const failed = await awaitBoot({ init, instance, target, log, signal: this.#ending.signal });
     if (failed.length > 0) {
       log.warn(

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import { isatty } from 'node:tty';
 import type { ArchiveSource } from '../copy/archive-source.ts';
 import type { CopyOptions, MoverWay } from '../copy/types.ts';
@@ -13,7 +12,7 @@ import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
 import { within } from '../wait.ts';
-import { connect, type Endpoint } from './connect.ts';
+import type { Endpoint } from './connect.ts';
 import {
   type CommandPlace,
   endOfCommand,
@@ -153,6 +152,7 @@ export class Testbed implements OpenTestbed {
   /** A connection from the host to an address that is seen in the testbed. @throws ConnectError, TestbedError */
   async connect(place: Endpoint, signal: AbortSignal): Promise<Socket> {
     await this.#life.booted();
+    const { connect } = await import('./connect.ts');
     return connect(this.#target(), place, { log: this.#maker.log, signal });
   }
 
@@ -218,7 +218,10 @@ export class Testbed implements OpenTestbed {
   }
 
   async getArchive(path: Buffer): Promise<Readable> {
-    const { getArchive } = await import('../copy/get-archive.ts');
+    const [{ getArchive }, { finished }] = await Promise.all([
+      import('../copy/get-archive.ts'),
+      import('node:stream/promises'),
+    ]);
     const { facts, progress } = copyFacts({ direction: 'out', inside: path });
     const stream = await getArchive(this, path, this.#copyOptions(progress));
     // Its reader gets an error of the stream.

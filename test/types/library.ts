@@ -130,6 +130,7 @@ export const test: () => Promise<void> = withTestbed({ mode: 'copy' }, async (op
 });
 export const other: () => Promise<void> = withTestbed((open) => open.pid);
 export const mochaHooks = testbedHooks();
+export const preparedHooks = testbedHooks({}, { prepare: (open) => open.run('true') });
 
 export async function archives(testbed: Testbed): Promise<void> {
   await testbed.write({

@@ -1,4 +1,4 @@
-/** Root hooks of mocha: `mocha --import ./hooks.ts` gives every test a fresh testbed as `this.testbed`. */
+/** Root hooks of mocha: `mocha --import ./hooks.ts` gives every test a fresh testbed as `this.testbed`, prepared once. */
 import { type TestbedContext, testbedHooks } from 'virt-ts-unshare';
 import { testTarball } from '../../support/rootfs.ts';
 
@@ -6,4 +6,7 @@ declare module 'mocha' {
   interface Context extends TestbedContext {}
 }
 
-export const mochaHooks = testbedHooks({ rootfs: testTarball() });
+export const mochaHooks = testbedHooks(
+  { rootfs: testTarball() },
+  { prepare: (testbed) => testbed.run('echo prepared | tee -a /etc/motd >>/srv/prepared', { check: true }) },
+);

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { closeAll, Laboratory, suiteTestbed, Testbed, VirtError } from '../../../src/index.ts';
+import {
+  closeAll,
+  Laboratory,
+  suiteTestbed,
+  Testbed,
+  type TestbedContext,
+  testbedHooks,
+  VirtError,
+} from '../../../src/index.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { itWithUsers } from '../../support/skip.ts';
 
@@ -88,6 +96,26 @@ describe('a snapshot', function () {
         assert.equal(stdout, 'prepared\n');
       });
     }
+  });
+
+  it('is not made when a preparation of root hooks fails, and the testbed is closed', async () => {
+    let testbed: Testbed | undefined;
+    const hooks = testbedHooks(
+      { rootfs },
+      {
+        prepare: (one) => {
+          testbed = one;
+          return one.run('exit 3', { check: true });
+        },
+      },
+    );
+    await assert.rejects(hooks.beforeAll());
+    await assert.rejects(testbed?.run('true') ?? Promise.resolve(), hasCode('CLOSED'));
+    const context: TestbedContext = {};
+    await hooks.beforeEach.call(context);
+    await hooks.afterEach.call(context);
+    assert.deepEqual(context, {});
+    await hooks.afterAll();
   });
 
   itWithUsers('in a network keeps its address, for one testbed at a time', async () => {

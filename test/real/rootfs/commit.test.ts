@@ -17,7 +17,8 @@ const FINGERPRINT = `cd / && find srv usr etc/alternatives -path usr/share/doc -
 find srv -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum
 stat -c '%b' /srv/sparse
 [ /srv/one -ef /srv/two ] && echo linked
-perl -e 'for (["/srv/cap", "security.capability"], ["/srv/one", "user.note"]) { my ($f, $n) = @$_; my $v = "\\0" x 64; my $l = syscall(191, $f, $n, $v, 64); print "$n $l ", unpack("H*", substr($v, 0, $l > 0 ? $l : 0)), "\\n" }'`;
+stat -c '%n %a' srv/acl srv/acl/in
+perl -e 'for (["/srv/cap", "security.capability"], ["/srv/one", "user.note"], ["/srv/acl", "system.posix_acl_access"], ["/srv/acl", "system.posix_acl_default"], ["/srv/acl/in", "system.posix_acl_access"]) { my ($f, $n) = @$_; my $v = "\\0" x 64; my $l = syscall(191, $f, $n, $v, 64); print "$n $l ", unpack("H*", substr($v, 0, $l > 0 ? $l : 0)), "\\n" }'`;
 
 /** tar makes its columns wider on the way, so blanks depend on the order of the files. */
 const EXPORTED = `"$0" "$1" rootfs export "$2" | tar -tv --full-time | tr -s ' ' | grep -v ' \\./$' | sort`;
@@ -28,6 +29,9 @@ truncate -s 100M sparse; printf end >>sparse
 printf x >"$(printf 'odd \\n\\377 name')"; ln -s /nowhere dangling; touch -d 2001-02-03T04:05:06.789012345 old
 cp /bin/true cap
 perl -e 'for (["/srv/cap", "security.capability", pack("H*", "0100000200200000000000000000000000000000")], ["/srv/one", "user.note", "said"]) { my ($f, $n, $v) = @$_; syscall(188, $f, $n, $v, length $v, 0) == 0 or die "$n $!" }'
+mkdir acl
+perl -e 'my $acl = pack("V", 2) . join("", map { pack("vvV", @$_) } [1, 7, ~0], [2, 5, 1234], [4, 4, ~0], [8, 6, 4321], [16, 7, ~0], [32, 0, ~0]); for ("access", "default") { my ($f, $n) = ("/srv/acl", "system.posix_acl_$_"); syscall(188, $f, $n, $acl, length $acl, 0) == 0 or die "$n $!" }'
+touch acl/in
 rm -r /usr/share/doc; mkdir /usr/share/doc; echo new >/usr/share/doc/new; rm /etc/motd
 echo 10.9.8.7 elsewhere >>/etc/hosts; groupadd more`;
 
@@ -102,6 +106,10 @@ describe('committed images', function () {
     assert.match(layered, /linked/);
     assert.match(layered, /security\.capability 20 0100000200200000/);
     assert.match(layered, /user\.note 4 73616964/);
+    // Users and groups of access control lists are those of the testbed: 1234 and 4321.
+    assert.match(layered, /system\.posix_acl_access 52 02000000.*02000500d2040000.*08000600e1100000/);
+    assert.match(layered, /system\.posix_acl_default 52 .*02000500d2040000/);
+    assert.match(layered, /srv\/acl\/in 660\n/);
     execFileSync(
       'sh',
       ['-c', '"$0" "$1" rootfs export odd | "$0" "$1" rootfs import - flat', process.execPath, PROGRAM],
@@ -126,6 +134,7 @@ describe('committed images', function () {
   });
 
   it('are made of an open testbed, whose processes go on, and which may have any caller', async () => {
+    const random = randomFrom(SEED);
     const server = spawn(process.execPath, [PROGRAM, '--release', 'odd', '--hostname', 'live'], {
       env: allEnv(),
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -140,14 +149,22 @@ describe('committed images', function () {
     await good('commit', 'live', 'child');
     const [a = 0, b = 0] = (await from('child', 'cat /srv/a /srv/b')).split('\n').map(Number);
     assert.ok(a - b === 0 || a - b === 1 || a === 0 || b === 0, `${a} ${b}`);
-    await good(
-      'exec',
-      'live',
-      '--',
-      'sh',
-      '-c',
-      'was=$(cat /srv/a); until [ "$(cat /srv/a)" != "$was" ]; do :; done',
-    );
+    const goesOn = 'was=$(cat /srv/a); until [ "$(cat /srv/a)" != "$was" ]; do :; done';
+    await good('exec', 'live', '--', 'sh', '-c', goesOn);
+    // Killed at any instant, a commit leaves processes that go on, and the old image.
+    for (let round = 0; round < 3; round += 1) {
+      const killed = spawn(process.execPath, [PROGRAM, 'commit', 'live', 'child'], {
+        env: allEnv(),
+        stdio: 'ignore',
+        detached: true,
+      });
+      const ended = once(killed, 'exit');
+      await delay(random() * 600);
+      killed.kill('SIGKILL');
+      await ended;
+      await good('exec', 'live', '--', 'sh', '-c', goesOn);
+    }
+    assert.match(await from('child', 'cat /srv/a'), /^\d*\n?$/);
     server.stdin.end();
     await once(server, 'exit');
     assert.equal(
@@ -166,7 +183,10 @@ describe('committed images', function () {
     assert.equal(status, 1);
     assert.match(stderr, /is a parent of the images .*; remove these first/);
     await good('rootfs', 'remove', 'child', 'again');
+    await good('rootfs', 'prune');
     assert.deepEqual(listed().layers, []);
+    const begun = readdirSync(join(folder, 'virt-ts-unshare/bases')).filter((name) => name.startsWith('.'));
+    assert.deepEqual(begun, []);
   });
 
   it('are built by a recipe, and again', async () => {

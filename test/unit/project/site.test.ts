@@ -59,6 +59,37 @@ describe('npm run docs', function () {
     assert.ok(sectionsOf(sourcesIn(projectDir)).flatMap(({ pages }) => pages).length > 12);
   });
 
+  it('names each page once, and in links whose text is a file name', () => {
+    const sources = sectionsOf(sourcesIn(projectDir)).flatMap(({ pages }) =>
+      pages.map(({ source }) => source),
+    );
+    assert.deepEqual(
+      sources.filter((source, index) => sources.indexOf(source) !== index),
+      [],
+    );
+    const html = readFileSync(join(site, 'library.html'), 'utf8');
+    assert.match(html, /<a href="install\.html">Install<\/a>/);
+    assert.doesNotMatch(html, /<a [^>]*>[\w/-]+\.md<\/a> says/);
+  });
+
+  it('keeps words in angle brackets, which Markdown takes for HTML outside of code', () => {
+    const text = readFileSync(join(site, 'troubleshooting.html'), 'utf8');
+    assert.match(text, /the program &lt;name&gt; is missing/);
+    const known = new Set(['picture', 'source', 'img', 'br', 'http', 'https']);
+    for (const source of sourcesIn(projectDir)) {
+      const prose = readFileSync(join(projectDir, source), 'utf8')
+        .replaceAll(/^```.*?^```/gms, '')
+        .replaceAll(/^ {4}.*$/gm, '')
+        .replaceAll(/(`+)[^`].*?\1/gs, '');
+      const found = [...prose.matchAll(/<(\w+)/g)].map(([, name = '']) => name);
+      assert.deepEqual(
+        found.filter((name) => !known.has(name)),
+        [],
+        source,
+      );
+    }
+  });
+
   it('makes a page of each manual page, with links between them', () => {
     for (const name of readdirSync(join(projectDir, 'dist/man'))) {
       const html = readFileSync(join(site, 'man', name.replace(/1$/, 'html')), 'utf8');

@@ -13,7 +13,7 @@ function sourcesOf(folder: string): string {
 describe('docs/troubleshooting.md', () => {
   const sources = ['src', 'helper', 'bin'].map(sourcesOf).join('\n');
   const text = readFileSync(join(projectDir, 'docs/troubleshooting.md'), 'utf8');
-  const sentences = [...text.matchAll(/^> (.*)$/gm)].map(([, sentence = '']) => sentence);
+  const sentences = [...text.matchAll(/^ {4}(.*)$/gm)].map(([, sentence = '']) => sentence);
 
   it('has sentences', () => assert.ok(sentences.length >= 10, String(sentences.length)));
 

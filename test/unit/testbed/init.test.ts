@@ -44,6 +44,7 @@ describe('an init of the root filesystem', () => {
     const with_ = mounted({ path: '/sbin/init', kind: 'systemd' });
     assert.ok(with_.includes('sysfs /sys nosuid,nodev,noexec,ro'));
     assert.ok(with_.includes('cgroup2 /sys/fs/cgroup nosuid,nodev,noexec'));
+    assert.ok(with_.includes('mqueue /dev/mqueue nosuid,nodev,noexec'));
     assert.ok(
       with_.indexOf('tmpfs /dev mode=0755,nosuid,size=512k') <
         with_.findIndex((each) => each.startsWith('devpts')),
