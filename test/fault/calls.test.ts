@@ -28,7 +28,8 @@ import { skip } from '../support/skip.ts';
 
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 26);
 const THOROUGH = ROUNDS >= 100;
-const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
+/** The short form has the same calls each time. */
+const SEED = Number(process.env.FAULT_SEED ?? (THOROUGH ? Date.now() % 1_000_000 : 449906));
 
 const { errno } = constants;
 /** `usual`: so many calls has a session at least. */
