@@ -95,6 +95,7 @@ export function barTable(results: Results): string {
     against('first ok', 'node -e 0', 'first ok', 1.2),
     against('open', 'bubblewrap', 'start + true + exit', 4),
     against('revert', 'bubblewrap', 'start + true + exit', 2),
+    value('revert after a test, ms', 'revert after a test', 10),
     value('snapshot, ms', 'snapshot', 20),
     against('open from a snapshot', SELF, 'open in Node', 1.1),
     value('revert of a fork, ms', 'revert of a fork', 10),

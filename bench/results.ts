@@ -11,6 +11,7 @@ export const FIGURES = {
   'run true in Node': "`true` by the library's run(), against Node's spawn of it on the host",
   'run true beside a daemon': 'the same while a daemon of an earlier command runs',
   revert: 'back to the state at open',
+  'revert after a test': 'the same, when the next testbed was made ahead',
   close: 'until everything is gone',
   'start + true + exit': 'all of these, for tools without a server',
   'copydown 10,000 files': 'into the testbed, everything in memory',

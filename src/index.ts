@@ -27,6 +27,7 @@ export type {
   SnapshotEvent,
   StartEvent,
   TestbedEvent,
+  WaitEvent,
 } from './events/types.ts';
 export type {
   FileLeak,

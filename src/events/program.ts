@@ -2,10 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, VirtError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { processTimes } from '../processes/stat.ts';
 import { packageRoot } from '../scripts.ts';
 import { openEventFile } from './file.ts';
 import { now, rounded, send } from './session.ts';
 import type { OnEvent, StartEvent } from './types.ts';
+import { watchWaits } from './waits.ts';
+
+/** Milliseconds. An older process was not started for this server: it is no driver. */
+const OLDEST_DRIVER = 10_000;
 
 export interface ProgramEvents {
   readonly onEvent: OnEvent;
@@ -23,15 +28,27 @@ export function startEvents(path: string, program: string, log: Log): ProgramEve
     ...{ event: 'start', time, program, version: ownVersion(), pid: process.pid },
     ...(caller === undefined ? {} : { caller }),
   });
+  const waits = program === 'server' ? watchWaits(onEvent, time) : undefined;
+  const age = waits === undefined ? undefined : processTimes(process.ppid)?.age;
+  if (age !== undefined && age < OLDEST_DRIVER) {
+    const duration = rounded(Math.max(0, age - (now() - time)));
+    send(onEvent, { event: 'wait', time: rounded(time - duration), duration, until: 'start' });
+  }
   return {
-    onEvent,
+    onEvent: waits?.onEvent ?? onEvent,
     failed: (error) => {
       const code = error instanceof VirtError ? error.code : 'INTERNAL';
       send(onEvent, { event: 'error', time: now(), code, message: messageOf(error) });
     },
     end: (status) => {
-      const duration = rounded(now() - time);
-      send(onEvent, { event: 'end', time: now(), duration, ...(status === undefined ? {} : { status }) });
+      const ended = now();
+      waits?.end(ended);
+      const cpu = waits === undefined ? undefined : processTimes(process.ppid)?.cpu;
+      send(onEvent, {
+        ...{ event: 'end', time: ended, duration: rounded(ended - time) },
+        ...(status === undefined ? {} : { status }),
+        ...(cpu === undefined ? {} : { caller: { cpu } }),
+      });
       file.close();
     },
   };

@@ -64,6 +64,31 @@ export interface EndEvent extends EveryEvent {
   readonly duration: number;
   /** Exit status; missing when a signal ended it. */
   readonly status?: number;
+  /** Of a server: the process that started it. Missing where it cannot be read. */
+  readonly caller?: {
+    /** Processor time of it alone, since it began. */
+    readonly cpu: number;
+  };
+}
+
+/** Nothing was asked of a server, and no command ran: the driver itself worked, or slept. */
+export interface WaitEvent extends EveryEvent {
+  /** The kind. */
+  readonly event: 'wait';
+  /** How long it took, at least a millisecond. */
+  readonly duration: number;
+  /** The event that ended it. `start`: the time between the beginning of the driver and that of the server. */
+  readonly until:
+    | 'start'
+    | 'open'
+    | 'command'
+    | 'copy'
+    | 'revert'
+    | 'snapshot'
+    | 'reboot'
+    | 'commit'
+    | 'close'
+    | 'end';
 }
 
 /** A testbed was opened. */
@@ -213,6 +238,7 @@ export interface ErrorEvent extends EveryEvent {
 export type TestbedEvent =
   | StartEvent
   | EndEvent
+  | WaitEvent
   | OpenEvent
   | CommandEvent
   | PackagesEvent

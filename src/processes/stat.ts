@@ -28,6 +28,26 @@ export function processState(pid: number): ProcessState | undefined {
   }
 }
 
+/** Of the kernel for programs, on each architecture. */
+const TICKS_A_SECOND = 100;
+
+/** Milliseconds: its age and the processor time of it alone, in steps of 10. */
+export function processTimes(pid: number): { readonly age: number; readonly cpu: number } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const [uptime = ''] = readFileSync('/proc/uptime', 'latin1').split(' ');
+    const fields = text
+      .slice(text.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number);
+    const [user = 0, system = 0, started = 0] = [fields[11], fields[12], fields[19]];
+    const inMilliseconds = (ticks: number) => (ticks * 1000) / TICKS_A_SECOND;
+    return { age: Number(uptime) * 1000 - inMilliseconds(started), cpu: inMilliseconds(user + system) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether it waits in a state that no signal ends, or only SIGKILL. */
 export function isStuck(pid: number): boolean {
   return processState(pid)?.state === 'D';

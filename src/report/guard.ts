@@ -8,7 +8,8 @@ type Members = Readonly<Record<string, Kind>>;
 /** A `?` at the end of a name: may be missing. */
 const MEMBERS: Readonly<Record<TestbedEvent['event'], Members>> = {
   start: { program: 'text', version: 'text', pid: 'number', 'caller?': 'record' },
-  end: { duration: 'number', 'status?': 'number' },
+  end: { duration: 'number', 'status?': 'number', 'caller?': 'record' },
+  wait: { duration: 'number', until: 'text' },
   open: { ...operation(), name: 'text', 'root?': 'text', network: 'text' },
   command: {
     ...{ ...operation(), argv: 'texts', 'status?': 'number', 'killed?': 'flag', 'packages?': 'record' },

@@ -3,14 +3,13 @@ import type { CommandEvent, EventFailure, TestbedEvent } from '../events/types.t
 import type { Leak } from '../leaks/leak.ts';
 import { type Purpose, purposeOf, testOf } from './classify.ts';
 
-/** What time was spent on. */
-export type SpanKind = Purpose | 'testbed' | 'copy';
+/** What time was spent on; `driver`: the driver asked for nothing. */
+export type SpanKind = Purpose | 'testbed' | 'copy' | 'driver';
 
 export interface Span {
   readonly kind: SpanKind;
   /** Name of the event. */
   readonly event: TestbedEvent['event'];
-  readonly testbed: number;
   readonly from: number;
   readonly to: number;
   readonly label: string;
@@ -51,6 +50,8 @@ export interface Session {
   readonly tests: readonly TestRun[];
   readonly leaks: readonly Leak[];
   readonly errors: readonly EventFailure[];
+  /** Processor time of the driver itself. */
+  readonly callerCpu: number | undefined;
   /** Whether its end is known. */
   readonly ended: boolean;
   readonly root: string | undefined;
@@ -79,6 +80,7 @@ function sessionOf(id: string, events: readonly TestbedEvent[]): Session {
     to: events.reduce((most, event) => Math.max(most, event.event === 'end' ? event.time : endOf(event)), 0),
     leaks: events.flatMap((event) => (event.event === 'leak' && !isOfDriver(event.leak) ? [event.leak] : [])),
     errors: events.flatMap((event) => (event.event === 'error' ? [event] : [])),
+    callerCpu: end?.caller?.cpu,
     ended: end !== undefined,
     root: open?.root,
   };
@@ -95,8 +97,8 @@ function endOf(event: TestbedEvent): number {
 
 function spanOf(event: TestbedEvent): Span[] {
   if (event.event === 'start' || event.event === 'end' || !('duration' in event)) return [];
-  const { testbed, time: from } = event;
-  const common = { event: event.event, testbed, from, to: endOf(event) };
+  const common = { event: event.event, from: event.time, to: endOf(event) };
+  if (event.event === 'wait') return [{ ...common, kind: 'driver', label: `until ${event.until}` }];
   if (event.event === 'command') {
     const { status, killed } = event;
     return [

@@ -10,7 +10,7 @@ import type { Run, Test } from './run.ts';
 import { STYLE } from './style.ts';
 import { KIND_NAMES, percent, seconds } from './text.ts';
 import { timeline } from './timeline.ts';
-import { explained, TIME_KINDS, type TimeKind, timesOf } from './times.ts';
+import { explained, isShown, noTime, TIME_KINDS, type TimeKind, timesOf } from './times.ts';
 
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 
@@ -95,16 +95,19 @@ function legend({ sessions }: Run): Piece {
 function times({ sessions }: Run): Piece {
   const all = sessions.map(timesOf);
   const wall = all.reduce((sum, each) => sum + each.wall, 0);
-  const rows = TIME_KINDS.map((kind) => ({ kind, time: all.reduce((sum, { of }) => sum + of[kind], 0) }))
-    .filter(({ time }) => time > 0)
-    .map(({ kind, time }) => [
-      KIND_NAMES[kind],
-      seconds(time),
-      percent(wall === 0 ? 0 : time / wall),
-      tag('i', { class: `k-${kind}`, style: `width:${Math.round((100 * time) / Math.max(1, wall))}%` }),
-    ]);
-  const driver = all.reduce((sum, { of }) => sum + of.driver, 0);
-  const sum = `Sum of all servers, ${seconds(wall)}; events explain ${percent(explained({ wall, of: { ...zero(), driver } }))} of it.`;
+  const of = noTime();
+  for (const kind of TIME_KINDS) of[kind] = all.reduce((sum, each) => sum + each.of[kind], 0);
+  const rows = TIME_KINDS.filter((kind) => isShown(kind, { wall, of })).map((kind) => [
+    KIND_NAMES[kind],
+    seconds(of[kind]),
+    percent(wall === 0 ? 0 : of[kind] / wall),
+    tag('i', { class: `k-${kind}`, style: `width:${Math.round((100 * of[kind]) / Math.max(1, wall))}%` }),
+  ]);
+  const processor = sessions.reduce((sum, { callerCpu = 0 }) => sum + callerCpu, 0);
+  const sum = [
+    `Sum of all servers, ${seconds(wall)}; events explain ${percent(explained({ wall, of }))} of it.`,
+    processor === 0 ? '' : ` Of the drivers themselves ${seconds(processor)} is processor time.`,
+  ].join('');
   return [
     table(
       [
@@ -117,10 +120,6 @@ function times({ sessions }: Run): Piece {
     ),
     element('p', 'soft', sum),
   ];
-}
-
-function zero(): Record<TimeKind, number> {
-  return { test: 0, packages: 0, build: 0, command: 0, testbed: 0, copy: 0, driver: 0 };
 }
 
 function tests({ tests: all }: Run): Piece {

@@ -43,7 +43,7 @@ pre { margin: .4rem 0; padding: .6rem .7rem; max-height: 26rem; overflow: auto; 
 .axis span:first-child { transform: none; } .axis span.last { transform: translateX(-100%); }
 .k-test { background: var(--test); } .k-packages { background: var(--packages); } .k-build { background: var(--build); }
 .k-command { background: var(--command); } .k-testbed { background: var(--testbed); } .k-copy { background: var(--copy); }
-.k-driver { background: var(--driver); }
+.k-driver { background: var(--driver); } .k-unknown { border: 1px solid var(--line); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }

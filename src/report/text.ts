@@ -5,7 +5,7 @@ import { printable } from '../log.ts';
 import type { Comparison } from './compare.ts';
 import type { Session } from './model.ts';
 import type { Run } from './run.ts';
-import { explained, TIME_KINDS, type TimeKind, timesOf } from './times.ts';
+import { explained, isShown, TIME_KINDS, type TimeKind, timesOf } from './times.ts';
 
 export const KIND_NAMES: Readonly<Record<TimeKind, string>> = {
   testbed: 'open, revert, close',
@@ -15,6 +15,7 @@ export const KIND_NAMES: Readonly<Record<TimeKind, string>> = {
   command: 'other commands',
   copy: 'copies',
   driver: 'the driver itself',
+  unknown: 'without an event',
 };
 
 export function seconds(milliseconds: number): string {
@@ -69,14 +70,19 @@ function testRows({ tests }: Run): string[][] {
 function sessionText(session: Session): string[] {
   const times = timesOf(session);
   const { wall, of } = times;
-  const rows = TIME_KINDS.filter((kind) => of[kind] > 0).map((kind) => [
+  const rows = TIME_KINDS.filter((kind) => isShown(kind, times)).map((kind) => [
     KIND_NAMES[kind],
     seconds(of[kind]),
     percent(wall === 0 ? 0 : of[kind] / wall),
   ]);
+  const { callerCpu } = session;
+  const processor =
+    callerCpu === undefined || of.driver === 0
+      ? []
+      : [`of the driver itself ${seconds(callerCpu)} is processor time`];
   return [
     `${printable(session.program)} ${session.id}: ${seconds(wall)}, of which events explain ${percent(explained(times))}`,
-    ...indented(table(rows)),
+    ...indented([...table(rows), ...processor]),
   ];
 }
 

@@ -56,7 +56,9 @@ function sessionBars(session: Session, at: At, failed: ReadonlySet<string>): Pie
     style: placed(at(session.from), at(session.to)),
     title: `${shown(session.program)} ${session.id}, ${seconds(session.to - session.from)}`,
   });
-  return [whole, ...joined(session.spans, at).map((bar) => barOf(bar, failed))];
+  // The driver's own time is the background.
+  const spans = session.spans.filter(({ kind }) => kind !== 'driver');
+  return [whole, ...joined(spans, at).map((bar) => barOf(bar, failed))];
 }
 
 interface Bar {

@@ -38,6 +38,15 @@ export function parseSummary(text: string): Summary {
   return { results, notes };
 }
 
+/** The driver blames the tree that it was given; `to` is what the user calls it. */
+export function calling(
+  { results, notes }: Summary,
+  { from, to }: { readonly from: string; readonly to: string },
+): Summary {
+  const renamed = (line: string) => (line.startsWith('blame: ') ? line.replaceAll(from, to) : line);
+  return { results: results.map((result) => ({ ...result, more: result.more.map(renamed) })), notes };
+}
+
 function isOutcome(word: string | undefined): word is Outcome {
   return word === 'PASS' || word === 'FAIL' || word === 'SKIP' || word === 'FLAKY';
 }

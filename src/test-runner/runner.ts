@@ -55,7 +55,7 @@ class Runner {
   readonly #runs: ShareRun[] = [];
   readonly #times: number[] = [];
   readonly #started = new Map<string, number>();
-  readonly #lost: string[] = [];
+  readonly #lost: { readonly why: string; readonly names: readonly string[] }[] = [];
   readonly #notes = new Set<string>();
   /** Ends the drivers when one cannot be started. */
   readonly #failing = new AbortController();
@@ -126,13 +126,14 @@ class Runner {
     for (const { name } of [...again, ...lost]) screen.forget(name);
     this.#reportEarlyEnd(run, again, lost);
     if (lost.length === 0) return;
-    this.#lost.push(...lost.map(({ name }) => name));
+    const why = isPackage ? 'erroneous package' : 'testbed failure';
+    this.#lost.push({ why, names: lost.map(({ name }) => name) });
     for (const note of run.summary.notes) this.#notes.add(note);
     this.#status = Math.max(this.#status, statusOfEnd(run.end, isPackage));
   }
 
   async #start(share: readonly Unit[], more: readonly string[]): Promise<ShareRun> {
-    const { folders, signal, log, screen } = this.#order;
+    const { folders, packages, signal, log, screen } = this.#order;
     const { debs, tree } = this.#ready.package;
     const setting = share[0]?.setting ?? { network: 'given', prepared: false };
     const folder = folders.next('tests');
@@ -143,6 +144,7 @@ class Runner {
           share,
           debs,
           tree,
+          called: packages.find((name) => !name.endsWith('.deb')) ?? '.',
           folder,
           temporary: folders.temporary,
           signal: AbortSignal.any([signal, this.#failing.signal]),
@@ -207,8 +209,10 @@ class Runner {
       results.some(
         ({ name, outcome, reason }) => name === one.name && outcome === one.outcome && reason === one.reason,
       );
-    const lost = this.#lost.length > 0 ? [`testbed failure: no result of ${this.#lost.join(', ')}`] : [];
-    const notes = [...this.#notes, ...lost];
+    const notes = [
+      ...this.#notes,
+      ...this.#lost.map(({ why, names }) => `${why}: no result of ${names.join(', ')}`),
+    ];
     const summary = none ?? { results: [...skipped.filter((one) => !isRepeated(one)), ...results], notes };
     const position = ({ share }: ShareRun) => share[0]?.position ?? 0;
     const runs = [...this.#runs].sort((one, other) => position(one) - position(other));

@@ -7,7 +7,7 @@ import { type DriverEnd, startDriver, stepOf } from './driver.ts';
 import { removing } from './driver-words.ts';
 import { logOf, outputOf } from './image.ts';
 import { readIfThere } from './merge.ts';
-import { parseSummary, type Summary } from './results.ts';
+import { calling, parseSummary, type Summary } from './results.ts';
 import type { Unit } from './shares.ts';
 
 const NO_BUILD = '--no-built-binaries';
@@ -17,6 +17,8 @@ export interface ShareOrder {
   readonly args: readonly string[];
   readonly debs: readonly string[];
   readonly tree: string;
+  /** What the user calls the package. */
+  readonly called: string;
   readonly server: Argv;
   readonly folder: string;
   readonly temporary: string;
@@ -43,7 +45,8 @@ export async function runShare(order: ShareOrder, log: Log): Promise<ShareRun> {
   const { tree, server } = await builtTree(order, log);
   const names = new Set(share.map(({ name }) => name));
   // The driver writes it; what the log shows of a result may be from a test.
-  const unfiltered = () => parseSummary(readIfThere(join(output, 'summary')));
+  const unfiltered = () =>
+    calling(parseSummary(readIfThere(join(output, 'summary'))), { from: tree, to: order.called });
   const summary = () => {
     const { results, notes } = unfiltered();
     return { results: results.filter(({ name }) => names.has(name)), notes };

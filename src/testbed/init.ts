@@ -59,6 +59,9 @@ R! /tmp/systemd-private-*
 R! /var/tmp/systemd-private-*
 `;
 
+/** No credentials are passed to a testbed, and qemu cannot make the mount for them. */
+const TMPFILES_SERVICE = '[Service]\nLoadCredential=\n';
+
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /** After /run is mounted. */
@@ -67,6 +70,7 @@ export function runtimeSteps({ kind }: Init): steps.Step[] {
   const folders = [
     '/run/systemd',
     '/run/systemd/system',
+    '/run/systemd/system/systemd-tmpfiles-setup.service.d',
     '/run/systemd/system-generators',
     '/run/tmpfiles.d',
   ] as const;
@@ -76,6 +80,7 @@ export function runtimeSteps({ kind }: Init): steps.Step[] {
     ...words(MASKED).map((unit) => mask(`system/${unit}`)),
     ...words(MASKED_GENERATORS).map((name) => mask(`system-generators/systemd-${name}-generator`)),
     steps.file('/run/tmpfiles.d/tmp.conf', TMPFILES),
+    steps.file('/run/systemd/system/systemd-tmpfiles-setup.service.d/testbed.conf', TMPFILES_SERVICE),
   ];
 }
 

@@ -18,9 +18,12 @@ export function showTime(time: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
+/** The last cell of a row that has fewer than the head goes on over the columns to its right. */
 export function showTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
+  const width = (line: readonly string[], column: number) =>
+    column === line.length - 1 && line.length < head.length ? 0 : (line[column] ?? '').length;
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => width(line, column))));
   return lines
     .map((line) =>
       line

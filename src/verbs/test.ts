@@ -7,7 +7,7 @@ import { parseWords } from '../command-line/parse.ts';
 import { testbedFromWords } from '../command-line/testbed-options.ts';
 import { wrongValue } from '../command-line/values.ts';
 import { UsageError } from '../errors.ts';
-import { createLog, printable } from '../log.ts';
+import { createLog, type Log, printable } from '../log.ts';
 import { checkOutside } from '../network/outside.ts';
 import { preflight } from '../preflight.ts';
 import { hasProgram } from '../processes/find.ts';
@@ -34,9 +34,10 @@ export const test: RunVerb = async (words, signal) => {
     });
   }
   await preflight(options, process.env);
+  const log = createLog({ debug: words.has('debug') });
+  warnOfNames(words, log);
   const folders = openFolders(words.one('output-dir'));
   const server = withEvents(words, given, folders);
-  const log = createLog({ debug: words.has('debug') });
   const screen = openScreen(log, process.env);
   try {
     const privateNetworks = !server.has('network') && canBePrivate();
@@ -86,7 +87,18 @@ function canBePrivate(): boolean {
   }
 }
 
-function showFailures({ results }: Summary, { output }: Folders): void {
+/** The driver takes a word without a slash for the name of a package in the archive. */
+function warnOfNames(words: Words, log: Log): void {
+  for (const name of words.operands) {
+    if (name.includes('/') || name === '.' || !existsSync(join(name, 'debian'))) continue;
+    log.warn(`${name} is taken for the name of a package in the archive; for the directory write ./${name}`);
+  }
+}
+
+function showFailures({ results, notes }: Summary, { output }: Folders): void {
+  if (results.length === 0 && notes.length > 0) {
+    writeToStderr(printable(`\nThe end of the log:\n${tailOf(join(output, 'log'))}`));
+  }
   for (const result of results) {
     if (result.outcome !== 'FAIL' && result.outcome !== 'FLAKY') continue;
     const shown = (['stdout', 'stderr'] as const).flatMap((stream) => {

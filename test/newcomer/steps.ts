@@ -102,18 +102,21 @@ const COMPLETE = `COMP_WORDS=(virt-ts-unshare sh) COMP_CWORD=1
 "$(complete -p virt-ts-unshare | sed -E 's/.* -F ([^ ]+) .*/\\1/')"
 printf '%s\\n' "\${COMPREPLY[@]}"`;
 
-/** A script that does the steps and prints after how many seconds each of them ended. */
+/**
+ * A script that does the steps and prints after how many seconds each of them ended, and how many the processors worked, as user and in
+ * the kernel: on a busy machine only these can be compared.
+ */
 export function scriptOf(steps: readonly Step[], seconds: number): string {
   const parts = steps.map(({ title, script }) => `${script.trim()}\nreached ${quote(title)}\n`);
   return `set -eu
 started=$(date +%s)
 reached() {
-    printf '%4d s: %s\\n' "$(($(date +%s) - started))" "$1"
+    times >~/times
+    worked=$(sed -n '2{s/[.][0-9]*//g; s/ / + /; p}' ~/times)
+    printf '%4d s (%s): %s\\n' "$(($(date +%s) - started))" "$worked" "$1"
 }
 export DEBIAN_FRONTEND=noninteractive LIBRARY=
 ${parts.join('\n')}
-echo 'seconds of processors, of the shell and of its children:'
-times
 [ "$(($(date +%s) - started))" -lt ${seconds} ] || { echo 'it took more than ${seconds} s'; exit 1; }
 `;
 }

@@ -45,6 +45,13 @@ export class Story {
     return this.#add(duration, (facts) => ({ ...facts, event: 'reboot', by: 'caller' }));
   }
 
+  wait(duration: number): this {
+    const { testbed: _, ...facts } = this.#facts(duration);
+    this.events.push({ ...facts, event: 'wait', until: 'end' });
+    this.#now += duration;
+    return this;
+  }
+
   leak(path: string): this {
     const leak = { kind: 'file', path, type: 'file', uid: 0, gid: 0, size: 3 } as const;
     this.events.push({ ...this.#common, event: 'leak', testbed: 1, time: this.#now, at: 'revert', leak });
@@ -65,9 +72,13 @@ export class Story {
   }
 
   #add(duration: number, make: (facts: Facts) => TestbedEvent): this {
-    this.events.push(make({ ...this.#common, testbed: 1, time: this.#now, duration }));
+    this.events.push(make(this.#facts(duration)));
     this.#now += duration;
     return this;
+  }
+
+  #facts(duration: number): Facts {
+    return { ...this.#common, testbed: 1, time: this.#now, duration };
   }
 }
 

@@ -11,11 +11,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { allPids, commandLine, treeOf } from '../../../src/processes/list.ts';
+import { sessionsOf } from '../../../src/report/model.ts';
+import { explained, timesOf } from '../../../src/report/times.ts';
 import { openCache } from '../../../src/rootfs/cache.ts';
 import { committedImages } from '../../../src/rootfs/committed.ts';
 import { waitUntil } from '../../../src/wait.ts';
+import { readEvents } from '../../support/event-schema.ts';
 import { makePackage } from '../../support/many-tests.ts';
 import { PROGRAM, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
@@ -92,6 +95,11 @@ describeWithUsers('virt-ts-unshare test', function () {
     ]);
     assert.deepEqual(readdirSync(join(output, 'artifacts')).sort(), ['one', 'two']);
     assert.equal(readFileSync(join(output, 'artifacts/one'), 'utf8'), 'file\nrun\n');
+    // Of each driver, from its beginning to the end of its server.
+    for (const session of sessionsOf(readEvents(join(output, 'events.jsonl')))) {
+      const times = timesOf(session);
+      assert.ok(explained(times) >= 0.95, JSON.stringify([session.caller, times]));
+    }
     const report = await virt(['report', output]);
     assert.match(report.stdout, /named .* FAIL non-zero exit status 3/, report.stderr);
     assert.match(stderr, /installing what the tests depend on/);
@@ -138,6 +146,7 @@ describeWithUsers('virt-ts-unshare test', function () {
   });
 
   it('names what is wrong in a call', async () => {
+    writeFileSync(join(folder, 'file'), '');
     const calls: readonly (readonly [readonly string[], RegExp])[] = [
       [['--jobs', '0', '.'], /--jobs is 0, which is not a number of drivers; give a number from 1 on/],
       [['-o', folder, '.'], /is not empty; name an empty or a new one/],
@@ -148,5 +157,18 @@ describeWithUsers('virt-ts-unshare test', function () {
       assert.equal(status, 2, stderr);
       assert.match(stderr, message);
     }
+  });
+
+  it('shows why no test could run, and that a word without a slash is no directory', async () => {
+    const parent = join(folder, 'no-such-package');
+    const name = basename(makePackage(parent, 'Test-Command: true\nDepends:\n'));
+    const { status, stdout, stderr } = await virt(['test', '-B', name, ...server], { cwd: parent });
+    assert.equal(status, 16, stderr);
+    assert.match(stdout, /^testbed failure: rules extract failed/);
+    assert.match(
+      stderr,
+      /mock-made is taken for the name of a package in the archive; for the directory write \.\/mock-made/,
+    );
+    assert.match(stderr, /The end of the log:\n( {2}\| .*\n)* {2}\| E: /);
   });
 });

@@ -28,7 +28,8 @@ const EVENTS: { readonly [K in TestbedEvent['event']]: Required<Extract<TestbedE
     pid: 3,
     caller: { pid: 2, argv: ['sh'] },
   },
-  end: { ...common, event: 'end', duration: 3, status: 0 },
+  end: { ...common, event: 'end', duration: 3, status: 0, caller: { cpu: 30 } },
+  wait: { ...common, event: 'wait', duration: 3, until: 'open' },
   open: { ...operation, event: 'open', name: 'x', root: '/x.tar', network: 'host', fork: true, error },
   command: {
     ...{ ...operation, event: 'command', argv: ['id', ''], truncated: true, status: 0, killed: true },

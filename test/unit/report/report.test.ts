@@ -13,7 +13,7 @@ import { pageOf } from '../../../src/report/page.ts';
 import { type Run, runOf } from '../../../src/report/run.ts';
 import { comparisonText, runText } from '../../../src/report/text.ts';
 import { lanes } from '../../../src/report/timeline.ts';
-import { explained, timesOf } from '../../../src/report/times.ts';
+import { explained, noTime, timesOf } from '../../../src/report/times.ts';
 import { LISTS, linesOf, Story, wrapped } from '../../support/events-of-run.ts';
 
 const INSTALL = ['/bin/sh', '-ec', ' apt-get install --assume-yes x 2>&1'];
@@ -77,25 +77,26 @@ describe('a run by its events', () => {
     );
   });
 
-  it('has times whose sum is the wall time, with what is not explained as that of the driver', () => {
-    const [session] = sessionsOf(story().end());
+  it('has times whose sum is the wall time, also of what no event explains', () => {
+    const [session] = sessionsOf(story().wait(30).end());
     assert.ok(session !== undefined);
     const times = timesOf(session);
     assert.deepEqual(times, {
-      wall: 690,
-      of: { testbed: 40, packages: 300, test: 300, driver: 50, build: 0, command: 0, copy: 0 },
+      wall: 720,
+      of: { ...noTime(), testbed: 40, packages: 300, test: 300, driver: 30, unknown: 50 },
     });
-    assert.ok(Math.abs(explained(times) - 640 / 690) < 1e-9);
+    assert.ok(Math.abs(explained(times) - 670 / 720) < 1e-9);
   });
 
-  it('counts a moment of several testbeds once', () => {
-    const span = { event: 'command', testbed: 1, label: '' } as const;
+  it('counts a moment of several testbeds once, and a wait only where nothing else is', () => {
+    const span = { event: 'command', label: '' } as const;
     const spans = [
       { ...span, kind: 'packages', from: 0, to: 100 },
       { ...span, kind: 'test', from: 20, to: 50 },
+      { ...span, kind: 'driver', from: 90, to: 110 },
     ] as const;
     const { of } = timesOf({ from: 0, to: 120, spans });
-    assert.deepEqual([of.packages, of.test, of.driver], [70, 30, 20]);
+    assert.deepEqual([of.packages, of.test, of.driver, of.unknown], [70, 30, 10, 10]);
   });
 
   it('has a lane for each session at the same time', () => {

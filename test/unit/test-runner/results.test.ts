@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  calling,
   formatSummary,
   parseSummary,
   statusOf,
@@ -35,6 +36,12 @@ describe('a summary of autopkgtest', () => {
     );
     assert.equal(results[2]?.more.length, 2);
     assert.deepEqual(notes, ['testbed failure: testbed auxverb failed with exit code 255']);
+  });
+
+  it('blames the package as the user calls it', () => {
+    const shown = 'one PASS\nblame: deb:x /tmp/drivers/tree\nbadpkg: /tmp/drivers/tree is bad\n';
+    const { results } = calling(parseSummary(shown), { from: '/tmp/drivers/tree', to: './package' });
+    assert.deepEqual(results[0]?.more, ['blame: deb:x ./package', 'badpkg: /tmp/drivers/tree is bad']);
   });
 
   it('has each skipped test once, though the driver reports them twice', () => {

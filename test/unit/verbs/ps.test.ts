@@ -34,10 +34,10 @@ describe('open testbeds', () => {
     assert.equal(
       table(shown, 61_000, true),
       [
-        'PID   NAME     AGE    SCRATCH   PROCESSES  ROOT FILESYSTEM',
-        '10    a        1 min  5.0M      1          /r.tar',
+        'PID   NAME  AGE    SCRATCH   PROCESSES  ROOT FILESYSTEM',
+        '10    a     1 min  5.0M      1          /r.tar',
         '  12  sleep 9',
-        '20    a        1 min  /scratch  0          /r.tar',
+        '20    a     1 min  /scratch  0          /r.tar',
         '',
       ].join('\n'),
     );
