@@ -329,7 +329,12 @@ int exec_main(int argc, char **argv) {
 		if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) return NOT_RUN;
 	parse_options(argc, argv);
 	job.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!find_pid1()) fail("CLOSED", "it is closed");
+	errno = 0;
+	if (job.proc < 0 || !find_pid1()) {
+		/* Else it would be reported as closed where only this process lacks a descriptor. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) fail_to_enter("its pid 1");
+		fail("CLOSED", "it is closed");
+	}
 	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s; %s", strerror(errno), remedy(errno));
 
 	sigset_t all, mask;
