@@ -51,7 +51,7 @@ static struct {
 	int channel;
 	/* Its user namespace's, empty where it could not be read. */
 	char map[256];
-} job = {.directory = "/", .seconds = 10, .report = -1, .cgroup = -1, .channel = -1};
+} job = {.directory = "/", .seconds = 10, .proc = -1, .init = -1, .report = -1, .cgroup = -1, .channel = -1};
 
 static _Noreturn __attribute__((format(printf, 2, 3))) void fail(const char *code, const char *format, ...) {
 	char what[2048];
@@ -328,8 +328,13 @@ int exec_main(int argc, char **argv) {
 	for (int descriptor = 0; descriptor < 3; descriptor++)
 		if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) return NOT_RUN;
 	parse_options(argc, argv);
+	errno = 0;
 	job.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!find_pid1()) fail("CLOSED", "it is closed");
+	if (job.proc < 0 || !find_pid1()) {
+		/* Else it would be reported as closed where only this process lacks a descriptor. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) fail_to_enter("its pid 1");
+		fail("CLOSED", "it is closed");
+	}
 	if (!protect_program(job.init)) fail("UNPROTECTED", "the helper cannot copy itself into memory: %s; %s", strerror(errno), remedy(errno));
 
 	sigset_t all, mask;

@@ -185,11 +185,16 @@ export function messageOf(error: unknown): string {
 /** Without the call and the path that Node appends, for a sentence that names the path itself. */
 export function reasonOf(error: unknown): string {
   const message = messageOf(error);
-  return systemCodeOf(error) === undefined ? message : message.replace(/, \w+( '.*)?$/s, '');
+  if (systemCodeOf(error) === undefined) return message;
+  return message
+    .replace(/, \w+( '.*)?$/s, '')
+    .replace(/^(Unknown system error -122): \1/, 'EDQUOT: disk quota exceeded');
 }
 
 export function systemCodeOf(error: unknown): string | undefined {
   // Not `instanceof Error`: in jest the errors of Node's modules belong to another realm than those of this file.
   if (error instanceof VirtError || typeof error !== 'object' || error === null) return undefined;
-  return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  // libuv has no name for it.
+  return code === 'Unknown system error -122' ? 'EDQUOT' : code;
 }

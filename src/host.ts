@@ -39,7 +39,7 @@ export interface HostProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Starts a process by Node's own spawn, which passes any descriptor and costs a third of execa. @throws TestbedError */
+/** @throws TestbedError when it cannot be started, also for want of descriptors or processes */
 export async function spawnHost(
   argv: Argv,
   log: Log,
@@ -101,59 +101,47 @@ interface HostOutput {
   readonly stderr: string;
 }
 
-interface RunHostOptions {
+interface QuickHostOptions {
   input?: string;
   cwd?: string;
   env?: Readonly<Record<string, string>>;
   /** Milliseconds, after which the command is killed; its status is then 137. */
   timeout?: number;
-}
-
-/** Runs a command to its end with both outputs as text. @throws TestbedError only when it cannot be started */
-export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}): Promise<HostOutput> {
-  // Importing execa takes longer than starting a process.
-  const { execa } = await import('execa');
-  if (log.debugging) log.debug(`+ ${shellLine(argv)}`);
-  const [file, ...args] = argv;
-  const result = await execa(file, args, {
-    input: options.input ?? '',
-    // After sudo the working directory may be one that only root can enter, and execa would enter it again.
-    cwd: options.cwd ?? '/',
-    ...(options.env === undefined ? {} : { env: { ...options.env } }),
-    ...(options.timeout === undefined ? {} : { timeout: options.timeout, killSignal: 'SIGKILL' as const }),
-    reject: false,
-    stripFinalNewline: false,
-  });
-  if (result.exitCode === undefined && result.signal === undefined) {
-    throw cannotStart(file, result.cause ?? result);
-  }
-  const signal = result.signal === undefined ? 0 : constants.signals[result.signal];
-  return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };
-}
-
-interface QuickHostOptions extends Pick<RunHostOptions, 'input' | 'env'> {
   encoding?: BufferEncoding;
 }
 
-/** As runHost, without loading a library. */
+/** Runs a command to its end with both outputs as text. @throws TestbedError only when it cannot be started */
 export async function quickHost(
   argv: Argv,
   log: Log,
-  { input, env = {}, encoding = 'utf8' }: QuickHostOptions = {},
+  { input, cwd, env = {}, timeout, encoding = 'utf8' }: QuickHostOptions = {},
 ): Promise<HostOutput> {
   const started = await spawnHost(argv, log, {
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     env,
+    ...(cwd === undefined ? {} : { cwd }),
   });
-  const { stdin } = started.child;
+  const { stdin, stdout, stderr } = started.child;
   stdin?.on('error', () => {});
   stdin?.end(input);
-  const [stdout, stderr, { status }] = await Promise.all([
-    textOf(started.child.stdout, encoding),
-    textOf(started.child.stderr),
+  const stop = () => {
+    started.kill('SIGKILL');
+    // Another process may hold them.
+    for (const stream of [stdout, stderr]) stream?.destroy();
+  };
+  const timer = timeout === undefined ? undefined : setTimeout(stop, timeout);
+  const [output, words, { status }] = await Promise.all([
+    textOf(stdout, encoding),
+    textOf(stderr),
     started.exited,
   ]);
-  return { status, stdout, stderr };
+  clearTimeout(timer);
+  return { status, stdout: output, stderr: words };
+}
+
+/** The same without input in the directory /: after sudo the working directory may be one that only root can enter. */
+export function runHost(argv: Argv, log: Log, options: QuickHostOptions = {}): Promise<HostOutput> {
+  return quickHost(argv, log, { input: '', cwd: '/', ...options });
 }
 
 /** As quickHost, but throws a TestbedError with the command's stderr for a status other than 0. Gives its stdout. */

@@ -1,5 +1,6 @@
 /** The identity of a process: pid and start time; in a file on disk also pid namespace and boot. */
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { uptime } from 'node:os';
 import { TestbedError } from '../errors.ts';
 import { type ProcessState, processState } from './stat.ts';
 
@@ -44,6 +45,9 @@ export function ownIdentity(): ProcessIdentity {
   return own;
 }
 
+/** A second of /proc/PID/stat, on all architectures of Linux that Node.js runs on. */
+const TICKS = 100;
+
 /** Milliseconds for which a process of another pid namespace counts as alive, because its pid cannot be looked up here. */
 const FOREIGN_LIFETIME = 24 * 60 * 60 * 1000;
 
@@ -53,5 +57,8 @@ export function isAliveAnywhere(identity: ProcessIdentity, path: string): boolea
   if (identity.boot !== boot) return false;
   if (identity.namespace === namespace) return isAlive(identity);
   const there = statSync(path, { throwIfNoEntry: false });
-  return there !== undefined && Date.now() - there.mtimeMs < FOREIGN_LIFETIME;
+  if (there === undefined) return false;
+  // The time of day may jump, so a process that was started lately by the other clock is alive too.
+  const age = uptime() * 1000 - (Number(identity.startTime) * 1000) / TICKS;
+  return Math.min(Date.now() - there.mtimeMs, age < 0 ? Number.POSITIVE_INFINITY : age) < FOREIGN_LIFETIME;
 }

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { toHtml } from 'hast-util-to-html';
 import type { PackageChanges } from '../events/packages.ts';
+import type { Leak } from '../leaks/leak.ts';
 import { describeLeak } from '../leaks/report.ts';
 import { code, details, element, list, type Piece, section, shown, table, tag } from './elements.ts';
 import type { Input } from './input.ts';
@@ -157,12 +158,14 @@ function leaks({ tests: all, sessions }: Run): Piece[] {
   const ofTests = all.filter(({ run }) => run !== undefined && run.leaks.length > 0);
   const attributed = new Set(ofTests.flatMap(({ run }) => run?.leaks ?? []));
   const others = sessions.flatMap((session) => session.leaks.filter((leak) => !attributed.has(leak)));
-  const blocks = [
-    ...ofTests.map(({ name, run }) => ({ who: code(name) as Piece, left: run?.leaks ?? [] })),
-    ...(others.length === 0 ? [] : [{ who: 'Not by a test' as Piece, left: others }]),
-  ].map(({ who, left }) =>
+  const by: { readonly source: Piece; readonly left: readonly Leak[] }[] = ofTests.map(({ name, run }) => ({
+    source: code(name),
+    left: run?.leaks ?? [],
+  }));
+  if (others.length > 0) by.push({ source: 'Not by a test', left: others });
+  const blocks = by.map(({ source, left }) =>
     details(
-      [who, ` ${left.length}`],
+      [source, ` ${left.length}`],
       left.length <= 3,
       list(left.slice(0, 200).map((leak) => code(describeLeak(leak)))),
     ),

@@ -3,13 +3,12 @@ import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { ownIdentity } from '../processes/identity.ts';
 import { keyOfAptCaches, writtenCaches } from './apt-caches.ts';
 import type { CacheFolder } from './cache.ts';
 import { HASH_LENGTH, newName, unpackingName } from './keys.ts';
 import { tryLock } from './lock.ts';
 import { makeShell } from './make-base.ts';
-import { type AptCachesRecord, readAptCaches } from './record.ts';
+import { type AptCachesRecord, madeNow, readAptCaches } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
 import { type Inside, mustRun } from './unpack.ts';
 
@@ -57,7 +56,7 @@ export async function keepAptCaches(
       await run(['env', '-C', written.tree, 'cp', '-p', '--parents', '-t', root, '--', ...files]);
     const record: AptCachesRecord = {
       ...{ aptCachesOf: of, files: files.length, idMap, size: files.length > 0 ? size : 0 },
-      ...{ unpacked: new Date().toISOString(), boot: ownIdentity().boot },
+      ...madeNow(),
     };
     writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
     renameSync(fresh, join(cache.bases, key));

@@ -1,5 +1,6 @@
 /** Bases in the cache, found without a process and without a lock. */
 import { existsSync, writeFileSync } from 'node:fs';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { ownIdentity } from '../processes/identity.ts';
 import type { CacheFolder } from './cache.ts';
@@ -35,8 +36,8 @@ export function inUse(cache: CacheFolder, key: string): Base | undefined {
   return { path, layers: [path], keys: [key], release };
 }
 
-/** Milliseconds after which the kernel has written everything to disk: twice the default of vm.dirty_expire_centisecs. */
-const WRITTEN = 60_000;
+/** Seconds after which the kernel has written everything to disk: twice the default of vm.dirty_expire_centisecs. */
+const WRITTEN = 60;
 
 /**
  * Unpacking does not wait for the disk, so files may be empty when the machine went down soon after. A base of an earlier
@@ -49,7 +50,8 @@ export function isWhole(folder: string): boolean {
   const settled = join(folder, 'settled');
   if (existsSync(settled)) return true;
   if (record.boot !== ownIdentity().boot) return false;
-  if (Date.now() - Date.parse(record.unpacked) > WRITTEN) tryToWrite(settled);
+  // Not by the time of day, which may jump.
+  if (typeof record.uptime === 'number' && uptime() - record.uptime > WRITTEN) tryToWrite(settled);
   return true;
 }
 

@@ -4,14 +4,13 @@ import { basename, join } from 'node:path';
 import { systemCodeOf, TestbedError } from '../errors.ts';
 import { type Argv, briefWords, spawnHost, textOf } from '../host.ts';
 import type { Log } from '../log.ts';
-import { ownIdentity } from '../processes/identity.ts';
 import { randomBytes } from '../random.ts';
 import type { CacheFolder } from './cache.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
 import { newName, unpackingName } from './keys.ts';
 import { tryLock } from './lock.ts';
 import { makeShell } from './make-base.ts';
-import type { LayerRecord } from './record.ts';
+import { type LayerRecord, madeNow } from './record.ts';
 import { removeLeftovers } from './remove.ts';
 import type { Inside } from './unpack.ts';
 import { addUser } from './users.ts';
@@ -60,7 +59,7 @@ export async function placeLayer(
     writeFileSync(join(fresh, 'settled'), '');
     const record: LayerRecord = {
       ...{ parent: source.parent, idMap, size },
-      ...{ unpacked: new Date().toISOString(), boot: ownIdentity().boot },
+      ...madeNow(),
     };
     writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
     const mark = addUser(fresh);

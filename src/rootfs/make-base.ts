@@ -3,7 +3,6 @@ import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, write
 import { basename, join } from 'node:path';
 import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { ownIdentity } from '../processes/identity.ts';
 import { startProgress } from '../progress-line.ts';
 import type { CacheFolder } from './cache.ts';
 import {
@@ -20,7 +19,7 @@ import {
 import { baseKey, newName, unpackingName } from './keys.ts';
 import { type Base, inUse, isWhole } from './known-base.ts';
 import { type Lock, waitLock } from './lock.ts';
-import { type BaseRecord, readBases } from './record.ts';
+import { type BaseRecord, madeNow, readBases } from './record.ts';
 import { removeLeftovers, setAside } from './remove.ts';
 import { whyNoRoot } from './tree.ts';
 import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
@@ -184,7 +183,7 @@ async function place(job: Job, fresh: string, sha256: string, unpacked: Unpacked
   const folder = join(cache.bases, key);
   const record: BaseRecord = {
     ...{ tarball, tarballSize: Number(state.size), sha256, idMap: holder.idMap.key },
-    ...{ unpacked: new Date().toISOString(), boot: ownIdentity().boot },
+    ...madeNow(),
     ...{ size: unpacked.size, skipped: unpacked.skipped },
   };
   writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });

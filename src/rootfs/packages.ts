@@ -6,13 +6,12 @@
 import { lstatSync, readdirSync, renameSync, rmSync, type Stats, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
-import { ownIdentity } from '../processes/identity.ts';
 import { randomBytes } from '../random.ts';
 import type { CacheFolder } from './cache.ts';
 import { newName, unpackingName } from './keys.ts';
 import { waitLock } from './lock.ts';
 import { makeShell } from './make-base.ts';
-import { type KnownPackages, type PackagesRecord, readPackages } from './record.ts';
+import { type KnownPackages, madeNow, type PackagesRecord, readPackages } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
 import { type Inside, mustRun } from './unpack.ts';
 
@@ -159,7 +158,7 @@ async function makeTree({ tree, added, kept, before }: Content, place: PackagesP
     const record: PackagesRecord = {
       ...{ packages: kept.length + added.length, idMap: holder.idMap.key },
       size: [...kept, ...added].reduce((sum, { size }) => sum + size, 0),
-      ...{ unpacked: new Date().toISOString(), boot: ownIdentity().boot },
+      ...madeNow(),
     };
     writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
     renameSync(fresh, join(cache.bases, `${hash}-${holder.idMap.key}`));

@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
+import { ownIdentity } from '../processes/identity.ts';
 import type { CacheFolder } from './cache.ts';
 import { readEntry } from './keys.ts';
 
@@ -8,7 +10,14 @@ interface TreeRecord {
   /** When the tree was complete. */
   readonly unpacked: string;
   readonly boot: string;
+  /** Seconds since this boot, by a clock that is never set. Records of earlier versions lack it. */
+  readonly uptime?: number;
   readonly size: number;
+}
+
+/** For the record of a tree that is complete now. */
+export function madeNow(): Pick<TreeRecord, 'unpacked' | 'boot' | 'uptime'> {
+  return { unpacked: new Date().toISOString(), boot: ownIdentity().boot, uptime: Math.floor(uptime()) };
 }
 
 export interface BaseRecord extends TreeRecord {

@@ -58,7 +58,9 @@ function unpackingFailed(
   status: number,
 ): TestbedError {
   // A full disk also ends the decompressor, whose message may come first.
-  const full = errors.find((line) => /No space left|Disk quota exceeded/.test(line));
+  const full = errors
+    .find((line) => /No space left|Disk quota exceeded|Wrote only \d+ of/.test(line))
+    ?.replace(/Wrote only \d+ of \d+ bytes/, '$&: No space left on device, or the quota is used up');
   // A hard link to a file that is not in the archive is an error of the archive.
   const gone = errors.find((line) => /: Cannot (?!hard link).*: No such file or directory$/.test(line));
   const why = full ?? errors[0] ?? `tar ended with status ${status}`;
@@ -147,7 +149,6 @@ export async function deleteTree(holder: Inside, log: Log, tree: string): Promis
   await mustRun(argv, log, `deleting ${tree}`);
 }
 
-/** Without runHost: loading execa would take longer than the command. */
 export async function mustRun(argv: Argv, log: Log, what: string): Promise<void> {
   const child = await spawnHost(argv, log, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
   const [{ status }, words] = await Promise.all([child.exited, textOf(child.child.stderr)]);

@@ -25,15 +25,15 @@ export function initOf(event: HelperEvent | undefined, choice: InitChoice): Init
 }
 
 /**
- * Units that cannot work in a user namespace (file systems, devices, modules, sysctls and the audit log of the machine), that need a
+ * Units that cannot work in a user namespace (file systems, modules, sysctls and the audit log of the machine), that need a
  * terminal at /dev/console, or would cover the scratch directory in /tmp; and those that do at the first boot after an update of /usr what
- * the installation of packages has done. They are masked as by `systemctl mask --runtime`.
+ * the installation of packages has done. They are masked as by `systemctl mask --runtime`. Those of udev have conditions that are not met,
+ * as /sys is read-only; the installation of udev fails where they are masked.
  */
 const MASKED = `
 sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount
 proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount tmp.mount
-systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service
-systemd-udev-settle.service systemd-hwdb-update.service systemd-modules-load.service modprobe@.service kmod-static-nodes.service
+systemd-hwdb-update.service systemd-modules-load.service modprobe@.service kmod-static-nodes.service
 systemd-tmpfiles-setup-dev.service systemd-tmpfiles-setup-dev-early.service systemd-sysusers.service
 ldconfig.service systemd-journal-catalog-update.service systemd-update-done.service
 systemd-sysctl.service systemd-remount-fs.service systemd-journald-audit.socket auditd.service apparmor.service
@@ -59,6 +59,9 @@ R! /tmp/systemd-private-*
 R! /var/tmp/systemd-private-*
 `;
 
+/** No credentials are passed to a testbed, and qemu cannot make the mount for them. */
+const TMPFILES_SERVICE = '[Service]\nLoadCredential=\n';
+
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /** After /run is mounted. */
@@ -67,6 +70,7 @@ export function runtimeSteps({ kind }: Init): steps.Step[] {
   const folders = [
     '/run/systemd',
     '/run/systemd/system',
+    '/run/systemd/system/systemd-tmpfiles-setup.service.d',
     '/run/systemd/system-generators',
     '/run/tmpfiles.d',
   ] as const;
@@ -76,6 +80,7 @@ export function runtimeSteps({ kind }: Init): steps.Step[] {
     ...words(MASKED).map((unit) => mask(`system/${unit}`)),
     ...words(MASKED_GENERATORS).map((name) => mask(`system-generators/systemd-${name}-generator`)),
     steps.file('/run/tmpfiles.d/tmp.conf', TMPFILES),
+    steps.file('/run/systemd/system/systemd-tmpfiles-setup.service.d/testbed.conf', TMPFILES_SERVICE),
   ];
 }
 

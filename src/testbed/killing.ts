@@ -37,15 +37,20 @@ function killedBy<T extends HostProcess>(
   { alsoWhenItFails = false } = {},
 ): T {
   let ending: Promise<void> | undefined;
+  const finish = async () => {
+    // Without a descriptor /proc cannot be read. Then the end of the process ends what is inside, too.
+    await end().catch(() => {});
+    if (root.child.exitCode === null && root.child.signalCode === null) root.kill('SIGKILL');
+  };
   return {
     ...root,
     exited: root.exited.then(async (exit) => {
-      if (alsoWhenItFails && exit.status !== 0) ending ??= end();
+      if (alsoWhenItFails && exit.status !== 0) ending ??= finish();
       await ending;
       return exit;
     }),
     kill: (signal: NodeJS.Signals) => {
-      if (signal === 'SIGKILL') ending ??= end();
+      if (signal === 'SIGKILL') ending ??= finish();
       else root.kill(signal);
     },
   };
@@ -59,7 +64,7 @@ const GRACE = 50;
 const KILL_LIMIT = 1_000;
 
 /** Kills the processes inside first: their parent reaps them, where an orphan would wait for the host's init. */
-function endTree(root: HostProcess, log: Log): Promise<void> {
+async function endTree(root: HostProcess, log: Log): Promise<void> {
   const outside = namespaceOf(process.pid, 'pid');
   let grace = GRACE;
   let inside: number[] = [];

@@ -309,7 +309,7 @@ show virt-ts-unshare ps
 kill -TERM "$one" "$two"
 wait "$one" "$two" || true
 find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'worker-*.log' ! -name results ! -name requested ! -name 'virt-ts-unshare-*' | sort >/root/after
-kill -TERM -- "-$collector" ${publisher:+"-$publisher"}
+kill -TERM "-$collector" ${publisher:+"-$publisher"}
 wait "$collector" ${publisher:+"$publisher"} || true
 kill "$archive"
 wait_until 10 "the end of $(processes_of_debci)" debci_has_ended

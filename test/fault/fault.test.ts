@@ -149,7 +149,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
       const begin = performance.now();
       assert.deepEqual(await server.leftAfter(patience(2000)), [], context);
       longest = Math.max(longest, performance.now() - begin);
-      assert.ok(await within(running, patience(2000)), `${context}: who waited for it still waits`);
+      assert.ok(await within(running, patience(2000)), `${context}: what waited for it still waits`);
       assert.deepEqual(mountsThere(), mounts, context);
       // What the next start removes: a lock, a mark of use (both empty), a scratch on disk.
       const forNextStart = /^\/cache\/virt-ts-unshare\/(locks|bases\/[^/]+\/users)\/|^\/scratch\/scratch-/;
@@ -218,7 +218,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
           `${context}: ended with ${ended}`,
         );
         assert.deepEqual(mountsThere(), mounts, context);
-        assert.ok(await within(running, patience(2000)), `${context}: who waited for it still waits`);
+        assert.ok(await within(running, patience(2000)), `${context}: what waited for it still waits`);
       }
     });
   }
@@ -235,7 +235,7 @@ describe(`a server that is ended at any instant (seed ${SEED})`, function () {
       clearTarget();
       assert.deepEqual(filesThere(), untouched, `${context}\n${server.complaints}`);
       assert.deepEqual(mountsThere(), mounts, context);
-      assert.ok(await within(running, patience(2000)), `${context}: who waited for it still waits`);
+      assert.ok(await within(running, patience(2000)), `${context}: what waited for it still waits`);
     }
   });
 

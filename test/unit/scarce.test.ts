@@ -16,6 +16,18 @@ describe('an error of a system that has no more of something', () => {
     assert.equal(error.code, 'EMFILE');
   });
 
+  it('may be a quota, for which Node.js has no name', () => {
+    const unknown = 'Unknown system error -122';
+    const error = Object.assign(new Error(`${unknown}: ${unknown}, write`), {
+      code: unknown,
+      syscall: 'write',
+    });
+    assert.equal(
+      scarceError(error)?.message,
+      'write failed: EDQUOT: disk quota exceeded; delete files of this user, or raise its quota',
+    );
+  });
+
   it('is no other error, and none of this program', () => {
     assert.equal(scarceError(systemError('ENOENT', { syscall: 'open', path: '/a' })), undefined);
     assert.equal(scarceError(new TypeError('no function')), undefined);

@@ -71,6 +71,13 @@ export PATH=/nowhere'; exec "$@"`,
     assert.deepEqual([status, stdout], [4, 'plain\n']);
   });
 
+  it('fails with 255 and the remedy where the caller has no descriptor left', async () => {
+    const words = bed.testbed.executeCommand;
+    const ended = await call(['sh', '-c', 'ulimit -n 3; exec "$@"', 'sh', ...words, 'true']);
+    assert.equal(ended.status, 255);
+    assert.match(ended.stderr, /: Too many open files; raise the limit of open files \(ulimit -n\)\n$/);
+  });
+
   it('fails with 255 and a sentence once the testbed is dead, whatever has its pid', async () => {
     const other = testProvider();
     const words = (await other.open()).executeCommand;

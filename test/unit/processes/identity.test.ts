@@ -49,11 +49,14 @@ describe('the identity of a process', () => {
       assert.ok(isAliveAnywhere(ownIdentity(), path));
       assert.ok(!isAliveAnywhere({ ...ownIdentity(), boot: '00000000' }, path));
       assert.ok(!isAliveAnywhere({ ...ownIdentity(), startTime: '1' }, path));
-      const foreign = { ...ownIdentity(), namespace: '1', startTime: '1' };
+      // Started days before this boot, as on a machine that runs for long.
+      const foreign = { ...ownIdentity(), namespace: '1', startTime: '-100000000' };
       assert.ok(isAliveAnywhere(foreign, path));
       const twoDaysAgo = Date.now() / 1000 - 2 * 24 * 60 * 60;
       utimesSync(path, twoDaysAgo, twoDaysAgo);
       assert.ok(!isAliveAnywhere(foreign, path));
+      // The time of day was set: it was started a moment ago.
+      assert.ok(isAliveAnywhere({ ...foreign, startTime: ownIdentity().startTime }, path));
     } finally {
       rmSync(folder, { recursive: true });
     }

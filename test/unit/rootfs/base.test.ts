@@ -121,10 +121,20 @@ describe('a base', () => {
     await again.release();
     // Unpacked long enough ago, in this boot: from then on it is trusted in any.
     writeFileSync(join(again.path, 'text'), 'kept');
-    writeFileSync(record, text.replace(/"unpacked":"[^"]*"/, '"unpacked":"2020-01-01T00:00:00.000Z"'));
+    writeFileSync(record, text.replace(/"uptime":\d+/, '"uptime":-100'));
     await (await use()).release();
     writeFileSync(record, text.replace(ownIdentity().boot, '00000000'));
     assert.equal(textIn(await use()), 'kept');
+  });
+
+  it('has not settled because the time of day was set', async () => {
+    const first = await use();
+    await first.release();
+    const record = join(first.path, '../../base.json');
+    const text = readFileSync(record, 'utf8');
+    writeFileSync(record, text.replace(/"unpacked":"[^"]*"/, '"unpacked":"2020-01-01T00:00:00.000Z"'));
+    await (await use()).release();
+    assert.ok(!existsSync(join(first.path, '../../settled')));
   });
 
   it('is not trusted and made again where an rm -r has begun with it, in use or not', async () => {
@@ -217,7 +227,7 @@ describe('a base', () => {
       assert.deepEqual(livingUsers(bases), users, name);
       rmSync(join(bases, 'users', name), { force: true });
     }
-    const old = join(bases, 'users', `77.1.1.${boot}.1`);
+    const old = join(bases, 'users', `77.-100000000.1.${boot}.1`);
     writeFileSync(old, '');
     utimesSync(old, 1, 1);
     assert.deepEqual(livingUsers(bases), []);
