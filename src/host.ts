@@ -3,6 +3,7 @@
  * inherited.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { messageOf, systemCodeOf, TestbedError } from './errors.ts';
@@ -39,7 +40,10 @@ export interface HostProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** @throws TestbedError when it cannot be started, also for want of descriptors or processes */
+/**
+ * Starts a process by Node's own spawn, which passes any descriptor and costs a third of execa. @throws TestbedError when it
+ * cannot be started, also for want of descriptors or processes
+ */
 export async function spawnHost(
   argv: Argv,
   log: Log,
@@ -101,47 +105,75 @@ interface HostOutput {
   readonly stderr: string;
 }
 
-interface QuickHostOptions {
+interface RunHostOptions {
   input?: string;
   cwd?: string;
   env?: Readonly<Record<string, string>>;
   /** Milliseconds, after which the command is killed; its status is then 137. */
   timeout?: number;
-  encoding?: BufferEncoding;
 }
 
 /** Runs a command to its end with both outputs as text. @throws TestbedError only when it cannot be started */
+export async function runHost(argv: Argv, log: Log, options: RunHostOptions = {}): Promise<HostOutput> {
+  const [file, ...args] = argv;
+  // Importing execa takes longer than starting a process.
+  const { execa } = await import('execa');
+  if (log.debugging) log.debug(`+ ${shellLine(argv)}`);
+  checkDescriptors(file);
+  const result = await execa(file, args, {
+    input: options.input ?? '',
+    // After sudo the working directory may be one that only root can enter, and execa would enter it again.
+    cwd: options.cwd ?? '/',
+    ...(options.env === undefined ? {} : { env: { ...options.env } }),
+    ...(options.timeout === undefined ? {} : { timeout: options.timeout, killSignal: 'SIGKILL' as const }),
+    reject: false,
+    stripFinalNewline: false,
+  });
+  if (result.exitCode === undefined && result.signal === undefined) {
+    throw cannotStart(file, result.cause ?? result);
+  }
+  const signal = result.signal === undefined ? 0 : constants.signals[result.signal];
+  return { status: result.exitCode ?? 128 + signal, stdout: result.stdout, stderr: result.stderr };
+}
+
+/** Descriptors that the start of a process with three pipes needs, and some more. */
+const NEEDED_DESCRIPTORS = 12;
+
+/** Without descriptors execa ends this process by an error that cannot be caught. */
+function checkDescriptors(file: string): void {
+  const opened: number[] = [];
+  try {
+    while (opened.length < NEEDED_DESCRIPTORS) opened.push(openSync('/dev/null', 'r'));
+  } catch (cause) {
+    throw cannotStart(file, cause);
+  } finally {
+    for (const descriptor of opened) closeSync(descriptor);
+  }
+}
+
+interface QuickHostOptions extends Pick<RunHostOptions, 'input' | 'env'> {
+  encoding?: BufferEncoding;
+}
+
+/** As runHost, without loading a library. */
 export async function quickHost(
   argv: Argv,
   log: Log,
-  { input, cwd, env = {}, timeout, encoding = 'utf8' }: QuickHostOptions = {},
+  { input, env = {}, encoding = 'utf8' }: QuickHostOptions = {},
 ): Promise<HostOutput> {
   const started = await spawnHost(argv, log, {
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     env,
-    ...(cwd === undefined ? {} : { cwd }),
   });
-  const { stdin, stdout, stderr } = started.child;
+  const { stdin } = started.child;
   stdin?.on('error', () => {});
   stdin?.end(input);
-  const stop = () => {
-    started.kill('SIGKILL');
-    // Another process may hold them.
-    for (const stream of [stdout, stderr]) stream?.destroy();
-  };
-  const timer = timeout === undefined ? undefined : setTimeout(stop, timeout);
-  const [output, words, { status }] = await Promise.all([
-    textOf(stdout, encoding),
-    textOf(stderr),
+  const [stdout, stderr, { status }] = await Promise.all([
+    textOf(started.child.stdout, encoding),
+    textOf(started.child.stderr),
     started.exited,
   ]);
-  clearTimeout(timer);
-  return { status, stdout: output, stderr: words };
-}
-
-/** The same without input in the directory /: after sudo the working directory may be one that only root can enter. */
-export function runHost(argv: Argv, log: Log, options: QuickHostOptions = {}): Promise<HostOutput> {
-  return quickHost(argv, log, { input: '', cwd: '/', ...options });
+  return { status, stdout, stderr };
 }
 
 /** As quickHost, but throws a TestbedError with the command's stderr for a status other than 0. Gives its stdout. */

@@ -22,6 +22,7 @@ describe('a host program that cannot be started', () => {
   it('finds no free descriptor: the limit is to be raised', async () => {
     // What Node loads at the first use needs descriptors too.
     await (await spawnHost(['true'], silentLog)).exited;
+    await runHost(['true'], silentLog);
     const limit = (value: string) => execFileSync('prlimit', [`--pid=${process.pid}`, `--nofile=${value}`]);
     const before = execFileSync('prlimit', [
       ...[`--pid=${process.pid}`, '--nofile', '--noheadings', '--raw', '--output=SOFT,HARD'],
@@ -34,6 +35,9 @@ describe('a host program that cannot be started', () => {
     } catch {
       const started = spawnHost(['true'], silentLog, { stdio: ['pipe', 'pipe', 'pipe'] });
       await assert.rejects(started, failure('CANNOT_START', /ulimit -n/));
+      // With a few left, a process without pipes could be started.
+      for (const descriptor of opened.splice(-4)) closeSync(descriptor);
+      await assert.rejects(runHost(['true'], silentLog), failure('CANNOT_START', /ulimit -n/));
     } finally {
       for (const fd of opened) closeSync(fd);
       limit(`${soft}:${hard}`);
