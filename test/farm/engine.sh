@@ -307,10 +307,10 @@ queues
 show virt-ts-unshare ps
 [ "$(as_debci virt-ts-unshare ps)" = 'no testbed is open' ] || fail 'a testbed is left'
 kill -TERM "$one" "$two"
-wait "$one" "$two" || true
+wait "$one" "$two" 2>/dev/null || true
 find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'worker-*.log' ! -name results ! -name requested ! -name 'virt-ts-unshare-*' | sort >/root/after
 kill -TERM "-$collector" ${publisher:+"-$publisher"}
-wait "$collector" ${publisher:+"$publisher"} || true
+wait "$collector" ${publisher:+"$publisher"} 2>/dev/null || true
 kill "$archive"
 wait_until 10 "the end of $(processes_of_debci)" debci_has_ended
 new=$(comm -13 /root/before /root/after)
