@@ -19,6 +19,14 @@ export function randomUuid(): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
+/**
+ * Digits for a name that nothing else has. A counter would not do: a program can load this library twice, as an ES module and
+ * as CommonJS.
+ */
+export function uniqueDigits(): string {
+  return randomBytes(6).readUIntBE(0, 6).toString();
+}
+
 export function randomInt(min: number, max: number): number {
   return min + (randomBytes(6).readUIntBE(0, 6) % (max - min));
 }

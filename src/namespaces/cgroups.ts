@@ -6,6 +6,7 @@ import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { reasonOf, TestbedError } from '../errors.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
+import { uniqueDigits } from '../random.ts';
 
 export type FoundCgroup =
   | { readonly path: string; readonly why?: undefined }
@@ -76,15 +77,13 @@ function placeIn({ root, point }: { root: string; point: string }, path: string)
 }
 
 const NAME = /^virt-ts-unshare-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
-let made = 0;
 
 /** @throws TestbedError with code NO_CGROUP */
 export function chooseGroups(found = findCgroup()): Groups {
   if (found.path === undefined) throw noCgroup(found);
   const { path } = found;
-  made += 1;
   const { pid, startTime, namespace, boot } = ownIdentity();
-  const own = join(path, `virt-ts-unshare-${pid}-${startTime}-${namespace}-${boot}-${made}`);
+  const own = join(path, `virt-ts-unshare-${pid}-${startTime}-${namespace}-${boot}-${uniqueDigits()}`);
   return {
     own,
     abandoned: readdirSync(path).flatMap((name) => (isAbandoned(path, name) ? [join(path, name)] : [])),

@@ -1,3 +1,5 @@
+import { uniqueDigits } from '../random.ts';
+
 export const HASH_LENGTH = 32;
 
 const NEW = '.new-';
@@ -16,11 +18,8 @@ export function newName(unpacking: string): string {
   return `${NEW}${unpacking}`;
 }
 
-let removed = 0;
-
 export function oldName(key: string): string {
-  removed += 1;
-  return `${OLD}${key}.${process.pid}.${removed}`;
+  return `${OLD}${key}.${process.pid}.${uniqueDigits()}`;
 }
 
 type CacheEntry =

@@ -3,13 +3,11 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf } from '../errors.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
-
-let uses = 0;
+import { uniqueDigits } from '../random.ts';
 
 export function addUser(folder: string): string | undefined {
   const { pid, startTime, namespace, boot } = ownIdentity();
-  uses += 1;
-  const path = join(folder, 'users', `${pid}.${startTime}.${namespace}.${boot}.${uses}`);
+  const path = join(folder, 'users', `${pid}.${startTime}.${namespace}.${boot}.${uniqueDigits()}`);
   try {
     writeFileSync(path, '', { flag: 'wx', mode: 0o600 });
     return path;

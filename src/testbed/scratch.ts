@@ -7,6 +7,7 @@ import { type Log, shellQuote } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { insideUser } from '../namespaces/idmap.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
+import { uniqueDigits } from '../random.ts';
 import type { Upper } from './layer.ts';
 import type { Scratch } from './types.ts';
 
@@ -66,13 +67,11 @@ function hasLargePages(): boolean {
 }
 
 const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
-let made = 0;
 
 /** A new directory, named after this process so that a later start can remove it. Only root of the holder may enter it. */
 export async function diskUpper(parent: string, holder: Holder, log: Log): Promise<Upper> {
-  made += 1;
   const { pid, startTime, namespace, boot } = ownIdentity();
-  const path = join(parent, `scratch-${pid}-${startTime}-${namespace}-${boot}-${made}`);
+  const path = join(parent, `scratch-${pid}-${startTime}-${namespace}-${boot}-${uniqueDigits()}`);
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (cause) {

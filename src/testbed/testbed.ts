@@ -12,7 +12,7 @@ import type { Leak } from '../leaks/leak.ts';
 import type { LeakMoment } from '../leaks/report.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
 import { within } from '../wait.ts';
-import type { Endpoint } from './connect.ts';
+import { connect, type Endpoint } from './connect.ts';
 import {
   type CommandPlace,
   endOfCommand,
@@ -152,7 +152,6 @@ export class Testbed implements OpenTestbed {
   /** A connection from the host to an address that is seen in the testbed. @throws ConnectError, TestbedError */
   async connect(place: Endpoint, signal: AbortSignal): Promise<Socket> {
     await this.#life.booted();
-    const { connect } = await import('./connect.ts');
     return connect(this.#target(), place, { log: this.#maker.log, signal });
   }
 
