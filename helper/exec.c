@@ -143,7 +143,7 @@ static _Noreturn void become_command(bool terminal, const sigset_t *mask) {
 	snprintf(keyring, sizeof keyring, "virt-ts-unshare-%ld", job.mark);
 	if (!join_session_keyring(keyring))
 		fail("NO_KEYRING", "joining its session keyring failed (sysctl kernel.keys limits their number): %s", strerror(errno));
-	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
+	set_slack((unsigned long)job.tag);
 	umask(022);
 	if (chdir(job.directory) != 0) {
 		if (errno == EACCES)

@@ -99,6 +99,8 @@ bool become_root(void);
  * user id. False and errno when there is no room for one. Where keyctl(2) is refused, it is refused inside too: true.
  */
 bool join_session_keyring(const char *name);
+/* Sets the timer slack. Leaves real-time scheduling, under which it is always 0. */
+void set_slack(unsigned long slack);
 /* The directory of a process in /proc, or -1. It never shows a later process with the same pid. */
 int open_process(int proc, pid_t pid);
 /* Reads a small file, with a zero byte at its end. Gives its length, or -1 and errno. */

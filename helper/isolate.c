@@ -60,7 +60,7 @@ static bool keep_capabilities(void) {
 static _Noreturn void become_command(void) {
 	if (job.foreground && setpgid(0, 0) == 0) tcsetpgrp(0, getpid());
 	if (job.keeps_capabilities && !keep_capabilities()) die("keeping capabilities", NULL);
-	prctl(PR_SET_TIMERSLACK, (unsigned long)job.tag);
+	set_slack((unsigned long)job.tag);
 	sigprocmask(SIG_SETMASK, &job.mask, NULL);
 	execvp(job.command[0], job.command);
 	bool is_missing = errno == ENOENT;

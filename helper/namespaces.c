@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -69,6 +70,13 @@ bool join_session_keyring(const char *name) {
 	/* Fails when root of the testbed has removed this right, which affects only that testbed. */
 	syscall(SYS_keyctl, KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, permissions);
 	return true;
+}
+
+void set_slack(unsigned long slack) {
+	const struct sched_param none = {0};
+	int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+	if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE) sched_setscheduler(0, SCHED_OTHER, &none);
+	prctl(PR_SET_TIMERSLACK, slack);
 }
 
 bool close_all_but(unsigned from, const int *kept, size_t count) {

@@ -193,7 +193,7 @@ static bool step_init(struct place *place, char **a) {
 	/* The old root is put on top of the new one, as in pivot_root(2), so it needs no directory. */
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return false;
 	if (strcmp(a[3], "later") == 0 && !wait_for_go(place)) return false;
-	prctl(PR_SET_TIMERSLACK, strtoul(a[1], NULL, 10));
+	set_slack(strtoul(a[1], NULL, 10));
 	umask(022);
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (nothing < 0 && (nothing = open("/", O_RDONLY | O_CLOEXEC)) < 0) return false;

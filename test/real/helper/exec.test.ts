@@ -9,7 +9,8 @@ import { childrenOf } from '../../../src/processes/list.ts';
 import { waitUntil } from '../../../src/wait.ts';
 import { patience } from '../../support/patience.ts';
 import { call } from '../../support/program.ts';
-import { itWithUsers, ONLY_ROOT } from '../../support/skip.ts';
+import { projectDir, testTarball } from '../../support/rootfs.ts';
+import { itWithUsers, ONLY_ROOT, skip } from '../../support/skip.ts';
 import { script, testProvider, useTestbed } from '../../support/testbed.ts';
 
 describe('a command in a testbed', function () {
@@ -69,6 +70,23 @@ export PATH=/nowhere'; exec "$@"`,
     await run('sh', '-c', 'echo "echo plain; exit 4" >/plain; chmod +x /plain');
     const { status, stdout } = await run('/plain');
     assert.deepEqual([status, stdout], [4, 'plain\n']);
+  });
+
+  it('runs also where the server is scheduled in real time, which gives a process no timer slack', async function () {
+    const argv = [
+      'chrt',
+      '--fifo',
+      '1',
+      `${projectDir}bin/virt-ts-unshare`,
+      'run',
+      '--tarball',
+      testTarball(),
+      '--',
+    ];
+    const ended = await call([...argv, 'sh', '-c', 'sleep 60 & echo output']);
+    if (/Operation not permitted/.test(ended.stderr)) skip(this, 'chrt needs root');
+    assert.deepEqual([ended.status, ended.stdout], [0, 'output\n']);
+    assert.match(ended.stderr, /ended for holding the output open: process \d+ \(uid 0\): sleep 60\n$/);
   });
 
   it('fails with 255 and the remedy where the caller has no descriptor left', async () => {
