@@ -73,17 +73,9 @@ export PATH=/nowhere'; exec "$@"`,
   });
 
   it('runs also where the server is scheduled in real time, which gives a process no timer slack', async function () {
-    const argv = [
-      'chrt',
-      '--fifo',
-      '1',
-      `${projectDir}bin/virt-ts-unshare`,
-      'run',
-      '--tarball',
-      testTarball(),
-      '--',
-    ];
-    const ended = await call([...argv, 'sh', '-c', 'sleep 60 & echo output']);
+    const program = `${projectDir}bin/virt-ts-unshare`;
+    const options = ['--tarball', testTarball(), '--', 'sh', '-c', 'sleep 60 & echo output'];
+    const ended = await call(['chrt', '--fifo', '1', program, 'run', ...options]);
     if (/Operation not permitted/.test(ended.stderr)) skip(this, 'chrt needs root');
     assert.deepEqual([ended.status, ended.stdout], [0, 'output\n']);
     assert.match(ended.stderr, /ended for holding the output open: process \d+ \(uid 0\): sleep 60\n$/);
