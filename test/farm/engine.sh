@@ -147,7 +147,8 @@ quietly apt-get update --quiet=2
 ours=$(ls /mnt/build/deb/virt-ts-unshare_*.deb)
 quietly apt-get install --yes --quiet=2 --no-install-recommends debci-worker debci-collector rabbitmq-server autopkgtest \
     mmdebstrap zstd uidmap dpkg-dev jq python3 "$ours"
-dpkg-query -W -f '${Package} ${Version}\n' autopkgtest debci rabbitmq-server virt-ts-unshare
+dpkg-query -W -f '${Package} ${Version}\n' autopkgtest debci rabbitmq-server
+dpkg-query -W -f 'this program ${Version}\n' virt-ts-unshare
 
 step 'the backend, and an account with subordinate ids'
 grep -q '^debci:' /etc/subuid || usermod --add-subuids 300000-365535 --add-subgids 300000-365535 debci

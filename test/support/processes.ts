@@ -56,6 +56,16 @@ export async function untilRuns(command: string, root: number): Promise<Process[
   }
 }
 
+/** Waits until the process below this one that has this command line is stopped no more: a shell gives it the terminal before. */
+export async function untilGoesOn(command: string, root: number): Promise<void> {
+  for (;;) {
+    const tree = await untilRuns(command, root);
+    const found = tree.filter((one) => one.command === command);
+    if (found.every(({ pid }) => processState(pid)?.state !== 'T')) return;
+    await delay(20);
+  }
+}
+
 /** Waits until they are all gone; the limit of the calling test is the bound. */
 export async function untilGone(processes: readonly Process[]): Promise<void> {
   while (stillThere(processes).length > 0) await delay(20);

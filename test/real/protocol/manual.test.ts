@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Marker } from '../../support/left.ts';
 import { program } from '../../support/pipes.ts';
-import { untilRuns } from '../../support/processes.ts';
+import { untilGoesOn, untilRuns } from '../../support/processes.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Terminal } from '../../support/terminal.ts';
 
@@ -192,6 +192,7 @@ describe('a manual session', function () {
     await terminal.see(SHELL_PROMPT);
     terminal.type('fg\r');
     await terminal.see(/sleep 1000\r\n/);
+    await untilGoesOn('sleep 1000', terminal.pid);
     terminal.type(CTRL_C);
     await terminal.see(SHELL_PROMPT);
     terminal.type('exit 7\r');
