@@ -72,8 +72,14 @@ export async function withEnds(
     stop = reject;
   });
   const timer = setTimeout(() => stop(new CopyTimeoutError('')), timeout * 1000);
-  const onAbort = (): void =>
-    stop(new CopyError('it was aborted', { code: 'ABORTED', cause: signal?.reason }));
+  const onAbort = (): void => {
+    const { reason } = signal ?? {};
+    stop(
+      reason instanceof TestbedError
+        ? reason
+        : new CopyError('it was aborted', { code: 'ABORTED', cause: reason }),
+    );
+  };
   signal?.addEventListener('abort', onAbort);
   if (signal?.aborted === true) onAbort();
   const job = work(ends);

@@ -12,6 +12,8 @@ export interface TestbedMaker extends IncarnationMaker {
   readonly scratchDirectory: string;
   /** Of the testbeds that have events. */
   readonly recorders: Set<Recorder>;
+  /** Aborted when all its testbeds are to end. */
+  readonly ending: AbortSignal;
   holder(): Promise<Holder>;
   /** The name of the root filesystem; undefined when there is none. */
   rootName(): Promise<string | undefined>;

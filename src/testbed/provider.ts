@@ -61,6 +61,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
     this.#starter = new Starter(options, { hostname: this.hostname, log, signal: this.#ending.signal });
   }
 
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
   /** Starts what an open needs; the open reports a failure. */
   warm(): void {
     this.#prepare().catch(() => {});

@@ -13,6 +13,7 @@ import type { LeakMoment } from '../leaks/report.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
 import { within } from '../wait.ts';
 import { connect, type Endpoint } from './connect.ts';
+import { Copies } from './copies.ts';
 import {
   type CommandPlace,
   endOfCommand,
@@ -50,9 +51,11 @@ export class Testbed implements OpenTestbed {
   readonly #maker: TestbedMaker;
   readonly #life: Life;
   readonly #recorder: Recorder | undefined;
+  readonly #copies: Copies;
 
   private constructor(maker: TestbedMaker, life: Life, recorder: Recorder | undefined) {
     this.#maker = maker;
+    this.#copies = new Copies(maker.ending);
     this.#life = life;
     this.#recorder = recorder;
   }
@@ -212,7 +215,13 @@ export class Testbed implements OpenTestbed {
     const { idMap } = await this.#maker.holder();
     const { facts, progress } = copyFacts({ direction: 'in', inside: directory });
     return this.#operation(facts, () =>
-      putArchive(this, archive, directory, { ...this.#copyOptions(progress), owners: !idMap.single }),
+      this.#copies.run((signal) =>
+        putArchive(this, archive, directory, {
+          ...this.#copyOptions(progress),
+          signal,
+          owners: !idMap.single,
+        }),
+      ),
     );
   }
 
@@ -251,7 +260,9 @@ export class Testbed implements OpenTestbed {
     ]);
     const { facts, progress } = copyFacts(of);
     await this.#operation(facts, () =>
-      withCopyLine(what, this.#copyOptions(progress), (options) => copy(copying, options)),
+      this.#copies.run((signal) =>
+        withCopyLine(what, { ...this.#copyOptions(progress), signal }, (options) => copy(copying, options)),
+      ),
     );
   }
 
@@ -334,6 +345,7 @@ export class Testbed implements OpenTestbed {
   }
 
   async #close(): Promise<void> {
+    await this.#copies.end();
     if (this.#life.isOpen) await this.#reportLeaks('close', []);
     await this.#life.close();
   }

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { waitUntil } from '../../../src/wait.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
 import { archive, raw } from '../../unit/archive/archives.ts';
@@ -81,6 +82,27 @@ describe('replies to copies', function () {
       await server.kill('SIGKILL');
       assert.deepEqual(await server.leftAfter(5000), []);
       assert.deepEqual(readdirSync(to), []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('leave no program of the host that is stopped when the server is ended', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    const tar = '#!/bin/sh\ncase "$*" in *-x*) cat >/dev/null; kill -STOP $$ ;; esac\nexec /bin/tar "$@"\n';
+    mkdirSync(join(folder, 'programs'));
+    writeFileSync(join(folder, 'programs/tar'), tar, { mode: 0o755 });
+    const env = { PATH: `${folder}/programs:${process.env.PATH}` };
+    const server = Server.start({ argv: ['-t', testTarball()], env });
+    try {
+      assert.equal(await server.reply(), 'ok');
+      const [scratch] = await server.ask('open');
+      await server.ask(`command mkdir,${scratch}/tree`);
+      server.send(`copyup ${scratch}/tree/ ${folder}/tree/`);
+      assert.ok(await waitUntil(() => server.running().some((line) => / T .*tar -x/.test(line)), 10_000));
+      await server.kill('SIGTERM');
+      assert.deepEqual(await server.leftAfter(5000), []);
+      assert.deepEqual(readdirSync(folder), ['programs']);
     } finally {
       rmSync(folder, { recursive: true });
     }
