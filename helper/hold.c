@@ -5,17 +5,17 @@
  * argv: hold [-n] [-g GROUPS] [-r OLD]... STAGE STAGE_UIDS STAGE_GIDS UIDS GIDS SOURCE...
  *   -n      a network namespace of the stage's own
  *   -g      makes this directory for the cgroups of testbeds, in one that the caller may write to; removed at the end
- *   -r      removes this one, of a server that was killed
+ *   -r      removes this directory, which a killed server has left
  *   STAGE   the stage's user namespace and its maps, as of users.c
- *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder; behind "ro:" read-only
+ *   SOURCE  directories and files of the host, bound at /mnt/0, /mnt/1, … of stage and holder; with "ro:" before it read-only
  * stdin: requests, each a count of fields and the fields, all ended by a zero byte; its end of file ends everything:
  *   run ID NAMESPACES OWNER COUNT GROUP STEP...
  *                               runs the steps (steps.c) in a new process; NAMESPACES are letters, as of `enter`, of new ones. With
  *                               the letter u its user namespace is below the holder's, has the same ids, and belongs to the user OWNER;
  *                               the first COUNT words of STEP are steps that run in the holder's namespaces before; GROUP is the name
- *                               of its cgroup, which is made, and removed before "ended"; empty: that of the holder
+ *                               of its cgroup, which is made, and removed before "ended"; empty: it has that of the holder
  *   end ID                      kills that process
- *   go ID                       lets it continue when it waits in its step "init"
+ *   go ID                       continues that process, which waits in its step "init"
  *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
  *                               it needs neither a process nor a descriptor; "ended" with the status 0, or 1 when it fails
  * stdout: events: "held" with the holder's pid; for each run "started" with its pid, "failed", "standing" when it waits for "go", or "ready" when its steps
@@ -138,7 +138,7 @@ static void become_stage(const struct arguments *given) {
 /* In a child of the stage. A byte in `made`: the user namespace is made; in `mapped`: the stage has written its id maps. */
 static _Noreturn void become_holder(int made, const int mapped[2]) {
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) fail_to_hold("making the user namespace of the testbeds", NULL);
-	/* Else it would wait for ever when the stage fails. */
+	/* Else this process would wait for ever when the stage fails. */
 	close(mapped[1]);
 	if (write(made, "", 1) != 1) _exit(1);
 	wait_for_byte(mapped[0]);

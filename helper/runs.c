@@ -30,10 +30,10 @@ struct request {
 	long id;
 	unsigned long flags;
 	uid_t owner;
-	/* How many of the steps' words come before the namespaces. */
+	/* So many words of the steps are of those that run in the holder's namespaces. */
 	size_t first, count;
 	char **steps;
-	/* Of a cgroup, or empty. */
+	/* The name of its cgroup, or empty. */
 	const char *group;
 	int started[2], lifeline[2];
 };
@@ -54,7 +54,7 @@ static _Noreturn void set_up(const struct request *request) {
 	_exit(write(place.started, "", 1) == 1 && good ? 0 : 1);
 }
 
-/* The ids of the holder, as they are, for a process in a user namespace below. */
+/* Gives a process in a user namespace below the ids of the holder, unchanged. */
 static bool give_ids(pid_t pid) {
 	char process[32], map[4096];
 	snprintf(process, sizeof process, "%ld", (long)pid);
@@ -64,7 +64,7 @@ static bool give_ids(pid_t pid) {
 
 /*
  * In a child of the holder: makes another child of the holder, with a user namespace below. The kernel counts what a user namespace
- * uses (RLIMIT_NPROC, /proc/sys/user) for its owner, so each has another one.
+ * uses (RLIMIT_NPROC, /proc/sys/user) for its owner, so that of each testbed has another owner.
  */
 static _Noreturn void set_up_below(const struct request *request, int made) {
 	struct place place = {.id = request->id, .root = -1, .report = EVENTS, .started = -1, .lifeline = -1};
@@ -77,7 +77,7 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 		report_step(&failed, "making the cgroup of a testbed", errno);
 		_exit(1);
 	}
-	/* Each change of ids makes a process invisible to those that write its map and look at it. */
+	/* A change of ids closes /proc/PID to the processes that write the id map and read the namespaces. */
 	bool good = seteuid(request->owner) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;
 	pid_t pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
 	if (pid == 0) {
@@ -92,7 +92,7 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 	_exit(0);
 }
 
-/* Both give -1 when it failed, which is reported. */
+/* Both give the pid, or -1 after an event "failed". */
 static pid_t start_below(const struct request *request, int *handle) {
 	int made[2];
 	pid_t pid = -1;
@@ -104,7 +104,7 @@ static pid_t start_below(const struct request *request, int *handle) {
 	if (maker > 0 && read(made[0], &pid, sizeof pid) != (ssize_t)sizeof pid) pid = -1;
 	close(made[0]);
 	if (maker > 0) waitpid(maker, NULL, 0);
-	/* It is a child of this process, and not reaped, so the pid is its own. */
+	/* The pid cannot be that of another process: it is a child of this one, and not reaped. */
 	if (pid > 0 && (*handle = (int)syscall(SYS_pidfd_open, pid, 0)) < 0) {
 		cannot_make(request, errno);
 		kill(pid, SIGKILL), waitpid(pid, NULL, 0);
@@ -195,7 +195,7 @@ static void reap(struct run *run) {
 	*run = runs[--run_count];
 }
 
-/* From the last one on, because the last one takes the place of one that has ended. */
+/* Begins with the last run, because it takes the place of a run that has ended. */
 void follow_runs(const struct pollfd *ends, size_t count) {
 	for (size_t i = count / 2; i-- > 0;) {
 		if (ends[2 * i].revents != 0) follow_start(&runs[i]);

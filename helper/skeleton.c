@@ -12,7 +12,7 @@ static int open_plain(int root, const char *path, int flags) {
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
-/* A directory may be closed to root of the holder, which has no rights over files of other users. */
+/* Of a file or directory that root of the holder may not read: its owner is no user of the id map. */
 static bool closed(struct place *place, const char *path) {
 	place->code = "ROOT_CLOSED";
 	snprintf(place->on, sizeof place->on, "%s", path);
@@ -28,7 +28,7 @@ static bool copy_contents(int from, int to, const struct stat *status, uid_t uid
 	return fchown(to, uid, gid) == 0 && fchmod(to, status->st_mode & 07777) == 0;
 }
 
-/* For a home, from /etc/skel. */
+/* Copies /etc/skel to a home. */
 static bool copy_tree(int from, int to, uid_t id) {
 	DIR *list = fdopendir(from);
 	if (list == NULL) return false;
@@ -79,8 +79,8 @@ static bool find_user(int etc, char *name, size_t size) {
 }
 
 /*
- * accounts BASE: copies the base's accounts. Reports the event "accounts": those of FILES that it has, the name of its first ordinary
- * user, and its bash, if any.
+ * accounts BASE: copies the files of accounts. Reports the event "accounts" with "files", the names of those that there are, "user", the
+ * first ordinary one, and "bash", its path; empty: none.
  */
 bool step_accounts(struct place *place, char **a) {
 	static const char *const files[] = {"passwd", "group", "shadow", "gshadow"};
@@ -130,7 +130,7 @@ bool step_services(struct place *place, char **a) {
 		int file = openat(place->root, "usr/sbin/policy-rc.d", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
 		good = good && file >= 0 && write(file, allow, sizeof allow - 1) == (ssize_t)sizeof allow - 1;
 		if (file >= 0) close(file);
-		/* They cover those of the image. */
+		/* These two directories cover those of the image. */
 		const struct timespec times[] = {status.st_atim, status.st_mtim}, above[] = {parent.st_atim, parent.st_mtim};
 		good = good && fchmodat(place->root, "usr/sbin", status.st_mode & 07777, 0) == 0 && fchmodat(place->root, "usr", parent.st_mode & 07777, 0) == 0 &&
 		       utimensat(place->root, "usr/sbin", times, 0) == 0 && utimensat(place->root, "usr", above, 0) == 0;
@@ -144,7 +144,7 @@ bool step_services(struct place *place, char **a) {
 	return good;
 }
 
-/* The program at a path of the base, links followed below it: the name of the file that it is. */
+/* Gives the name of the file that a path of the base leads to, when it is a program. No link leads out of the base. */
 static bool find_program(int base, const char *path, char *name, size_t size) {
 	char link[64], target[4096];
 	struct stat status;
@@ -162,7 +162,7 @@ static bool find_program(int base, const char *path, char *name, size_t size) {
 	return true;
 }
 
-/* machine-id(5): systemd takes a file that is missing or has this word for a sign that the system was never started. */
+/* machine-id(5): without an id, systemd acts as at the first start of a machine. */
 static bool has_machine_id(int base) {
 	char text[64];
 	int file = open_below(base, "etc/machine-id", O_RDONLY | O_NONBLOCK);

@@ -59,7 +59,7 @@ static bool is_zombie(int process) {
 	return state == NULL || state[2] == 'Z' || state[2] == 'X';
 }
 
-/* After the end of the holder, pid 1 of a testbed is a child of this process. */
+/* After the end of the holder, pid 1 of each testbed is a child of this process. False when it has no child. */
 static bool end_children(int proc) {
 	char path[64], text[65536];
 	while (waitpid(-1, NULL, WNOHANG) > 0) continue;
@@ -87,11 +87,12 @@ static bool is_member(int process, const struct stat *users) {
 	return found;
 }
 
+/* Rounds in which a process outside of the testbeds may reap its children. */
 enum { GRACE = 8 };
 
 /*
- * Kills the processes of a user namespace and of those below, including a tar whose server was killed. Those outside of the testbeds come last:
- * one may be the parent of a process inside, which it then reaps. An orphan would wait for the init of the host.
+ * Kills the processes of a user namespace and of those below, including a tar whose server was killed. False when there is none. A process
+ * outside of the testbeds is killed last: it may be the parent of one inside, which only the init of the host could reap after it.
  */
 static bool end_members(int proc, const struct stat *users, int round) {
 	bool found = false, stuck = round >= 20 && round % 20 == 0;

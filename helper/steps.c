@@ -38,7 +38,7 @@ static mode_t mode_of(const char *text) {
 	return (mode_t)strtoul(text, NULL, 8);
 }
 
-/* directory PATH MODE: one that is there gets the mode. */
+/* directory PATH MODE: one that exists gets the mode too. */
 static bool step_directory(struct place *place, char **a) {
 	const char *last;
 	int parent = open_parent(place->root, a[0], &last);
@@ -46,7 +46,7 @@ static bool step_directory(struct place *place, char **a) {
 	       close(parent) == 0;
 }
 
-/* file PATH MODE TEXT: made; one that is there is an error. */
+/* file PATH MODE TEXT: fails when it exists. */
 static bool step_file(struct place *place, char **a) {
 	const char *last;
 	int parent = open_parent(place->root, a[0], &last);
@@ -55,7 +55,7 @@ static bool step_file(struct place *place, char **a) {
 	return file >= 0 && write(file, a[2], length) == (ssize_t)length && close(file) == 0 && close(parent) == 0;
 }
 
-/* append PATH TEXT: one that is not there is made. */
+/* append PATH TEXT: makes the file when there is none. */
 static bool step_append(struct place *place, char **a) {
 	const char *last;
 	int parent = open_parent(place->root, a[0], &last);
@@ -83,7 +83,7 @@ static bool step_bind(struct place *place, char **a) {
 	return tree >= 0 && put_mount(tree, place->root, a[1]) && close(tree) == 0;
 }
 
-/* place PATH directory|file: makes what is missing of a path, so that something can be bound there. */
+/* place PATH directory|file: makes what is missing of a path, so that it can be a mount point. */
 static bool step_place(struct place *place, char **a) {
 	char prefix[4096] = "";
 	for (char *rest = a[0], *part; (part = strsep(&rest, "/")) != NULL;) {
@@ -177,7 +177,7 @@ static bool wait_for_go(const struct place *place) {
 	return got == 1;
 }
 
-/* A process that has a lifeline and does not read it needs the holder's death as a signal, and the holder must not have died before. */
+/* An init does not read its lifeline, so the holder's end has to kill it. False when the holder has ended before. */
 static bool die_with_holder(const struct place *place) {
 	struct pollfd end = {.fd = place->lifeline};
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&end, 1, 0) == 0;
@@ -197,7 +197,7 @@ static bool step_init(struct place *place, char **a) {
 	umask(022);
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (nothing < 0 && (nothing = open("/", O_RDONLY | O_CLOEXEC)) < 0) return false;
-	/* These report a failure of execve(2), and its success by their end. All others are closed by it too. */
+	/* These report a failure of execve(2). When it succeeds it closes them, as all others. */
 	place->report = fcntl(place->report, F_DUPFD_CLOEXEC, LIFELINE + 1);
 	place->started = fcntl(place->started, F_DUPFD_CLOEXEC, LIFELINE + 1);
 	place->lifeline = fcntl(place->lifeline, F_DUPFD_CLOEXEC, LIFELINE + 1);

@@ -15,7 +15,7 @@ const DOCTOR = 'virt-ts-unshare doctor names what this machine lacks';
 const PATIENCE = 1_000;
 
 export interface RunRequest {
-  /** Letters of new ones, as in helper/helper.h. With `u` the user namespace is below the holder's, with the same ids. */
+  /** Letters of new namespaces, as in helper/helper.h. With `u` the user namespace is below the holder's, with the same ids. */
   readonly namespaces: string;
   /** User of the holder to which a new user namespace belongs. Default: root. */
   readonly owner?: number;
@@ -31,7 +31,7 @@ export class Run {
   readonly started: Promise<number>;
   /** Resolves when the steps are done and the process executes /bin/sh as pid 1. Rejects with the step that failed. */
   readonly ready: Promise<void>;
-  /** Resolves when the steps are done but the last one, which waits for `Hold.go`. */
+  /** Resolves when the last step waits for `Hold.go`: all others are done. */
   readonly standing: Promise<void>;
   /** Resolves with the status when the process was reaped: then a pid namespace whose pid 1 it was has no process left. */
   readonly ended: Promise<number>;
@@ -59,7 +59,7 @@ export class Run {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    // Not every caller waits for both.
+    // Not every caller waits for all of them.
     this.started.catch(() => {});
     this.ready.catch(() => {});
     this.standing.catch(() => {});
@@ -151,7 +151,7 @@ export class Hold {
     );
   }
 
-  /** Unmounts what is mounted on a directory in the holder, and removes the directory. Its end has the status 0. */
+  /** Unmounts what is mounted on a directory in the holder, and removes the directory. Ends with the status 0, or 1 when that fails. */
   drop(path: string): Run {
     return this.#request('drop', path);
   }
@@ -171,7 +171,7 @@ export class Hold {
   #wakeUntil(end: Promise<unknown>, run: Run): void {
     void wakeUntil(end, () => {
       this.wake();
-      // It leads a process group too.
+      // A run leads a process group of its own.
       run.started.then((pid) => signalProcess(-pid, 'SIGCONT')).catch(() => {});
     });
   }
@@ -180,7 +180,7 @@ export class Hold {
     this.#askOf(run, 'end');
   }
 
-  /** Lets a run continue that is standing. */
+  /** Continues a run that waits in its last step. */
   go(run: Run): void {
     this.#askOf(run, 'go');
     this.#wakeUntil(Promise.race([run.ready, run.ended]), run);
@@ -250,7 +250,7 @@ async function wakeUntil(end: Promise<unknown>, wake: () => void): Promise<void>
   while (!(await within(settled, PATIENCE))) wake();
 }
 
-/** The stage leads a process group, which the holder is in, and what writes the id maps. */
+/** The stage leads a process group, in which the holder is, and the programs that write its id maps. */
 function wakeGroup(stage: HostProcess): void {
   signalProcess(-stage.pid, 'SIGCONT');
 }

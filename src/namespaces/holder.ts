@@ -109,7 +109,7 @@ export class Holder {
     return this.#owners.start + this.#nextOwner;
   }
 
-  /** The same in a user namespace of its own below the holder's, where root has no rights to what others have. */
+  /** As `run`, in a user namespace below the holder's, so that root there has no rights to other testbeds. */
   runBelow(request: RunRequest): Run {
     return this.#hold.run({ ...request, namespaces: `u${request.namespaces}` });
   }
@@ -118,7 +118,7 @@ export class Holder {
     return this.#hold.drop(path);
   }
 
-  /** Lets a run continue that is standing. */
+  /** Continues a run that waits in its last step. */
   go(run: Run): void {
     this.#hold.go(run);
   }
