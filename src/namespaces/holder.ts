@@ -7,8 +7,9 @@ import type { Log } from '../log.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
 import { randomInt } from '../random.ts';
 import type { Groups } from './cgroups.ts';
-import { Hold, type Run, type RunRequest } from './hold.ts';
+import { Hold, type RunRequest } from './hold.ts';
 import { type IdMaps, type IdRange, mapText, namespaceOwners } from './idmap.ts';
+import type { Run } from './run.ts';
 import type { Step } from './steps.ts';
 
 /** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { TestbedError } from '../../src/errors.ts';
-import { remedyOf } from '../../src/namespaces/hold.ts';
+import { remedyOf } from '../../src/namespaces/failures.ts';
 import { remedyInWords, scarceError } from '../../src/scarce.ts';
 
 const systemError = (code: string, facts: object) =>
