@@ -153,7 +153,7 @@ static void thaw(void) {
  */
 static void signal_all(const struct look *known, int signal) {
 	for (int attempt = 0; attempt < 1000; attempt++) {
-		/* As for the command's process, in exec.c. */
+		/* As exec.c does for the command's process. */
 		prctl(PR_SET_DUMPABLE, 0);
 		pid_t child = fork();
 		/* Where this process does not make its children in the testbed, as for `run --host`, it would be all of the caller's. */

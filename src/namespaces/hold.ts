@@ -1,4 +1,4 @@
-/** Requests to stage and holder (helper/hold.c), and events from them. */
+/** Requests to stage and holder (protocol: helper/hold.c), and events from them. */
 import type { Writable } from 'node:stream';
 import { TestbedError } from '../errors.ts';
 import { failureText, type HelperEvent, type HelperFailure, isFailure, parseEvent } from '../helper.ts';
