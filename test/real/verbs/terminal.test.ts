@@ -55,7 +55,7 @@ describe('on a terminal', function () {
       it('has the usual modes of a terminal when it starts in the background, and reads after fg', async () => {
         call(way, 'stty -a | grep -o -w -- -*icanon; read line; echo "got $line"', ' &');
         // The caller's shell reads a line meanwhile, for which it has other modes.
-        await terminal.see(/[^-]icanon\r\n/);
+        await terminal.see(/[^-]icanon\r+\n/);
         terminal.type('fg\r');
         await terminal.see(/sh -c.*\r\n/);
         terminal.type('word\r');
