@@ -30,7 +30,7 @@ struct request {
 	long id;
 	unsigned long flags;
 	uid_t owner;
-	/* So many words of the steps are of those that run in the holder's namespaces. */
+	/* The first so many words are steps that run in the holder's namespaces. */
 	size_t first, count;
 	char **steps;
 	/* The name of its cgroup, or empty. */
@@ -81,12 +81,14 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 	bool good = seteuid(request->owner) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;
 	pid_t pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
 	if (pid == 0) {
+		/* Until its id map is written. */
 		wait_for_byte(request->lifeline[0]);
 		if (!become_root() || prctl(PR_SET_DUMPABLE, 1) != 0) _exit(1);
 		set_up(request);
 	}
 	if (pid < 0 || seteuid(0) != 0 || !give_ids(pid)) cannot_make(request, errno);
 	else if (write(request->lifeline[1], "", 1) == 1 && write(made, &pid, sizeof pid) == (ssize_t)sizeof pid) _exit(0);
+	/* The holder gets the pid even so: it has to reap the process. */
 	if (pid > 0) kill(pid, SIGKILL);
 	if (pid > 0 && write(made, &pid, sizeof pid) < 0) _exit(1);
 	_exit(0);

@@ -35,6 +35,9 @@ int make_mount(const char *type, const char *options, char *words, size_t size);
 int clone_mount(int directory, const char *path, bool read_only);
 bool put_mount(int mount, int root, const char *path);
 
+/* pid1.c */
+bool step_init(struct place *place, char **arguments);
+
 /* skeleton.c */
 bool step_accounts(struct place *place, char **arguments);
 bool step_home(struct place *place, char **arguments);
