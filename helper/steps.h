@@ -23,6 +23,8 @@ void report_step(const struct place *place, const char *what, int error);
 /* False when the program fails, with the start of its stderr. `shielded`: as of shield.c. */
 bool run_program(char *const *argv, bool shielded, char *words, size_t size);
 
+bool make_link(int root, char *path, const char *target);
+
 /* mounts.c: all give -1 or false and errno. */
 int open_below(int root, const char *path, int flags);
 /* Follows no link, and enters no other mount, of which the file system may be one that a hostile process answers for. */
@@ -38,6 +40,9 @@ bool step_home(struct place *place, char **arguments);
 bool step_services(struct place *place, char **arguments);
 bool step_inits(struct place *place, char **arguments);
 bool step_utmp(struct place *place, char **arguments);
+
+/* generators.c */
+bool step_mask_idle(struct place *place, char **arguments);
 
 /* limits.c */
 bool step_processes(struct place *place, char **arguments);
