@@ -15,13 +15,13 @@
 #define PATIENCE 0.3
 #define LONGEST_PATIENCE 3.0
 /* The time for which the end of a leak counts as progress: leaks may follow each other for ever. */
-#define LONGEST_HUNT 60.0
+#define LONGEST_SEARCH 60.0
 /* So many processes are a fork bomb: what they do is no progress. */
 enum { CROWD = 100 };
 enum { LITTLE_TICKS = 10, MOST_REPORTED = 1000, LONGEST_REPORT = 1 << 20, HIGHEST_PID = 1 << 22 };
 
 static const struct drain *job;
-static double quiet_since, hunt_limit;
+static double quiet_since, search_limit;
 static bool is_crowd;
 
 static double now(void) {
@@ -34,7 +34,7 @@ static void pause_for(double seconds) {
 	nanosleep(&(struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)}, NULL);
 }
 
-/* Uses the process's directory in /proc, so a later process with the same pid is not hit. */
+/* By the process's directory in /proc, so that a later process with the same pid gets no signal. */
 static void signal_process(const struct process *process, int signal) {
 	struct process found;
 	int directory = open_process(job->proc, process->pid);
@@ -81,7 +81,7 @@ static void end(const struct process *process) {
 	if (known == count) {
 		ended = grown(ended, count, sizeof *ended);
 		ended[count++] = *process;
-		if (now() < hunt_limit && !is_crowd) quiet_since = now();
+		if (now() < search_limit && !is_crowd) quiet_since = now();
 		report(process);
 	}
 	signal_process(process, SIGKILL);
@@ -153,10 +153,10 @@ static void thaw(void) {
  */
 static void signal_all(const struct look *known, int signal) {
 	for (int attempt = 0; attempt < 1000; attempt++) {
-		/* As for the command's process, in exec.c. */
+		/* As exec.c does for the command's process. */
 		prctl(PR_SET_DUMPABLE, 0);
 		pid_t child = fork();
-		/* Where this process does not make its children in the testbed, as for `run --host`, it would be all of the caller's. */
+		/* Where the child is not in the testbed, as for `run --host`, kill(2) would reach all processes of the caller. */
 		if (child == 0) _exit(is_inside(job->proc, "self/ns/pid") == 1 ? kill(-1, signal) : 0);
 		prctl(PR_SET_DUMPABLE, 1);
 		if (child > 0) {
@@ -168,10 +168,10 @@ static void signal_all(const struct look *known, int signal) {
 	}
 }
 
-enum prey { IDLE_LEAKS, LEAKS, HOLDERS };
+enum which { IDLE_LEAKS, LEAKS, HOLDERS };
 
-/* Ends holders, of `known` where it is about idle ones. False when none is left. */
-static bool hunt(const struct look *known, enum prey prey) {
+/* Ends leaks that are idle in `known`, the search before; or all leaks; or all holders. False when it finds no holder. */
+static bool end_all(const struct look *known, enum which which) {
 	static struct look look;
 	bool crowd = is_crowd;
 	if (crowd) signal_all(known, SIGSTOP);
@@ -180,8 +180,8 @@ static bool hunt(const struct look *known, enum prey prey) {
 	for (size_t i = 0; i < look.count; i++) {
 		const struct process *process = &look.list[i];
 		const struct process *before = find_process(known, process->pid, process->start);
-		bool is_prey = prey == HOLDERS ? process->is_member : process->is_leak && (prey == LEAKS || (before != NULL && before->is_idle));
-		if (is_prey) end(process);
+		bool is_one = which == HOLDERS ? process->is_member : process->is_leak && (which == LEAKS || (before != NULL && before->is_idle));
+		if (is_one) end(process);
 	}
 	thaw();
 	if (crowd) signal_all(&look, SIGCONT);
@@ -204,7 +204,7 @@ static bool are_same(const struct look *look, const struct look *before) {
 	return same;
 }
 
-/* Compares a search with the one before. Whether a leak still runs and may redirect its output soon. */
+/* Compares a search with the one before it. True when a leak still runs and may redirect its output soon. */
 static bool are_leaks_busy(struct look *look, const struct look *before, double waited) {
 	bool busy = false;
 	for (size_t i = 0; i < look->count; i++) {
@@ -226,12 +226,12 @@ void drain(const struct drain *drain) {
 	job = drain;
 	if (!begin_to_look(drain)) return;
 	quiet_since = now();
-	hunt_limit = quiet_since + LONGEST_HUNT;
+	search_limit = quiet_since + LONGEST_SEARCH;
 	struct look looks[2] = {{.missed = true}, {.missed = true}};
 	double first_leak = 0, pause = 0.0005;
 	char link[64];
 	/* A process that SIGKILL does not end sleeps in the kernel, perhaps for ever. */
-	for (int turn = 0, doubts = 0, hunts = 0; now() - quiet_since <= drain->seconds + 5; turn = !turn) {
+	for (int turn = 0, doubts = 0, attempts = 0; now() - quiet_since <= drain->seconds + 5; turn = !turn) {
 		struct look *look = &looks[turn];
 		look_around(look);
 		is_crowd = look->leaks + look->helpers > CROWD;
@@ -240,17 +240,19 @@ void drain(const struct drain *drain) {
 		else if (first_leak == 0 && look->leaks > 0) first_leak = now();
 		bool busy = are_leaks_busy(look, &looks[!turn], now() - first_leak);
 		if (look->leaks > 0) {
-			if (!busy) hunt(look, now() - first_leak >= PATIENCE ? LEAKS : IDLE_LEAKS);
-			if (busy || ++hunts > 5) pause_for(LOOK_AGAIN);
+			if (!busy) end_all(look, now() - first_leak >= PATIENCE ? LEAKS : IDLE_LEAKS);
+			if (busy || ++attempts > 5) pause_for(LOOK_AGAIN);
 		} else if (look->helpers == 0) {
-			/* A process that ended during the search may have left another one; and when pids wrap, one search does not see a process
-			   that got a lower pid than the search had reached. So two complete looks must have found the same. */
+			/*
+			 * A process that ended during the search may have left another one; and when pids wrap, one search does not see a process
+			 * that got a lower pid than the search had reached. So two complete searches must have found the same.
+			 */
 			if (!look->missed && !looks[!turn].missed && are_same(look, &looks[!turn])) return;
 			if (++doubts % 3 != 0) continue;
-			if (!hunt(look, first_leak != 0 && now() - first_leak >= PATIENCE ? LEAKS : IDLE_LEAKS)) return;
+			if (!end_all(look, first_leak != 0 && now() - first_leak >= PATIENCE ? LEAKS : IDLE_LEAKS)) return;
 			if (first_leak == 0) first_leak = now();
 		} else if (now() - quiet_since > drain->seconds) {
-			hunt(look, HOLDERS);
+			end_all(look, HOLDERS);
 		} else {
 			pause_for(pause);
 			if (pause < 0.05) pause *= 2;

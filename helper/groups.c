@@ -18,7 +18,7 @@ static bool write_at(int directory, const char *path, const char *text) {
 	return good;
 }
 
-/* The first directory in a cgroup's directory, which has no other entry of that type. */
+/* The name of the first cgroup below. Of the entries of a cgroup's directory, only these are directories. */
 static bool first_child(int group, char *name, size_t size) {
 	int again = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = again < 0 ? NULL : fdopendir(again);
@@ -64,7 +64,7 @@ bool remove_group(int parent, const char *name, bool kill) {
 		int group = kill ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 		if (group >= 0) write_at(group, "cgroup.kill", "1"), close(group);
 		if (remove_tree(parent, name)) return true;
-		/* A process that was killed is still on its way out. */
+		/* A killed process may not have left the cgroup yet. */
 		if (errno != EBUSY || (!kill && try >= 20)) return false;
 		usleep(try < 5 ? 200 : 5000);
 	}

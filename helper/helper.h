@@ -85,8 +85,8 @@ enum namespace { USER_NS = 1, CGROUP_NS = 2, IPC_NS = 4, UTS_NS = 8, PID_NS = 16
  */
 const char *enter_namespaces(int process, unsigned namespaces);
 /*
- * Closes all descriptors from `from` on but these, which get close-on-exec. It comes before anything of a testbed is opened or executed by
- * its path: a link there to /proc/self/fd/N/.. would lead through a directory of the host, as that of /proc, or one of the caller's.
+ * Closes all descriptors from `from` on but these, which get close-on-exec. Call it before a path of a testbed is opened or executed: a
+ * link there to /proc/self/fd/N/.. leads out of the testbed when descriptor N is a directory of the host.
  */
 bool close_all_but(unsigned from, const int *kept, size_t count);
 /* The namespaces with these letters, for enter_namespaces() and clone(2): u user, m mount, i ipc, n network, p pid, t uts, c cgroup. */
@@ -101,7 +101,7 @@ bool become_root(void);
 bool join_session_keyring(const char *name);
 /* Sets the timer slack. Leaves real-time scheduling, under which it is always 0. */
 void set_slack(unsigned long slack);
-/* The directory of a process in /proc, or -1. It never shows a later process with the same pid. */
+/* Opens the directory of a process in /proc; -1: failed. It never becomes that of a later process with the same pid. */
 int open_process(int proc, pid_t pid);
 /* Reads a small file, with a zero byte at its end. Gives its length, or -1 and errno. */
 ssize_t read_at(int directory, const char *path, char *buffer, size_t size);
@@ -125,7 +125,7 @@ int make_groups(const char *path, uid_t uid, gid_t gid);
 bool join_group(int groups, const char *name, pid_t pid);
 /* As root of the testbeds: makes one for a testbed. */
 bool make_group(int groups, const char *name);
-/* Removes it with all below it. `kill`: with their processes. True when it is not there. */
+/* Removes it with all below it. `kill`: with their processes. True when it no longer exists. */
 bool remove_group(int parent, const char *name, bool kill);
 
 /* shield.c: enters a new user namespace below, for a program of the host. False and errno when it cannot be made. */

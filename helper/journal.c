@@ -81,7 +81,7 @@ void journal_watch(int proc, pid_t child, int channel) {
 	journal.io = openat(proc, path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Those of its threads and waited-for children are in it until it is reaped. */
+/* Until the command is reaped, the file has the bytes of all its threads and of the children that it has waited for. */
 static void add_bytes(struct event *event) {
 	char text[512];
 	long long in, out;

@@ -1,6 +1,7 @@
 /*
  * What the kernel lets a user namespace use: namespaces, inotify and fanotify objects (/proc/sys/user, namespaces(7)), processes
- * (RLIMIT_NPROC, counted for each user namespace since Linux 5.14). It counts all of it for the caller too, who would have none left.
+ * (RLIMIT_NPROC, counted for each user namespace since Linux 5.14). It counts the same for the caller too, so a
+ * testbed without limits of its own could use up those of the caller.
  */
 #include "steps.h"
 

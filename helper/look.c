@@ -57,7 +57,7 @@ static int open_directory(int below, const char *path, unsigned long long resolv
 
 static void walk(int directory, size_t length, int depth);
 
-/* Lists an entry of a directory with this path length, and with `depth` what is below it. */
+/* Lists an entry of a directory, whose path has this length, and `depth` levels below the entry. */
 static void look_at(int directory, size_t length, const char *name, int depth, unsigned long long resolve) {
 	struct statx status;
 	int end = snprintf(list.path + length, sizeof list.path - length, "/%s", name);

@@ -1,6 +1,6 @@
 /*
- * Copies a file of a testbed's root file system to stdout, behind a line with its state (file_state() of journal.c). The testbed is hostile: no link is followed, no other mount is entered
- * (a FUSE daemon could keep this process waiting), and only a regular file is read.
+ * Copies a file of a testbed's root filesystem to stdout, after a line with its state (file_state() of journal.c). The testbed is
+ * hostile: no link is followed, no other mount is entered (a FUSE daemon need not answer), and only a regular file is read.
  *
  * argv: read HOLDER PID PATH MAX
  *   HOLDER  a process with the user namespace to read from

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* Has no entries, and stays as long as the user namespace. Where it cannot be made, root of a testbed cannot make one either. */
+/* Makes a binfmt_misc without entries, which stays as long as the user namespace. Where that fails, root of a testbed cannot make one either. */
 static bool own_interpreters(void) {
 	int made = (int)syscall(SYS_fsopen, "binfmt_misc", FSOPEN_CLOEXEC);
 	if (made < 0) return errno == ENODEV || errno == EPERM;

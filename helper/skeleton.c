@@ -6,16 +6,13 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
-#include <time.h>
-#include <utmp.h>
 
 static int open_plain(int root, const char *path, int flags) {
 	struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
 	return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
-/* A directory may be closed to root of the holder, which has no rights over files of other users. */
+/* Of a file or directory that root of the holder may not read: its owner is no user of the id map. */
 static bool closed(struct place *place, const char *path) {
 	place->code = "ROOT_CLOSED";
 	snprintf(place->on, sizeof place->on, "%s", path);
@@ -31,7 +28,7 @@ static bool copy_contents(int from, int to, const struct stat *status, uid_t uid
 	return fchown(to, uid, gid) == 0 && fchmod(to, status->st_mode & 07777) == 0;
 }
 
-/* For a home, from /etc/skel. */
+/* Copies /etc/skel to a home. */
 static bool copy_tree(int from, int to, uid_t id) {
 	DIR *list = fdopendir(from);
 	if (list == NULL) return false;
@@ -82,8 +79,8 @@ static bool find_user(int etc, char *name, size_t size) {
 }
 
 /*
- * accounts BASE: copies the base's accounts. Reports the event "accounts": those of FILES that it has, the name of its first ordinary
- * user, and its bash, if any.
+ * accounts BASE: copies the files of accounts. Reports the event "accounts" with "files", the names of those that there are, "user", the
+ * first ordinary one, and "bash", its path; empty: none.
  */
 bool step_accounts(struct place *place, char **a) {
 	static const char *const files[] = {"passwd", "group", "shadow", "gshadow"};
@@ -133,7 +130,7 @@ bool step_services(struct place *place, char **a) {
 		int file = openat(place->root, "usr/sbin/policy-rc.d", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
 		good = good && file >= 0 && write(file, allow, sizeof allow - 1) == (ssize_t)sizeof allow - 1;
 		if (file >= 0) close(file);
-		/* They cover those of the image. */
+		/* These two directories cover those of the image. */
 		const struct timespec times[] = {status.st_atim, status.st_mtim}, above[] = {parent.st_atim, parent.st_mtim};
 		good = good && fchmodat(place->root, "usr/sbin", status.st_mode & 07777, 0) == 0 && fchmodat(place->root, "usr", parent.st_mode & 07777, 0) == 0 &&
 		       utimensat(place->root, "usr/sbin", times, 0) == 0 && utimensat(place->root, "usr", above, 0) == 0;
@@ -147,7 +144,7 @@ bool step_services(struct place *place, char **a) {
 	return good;
 }
 
-/* The program at a path of the base, links followed below it: the name of the file that it is. */
+/* Gives the name of the file that a path of the base leads to, when it is a program. No link leads out of the base. */
 static bool find_program(int base, const char *path, char *name, size_t size) {
 	char link[64], target[4096];
 	struct stat status;
@@ -165,7 +162,7 @@ static bool find_program(int base, const char *path, char *name, size_t size) {
 	return true;
 }
 
-/* machine-id(5): systemd takes a file that is missing or has this word for a sign that the system was never started. */
+/* machine-id(5): without an id, systemd acts as at the first start of a machine. */
 static bool has_machine_id(int base) {
 	char text[64];
 	int file = open_below(base, "etc/machine-id", O_RDONLY | O_NONBLOCK);
@@ -196,55 +193,6 @@ bool step_inits(struct place *place, char **a) {
 	event_send(&event, place->report);
 	close(base);
 	return true;
-}
-
-/* The run level of the system's default target: 3 has no graphical login. */
-static char run_level(int root) {
-	char target[256];
-	int units = open_below(root, "etc/systemd/system", O_PATH | O_DIRECTORY);
-	ssize_t length = units < 0 ? 0 : readlinkat(units, "default.target", target, sizeof target - 1);
-	if (units >= 0) close(units);
-	target[length < 0 ? 0 : length] = '\0';
-	return strstr(target, "multi-user.target") != NULL || strstr(target, "runlevel3.target") != NULL ? '3' : '5';
-}
-
-/* What systemd-update-utmp(8) writes in two processes at each boot. */
-static bool record_boot(int file, int root) {
-	struct utmp records[] = {{.ut_type = BOOT_TIME, .ut_user = "reboot"}, {.ut_type = RUN_LVL, .ut_user = "runlevel"}};
-	struct utsname kernel;
-	struct timespec now;
-	if (uname(&kernel) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0) return false;
-	records[1].ut_pid = run_level(root);
-	for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
-		records[i].ut_line[0] = '~';
-		memcpy(records[i].ut_id, "~~", 2);
-		snprintf(records[i].ut_host, sizeof records[i].ut_host, "%s", kernel.release);
-		records[i].ut_tv.tv_sec = (int32_t)now.tv_sec;
-		records[i].ut_tv.tv_usec = (int32_t)(now.tv_nsec / 1000);
-	}
-	return write(file, records, sizeof records) == (ssize_t)sizeof records;
-}
-
-/* utmp boot|empty: makes /run/utmp, for its group where there is one; "boot": with the records of a system that has booted. */
-bool step_utmp(struct place *place, char **a) {
-	char line[1024];
-	unsigned group = 0;
-	FILE *groups = NULL;
-	int list = open_plain(place->root, "etc/group", O_RDONLY | O_NONBLOCK);
-	struct stat status;
-	if (list >= 0 && fstat(list, &status) == 0 && S_ISREG(status.st_mode)) groups = fdopen(list, "r");
-	else if (list >= 0) close(list);
-	while (groups != NULL && fgets(line, sizeof line, groups) != NULL)
-		if (sscanf(line, "utmp:%*[^:]:%u:", &group) == 1) break;
-	if (groups != NULL) fclose(groups);
-	int run = open_below(place->root, "run", O_PATH | O_DIRECTORY);
-	int file = openat(run, "utmp", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0664);
-	/* A map of one id has no group. */
-	bool good = file >= 0 && (fchown(file, 0, group) == 0 || errno == EINVAL) && fchmod(file, 0664) == 0;
-	good = good && (strcmp(a[0], "boot") != 0 || record_boot(file, place->root));
-	close(run);
-	if (file >= 0) close(file);
-	return good;
 }
 
 /* home BASE USER ID: the directory below /home, with what the base has in /etc/skel. */

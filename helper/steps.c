@@ -6,14 +6,12 @@
 #include "steps.h"
 
 #include <net/if.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static int open_parent(int root, char *path, const char **last) {
@@ -38,7 +36,7 @@ static mode_t mode_of(const char *text) {
 	return (mode_t)strtoul(text, NULL, 8);
 }
 
-/* directory PATH MODE: one that is there gets the mode. */
+/* directory PATH MODE: one that exists gets the mode too. */
 static bool step_directory(struct place *place, char **a) {
 	const char *last;
 	int parent = open_parent(place->root, a[0], &last);
@@ -46,7 +44,7 @@ static bool step_directory(struct place *place, char **a) {
 	       close(parent) == 0;
 }
 
-/* file PATH MODE TEXT: made; one that is there is an error. */
+/* file PATH MODE TEXT: fails when it exists. */
 static bool step_file(struct place *place, char **a) {
 	const char *last;
 	int parent = open_parent(place->root, a[0], &last);
@@ -55,7 +53,7 @@ static bool step_file(struct place *place, char **a) {
 	return file >= 0 && write(file, a[2], length) == (ssize_t)length && close(file) == 0 && close(parent) == 0;
 }
 
-/* append PATH TEXT: one that is not there is made. */
+/* append PATH TEXT: makes the file when there is none. */
 static bool step_append(struct place *place, char **a) {
 	const char *last;
 	int parent = open_parent(place->root, a[0], &last);
@@ -87,7 +85,7 @@ static bool step_bind(struct place *place, char **a) {
 	return tree >= 0 && put_mount(tree, place->root, a[1]) && close(tree) == 0;
 }
 
-/* place PATH directory|file: makes what is missing of a path, so that something can be bound there. */
+/* place PATH directory|file: makes what is missing of a path, so that it can be a mount point. */
 static bool step_place(struct place *place, char **a) {
 	char prefix[4096] = "";
 	for (char *rest = a[0], *part; (part = strsep(&rest, "/")) != NULL;) {
@@ -169,75 +167,32 @@ static bool step_loopback(struct place *place, char **a) {
 	return ioctl(talk, SIOCSIFFLAGS, &request) == 0 && close(talk) == 0;
 }
 
-/* Waits for a byte of the lifeline, which the holder writes at the request "go". False at its end: the holder is gone. */
-static bool wait_for_go(const struct place *place) {
-	struct event event;
-	event_begin(&event, "standing");
-	event_number(&event, "id", place->id);
-	event_send(&event, place->report);
-	char word;
-	ssize_t got;
-	while ((got = read(place->lifeline, &word, 1)) < 0 && errno == EINTR) continue;
-	return got == 1;
-}
-
-/* A process that has a lifeline and does not read it needs the holder's death as a signal, and the holder must not have died before. */
-static bool die_with_holder(const struct place *place) {
-	struct pollfd end = {.fd = place->lifeline};
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&end, 1, 0) == 0;
-}
-
-/*
- * init PATH MARK SCRIPT now|later PROGRAM: makes the mount point PATH the root, and becomes pid 1 of a testbed: PROGRAM, an init of
- * the root filesystem, or where that is empty /bin/sh with SCRIPT. "later": it waits before that, when nothing of the root
- * filesystem has run.
- */
-static bool step_init(struct place *place, char **a) {
-	if (place->lifeline < 0 || chdir(a[0]) != 0) return false;
-	/* The old root is put on top of the new one, as in pivot_root(2), so it needs no directory. */
-	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) return false;
-	if (strcmp(a[3], "later") == 0 && !wait_for_go(place)) return false;
-	set_slack(strtoul(a[1], NULL, 10));
-	umask(022);
-	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (nothing < 0 && (nothing = open("/", O_RDONLY | O_CLOEXEC)) < 0) return false;
-	/* These report a failure of execve(2), and its success by their end. All others are closed by it too. */
-	place->report = fcntl(place->report, F_DUPFD_CLOEXEC, LIFELINE + 1);
-	place->started = fcntl(place->started, F_DUPFD_CLOEXEC, LIFELINE + 1);
-	place->lifeline = fcntl(place->lifeline, F_DUPFD_CLOEXEC, LIFELINE + 1);
-	if (place->report < 0 || place->started < 0 || place->lifeline < 0) return false;
-	for (int i = 0; i < 3; i++) dup2(nothing, i);
-	place->root = -1;
-	if (!close_all_but(LIFELINE, (const int[]){place->report, place->started, place->lifeline}, 3)) return false;
-	const char *path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	if (*a[4] != '\0') {
-		signal(SIGPIPE, SIG_DFL);
-		place->code = "NO_INIT";
-		snprintf(place->on, sizeof place->on, "%s", a[4]);
-		/* "container": see systemd.io/CONTAINER_INTERFACE; sysvinit and openrc know it too. */
-		char *const variables[] = {"container=virt-ts-unshare", (char *)(uintptr_t)path, NULL};
-		if (die_with_holder(place)) execve(a[4], (char *const[]){a[4], NULL}, variables);
-		return false;
-	}
-	if (dup2(place->lifeline, LIFELINE) < 0) return false;
-	/* In the environment, so that ps in the testbed does not show the text. pid1.sh restarts itself in the same way. */
-	char *script = NULL;
-	if (asprintf(&script, "PID1=%s", a[2]) < 0) return false;
-	char *const environment[] = {script, (char *)(uintptr_t)path, NULL};
-	place->code = "NO_SHELL";
-	execve("/bin/sh", (char *const[]){"/bin/sh", "-c", "eval \"$PID1\"", "pid1", NULL}, environment);
-	return false;
-}
-
 static const struct {
 	const char *name;
 	int arguments;
 	bool (*run)(struct place *place, char **arguments);
 } STEPS[] = {
-    {"root", 1, step_root},   {"directory", 2, step_directory}, {"file", 3, step_file},   {"link", 2, step_link},
-    {"mount", 3, step_mount}, {"bind", 3, step_bind},           {"detach", 1, step_detach},  {"copy", 2, step_copy},
-    {"keyring", 2, step_keyring}, {"hostname", 1, step_hostname}, {"loopback", 0, step_loopback}, {"accounts", 1, step_accounts}, {"append", 2, step_append},
-    {"home", 3, step_home}, {"services", 1, step_services}, {"utmp", 1, step_utmp}, {"mask_idle", 3, step_mask_idle}, {"place", 2, step_place}, {"processes", 1, step_processes}, {"inits", 2, step_inits}, {"init", 5, step_init},
+    {"root", 1, step_root},
+    {"directory", 2, step_directory},
+    {"file", 3, step_file},
+    {"link", 2, step_link},
+    {"mount", 3, step_mount},
+    {"bind", 3, step_bind},
+    {"detach", 1, step_detach},
+    {"copy", 2, step_copy},
+    {"keyring", 2, step_keyring},
+    {"hostname", 1, step_hostname},
+    {"loopback", 0, step_loopback},
+    {"accounts", 1, step_accounts},
+    {"append", 2, step_append},
+    {"home", 3, step_home},
+    {"services", 1, step_services},
+    {"utmp", 1, step_utmp},
+    {"mask_idle", 3, step_mask_idle},
+    {"place", 2, step_place},
+    {"processes", 1, step_processes},
+    {"inits", 2, step_inits},
+    {"init", 5, step_init},
 };
 
 void report_step(const struct place *place, const char *what, int error) {

@@ -10,7 +10,10 @@ enum { LIFELINE = 3 };
 struct place {
 	long id;
 	int root;
-	/* Gets events; reaches end of file at execve(2); descriptor 3 of pid 1. -1: none. */
+	/*
+	 * report gets events. started is the writing end of a pipe: execve(2) of pid 1 closes it, and a byte shows that there was none.
+	 * lifeline becomes descriptor 3 of pid 1. -1: none.
+	 */
 	int report, started, lifeline;
 	/* Of the failed step: its code, path, and message of a tool or the kernel. */
 	const char *code;
@@ -27,18 +30,23 @@ bool make_link(int root, char *path, const char *target);
 
 /* mounts.c: all give -1 or false and errno. */
 int open_below(int root, const char *path, int flags);
-/* Follows no link, and enters no other mount, of which the file system may be one that a hostile process answers for. */
+/* Follows no link, and enters no other mount: its file system may be one of FUSE, whose daemon need not answer. */
 int open_on_root(int root, const char *path, int flags);
 /* A new unattached file system; options separated by commas. On failure, the kernel's message. */
 int make_mount(const char *type, const char *options, char *words, size_t size);
 int clone_mount(int directory, const char *path, bool read_only);
 bool put_mount(int mount, int root, const char *path);
 
+/* pid1.c */
+bool step_init(struct place *place, char **arguments);
+
 /* skeleton.c */
 bool step_accounts(struct place *place, char **arguments);
 bool step_home(struct place *place, char **arguments);
 bool step_services(struct place *place, char **arguments);
 bool step_inits(struct place *place, char **arguments);
+
+/* utmp.c */
 bool step_utmp(struct place *place, char **arguments);
 
 /* generators.c */
@@ -46,8 +54,9 @@ bool step_mask_idle(struct place *place, char **arguments);
 
 /* limits.c */
 bool step_processes(struct place *place, char **arguments);
-/* Reads the limits of the caller's user namespace; gives this one so many quarters of them, which root inside cannot change. */
+/* Reads the limits of this user namespace, before it is left. */
 void read_limits(void);
+/* Gives this user namespace so many quarters of them. Root of a testbed, in a user namespace below, cannot change these. */
 void share_limits(int quarters);
 
 #endif

@@ -82,6 +82,6 @@ void make_user_namespace(const char *how, char *uids, char *gids, int report) {
 		close(go[0]), close(go[1]);
 		if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) die("becoming root of the user namespace", NULL);
 	}
-	/* A change of ids has made this process invisible to the server. */
+	/* A change of ids has closed /proc/PID to the server. */
 	prctl(PR_SET_DUMPABLE, 1);
 }

@@ -1,6 +1,6 @@
 // Runs the checks; the last line is `N passed, N failed`, and all failures stand before it. Mocha runs and counts the tests.
-// A check that crashes, hangs or reports no counts is one failure. Root runs the tests as root and as an ordinary user at the
-// same time. Arguments: the checks to run, by the start of a name (default: all).
+// A check that crashes, hangs or reports no counts is one failure. Root runs the tests as root and as an ordinary user, and those
+// with drivers, at the same time: they wait more than they compute. Arguments: the checks to run, by the start of a name (default: all).
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -48,9 +48,9 @@ const ofNamespaces = [
   tests('race', 20),
   tests('fuzz', 10),
   tests('escape', 10),
-  tests('driver', 25),
-  tests('examples', 10),
 ];
+/** Tests that start drivers, or the examples. */
+const ofDrivers = [tests('driver', 25), tests('examples', 10)];
 
 /** Files whose results do not depend on the caller: where root runs all tests, each of them runs once. */
 const ONCE = {
@@ -86,9 +86,9 @@ const ONCE = {
 const isRoot = process.getuid() === 0;
 
 /** The checks of one caller, without those that the other one runs. */
-function sequence(caller, ...prefix) {
+function sequence(checks, caller, ...prefix) {
   const others = Object.entries(ONCE).flatMap(([other, files]) => (other === caller ? [] : files));
-  return ofNamespaces
+  return checks
     .filter(({ name }) => !others.includes(`test/${name}/**`))
     .map(({ name, argv, ...check }) => ({
       ...check,
@@ -96,6 +96,9 @@ function sequence(caller, ...prefix) {
       argv: [...prefix, ...argv, ...others.map((file) => `--ignore=${file}`)],
     }));
 }
+
+const asUser = (checks) => sequence(checks, 'as an ordinary user', 'scripts/as-test-user');
+const asRoot = (checks) => sequence(checks, 'as root');
 
 const first = [
   lint('types', 'node_modules/.bin/tsc', '--noEmit'),
@@ -107,8 +110,8 @@ const first = [
 ];
 /** Each is a sequence; the sequences run at the same time. */
 const sequences = isRoot
-  ? [sequence('as an ordinary user', 'scripts/as-test-user'), sequence('as root')]
-  : [ofNamespaces];
+  ? [asUser(ofNamespaces), asRoot(ofNamespaces), [...asRoot(ofDrivers), ...asUser(ofDrivers)]]
+  : [[...ofNamespaces, ...ofDrivers]];
 
 const work = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
 chmodSync(work, 0o755);

@@ -1,3 +1,4 @@
+/** The file that describes a laboratory: docs/networks.md. Reads no file but looks whether a path exists. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -5,17 +6,13 @@ import { basename, dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { parseCount, parseSize } from '../command-line/values.ts';
 import { messageOf, UsageError } from '../errors.ts';
-import { type LinkQuality, parseQuality } from '../network/link.ts';
-import type { InterfaceOptions, MemberOptions, Route } from '../network/membership.ts';
-import { formatSubnet, isHostAddress, normalAddress, parseSubnet } from '../network/subnet.ts';
+import type { MemberOptions, Route } from '../network/membership.ts';
+import { formatSubnet, normalAddress, parseSubnet } from '../network/subnet.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
 import { imageNamed, type RootOptions } from '../rootfs/source.ts';
 import type { InitChoice } from '../testbed/init-choice.ts';
-
-interface LabNetwork {
-  readonly name: string;
-  readonly subnets: readonly string[];
-}
+import { type Fields, fields, flag, isFields, list, optionalWord, word, words } from './fields.ts';
+import { interfacesOf, type LabNetwork } from './interfaces.ts';
 
 export interface LabHost {
   readonly member: MemberOptions;
@@ -40,8 +37,6 @@ export interface LabFile {
   readonly networks: readonly LabNetwork[];
   readonly hosts: readonly LabHost[];
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Paths in the file are relative to its directory. @throws UsageError that names the place in the file */
 export function parseLab(text: string, path: string): LabFile {
@@ -156,64 +151,6 @@ function hostOf(
   };
 }
 
-function interfacesOf(host: Fields, where: string, networks: readonly LabNetwork[]): InterfaceOptions[] {
-  const [only, second] = networks;
-  if (host.networks === undefined) {
-    if (only === undefined || second !== undefined) {
-      throw new UsageError(`${where} does not name the networks that it is in, of which there are several`, {
-        code: 'WRONG_LAB_FILE',
-        remedy: 'give it networks',
-      });
-    }
-    return [interfaceOf(only, host.address, host.link, where)];
-  }
-  if (host.address !== undefined)
-    throw new UsageError(`${where} has both address and networks`, {
-      code: 'WRONG_LAB_FILE',
-      remedy: 'remove one',
-    });
-  return Object.entries(fields(host.networks, `${where}.networks`)).map(([name, value]) => {
-    const network = networks.find((one) => one.name === name);
-    if (network === undefined)
-      throw new UsageError(`${where}.networks.${name}: there is no such network`, {
-        code: 'WRONG_LAB_FILE',
-        remedy: 'describe it under networks',
-      });
-    const place = `${where}.networks.${name}`;
-    if (!isFields(value)) return interfaceOf(network, value ?? undefined, host.link, place);
-    const { address, ...link } = fields(value, place, ['address', 'latency', 'loss', 'bandwidth']);
-    return interfaceOf(network, address, { ...(isFields(host.link) ? host.link : {}), ...link }, place);
-  });
-}
-
-function interfaceOf(network: LabNetwork, address: unknown, link: unknown, where: string): InterfaceOptions {
-  const addresses = address === undefined ? undefined : words(address, where).map(normalAddress);
-  const subnets = network.subnets.map(parseSubnet);
-  for (const one of addresses ?? []) {
-    if (!subnets.some((subnet) => isHostAddress(subnet, one))) {
-      throw new UsageError(`${where}: ${one} is not an address for a host of the network ${network.name}`, {
-        code: 'WRONG_LAB_FILE',
-        remedy: `use one in ${network.subnets.join(' and ')}`,
-      });
-    }
-  }
-  return {
-    network: network.name,
-    ...(addresses === undefined ? {} : { addresses }),
-    ...(link === undefined ? {} : { quality: qualityOf(link, `${where}.link`) }),
-  };
-}
-
-function qualityOf(value: unknown, where: string): LinkQuality {
-  const { latency, loss, bandwidth } = fields(value, where, ['latency', 'loss', 'bandwidth']);
-  const optional = (one: unknown) => (one === undefined ? undefined : word(one, where));
-  return parseQuality({
-    latency: optional(latency),
-    loss: optional(loss),
-    bandwidth: optional(bandwidth),
-  });
-}
-
 function routeOf(value: unknown, where: string): Route {
   const { to, via } = fields(value, where, ['to', 'via']);
   const target = word(to, `${where}.to`);
@@ -284,55 +221,4 @@ function resolver(text: string, first: ReadonlyMap<string, string | undefined>):
     );
   }
   return normalAddress(address);
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function fields(value: unknown, where: string, known?: readonly string[]): Fields {
-  if (!isFields(value))
-    throw new UsageError(`${where} is not a list of NAME: VALUE`, {
-      code: 'WRONG_LAB_FILE',
-      remedy: 'see docs/networks.md',
-    });
-  const stranger = known === undefined ? undefined : Object.keys(value).find((key) => !known.includes(key));
-  if (stranger !== undefined) {
-    throw new UsageError(`${where} has the unknown key ${stranger}`, {
-      code: 'WRONG_LAB_FILE',
-      remedy: `use one of ${known?.join(', ')}`,
-    });
-  }
-  return value;
-}
-
-function list(value: unknown, where: string): readonly unknown[] {
-  if (!Array.isArray(value))
-    throw new UsageError(`${where} is not a list`, { code: 'WRONG_LAB_FILE', remedy: 'write [A, B]' });
-  return value;
-}
-
-function words(value: unknown, where: string): string[] {
-  return (Array.isArray(value) ? value : [value]).map((one) => word(one, where));
-}
-
-function word(value: unknown, where: string): string {
-  if (typeof value === 'number') return String(value);
-  if (typeof value !== 'string' || value === '')
-    throw new UsageError(`${where} is not a text`, { code: 'WRONG_LAB_FILE', remedy: 'put it in quotes' });
-  return value;
-}
-
-function optionalWord(host: Fields, key: string, where: string): string | undefined {
-  return host[key] === undefined ? undefined : word(host[key], `${where}.${key}`);
-}
-
-function flag(value: unknown, where: string): boolean {
-  if (value === undefined) return false;
-  if (typeof value !== 'boolean')
-    throw new UsageError(`${where} is neither true nor false`, {
-      code: 'WRONG_LAB_FILE',
-      remedy: 'write true or false',
-    });
-  return value;
 }

@@ -12,7 +12,7 @@ import { executesNatively, type Machine, registration } from './machines.ts';
 import * as steps from './steps.ts';
 
 const HOST_REGISTRATIONS = '/proc/sys/fs/binfmt_misc';
-/** Made by the stage (helper/hold.c). */
+/** Made by the stage (helper/stage.c). */
 const MOUNT_POINT = '/mnt/binfmt';
 
 /** How the programs of an architecture are executed, or why they are not. */

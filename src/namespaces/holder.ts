@@ -7,8 +7,9 @@ import type { Log } from '../log.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
 import { randomInt } from '../random.ts';
 import type { Groups } from './cgroups.ts';
-import { Hold, type Run, type RunRequest } from './hold.ts';
+import { Hold, type RunRequest } from './hold.ts';
 import { type IdMaps, type IdRange, mapText, namespaceOwners } from './idmap.ts';
+import type { Run } from './run.ts';
 import type { Step } from './steps.ts';
 
 /** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */
@@ -109,7 +110,7 @@ export class Holder {
     return this.#owners.start + this.#nextOwner;
   }
 
-  /** The same in a user namespace of its own below the holder's, where root has no rights to what others have. */
+  /** As `run`, in a user namespace below the holder's, so that root there has no rights to other testbeds. */
   runBelow(request: RunRequest): Run {
     return this.#hold.run({ ...request, namespaces: `u${request.namespaces}` });
   }
@@ -118,7 +119,7 @@ export class Holder {
     return this.#hold.drop(path);
   }
 
-  /** Lets a run continue that is standing. */
+  /** Continues a run that waits in its last step. */
   go(run: Run): void {
     this.#hold.go(run);
   }

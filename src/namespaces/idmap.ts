@@ -109,7 +109,7 @@ export function chooseIdMaps(caller: Caller, { withCaller = false }: IdMapOption
 }
 
 /**
- * Users of the holder who own the user namespaces of the testbeds, one each: no process runs as one of them. Only root where there
+ * Users of the holder that own the user namespaces of the testbeds, one each: no process runs as one of them. Only root where there
  * are few ids.
  */
 export function namespaceOwners({ users }: Pick<IdMaps, 'users'>): IdRange {

@@ -7,9 +7,9 @@ import type { ProcessState } from '../processes/stat.ts';
 import { scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
 import { abortFuse } from './fuse.ts';
-import type { Run } from './hold.ts';
 import type { Holder } from './holder.ts';
 import { keyringOf, makeMark } from './mark.ts';
+import type { Run } from './run.ts';
 import type { Step } from './steps.ts';
 import * as steps from './steps.ts';
 import { Traces } from './traces.ts';
@@ -42,7 +42,7 @@ const END_LIMIT = 30_000;
 /** Milliseconds for the mounts, when no process is left whose end could free them. */
 const MOUNT_LIMIT = 10_000;
 
-/** One that waits. One of both is called, once. */
+/** An instance whose pid 1 is not executed yet. Call one of both functions, once. */
 export interface StandingInstance {
   start(): Promise<Instance>;
   /** Resolves when the kernel has freed its mounts. */
@@ -75,7 +75,7 @@ function begin(holder: Holder, options: InstanceOptions, when: 'now' | 'later'):
   return { holder, run, mark };
 }
 
-/** Of a process that has not executed pid 1: no other can be in its namespaces. */
+/** Ends a run that has not executed pid 1: no other process can be in its namespaces. */
 async function stop({ holder, run }: Begun): Promise<void> {
   holder.end(run);
   await run.ended;
@@ -183,10 +183,11 @@ export class Instance {
     this.#holder.end(this.#run);
     try {
       const gone = Promise.all([this.#run.ended, this.#traces.unmounted]);
-      if (!(await within(gone, PATIENCE))) await this.#hunt(gone);
+      if (!(await within(gone, PATIENCE))) await this.#endHolders(gone);
       // Pid 1 remains only when its parent was killed.
       if (!(await waitUntil(() => !this.alive, END_LIMIT))) throw this.#left([]);
-      if (!this.#traces.watching) await this.#hunt(waitUntil(() => this.#holders().length === 0, END_LIMIT));
+      if (!this.#traces.watching)
+        await this.#endHolders(waitUntil(() => this.#holders().length === 0, END_LIMIT));
     } finally {
       this.#traces.release();
     }
@@ -197,7 +198,7 @@ export class Instance {
    * blocks pid 1, and a process that entered by other tools holds the mounts. SIGCONT is enough for a stopped one. A process
    * that survives SIGKILL may wait for a FUSE file system.
    */
-  async #hunt(gone: Promise<unknown>): Promise<void> {
+  async #endHolders(gone: Promise<unknown>): Promise<void> {
     const end = performance.now() + END_LIMIT;
     let mountsEnd = Number.POSITIVE_INFINITY;
     for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {

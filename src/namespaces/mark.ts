@@ -1,6 +1,6 @@
 /**
- * The mark of pid 1: its random timer slack in nanoseconds (PR_SET_TIMERSLACK). One read(2) gives it, where a shell reads the
- * start time in 200. Only root of the testbed and processes of its user may read it, so a later process with the same pid
+ * The mark of pid 1: its random timer slack in nanoseconds (PR_SET_TIMERSLACK). One read(2) gives it, while a shell needs
+ * 200 for a start time. Only root of the testbed and processes of its user may read it, so a later process with the same pid
  * does not match.
  */
 import { readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ export function keyringOf(mark: string): string {
   return `virt-ts-unshare-${mark}`;
 }
 
-/** Empty, which no process has, when pid 1 has ended. */
+/** Empty when pid 1 has ended: no process has this mark. */
 export function readMark(pid1: Pick<ProcessState, 'pid' | 'startTime'>): string {
   try {
     const mark = readFileSync(`/proc/${pid1.pid}/timerslack_ns`, 'latin1').trim();

@@ -52,7 +52,7 @@ export const copy = (source: string, path: string): Step => [
   path,
 ];
 
-/** @param owner the kernel limits how many keys a user has, and this one has no others */
+/** @param owner a user of the holder without other keys, because the kernel limits the keys of each user */
 export const keyring = (name: string, owner: number): Step => [
   'keyring',
   'making a session keyring',
@@ -60,7 +60,7 @@ export const keyring = (name: string, owner: number): Step => [
   String(owner),
 ];
 
-/** For all processes of the user namespace that is made next. */
+/** Limits the number of processes in the user namespace that is made next. */
 export const processes = (count: number): Step => ['processes', 'limiting the processes', String(count)];
 
 export const hostname = (name: string): Step => ['hostname', 'setting the host name', name];

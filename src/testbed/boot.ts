@@ -38,7 +38,7 @@ export async function awaitBoot(booting: Booting): Promise<readonly string[]> {
   }
 }
 
-/** It listens there before it starts the first unit. */
+/** systemd listens there before it starts the first unit. */
 const SOCKET = '/run/systemd/private';
 const BOOTED: readonly string[] = ['running', 'degraded'];
 
@@ -49,7 +49,7 @@ async function askSystemd(booting: Booting, limit: number): Promise<readonly str
   } catch {
     return undefined;
   }
-  // It waits, from systemd 240 on.
+  // --wait lasts until the end of the boot, from systemd 240 on.
   const state = (await ask(booting, ['systemctl', 'is-system-running', '--wait'], limit)).trim();
   if (BOOTED.includes(state)) return state === 'running' ? [] : failedUnits(booting);
   if (state !== 'maintenance' && state !== 'stopping') return undefined;
@@ -75,7 +75,7 @@ export async function failedUnits(
     .flatMap((line) => /^(?:\S )?([A-Za-z0-9:_.\\@-]{1,255})(?: |$)/.exec(line)?.[1] ?? []);
 }
 
-/** The output of a command; the time of one that hangs is over at the limit. */
+/** The output of a command, which is killed at the limit. */
 async function ask(
   { target, log }: Pick<Booting, 'target' | 'log'>,
   argv: readonly [string, ...string[]],

@@ -58,7 +58,7 @@ export class Incarnation {
     await within(this.instance.ended, SHUTDOWN_LIMIT);
   }
 
-  /** Addresses, published ports and packages are there for the next one only when this one is gone. */
+  /** Whether the next incarnation needs addresses, published ports or packages that this one has until its end. */
   get mustEndFirst(): boolean {
     return this.connection !== undefined || this.#harvest !== undefined;
   }

@@ -145,14 +145,14 @@ export class Life {
     if (fresh.status === 'fulfilled') this.#begin(fresh.value);
     if (ended.status === 'rejected') throw ended.reason;
     if (fresh.status === 'rejected') throw fresh.reason;
-    // A testbed that was reverted is mostly reverted again; one that was not need not pay for it.
+    // A testbed that was reverted is mostly reverted again.
     this.#standbyTimer = setTimeout(() => {
       this.#standby = this.#maker.standBy(this.#over);
       this.#standby.catch(() => {});
     }, STANDBY_DELAY).unref();
   }
 
-  /** What was made ahead for the next revert, which is no more of this testbed. */
+  /** Gives what was made ahead for the next revert. The caller uses or ends it. */
   async #takeStandby(): Promise<Standby | undefined> {
     clearTimeout(this.#standbyTimer);
     const standby = this.#standby;

@@ -53,7 +53,7 @@ export function layerSteps(path: string, where: string): Step[] {
 
 interface OverlayOptions {
   readonly upper: string;
-  /** Of the same file system. It is made. */
+  /** A directory for overlayfs on the file system of `upper`. A step makes it. */
   readonly work: string;
   readonly volatile?: boolean;
 }

@@ -55,7 +55,7 @@ function networkName(network: TestbedMaker['options']['network']): OpenEvent['ne
   return typeof network === 'string' ? network : 'laboratory';
 }
 
-/** Behind a line with the state of the file. @throws TestbedError when the helper cannot be started */
+/** A line with the state of the file, and its content. @throws TestbedError when the helper cannot be started */
 async function readDpkgStatus(
   pid: number,
   holder: number,

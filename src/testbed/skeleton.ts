@@ -2,7 +2,7 @@
 import { TestbedError } from '../errors.ts';
 import type { HelperFailure } from '../helper.ts';
 import { failureText } from '../helper.ts';
-import { remedyOf } from '../namespaces/hold.ts';
+import { remedyOf } from '../namespaces/failures.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { ROOT } from '../namespaces/instance.ts';
 import * as steps from '../namespaces/steps.ts';

@@ -77,7 +77,7 @@ export class Starter {
     return lending && (() => lending.remember(layer, prepared));
   }
 
-  /** Learns from the layer of a testbed that ends what is missing below. */
+  /** Finds in the layer of an ended testbed which caches of apt the layers below do not have. */
   notice(prepared: Prepared, layer: Layer): void {
     this.#aptCaches?.notice(layer, prepared, () => this.#startAside(prepared));
   }
@@ -104,12 +104,12 @@ export class Starter {
   /** Undefined where a revert has to wait for the end of what was before, or preparing costs more than it saves. */
   async standBy(prepared: Prepared, over: Layer | undefined): Promise<Standby | undefined> {
     // The next incarnation has the packages of the one before it.
-    const isApt =
+    const isOfUse =
       this.#options.mode === 'overlay' &&
       prepared.connector.connect === undefined &&
       this.#lending === undefined &&
       this.#aptCaches?.isMaking !== true;
-    if (!isApt || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
+    if (!isOfUse || this.#scratch?.kind !== 'tmpfs' || freemem() < ENOUGH_FOR_STANDBY) return undefined;
     const layer = this.#newLayer(prepared, this.#inMemory(this.#scratch.size), over);
     try {
       const { init } = await prepared.filled;
@@ -206,7 +206,7 @@ export class Starter {
     const copying = options.mode === 'copy';
     const { upper, over, onDisk } = layer;
     const work = layer.nextWork();
-    // A copy is whole.
+    // A new copy consists of all layers; a frozen copy has all files of those below it.
     const whole = layer.isUsed ? [] : over === undefined ? prepared.layers : [over.upper];
     const below = this.layersBelow(prepared, layer);
     return {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { isatty } from 'node:tty';
 import type { ArchiveSource } from '../copy/archive-source.ts';
-import type { CopyOptions, MoverWay } from '../copy/types.ts';
+import type { MoverWay } from '../copy/types.ts';
 import { messageOf, TestbedError } from '../errors.ts';
 import type { OperationFacts, Recorder } from '../events/recorder.ts';
 import type { OnEvent } from '../events/types.ts';
@@ -32,14 +32,6 @@ import type { Snapshot } from './snapshot.ts';
 import { targetOf } from './target.ts';
 import type { AttachOptions, CommitOptions, OpenTestbed, RunOptions, RunResult } from './types.ts';
 
-type Copying = typeof import('../copy/copy.ts');
-
-interface CopyPaths {
-  readonly direction: 'in' | 'out';
-  readonly outside?: Buffer;
-  readonly inside: Buffer;
-}
-
 /** The mark that autopkgtest-reboot-prepare waits for. */
 const REBOOT_MARK = '/run/autopkgtest-reboot-prepare-mark';
 /** Seconds for a reboot that a test does itself. */
@@ -55,9 +47,9 @@ export class Testbed implements OpenTestbed {
 
   private constructor(maker: TestbedMaker, life: Life, recorder: Recorder | undefined) {
     this.#maker = maker;
-    this.#copies = new Copies(maker.ending);
     this.#life = life;
     this.#recorder = recorder;
+    this.#copies = new Copies(this, maker, recorder);
   }
 
   /** @param onEvent gets its events; default: that of the maker's options */
@@ -197,73 +189,19 @@ export class Testbed implements OpenTestbed {
   }
 
   copyIn(hostPath: Buffer, testbedPath: Buffer): Promise<void> {
-    const copied = { direction: 'in', outside: hostPath, inside: testbedPath } as const;
-    return this.#copy(`copying ${hostPath} into the testbed`, copied, (copying, options) =>
-      copying.copyIn(this, hostPath, testbedPath, options),
-    );
+    return this.#copies.in(hostPath, testbedPath);
   }
 
   copyOut(testbedPath: Buffer, hostPath: Buffer): Promise<void> {
-    const copied = { direction: 'out', outside: hostPath, inside: testbedPath } as const;
-    return this.#copy(`copying ${testbedPath} out of the testbed`, copied, (copying, options) =>
-      copying.copyOut(this, testbedPath, hostPath, options),
-    );
+    return this.#copies.out(testbedPath, hostPath);
   }
 
-  async putArchive(archive: ArchiveSource, directory: Buffer): Promise<void> {
-    const { putArchive } = await import('../copy/put-archive.ts');
-    const { idMap } = await this.#maker.holder();
-    const { facts, progress } = copyFacts({ direction: 'in', inside: directory });
-    return this.#operation(facts, () =>
-      this.#copies.run((signal) =>
-        putArchive(this, archive, directory, {
-          ...this.#copyOptions(progress),
-          signal,
-          owners: !idMap.single,
-        }),
-      ),
-    );
+  putArchive(archive: ArchiveSource, directory: Buffer): Promise<void> {
+    return this.#copies.putArchive(archive, directory);
   }
 
-  async getArchive(path: Buffer): Promise<Readable> {
-    const [{ getArchive }, { finished }] = await Promise.all([
-      import('../copy/get-archive.ts'),
-      import('node:stream/promises'),
-    ]);
-    const { facts, progress } = copyFacts({ direction: 'out', inside: path });
-    const stream = await getArchive(this, path, this.#copyOptions(progress));
-    // Its reader gets an error of the stream.
-    this.#recorder?.operation(facts, () => finished(stream, { cleanup: true })).catch(() => {});
-    return stream;
-  }
-
-  #copyOptions(progress?: NonNullable<CopyOptions['progress']>): CopyOptions {
-    const { options, log } = this.#maker;
-    return {
-      log,
-      ...(this.#recorder === undefined || progress === undefined ? {} : { progress }),
-      timeout: options.copyTimeout,
-      ...(options.maxCopyBytes === undefined ? {} : { maxBytes: options.maxCopyBytes }),
-      ...(options.maxCopyEntries === undefined ? {} : { maxEntries: options.maxCopyEntries }),
-    };
-  }
-
-  async #copy(
-    what: string,
-    of: CopyPaths,
-    copy: (copying: Copying, options: CopyOptions) => Promise<void>,
-  ): Promise<void> {
-    // An open waits for everything that is loaded before it.
-    const [copying, { withCopyLine }] = await Promise.all([
-      import('../copy/copy.ts'),
-      import('../copy/shown-copy.ts'),
-    ]);
-    const { facts, progress } = copyFacts(of);
-    await this.#operation(facts, () =>
-      this.#copies.run((signal) =>
-        withCopyLine(what, { ...this.#copyOptions(progress), signal }, (options) => copy(copying, options)),
-      ),
-    );
+  getArchive(path: Buffer): Promise<Readable> {
+    return this.#copies.getArchive(path);
   }
 
   async shell(directory: string, env: Readonly<Record<string, string>>, tty: number): Promise<number> {
@@ -359,18 +297,4 @@ export class Testbed implements OpenTestbed {
   #quietTarget(): Target {
     return targetOf(this.#life.incarnation, this.#maker.options);
   }
-}
-
-function copyFacts({ direction, outside, inside }: CopyPaths): {
-  facts: () => OperationFacts;
-  progress: (bytes: number, files: number) => void;
-} {
-  const copied = { bytes: 0, files: 0 };
-  const paths = { inside: String(inside), ...(outside === undefined ? {} : { outside: String(outside) }) };
-  return {
-    facts: () => ({ event: 'copy', direction, ...paths, ...copied }),
-    progress: (bytes, files) => {
-      Object.assign(copied, { bytes, files });
-    },
-  };
 }

@@ -48,7 +48,7 @@ export interface TestbedOptions {
   readonly drainTimeout: number;
   /** Seconds for one copy. */
   readonly copyTimeout: number;
-  /** What one copy out of the testbed may have. Default: see copy/check.ts. */
+  /** Limits of one copy out of the testbed. Default: see copy/tally.ts. */
   readonly maxCopyBytes?: number | undefined;
   readonly maxCopyEntries?: number | undefined;
   /** Keep packages that apt downloads in the cache, and have them ready in later testbeds. Not with `mode: 'copy'`. */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { TestbedError } from '../../src/errors.ts';
+import { remedyOf } from '../../src/namespaces/failures.ts';
 import { remedyInWords, scarceError } from '../../src/scarce.ts';
 
 const systemError = (code: string, facts: object) =>
@@ -39,5 +41,15 @@ describe('an error of a system that has no more of something', () => {
     assert.match(remedyInWords('sh: Too many open files in system') ?? '', /fs\.file-max/);
     assert.match(remedyInWords('sh: 1: Cannot fork') ?? '', /ulimit -u/);
     assert.equal(remedyInWords('cp: it is a directory'), undefined);
+  });
+
+  it('has the same remedy in the execute program, which a driver runs without TypeScript', () => {
+    const source = readFileSync(new URL('../../helper/exec.c', import.meta.url), 'utf8');
+    const cases = [...source.matchAll(/(?:case (E[A-Z]+)|default): return "([^"]+)";/g)];
+    assert.ok(cases.length > 5, source);
+    for (const [, errno = 'EOTHER', remedy = ''] of cases) {
+      const failure = { event: 'failed', code: 'CANNOT_ENTER', what: 'entering a namespace', errno } as const;
+      assert.ok(remedyOf(failure).endsWith(remedy), `${errno}: ${remedy}`);
+    }
   });
 });

@@ -18,7 +18,9 @@ describe('what the program prints', () => {
     const known = messages.find(({ text }) => text === 'the program <name> is missing');
     assert.equal(known?.remedy, 'install the package <debianPackage>, or correct PATH');
     assert.ok(
-      messages.some(({ place, text }) => place.startsWith('helper/exec.c') && text === 'it has no user %s'),
+      messages.some(
+        ({ place, text }) => place.startsWith('helper/command.c') && text === 'it has no user %s',
+      ),
     );
   });
 
