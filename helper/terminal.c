@@ -41,6 +41,8 @@ static bool in_foreground(void) {
 /* The caller's terminal passes each key on; the command's terminal gives them their meaning. */
 static void set_raw(bool raw) {
 	if (raw == relay.raw || (raw && !in_foreground())) return;
+	/* In the background the modes are those of the caller's shell while it reads a line. */
+	if (raw && tcgetattr(0, &relay.before) != 0) return;
 	struct termios mode = relay.before;
 	if (raw) cfmakeraw(&mode);
 	if (tcsetattr(0, raw ? TCSANOW : TCSADRAIN, &mode) == 0) relay.raw = raw;
@@ -145,8 +147,7 @@ static _Noreturn void relay_until_end(void) {
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	fcntl(relay.master, F_SETFL, O_NONBLOCK);
-	tcgetattr(0, &relay.before);
-	tcsetattr(relay.master, TCSANOW, &relay.before);
+	if (in_foreground() && tcgetattr(0, &relay.before) == 0) tcsetattr(relay.master, TCSANOW, &relay.before);
 	send_size();
 	set_raw(true);
 	if (write(relay.link, "", 1) != 1) _exit(NOT_RUN);

@@ -36,6 +36,11 @@ export function remedyInWords(words: string): string | undefined {
 /** A sentence for such an error; undefined for every other one. */
 export function scarceError(error: unknown): TestbedError | undefined {
   const code = systemCodeOf(error);
+  if (code === 'ENOENT' && callOf(error).syscall === 'uv_cwd') {
+    return new TestbedError('the working directory does not exist any more', {
+      ...{ code, cause: error, remedy: 'change to another one (cd)' },
+    });
+  }
   const remedy = scarceRemedy(code);
   if (code === undefined || remedy === undefined) return undefined;
   const { syscall, path } = callOf(error);

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Duplex, Readable } from 'node:stream';
-import { TestbedError } from '../errors.ts';
+import { systemCodeOf, TestbedError } from '../errors.ts';
 import { failureText, type HelperEvent, helperWords, isFailure, parseEvent } from '../helper.ts';
 import { type Argv, type HostProcess, spawnHost } from '../host.ts';
 import { endedLeak } from '../leaks/ended.ts';
@@ -150,8 +150,8 @@ async function* eventsOf({ child }: HostProcess): AsyncGenerator<HelperEvent, un
 /** Private directories, where the host has them. The working directory is kept if it lies below one. */
 function mountSteps(): Step[] {
   const tmpfs = (path: string) => mount('tmpfs', path, 'nosuid,nodev,mode=1777');
-  const here = process.cwd();
-  const keepsHere = /^(\/tmp|\/dev\/shm)\/./.test(here);
+  const here = workingDirectory();
+  const keepsHere = here !== undefined && /^(\/tmp|\/dev\/shm)\/./.test(here);
   return [
     root('/'),
     tmpfs('/tmp'),
@@ -160,6 +160,16 @@ function mountSteps(): Step[] {
     ...(keepsHere ? [place(here, 'directory'), bind('.', here)] : []),
     mount('proc', '/proc', 'nosuid,nodev,noexec'),
   ];
+}
+
+/** Undefined when it was removed. */
+function workingDirectory(): string | undefined {
+  try {
+    return process.cwd();
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 interface UserNamespace {

@@ -2,10 +2,10 @@
  * Pipes to and from commands. Node makes sockets in place of pipes, and a test program that opens /dev/stdout fails on a
  * socket. So these are FIFOs, unlinked before use, with mode 666, so that any user of the testbed may open them.
  */
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { TestbedError } from '../errors.ts';
+import { makeTemporary } from '../folders.ts';
 import { mustRunHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
@@ -52,7 +52,7 @@ export class Pipes {
   }
 
   async #make(): Promise<void> {
-    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-'));
+    const folder = makeTemporary('virt-ts-unshare-');
     try {
       const paths = Array.from({ length: BATCH }, (_, index) => join(folder, String(index)));
       await mustRunHost(['mkfifo', '-m', '666', '--', ...paths], this.#log, 'making pipes');

@@ -39,7 +39,9 @@ export async function converse(options: ConverseOptions): Promise<number> {
     for await (const line of typedLines(editor, screen, signal)) {
       if (line.trim() === '') continue;
       addHistory(historyFile, line, log);
-      const goOn = await withoutEditor(input, editor, () => carryOut(options, session, dispose, line));
+      const goOn = await withoutEditor({ input, screen, editor }, () =>
+        carryOut(options, session, dispose, line),
+      );
       if (!goOn) break;
     }
     await closeTestbed(session);
@@ -147,18 +149,32 @@ async function* typedLines(editor: Interface, screen: Writable, signal: AbortSig
   if (!signal.aborted) screen.write('\n');
 }
 
+interface Screen {
+  readonly input: ReadStream;
+  readonly screen: Writable;
+  readonly editor: Interface;
+}
+
 /** Leaves raw mode during a request: Ctrl-C is a signal again, and a shell can read input. */
-async function withoutEditor<T>(input: ReadStream, editor: Interface, work: () => Promise<T>): Promise<T> {
+async function withoutEditor<T>({ input, screen, editor }: Screen, work: () => Promise<T>): Promise<T> {
   editor.pause();
   input.setRawMode(false);
+  // readline shows its prompt again, also when it is paused.
+  const whenResized = screen.listeners('resize').filter(isListener);
+  screen.removeAllListeners('resize');
   try {
     return await work();
   } finally {
+    for (const listener of whenResized) screen.on('resize', listener);
     if (!input.destroyed) {
       input.setRawMode(true);
       editor.resume();
     }
   }
+}
+
+function isListener(value: unknown): value is () => void {
+  return typeof value === 'function';
 }
 
 const VERBS = [...Object.keys(COMMANDS), 'exit', 'help'];

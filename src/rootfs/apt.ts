@@ -1,6 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeTemporary } from '../folders.ts';
 import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
@@ -21,7 +21,7 @@ export async function readAptIndexes(log: Log): Promise<AptIndex[]> {
   const known = await askApt([], log);
   if (known.some((index) => index.origin !== '')) return known;
   // The host's lists are missing, and only they name the publisher of an archive: download them.
-  const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-'));
+  const folder = makeTemporary('virt-ts-unshare-');
   try {
     for (const name of ['lists/partial', 'cache/archives/partial']) {
       mkdirSync(join(folder, name), { recursive: true });

@@ -1,8 +1,8 @@
 /** The output directory, and the directory of the drivers. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError } from '../errors.ts';
+import { makeTemporary } from '../folders.ts';
 
 export interface Folders {
   /** Gets what autopkgtest's output directory has. */
@@ -17,11 +17,11 @@ export interface Folders {
 
 /** @throws UsageError when the directory is not empty or cannot be made */
 export function openFolders(given: string | undefined): Folders {
-  const output = given === undefined ? makeTemporary() : makeOutput(resolve(given));
+  const output = given === undefined ? makeTemporary('virt-ts-unshare-test-') : makeOutput(resolve(given));
   // In the same file system, so that files can be moved.
   const drivers = mkdtempSync(join(output, '.drivers-'));
   // Short, because names of sockets are.
-  const temporary = mkdtempSync(join(tmpdir(), 'vtu-test-'));
+  const temporary = makeTemporary('vtu-test-');
   let count = 0;
   return {
     output,
@@ -38,10 +38,6 @@ export function openFolders(given: string | undefined): Folders {
       }
     },
   };
-}
-
-function makeTemporary(): string {
-  return mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
 }
 
 function makeOutput(path: string): string {

@@ -13,7 +13,7 @@ import { preflight } from '../preflight.ts';
 import { hasProgram } from '../processes/find.ts';
 import { writeToStderr } from '../stderr.ts';
 import { type Folders, openFolders } from '../test-runner/folders.ts';
-import { formatSummary, resultText, type Summary } from '../test-runner/results.ts';
+import { EXIT_TESTBED_FAILURE, formatSummary, resultText, type Summary } from '../test-runner/results.ts';
 import { runTests } from '../test-runner/runner.ts';
 import { openScreen } from '../test-runner/screen.ts';
 import type { RunVerb } from './verb.ts';
@@ -35,6 +35,7 @@ export const test: RunVerb = async (words, signal) => {
   }
   await preflight(options, process.env);
   const log = createLog({ debug: words.has('debug') });
+  checkFiles(words.operands);
   warnOfNames(words, log);
   const folders = openFolders(words.one('output-dir'));
   const server = withEvents(words, given, folders);
@@ -43,7 +44,7 @@ export const test: RunVerb = async (words, signal) => {
     const privateNetworks = !server.has('network') && canBePrivate();
     const order = { words, server, packages: words.operands, jobs, folders, screen, log, signal };
     const { status, summary } = await runTests({ ...order, privateNetworks }).finally(() => screen.end());
-    showFailures(summary, folders);
+    showFailures(summary, folders, signal.aborted ? 0 : status);
     const text = formatSummary(summary);
     process.stdout.write(printable(text));
     const file = words.one('summary-file');
@@ -87,6 +88,18 @@ function canBePrivate(): boolean {
   }
 }
 
+/** The driver takes a file that does not exist for the name of a package in the archive. @throws UsageError */
+function checkFiles(packages: readonly string[]): void {
+  for (const name of packages) {
+    const isFile = (name.includes('/') && !name.includes('://')) || /\.(?:deb|dsc|changes)$/.test(name);
+    if (!isFile || existsSync(name)) continue;
+    throw new UsageError(`there is no file ${name}`, {
+      code: 'CANNOT_REACH',
+      remedy: 'give a .dsc, .changes or .deb file or a source tree that exists, or the name of a package',
+    });
+  }
+}
+
 /** The driver takes a word without a slash for the name of a package in the archive. */
 function warnOfNames(words: Words, log: Log): void {
   for (const name of words.operands) {
@@ -95,8 +108,9 @@ function warnOfNames(words: Words, log: Log): void {
   }
 }
 
-function showFailures({ results, notes }: Summary, { output }: Folders): void {
-  if (results.length === 0 && notes.length > 0) {
+function showFailures({ results, notes }: Summary, { output }: Folders, status: number): void {
+  // A wrong call of the driver has no note.
+  if (results.length === 0 && (notes.length > 0 || status >= EXIT_TESTBED_FAILURE)) {
     writeToStderr(printable(`\nThe end of the log:\n${tailOf(join(output, 'log'))}`));
   }
   for (const result of results) {

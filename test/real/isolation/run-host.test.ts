@@ -43,6 +43,20 @@ describe('run --host', function () {
     assert.deepEqual([stderr, status], ['', 0]);
   });
 
+  it('runs in a working directory that was removed, and a path there is the error', async () => {
+    const script = 'mkdir "$1" && cd "$1" && rmdir "$1" && shift && exec "$@"';
+    const gone = `${tmpdir()}/virt-ts-unshare-gone-${process.pid}`;
+    const removed = (...words: string[]) =>
+      call(['sh', '-c', script, 'sh', gone, process.execPath, PROGRAM, ...words]);
+    const { stdout, status } = await removed('run', '--host', '--require-isolation', '--', 'echo', 'done');
+    assert.deepEqual([stdout, status], ['done\n', 0]);
+    const { stderr } = await removed('run', '--tarball', 'relative.tar', '--', 'true');
+    assert.equal(
+      stderr,
+      'virt-ts-unshare: the working directory does not exist any more; change to another one (cd)\n',
+    );
+  });
+
   it('names each thing that was left, and nothing when all was cleaned up', async () => {
     const messy = await host(
       'echo x >/tmp/file; mkdir /tmp/folder; mount -t tmpfs mine /mnt; ipcmk -M 4096; ipcmk -Q; ipcmk -S 1;' +

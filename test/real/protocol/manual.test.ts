@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { childrenOf } from '../../../src/processes/list.ts';
 import { Marker } from '../../support/left.ts';
 import { program } from '../../support/pipes.ts';
 import { untilGoesOn, untilRuns } from '../../support/processes.ts';
@@ -172,6 +174,25 @@ describe('a manual session', function () {
     terminal.type('exit\r');
     assert.equal(await terminal.ended(), 0);
     assert.deepEqual(marker.left(), []);
+  });
+
+  it('shows no prompt in a shell whose terminal gets another size', async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \//);
+    await terminal.see(PROMPT);
+    terminal.type('shell\r');
+    await terminal.see(SHELL_PROMPT);
+    const before = terminal.shown.length;
+    const [session] = childrenOf(terminal.pid);
+    execFileSync('stty', ['-F', readlinkSync(`/proc/${session}/fd/0`), 'rows', '50', 'cols', '100']);
+    terminal.type('until [ "$(stty size)" = "50 100" ]; do :; done; echo res""ized; exit\r');
+    await terminal.see(/resized\r\n/);
+    assert.doesNotMatch(terminal.shown.slice(before), PROMPT);
+    await terminal.see(PROMPT);
+    terminal.type(CTRL_D);
+    assert.equal(await terminal.ended(), 0);
   });
 
   it('has a shell with job control, and the terminal back after it', async () => {

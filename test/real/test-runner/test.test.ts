@@ -151,12 +151,22 @@ describeWithUsers('virt-ts-unshare test', function () {
       [['--jobs', '0', '.'], /--jobs is 0, which is not a number of drivers; give a number from 1 on/],
       [['-o', folder, '.'], /is not empty; name an empty or a new one/],
       [['.', '--', '--relase', 'x'], /unknown option --relase/],
+      [['absent_1.dsc'], /there is no file absent_1\.dsc; give /],
+      [['./absent'], /there is no file \.\/absent; give /],
     ];
     for (const [args, message] of calls) {
       const { status, stderr } = await virt(['test', ...args]);
       assert.equal(status, 2, stderr);
       assert.match(stderr, message);
     }
+  });
+
+  it('shows what the driver reports of a call that it does not take', async () => {
+    const empty = join(folder, 'empty');
+    mkdirSync(empty);
+    const { status, stderr } = await virt(['test', '-B', '.', ...server], { cwd: empty });
+    assert.equal(status, 20, stderr);
+    assert.match(stderr, /The end of the log:\n( {2}\| .*\n)* {2}\| .*\. is not a valid test package\n/);
   });
 
   it('shows why no test could run, and that a word without a slash is no directory', async () => {

@@ -87,6 +87,18 @@ describe('run --detach', function () {
     assert.equal((await virt(['close', name])).status, 2);
   });
 
+  it('names the directory for temporary files that does not exist', async () => {
+    const name = called('temporary');
+    const words = ['run', '--detach', '--name', name, ...root, '--', 'true'];
+    const { stderr, status } = await virt(words, { env: { TMPDIR: '/absent' } });
+    assert.equal(
+      stderr,
+      'virt-ts-unshare: cannot make a temporary directory in /absent: ENOENT: no such file or directory; set TMPDIR to a directory that this user can write to\n',
+    );
+    assert.equal(status, 2);
+    assert.equal(await openNamed(name), undefined);
+  });
+
   it('fails like run when the command cannot be run', async () => {
     for (const [words, sentence, wanted] of [
       [['--', 'no-such-program'], /^virt-ts-unshare: the testbed has no program no-such-program\n$/, 127],

@@ -52,6 +52,19 @@ describe('on a terminal', function () {
         await terminal.see(/status=7 echo\r\n/);
       });
 
+      it('has the usual modes of a terminal when it starts in the background, and reads after fg', async () => {
+        call(way, 'stty -a | grep -o -w -- -*icanon; read line; echo "got $line"', ' &');
+        // The caller's shell reads a line meanwhile, for which it has other modes.
+        await terminal.see(/[^-]icanon\r+\n/);
+        terminal.type('fg\r');
+        await terminal.see(/sh -c.*\r\n/);
+        terminal.type('word\r');
+        await terminal.see(/got word\r\n/);
+        await terminal.see(PROMPT);
+        terminal.type('echo "modes=$(stty -a | grep -o -w -- -*echo)"\r');
+        await terminal.see(/modes=echo\r\n/);
+      });
+
       it('leaves Ctrl-C to the command', async () => {
         call(way, 'trap "echo cleaned up; exit 9" INT; echo be""gun; while :; do sleep 0.05; done');
         await terminal.see(/begun\r\n/);
