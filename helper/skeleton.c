@@ -195,28 +195,6 @@ bool step_inits(struct place *place, char **a) {
 	return true;
 }
 
-/* utmp: an empty /run/utmp, for its group where there is one. */
-bool step_utmp(struct place *place, char **a) {
-	(void)a;
-	char line[1024];
-	unsigned group = 0;
-	FILE *groups = NULL;
-	int list = open_plain(place->root, "etc/group", O_RDONLY | O_NONBLOCK);
-	struct stat status;
-	if (list >= 0 && fstat(list, &status) == 0 && S_ISREG(status.st_mode)) groups = fdopen(list, "r");
-	else if (list >= 0) close(list);
-	while (groups != NULL && fgets(line, sizeof line, groups) != NULL)
-		if (sscanf(line, "utmp:%*[^:]:%u:", &group) == 1) break;
-	if (groups != NULL) fclose(groups);
-	int run = open_below(place->root, "run", O_PATH | O_DIRECTORY);
-	int file = openat(run, "utmp", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0664);
-	/* A map of one id has no group. */
-	bool good = file >= 0 && (fchown(file, 0, group) == 0 || errno == EINVAL) && fchmod(file, 0664) == 0;
-	close(run);
-	if (file >= 0) close(file);
-	return good;
-}
-
 /* home BASE USER ID: the directory below /home, with what the base has in /etc/skel. */
 bool step_home(struct place *place, char **a) {
 	uid_t id = (uid_t)strtoul(a[2], NULL, 10);

@@ -62,11 +62,15 @@ static bool step_append(struct place *place, char **a) {
 	return file >= 0 && write(file, a[1], length) == (ssize_t)length && close(file) == 0 && close(parent) == 0;
 }
 
+bool make_link(int root, char *path, const char *target) {
+	const char *last;
+	int parent = open_parent(root, path, &last);
+	return parent >= 0 && symlinkat(target, parent, last) == 0 && close(parent) == 0;
+}
+
 /* link PATH TARGET */
 static bool step_link(struct place *place, char **a) {
-	const char *last;
-	int parent = open_parent(place->root, a[0], &last);
-	return parent >= 0 && symlinkat(a[1], parent, last) == 0 && close(parent) == 0;
+	return make_link(place->root, a[0], a[1]);
 }
 
 /* mount TYPE PATH OPTIONS */
@@ -183,7 +187,8 @@ static const struct {
     {"append", 2, step_append},
     {"home", 3, step_home},
     {"services", 1, step_services},
-    {"utmp", 0, step_utmp},
+    {"utmp", 1, step_utmp},
+    {"mask_idle", 3, step_mask_idle},
     {"place", 2, step_place},
     {"processes", 1, step_processes},
     {"inits", 2, step_inits},

@@ -26,6 +26,8 @@ void report_step(const struct place *place, const char *what, int error);
 /* False when the program fails, with the start of its stderr. `shielded`: as of shield.c. */
 bool run_program(char *const *argv, bool shielded, char *words, size_t size);
 
+bool make_link(int root, char *path, const char *target);
+
 /* mounts.c: all give -1 or false and errno. */
 int open_below(int root, const char *path, int flags);
 /* Follows no link, and enters no other mount: its file system may be one of FUSE, whose daemon need not answer. */
@@ -43,7 +45,12 @@ bool step_accounts(struct place *place, char **arguments);
 bool step_home(struct place *place, char **arguments);
 bool step_services(struct place *place, char **arguments);
 bool step_inits(struct place *place, char **arguments);
+
+/* utmp.c */
 bool step_utmp(struct place *place, char **arguments);
+
+/* generators.c */
+bool step_mask_idle(struct place *place, char **arguments);
 
 /* limits.c */
 bool step_processes(struct place *place, char **arguments);

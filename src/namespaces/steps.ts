@@ -81,8 +81,20 @@ export const home = (base: string, user: string, id: number): Step => [
 /** Lets maintainer scripts start services. Reports the event `services`: `start` is 0 where the image does not allow it. */
 export const services = (base: string): Step => ['services', 'allowing services to start', base];
 
-/** Makes an empty `/run/utmp`. */
-export const utmp = (): Step => ['utmp', 'making /run/utmp'];
+/** Makes `/run/utmp`, empty or with the records of a system that has booted, in the format of the host's C library. */
+export const utmp = (content: 'boot' | 'empty'): Step => ['utmp', 'making /run/utmp', content];
+
+/** What a generator of systemd needs: a file that exists, one with lines that are no comments, or scripts that have no unit. */
+export type Need = readonly [kind: 'exists' | 'lines' | 'scripts', path: string];
+
+/** Makes the link `path` to /dev/null where there is no need of what it hides. */
+export const maskIdle = (path: string, [kind, what]: Need): Step => [
+  'mask_idle',
+  `masking ${path}`,
+  path,
+  kind,
+  what,
+];
 
 /** Makes what is missing of a path, as a target for a bind mount. */
 export const place = (path: string, kind: 'directory' | 'file'): Step => [

@@ -117,6 +117,7 @@ export function kernelMounts({
   ownProc = true,
   bootId,
   init,
+  records = false,
   shm,
   run,
 }: {
@@ -128,6 +129,8 @@ export function kernelMounts({
   readonly ownProc?: boolean;
   readonly bootId: string;
   readonly init?: Init | undefined;
+  /** The root filesystem has utmp(5) in the format of this machine. */
+  readonly records?: boolean;
   /** Sizes of these file systems, as of tmpfs(5). */
   readonly shm: string;
   readonly run: string;
@@ -153,8 +156,9 @@ export function kernelMounts({
     ...(init === undefined ? [] : [mount('mqueue', '/dev/mqueue', PLAIN)]),
     mount('tmpfs', '/dev/shm', `mode=1777,nosuid,nodev,size=${shm}`),
     mount('tmpfs', '/run', `mode=0755,nosuid,nodev,size=${run}`),
-    utmp(),
-    ...(init === undefined ? [] : runtimeSteps(init)),
+    // Other inits than systemd record their boot themselves.
+    utmp(records && init?.kind === 'systemd' ? 'boot' : 'empty'),
+    ...(init === undefined ? [] : runtimeSteps(init, { records })),
     directory('/run/lock'),
     mount('tmpfs', '/run/lock', 'mode=1777,nosuid,nodev,size=5m'),
     ...devices.map((name) => bind(`/dev/${name}`, `/dev/${name}`)),

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import { emulate } from '../namespaces/emulation.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
+import type { Machine } from '../namespaces/machines.ts';
 import { isProcMasked } from '../namespaces/masks.ts';
 import { bind, mount, place, root, type Step } from '../namespaces/steps.ts';
 import type { Connector } from '../network/connector.ts';
@@ -75,7 +76,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       useBase(source, holder, cache, log, signal, finding),
       sweepScratch(scratchFolder, holder, log),
     ]);
-    await executePrograms(base, { source, holder, arch: options.root.arch });
+    const machine = await executePrograms(base, { source, holder, arch: options.root.arch });
     const { paths: layers, steps } = shortLayers(base.layers.map((path) => holder.inside(path)));
     checkLayers([SKELETON, ...layers, '/mnt/layers/1/upper']);
     if (steps.length > 0) await bindLayers(holder, steps);
@@ -100,7 +101,7 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       cache,
       scratchFolder,
       layers: [SKELETON, ...layers],
-      mounts: mountsOf(preparation, holder, ownProc),
+      mounts: mountsOf(preparation, { holder, ownProc, machine }),
       filled,
       connector,
     };
@@ -159,11 +160,12 @@ async function sourceOf(
 async function executePrograms(
   base: Base,
   { source, holder, arch }: { source: RootSource; holder: Holder; arch: string | undefined },
-): Promise<void> {
+): Promise<Machine | undefined> {
   const [machine] = base.layers.flatMap((layer) => architectureOf(layer) ?? []);
   try {
     checkArchitecture(machine, arch, source.path);
     if (machine !== undefined) await emulate(holder, machine, hostArchitecture());
+    return machine;
   } catch (error) {
     await base.release();
     throw error;
@@ -181,12 +183,17 @@ async function canMountProc(holder: Holder, log: Log): Promise<boolean> {
   return false;
 }
 
-function mountsOf({ options, idMaps }: Preparation, holder: Holder, ownProc: boolean): Prepared['mounts'] {
+function mountsOf(
+  { options, idMaps }: Preparation,
+  { holder, ownProc, machine }: { holder: Holder; ownProc: boolean; machine: Machine | undefined },
+): Prepared['mounts'] {
+  const host = hostArchitecture();
   const kernel = {
     ownNetwork: options.network !== 'host',
     devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
     ptsGroup: idMaps.single ? undefined : 5,
     ownProc,
+    records: machine?.name === host || (machine?.name === 'i386' && host === 'amd64'),
     ...memoryShares(options.maxMemory),
   };
   const binds = options.binds.flatMap(({ outside, inside, readOnly }) => [

@@ -197,6 +197,7 @@ describe(`the helper with sanitizers (seed ${seed})`, function () {
       'home',
       'services',
       'utmp',
+      'mask_idle',
       'place',
       'processes',
       'init',

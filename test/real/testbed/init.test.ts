@@ -129,6 +129,38 @@ describe('an init of the image', function () {
     });
   });
 
+  it('boots with its records, journal and generators, also those that it needs only after the boot', async () => {
+    const service =
+      '#!/bin/sh\n### BEGIN INIT INFO\n# Provides: $1\n# Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n### END INIT INFO\n';
+    await withInit(async (testbed) => {
+      const text = (command: string) => script(testbed, command).then(({ stdout }) => stdout.trim());
+      const records = 'runlevel; who -b | sed "s/  *[A-Z].*//"; stat -c %U:%G:%a /run/utmp';
+      assert.equal(await text(records), 'N 5\nsystem boot\nroot:utmp:664'.replace('\nsys', '\n         sys'));
+      assert.equal(
+        await text('ls /run/systemd/system-generators | grep -c -E "(fstab|sysv)-generator"'),
+        '0',
+      );
+      await script(
+        testbed,
+        `mkdir -p /var/log/journal /srv/mounted
+        printf '${service}exit 0\n' >/etc/init.d/old; chmod 755 /etc/init.d/old; ln -s ../init.d/old /etc/rc3.d/S01old
+        systemctl daemon-reload; systemctl start old; logger before
+        printf '# none\n\nnone /srv/mounted tmpfs size=64k 0 0\n' >/etc/fstab
+        systemctl set-default --quiet multi-user.target`,
+      );
+      assert.equal(await text('systemctl is-active old'), 'active');
+      await testbed.reboot();
+      assert.equal(
+        await text('systemctl is-system-running; systemctl is-active old; runlevel'),
+        'running\nactive\nN 3',
+      );
+      assert.equal(
+        await text('stat -f -c %T /srv/mounted; journalctl -b -1 -t root -o cat'),
+        'tmpfs\nbefore',
+      );
+    });
+  });
+
   it('boots again after a revert and over a snapshot', async () => {
     await withInit(async (testbed) => {
       await script(testbed, 'touch /root/early; systemctl stop cron');

@@ -22,15 +22,23 @@ describe('an init of the root filesystem', () => {
   });
 
   it('has masked units only where it is systemd', () => {
-    assert.deepEqual(runtimeSteps({ path: '/sbin/init', kind: 'other' }), []);
-    const links = runtimeSteps({ path: '/sbin/init', kind: 'systemd' }).flatMap(([name, , path, target]) =>
-      name === 'link' ? [`${path} → ${target}`] : [],
-    );
+    assert.deepEqual(runtimeSteps({ path: '/sbin/init', kind: 'other' }, { records: true }), []);
+    const linksWith = (records: boolean) =>
+      runtimeSteps({ path: '/sbin/init', kind: 'systemd' }, { records }).flatMap(([name, , path, target]) =>
+        name === 'link' ? [`${path} → ${target}`] : [],
+      );
+    const links = linksWith(true);
     assert.ok(links.includes('/run/systemd/system/sys-kernel-debug.mount → /dev/null'));
     assert.ok(links.includes('/run/systemd/system-generators/systemd-cryptsetup-generator → /dev/null'));
     // The installation of udev starts its service by an alias.
     assert.ok(!links.some((link) => link.includes('udev')));
-    // Its services of sysvinit, and its file systems.
+    assert.deepEqual(
+      links.filter((link) => !linksWith(false).includes(link)),
+      ['systemd-update-utmp.service', 'systemd-update-utmp-runlevel.service'].map(
+        (unit) => `/run/systemd/system/${unit} → /dev/null`,
+      ),
+    );
+    // Its services of sysvinit, and its file systems, where it has some.
     assert.ok(!links.some((link) => /-(sysv|fstab)-generator/.test(link)));
     assert.ok(
       links.every((link) => /^\/run\/systemd\/system(-generators)?\/[a-z0-9_@.-]+ → \/dev\/null$/.test(link)),
