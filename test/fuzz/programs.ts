@@ -282,7 +282,8 @@ export function compile(program: Program, shell: 'dash' | 'bash' | 'busybox'): C
         return `${block(node.body, { ...context, err: context.out })} 2>&1`;
       case 'substitution': {
         // The shell reads all of it, and the bytes that it changes (newlines at the end, NUL) are not written by a source.
-        const inner = { ...context, out: { sinks: [], held: false }, piped: true };
+        // There bash leaves the descriptor of a process substitution open as long as its process runs.
+        const inner = { ...context, out: { sinks: [], held: false }, piped: true, extra: bash };
         return `: "$( ${emit(node.body, inner)}\n)"`;
       }
       case 'pipe': {
