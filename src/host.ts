@@ -153,13 +153,15 @@ function checkDescriptors(file: string): void {
 
 interface QuickHostOptions extends Pick<RunHostOptions, 'input' | 'env'> {
   encoding?: BufferEncoding;
+  /** Kills the command when it is aborted. */
+  signal?: AbortSignal;
 }
 
 /** As runHost, without loading a library. */
 export async function quickHost(
   argv: Argv,
   log: Log,
-  { input, env = {}, encoding = 'utf8' }: QuickHostOptions = {},
+  { input, env = {}, encoding = 'utf8', signal }: QuickHostOptions = {},
 ): Promise<HostOutput> {
   const started = await spawnHost(argv, log, {
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -168,11 +170,15 @@ export async function quickHost(
   const { stdin } = started.child;
   stdin?.on('error', () => {});
   stdin?.end(input);
+  const kill = () => started.kill('SIGKILL');
+  signal?.addEventListener('abort', kill);
+  if (signal?.aborted === true) kill();
   const [stdout, stderr, { status }] = await Promise.all([
     textOf(started.child.stdout, encoding),
     textOf(started.child.stderr),
     started.exited,
   ]);
+  signal?.removeEventListener('abort', kill);
   return { status, stdout, stderr };
 }
 

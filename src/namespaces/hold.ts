@@ -40,7 +40,8 @@ export class Hold {
     this.pid = pid;
   }
 
-  static async start(words: Argv, log: Log): Promise<Hold> {
+  /** @param signal kills it while it is being made: a program that writes an id map may hang */
+  static async start(words: Argv, log: Log, signal?: AbortSignal): Promise<Hold> {
     const stage = await spawnHost(words, log, {
       stdio: ['pipe', 'pipe', 'ignore'],
       env: { PATH: systemPath() },
@@ -73,9 +74,16 @@ export class Hold {
       });
     });
     void wakeUntil(held, () => wakeGroup(stage));
-    const started = await held;
-    started.#rest();
-    return started;
+    const kill = () => signalProcess(-stage.pid, 'SIGKILL');
+    signal?.addEventListener('abort', kill);
+    if (signal?.aborted === true) kill();
+    try {
+      const started = await held;
+      started.#rest();
+      return started;
+    } finally {
+      signal?.removeEventListener('abort', kill);
+    }
   }
 
   get stage(): HostProcess {

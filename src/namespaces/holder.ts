@@ -29,6 +29,8 @@ interface HolderOptions {
   readonly ownNetwork?: boolean;
   /** For testbeds with an init of their own. */
   readonly groups?: Groups | undefined;
+  /** Ends a start that hangs. */
+  readonly signal?: AbortSignal;
 }
 
 export class Holder {
@@ -62,6 +64,7 @@ export class Holder {
     below,
     ownNetwork = false,
     groups,
+    signal,
   }: HolderOptions): Promise<Holder> {
     const stage = idMap.stage === 'none' || below === undefined ? idMap.stage : String(below);
     const maps = [idMap.stageUsers, idMap.stageGroups, idMap.users, idMap.groups].map(mapText);
@@ -75,6 +78,7 @@ export class Holder {
         ...[stage, ...maps, ...sources, ...readOnlySources.map((path) => `ro:${path}`)],
       ),
       log,
+      signal,
     );
     return new Holder(idMap, [...sources, ...readOnlySources], { hold, groups });
   }
@@ -149,8 +153,12 @@ export class Holder {
     return helperWords('enter', String(pid), ...argv);
   }
 
-  /** Makes root of the holder the owner of a directory in a source. @throws TestbedError */
-  async giveToRoot(path: string, log: Log): Promise<void> {
+  /**
+   * Makes root of the holder the owner of a directory in a source.
+   * @param signal kills the program of the host that does it
+   * @throws TestbedError
+   */
+  async giveToRoot(path: string, log: Log, signal?: AbortSignal): Promise<void> {
     const { idMap } = this;
     if (idMap.single) return;
     const [owner, group] = [idMap.users, idMap.groups].map((map) => map.find(({ inside }) => inside === 0));
@@ -171,7 +179,8 @@ export class Holder {
     // A set-group-ID bit of the parent may have given it a group that is not mapped in the stage.
     chownSync(path, -1, process.getegid?.() ?? -1);
     const ids = `${owner.outside}:${group.outside}`;
-    await mustRunHost(this.#enter(this.#hold.stage.pid, ['chown', ids, this.inside(path)]), log, what);
+    const chown = this.#enter(this.#hold.stage.pid, ['chown', ids, this.inside(path)]);
+    await mustRunHost(chown, log, what, signal === undefined ? {} : { signal });
   }
 
   /** Removes an empty directory in a source that belongs to any user of the testbeds. False when it fails. */

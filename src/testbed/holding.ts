@@ -16,6 +16,8 @@ export interface Holding {
   readonly scratchFolder: string;
   readonly source: RootSource;
   readonly holder: Promise<Holder>;
+  /** Ends a start of the holder that hangs, so that `holder` rejects. */
+  abandon(): void;
 }
 
 interface HoldingOptions {
@@ -49,12 +51,13 @@ export function hold(
   const bound = (wanted: boolean) =>
     options.binds.filter(({ readOnly = false }) => readOnly === wanted).map(({ outside }) => outside);
   const own = [cache.bases, scratchFolder, ...(source.kind === 'directory' ? [source.path] : [])];
+  const abandoned = new AbortController();
   const holder = Holder.start({
-    ...{ idMap: idMaps, log, below, groups: groupsFor(options) },
+    ...{ idMap: idMaps, log, below, groups: groupsFor(options), signal: abandoned.signal },
     ...{ sources: [...own, ...bound(false)], readOnlySources: bound(true) },
   });
   holder.catch(() => {});
-  return { cache, scratchFolder, source, holder };
+  return { cache, scratchFolder, source, holder, abandon: () => abandoned.abort() };
 }
 
 /** @throws TestbedError when there is no place for them, unless the choice is `auto` */

@@ -65,6 +65,8 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   const finding = findBase(source, idMaps.key, cache);
   finding.catch(() => {});
   let holder: Holder;
+  signal.addEventListener('abort', holding.abandon);
+  if (signal.aborted) holding.abandon();
   try {
     holder = await holding.holder;
   } catch (error) {

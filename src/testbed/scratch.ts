@@ -68,8 +68,16 @@ function hasLargePages(): boolean {
 
 const NAME = /^scratch-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-\d+$/;
 
-/** A new directory, named after this process so that a later start can remove it. Only root of the holder may enter it. */
-export async function diskUpper(parent: string, holder: Holder, log: Log): Promise<Upper> {
+/**
+ * A new directory, named after this process so that a later start can remove it. Only root of the holder may enter it.
+ * @param signal ends what makes it
+ */
+export async function diskUpper(
+  parent: string,
+  holder: Holder,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<Upper> {
   const { pid, startTime, namespace, boot } = ownIdentity();
   const path = join(parent, `scratch-${pid}-${startTime}-${namespace}-${boot}-${uniqueDigits()}`);
   try {
@@ -84,7 +92,7 @@ export async function diskUpper(parent: string, holder: Holder, log: Log): Promi
   try {
     // The parent may have set the set-group-ID bit.
     chmodSync(path, 0o700);
-    await holder.giveToRoot(path, log);
+    await holder.giveToRoot(path, log, signal);
   } catch (error) {
     rmdirSync(path);
     throw error;

@@ -36,6 +36,7 @@ export class Starter {
   readonly #options: TestbedOptions;
   readonly #hostname: string;
   readonly #log: Log;
+  readonly #signal: AbortSignal;
   readonly #lending: Lending | undefined;
   readonly #aptCaches: AptCaches | undefined;
   #scratch: ReturnType<typeof chooseScratch> | undefined;
@@ -50,6 +51,7 @@ export class Starter {
     this.#options = options;
     this.#hostname = hostname;
     this.#log = log;
+    this.#signal = signal;
     if (options.rememberPackages === true) this.#lending = new Lending(log);
     if (options.mode === 'overlay') this.#aptCaches = new AptCaches(log, signal);
   }
@@ -151,7 +153,7 @@ export class Starter {
         this.#scratch = { kind: 'directory', path: prepared.scratchFolder };
       }
     }
-    const upper = await diskUpper(this.#scratch.path, prepared.holder, this.#log);
+    const upper = await diskUpper(this.#scratch.path, prepared.holder, this.#log, this.#signal);
     return this.#startOverNew(prepared, upper, { over, init });
   }
 
@@ -179,7 +181,7 @@ export class Starter {
     if (scratch?.kind === 'tmpfs' && freemem() < ENOUGH_FOR_STANDBY) return undefined;
     const upper =
       scratch?.kind === 'directory'
-        ? await diskUpper(scratch.path, prepared.holder, this.#log)
+        ? await diskUpper(scratch.path, prepared.holder, this.#log, this.#signal)
         : this.#inMemory(scratch?.size);
     const { instance, layer } = await this.#startOverNew(prepared, upper, {
       over: undefined,

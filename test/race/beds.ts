@@ -1,4 +1,5 @@
 /** Testbeds of the four shells that /bin/sh may be, and of another architecture. */
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { systemCodeOf } from '../../src/errors.ts';
 import type { Provider } from '../../src/testbed/provider.ts';
 import type { OpenTestbed } from '../../src/testbed/types.ts';
+import { waitUntil } from '../../src/wait.ts';
 import { projectDir, testTarball } from '../support/rootfs.ts';
 import { testProvider } from '../support/testbed.ts';
 import type { Bed } from './runner.ts';
@@ -86,8 +88,10 @@ export class RaceBed implements Bed {
   }
 
   async endSleeping(): Promise<void> {
-    const pids = this.processes().flatMap(({ pid, words }) => (words[0] === 'sleep' ? [String(pid)] : []));
-    await this.testbed.run(['kill', '-9', ...pids]);
+    const pids = () =>
+      this.processes().flatMap(({ pid, words }) => (words[0] === 'sleep' ? [String(pid)] : []));
+    await this.testbed.run(['kill', '-9', ...pids()]);
+    assert.ok(await waitUntil(() => pids().length === 0, 30_000), 'SIGKILL does not end them');
   }
 
   async dispose(): Promise<void> {

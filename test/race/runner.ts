@@ -126,7 +126,7 @@ export async function runCase(one: Case, bed: Bed, output: Output, limit = LIMIT
 
 /** Those of a case. One that is to live on may be a shell still that is about to execute it. */
 export async function sleepingOnes(bed: Bed, count: number): Promise<number[]> {
-  const end = performance.now() + 5_000;
+  const end = performance.now() + 30_000;
   for (;;) {
     const found = (await bed.sleeping()).filter((number) => number >= 6000);
     if (found.length >= count || performance.now() > end) return found;
