@@ -365,7 +365,6 @@ describe('the library', function () {
       assert.equal((await one.run('echo x >/file')).status, 0);
       assert.equal(readdirSync(folder).length, 1);
       await one.close();
-      await closeAll();
       assert.deepEqual(readdirSync(folder), []);
     } finally {
       rmSync(folder, { recursive: true });
