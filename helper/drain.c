@@ -216,7 +216,9 @@ static bool are_leaks_busy(struct look *look, const struct look *before, double 
 		}
 		bool runs = process->state == 'R' || process->state == 'D';
 		process->is_idle = old != NULL && old->is_leak && old->work == process->work && !runs;
-		bool is_starved = old != NULL && runs && process->ticks < LITTLE_TICKS && waited < LONGEST_PATIENCE;
+		/* It waits for a processor; in state D for a page, perhaps of a file system that does not answer. */
+		double patience = process->state == 'R' && job->seconds > LONGEST_PATIENCE ? job->seconds : LONGEST_PATIENCE;
+		bool is_starved = old != NULL && runs && process->ticks < LITTLE_TICKS && waited < patience;
 		if (!process->is_idle && (waited < PATIENCE || is_starved)) busy = true;
 	}
 	return busy;

@@ -193,12 +193,12 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
   debci: {
     usage: ['virt-ts-unshare debci COMMAND [OPTION]...'],
     summary: "the backend for debci's workers",
-    text: "Installs the backend ts-unshare of debci, so that debci's workers, debci setup and debci localtest use this program as an ordinary user (see docs/farm.md). Prints the path of the backend, and reports on stderr what the account of the workers lacks. The Debian package has the backend installed.",
+    text: "Installs the backend ts_unshare of debci, so that debci's workers, debci setup and debci localtest use this program as an ordinary user (see docs/farm.md). Prints the path of the backend, and reports on stderr what the account of the workers lacks. The Debian package has the backend installed.",
     commands: [
       ['install', 'install the backend, or replace one that an older version installed'],
       ['remove', 'remove the backend'],
     ],
-    examples: ['virt-ts-unshare debci install', 'debci setup --backend ts-unshare --suite trixie'],
+    examples: ['virt-ts-unshare debci install', 'debci setup --backend ts_unshare --suite trixie'],
   },
   lab: {
     usage: ['virt-ts-unshare lab COMMAND FILE [OPTION]...'],

@@ -1,4 +1,4 @@
-/** The backend `ts-unshare` of debci: puts its files among debci's own, and takes them away. */
+/** The backend `ts_unshare` of debci: puts its files among debci's own, and takes them away. */
 import {
   chmodSync,
   cpSync,
@@ -14,7 +14,8 @@ import { reasonOf, UsageError } from '../errors.ts';
 import { shellQuote } from '../log.ts';
 import { packageRoot } from '../scripts.ts';
 
-const NAME = 'ts-unshare';
+// Without a hyphen: debci 3.12 makes the name of a shell variable of it.
+const NAME = 'ts_unshare';
 /** Starts this program. Only `debci install` makes it: the Debian package has its program on PATH. */
 const SERVER = 'server';
 

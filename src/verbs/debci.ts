@@ -41,7 +41,7 @@ async function install({ words, log }: DebciCall): Promise<number> {
 async function remove({ words, log }: DebciCall): Promise<number> {
   const folder = findDebci(words.one('prefix') ?? PREFIX);
   const backend = removeBackend(folder);
-  if (backend === undefined) log.warn(`debci in ${folder} has no backend ts-unshare`);
+  if (backend === undefined) log.warn(`debci in ${folder} has no backend ts_unshare`);
   else process.stdout.write(`${backend}\n`);
   return 0;
 }
@@ -73,7 +73,7 @@ async function lacksOf(folder: string, server: string, log: Log): Promise<string
 
 /** Where the backend keeps root filesystems; the account itself cannot make it where only its data are its own. */
 function imageFolder(data: string, { uid, gid }: Pick<Stats, 'uid' | 'gid'>): string {
-  const folder = join(dirname(realpathSync(data)), 'ts-unshare');
+  const folder = join(dirname(realpathSync(data)), 'ts_unshare');
   makeFolders(folder);
   chownSync(folder, uid, gid);
   return folder;

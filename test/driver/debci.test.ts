@@ -32,14 +32,14 @@ describeWithUsers('the backend of debci', function () {
     }
     run = (...words) => call([debci.program, ...words], { env: debci.env });
     const { status, stdout, stderr } = await virt(['debci', 'install', '--prefix', debci.base]);
-    assert.deepEqual([status, stdout], [0, `${debci.base}/backends/ts-unshare\n`], stderr);
+    assert.deepEqual([status, stdout], [0, `${debci.base}/backends/ts_unshare\n`], stderr);
   });
   after(removeScratch);
 
   it('makes a root filesystem, and finds it', async () => {
-    const image = join(debci.base, '../lib/ts-unshare/bookworm-amd64.tar.zst');
+    const image = join(debci.base, '../lib/ts_unshare/bookworm-amd64.tar.zst');
     const check = () =>
-      call([join(debci.base, 'backends/ts-unshare/check-testbed')], {
+      call([join(debci.base, 'backends/ts_unshare/check-testbed')], {
         env: { ...debci.env, debci_suite: 'bookworm', debci_arch: 'amd64' },
       });
     assert.notEqual((await check()).status, 0);
@@ -50,7 +50,7 @@ describeWithUsers('the backend of debci', function () {
     assert.ok(readFileSync(image).length > 1000);
     assert.equal((await check()).status, 0);
     assert.deepEqual(
-      readdirSync(join(debci.base, '../lib/ts-unshare')).filter((name) => name.startsWith('.new')),
+      readdirSync(join(debci.base, '../lib/ts_unshare')).filter((name) => name.startsWith('.new')),
       [],
     );
   });
@@ -59,11 +59,11 @@ describeWithUsers('the backend of debci', function () {
     const worker = serve('mock-allow-stderr', 7);
     const [status] = await once(worker, 'close');
     assert.equal(status, 0);
-    const [answer, ...more] = readdirSync(debci.answers);
+    const [answer, ...more] = debci.answers();
     assert.ok(answer !== undefined && more.length === 0);
     const member = (name: string) =>
       execFileSync('tar', [
-        ...['--extract', '--to-stdout', '--file', join(debci.answers, answer)],
+        ...['--extract', '--to-stdout', '--file', answer],
         `autopkgtest-incoming/bookworm/amd64/m/mock-allow-stderr/7/${name}`,
       ]);
     assert.equal(member('exitcode').toString(), '0\n');
@@ -72,7 +72,7 @@ describeWithUsers('the backend of debci', function () {
   });
 
   it('ends the test, and gives no answer, when the worker is killed', async () => {
-    const before = readdirSync(debci.answers);
+    const before = debci.answers();
     const worker = serve('mock-long', 8);
     assert.ok(worker.pid !== undefined);
     const all = await untilRuns(SLEEP, worker.pid);
@@ -85,13 +85,13 @@ describeWithUsers('the backend of debci', function () {
     assert.ok(took < patience(2000), `the testbed lasted ${took} ms`);
     await untilGone(all);
     assert.deepEqual(stillThere(all), []);
-    assert.deepEqual(readdirSync(debci.answers), before);
+    assert.deepEqual(debci.answers(), before);
     assert.deepEqual(readdirSync(debci.env.TMPDIR ?? ''), []);
   });
 
   it('is removed', async () => {
     await virt(['debci', 'remove', '--prefix', debci.base]);
-    assert.ok(!readdirSync(join(debci.base, 'backends')).includes('ts-unshare'));
+    assert.ok(!readdirSync(join(debci.base, 'backends')).includes('ts_unshare'));
   });
 
   /** What amqp-consume does with a request. */

@@ -186,15 +186,15 @@ archive=$!
 step 'configuration'
 suite=trixie
 mirror=$(sed -n 's/^deb \([^ ]*\) .*/\1/p' /etc/apt/sources.list | head -n 1)
-mkdir -p /etc/debci/conf.d /etc/debci/ts-unshare
+mkdir -p /etc/debci/conf.d /etc/debci/ts_unshare
 cat >/etc/debci/conf.d/farm.conf <<CONF
 debci_suite=$suite
 debci_suite_list=$suite
-debci_backend=ts-unshare
-debci_backend_list=ts-unshare
+debci_backend=ts_unshare
+debci_backend_list=ts_unshare
 debci_lock_dir=/var/lib/debci
 CONF
-cat >/etc/debci/ts-unshare/$suite.sources <<LIST
+cat >/etc/debci/ts_unshare/$suite.sources <<LIST
 deb $mirror $suite main
 deb-src $mirror $suite main
 deb [trusted=yes] $repository ./
@@ -223,7 +223,7 @@ started=$(date +%s)
 # Without it each apt of a testbed searches for a proxy.
 say '$ GUEST_PROXY=DIRECT debci setup'
 as_debci env GUEST_PROXY=DIRECT debci setup >>"$log" 2>&1 || fail 'debci setup'
-image=$(cd /var/lib/debci/ts-unshare && ls ./*.tar*)
+image=$(cd /var/lib/debci/ts_unshare && ls ./*.tar*)
 say "$image ($(($(date +%s) - started)) s)"
 
 step 'the collector and two workers, as the account debci'

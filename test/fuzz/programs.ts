@@ -235,7 +235,12 @@ export function compile(program: Program, shell: 'dash' | 'bash' | 'busybox'): C
 
   // busybox loses the inner one of two redirections of a descriptor where both are of groups.
   const [begin, finish] = shell === 'busybox' ? '()' : '{}';
-  const block = (node: Node, context: Context): string => `${begin} ${emit(node, context)}\n${finish}`;
+  const block = (node: Node, context: Context): string => {
+    const text = emit(node, context);
+    // dash takes a group of nothing but a subshell as that subshell, which has the last one of several redirections.
+    const more = shell === 'dash' && text.startsWith('(') ? '\n:' : '';
+    return `${begin} ${text}${more}\n${finish}`;
+  };
 
   const redirected = (fd: Fd, context: Context, way: Way, changes: Partial<Context> = {}): Context => ({
     ...context,

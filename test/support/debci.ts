@@ -25,8 +25,8 @@ export interface Debci {
   /** The program. */
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
-  /** What was published: tar archives with a result. */
-  readonly answers: string;
+  /** Gives the published tar archives, each with a result. */
+  answers(): string[];
   /** What mmdebstrap was called with, one word a line. */
   readonly bootstrap: string;
 }
@@ -52,16 +52,23 @@ export function makeDebci(folder: string, archive: string): Debci {
   const [answers, bootstrap] = [join(folder, 'answers'), join(folder, 'bootstrap')];
   mkdirSync(answers);
   // With the base that exists.
-  mkdirSync(join(folder, 'lib/ts-unshare/cache'), { recursive: true });
+  mkdirSync(join(folder, 'lib/ts_unshare/cache'), { recursive: true });
   symlinkSync(
     join(cacheHome(process.env), 'virt-ts-unshare'),
-    join(folder, 'lib/ts-unshare/cache/virt-ts-unshare'),
+    join(folder, 'lib/ts_unshare/cache/virt-ts-unshare'),
   );
   writeSettings(folder, archive);
   writePrograms(join(folder, 'bin'), answers, bootstrap);
   const env = { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, TMPDIR: join(folder, 'tmp') };
   mkdirSync(env.TMPDIR);
-  return { base, program: join(base, 'bin/debci'), env, answers, bootstrap };
+  // A worker of debci 3.12 leaves its results, each with a stamp, to a process that publishes them.
+  const results = join(folder, 'lib/data/results');
+  mkdirSync(results);
+  const paths = (each: string) => readdirSync(each).map((name) => join(each, name));
+  return {
+    ...{ base, program: join(base, 'bin/debci'), env, bootstrap },
+    answers: () => [answers, results].flatMap(paths).filter((path) => !path.endsWith('.stamp')),
+  };
 }
 
 function writeSettings(folder: string, archive: string): void {
@@ -70,16 +77,16 @@ function writeSettings(folder: string, archive: string): void {
     join(folder, 'etc/debci.conf'),
     [
       'debci_suite=bookworm',
-      'debci_backend=ts-unshare',
+      'debci_backend=ts_unshare',
       `debci_lock_dir=${folder}`,
       `debci_autopkgtest_args=--setup-commands=${join(folder, 'account')}`,
       `export debci_autopkgtest_args_ts_unshare="--bind-ro ${archive} /srv/archive"`,
       '',
     ].join('\n'),
   );
-  mkdirSync(join(folder, 'etc/ts-unshare'));
+  mkdirSync(join(folder, 'etc/ts_unshare'));
   writeFileSync(
-    join(folder, 'etc/ts-unshare/bookworm.sources'),
+    join(folder, 'etc/ts_unshare/bookworm.sources'),
     'deb http://localhost/debian bookworm main\n',
   );
 }

@@ -173,8 +173,9 @@ describeWithUsers('virt-ts-unshare test', function () {
     const parent = join(folder, 'no-such-package');
     const name = basename(makePackage(parent, 'Test-Command: true\nDepends:\n'));
     const { status, stdout, stderr } = await virt(['test', '-B', name, ...server], { cwd: parent });
-    assert.equal(status, 16, stderr);
-    assert.match(stdout, /^testbed failure: rules extract failed/);
+    // autopkgtest 5.28 blames the testbed, 5.49 the package.
+    assert.ok(status === 16 || status === 12, stderr);
+    assert.match(stdout, /^(testbed failure: rules extract failed|erroneous package: )/);
     assert.match(
       stderr,
       /mock-made is taken for the name of a package in the archive; for the directory write \.\/mock-made/,

@@ -63,7 +63,7 @@ describe('an init of the image', function () {
       );
       assert.match(
         await text('systemd-run --quiet --scope cat /proc/self/cgroup'),
-        /^0::\/system\.slice\/run-\w+\.scope$/m,
+        /^0::\/system\.slice\/run-[\w-]+\.scope$/m,
       );
       assert.equal(
         await text('systemd-run --quiet --wait --pipe sh -c "echo out; cat /proc/1/comm"'),

@@ -1,12 +1,11 @@
 /** What makes namespaces of its own runs in a testbed too: a testbed, bubblewrap, unshare. */
 import assert from 'node:assert/strict';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { TestbedOptions } from '../../../src/testbed/types.ts';
+import { bindNode, NODE, visible } from '../../support/node-inside.ts';
 import { projectDir, testTarball } from '../../support/rootfs.ts';
 import { describeWithUsers, lack } from '../../support/skip.ts';
 import { type Outcome, script, testProvider } from '../../support/testbed.ts';
-
-const visible = (outside: string, inside: string) => ({ outside, inside, readOnly: true });
 
 async function inTestbed(text: string, changes: Partial<TestbedOptions> = {}): Promise<Outcome> {
   const provider = testProvider(changes);
@@ -29,17 +28,18 @@ describeWithUsers('in a testbed', function () {
       'close',
       'quit',
     ];
+    const node = bindNode();
     const binds = [
-      visible(realpathSync(process.execPath), '/opt/node'),
+      ...node.binds,
       visible(projectDir.slice(0, -1), '/opt/project'),
       visible(testTarball(), '/opt/root.tar'),
     ];
     const { stdout, stderr, status } = await inTestbed(
       `export XDG_CACHE_HOME=/tmp/cache; mkdir /tmp/cache
        printf '%s\\n' ${requests.map((request) => `'${request}'`).join(' ')} |
-       /opt/node /opt/project/bin/virt-ts-unshare --tarball /opt/root.tar`,
+       ${NODE} /opt/project/bin/virt-ts-unshare --tarball /opt/root.tar`,
       { root: { tarball: testTarball('build') }, binds },
-    );
+    ).finally(() => node.remove());
     assert.deepEqual(
       { status, stderr, replies: stdout.replaceAll(/\/tmp\/autopkgtest-virt\.\w+/g, 'SCRATCH').split('\n') },
       { status: 0, stderr: '', replies: ['ok', 'ok SCRATCH', 'ok 0', 'ok SCRATCH', 'ok 1', 'ok', 'ok', ''] },

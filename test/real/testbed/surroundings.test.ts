@@ -1,21 +1,21 @@
 /** Where this machine is poor, as in a container of a CI service: made in a testbed, in which another one is opened. */
 import assert from 'node:assert/strict';
-import { realpathSync } from 'node:fs';
 import type { OpenTestbed } from '../../../src/testbed/types.ts';
+import { bindNode, NODE, visible } from '../../support/node-inside.ts';
 import { projectDir, testTarball } from '../../support/rootfs.ts';
 import { describeWithUsers } from '../../support/skip.ts';
 import { type Outcome, script, testProvider } from '../../support/testbed.ts';
 
-const visible = (outside: string, inside: string) => ({ outside, inside, readOnly: true });
-const RUN = '/opt/node /opt/project/bin/virt-ts-unshare run --tarball /opt/root.tar';
+const RUN = `${NODE} /opt/project/bin/virt-ts-unshare run --tarball /opt/root.tar`;
 
 describeWithUsers('a testbed on a poor machine', function () {
   this.timeout('3m');
+  const node = bindNode();
   const provider = testProvider({
     root: { tarball: testTarball('lab') },
     network: 'none',
     binds: [
-      visible(realpathSync(process.execPath), '/opt/node'),
+      ...node.binds,
       visible(projectDir.slice(0, -1), '/opt/project'),
       visible(testTarball(), '/opt/root.tar'),
     ],
@@ -24,7 +24,10 @@ describeWithUsers('a testbed on a poor machine', function () {
   before(async () => {
     machine = await provider.open();
   });
-  after(() => provider.dispose());
+  after(async () => {
+    await provider.dispose();
+    node.remove();
+  });
 
   /** In mounts of its own, which the first lines change. */
   const poor = (change: string, command: string): Promise<Outcome> =>

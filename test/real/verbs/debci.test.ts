@@ -23,7 +23,7 @@ describe('debci', function () {
     prefix = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-debci-'));
     chmodSync(prefix, 0o755);
     mkdirSync(join(prefix, 'share/debci/backends'), { recursive: true });
-    backend = join(prefix, 'share/debci/backends/ts-unshare');
+    backend = join(prefix, 'share/debci/backends/ts_unshare');
   });
   afterEach(() => rmSync(prefix, { recursive: true }));
 
@@ -32,7 +32,7 @@ describe('debci', function () {
   it('install puts the backend among those of debci, with a server that starts this program', async () => {
     const { status, stdout, stderr } = await debci('install');
     assert.deepEqual([status, stdout, stderr], [0, `${backend}\n`, '']);
-    const files = readdirSync(join(projectDir, 'debci/ts-unshare'));
+    const files = readdirSync(join(projectDir, 'debci/ts_unshare'));
     assert.deepEqual(readdirSync(backend).sort(), [...files, 'server'].sort());
     for (const name of readdirSync(backend)) {
       assert.equal(statSync(join(backend, name)).mode & 0o777, name.endsWith('.sh') ? 0o644 : 0o755, name);
@@ -47,7 +47,7 @@ describe('debci', function () {
     writeFileSync(join(backend, 'of-an-older-version'), '');
     assert.equal((await debci('install')).status, 0);
     assert.ok(!existsSync(join(backend, 'of-an-older-version')));
-    assert.deepEqual(readdirSync(join(backend, '..')), ['ts-unshare']);
+    assert.deepEqual(readdirSync(join(backend, '..')), ['ts_unshare']);
   });
 
   it('install leaves the backend of another package alone, and so does remove', async () => {
@@ -67,7 +67,7 @@ describe('debci', function () {
     const { status, stderr } = await debci('install');
     // Its owner is the caller, for whom testbeds work.
     assert.deepEqual([status, stderr], [0, '']);
-    assert.ok(existsSync(join(prefix, 'share/debci/ts-unshare')));
+    assert.ok(existsSync(join(prefix, 'share/debci/ts_unshare')));
   });
 
   it('remove takes it away, and reports when there is none', async () => {
@@ -76,7 +76,7 @@ describe('debci', function () {
     assert.ok(!existsSync(backend));
     const again = await debci('remove');
     assert.deepEqual([again.status, again.stdout], [0, '']);
-    assert.match(again.stderr, /has no backend ts-unshare/);
+    assert.match(again.stderr, /has no backend ts_unshare/);
   });
 
   it('needs a debci', async () => {

@@ -3,7 +3,7 @@
 
 # A worker gives each test a data directory of its own, so the path is not that of the option --data-dir.
 ts_unshare_data=$(readlink -f -- "$here/../../data")
-ts_unshare_dir=${debci_ts_unshare_dir:-${ts_unshare_data%/*}/ts-unshare}
+ts_unshare_dir=${debci_ts_unshare_dir:-${ts_unshare_data%/*}/ts_unshare}
 # The account of debci has a home that it cannot write to.
 export XDG_CACHE_HOME="$ts_unshare_dir/cache"
 
