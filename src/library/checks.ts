@@ -20,7 +20,11 @@ export function notAllowed(name: string, value: unknown, remedy: string): UsageE
   return new UsageError(`${name} is ${shown}`, { code: 'WRONG_VALUE', remedy });
 }
 
-export function checkNames(what: string, options: object, names: Readonly<Record<string, true>>): void {
+/** @param options whatever a caller has given for them */
+export function checkNames(what: string, options: unknown, names: Readonly<Record<string, true>>): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw notAllowed(`what ${what} has as options`, options, 'give an object');
+  }
   const stranger = Object.keys(options).find((name) => !Object.hasOwn(names, name));
   if (stranger === undefined) return;
   throw new UsageError(`${what} has no option ${stranger}`, {
@@ -38,7 +42,7 @@ export function choice<const T extends string>(name: string, value: string, choi
 /** @throws UsageError when it is no time that Node's timers can wait */
 export function seconds(name: string, value: number): number {
   if (!(typeof value === 'number' && value > 0 && value <= 2_147_483)) {
-    throw notAllowed(name, value, 'give seconds, more than 0');
+    throw notAllowed(name, value, 'give seconds, more than 0 and at most 2147483');
   }
   return value;
 }
@@ -47,6 +51,17 @@ export function checkText(name: string, value: unknown, remedy = 'give a text'):
   if (value !== undefined && (typeof value !== 'string' || value === '')) {
     throw notAllowed(name, value === '' ? 'empty' : value, remedy);
   }
+  if (typeof value === 'string') checkNull(name, value);
+}
+
+/** The system ends a text there. */
+export function checkNull(name: string, text: string): void {
+  if (!text.includes('\0')) return;
+  throw new UsageError(`${name} has a null byte`, { code: 'WRONG_VALUE', remedy: 'remove it' });
+}
+
+export function checkList(name: string, value: unknown, remedy: string): void {
+  if (value !== undefined && !Array.isArray(value)) throw notAllowed(name, value, remedy);
 }
 
 export function checkCount(name: string, value: unknown): void {
@@ -66,10 +81,10 @@ export function checkAddress(address: unknown): string {
 }
 
 export function argvOf(command: Command): Argv {
-  if (typeof command === 'string') return ['sh', '-c', command];
-  const words: unknown = command;
+  const words: unknown = typeof command === 'string' ? [command] : command;
   if (Array.isArray(words) && words.length > 0 && words.every((word) => typeof word === 'string')) {
-    return command;
+    for (const word of words) checkNull('a word of the command', word);
+    return typeof command === 'string' ? ['sh', '-c', command] : command;
   }
   throw new UsageError('the command is neither a text nor a list of texts', {
     code: 'WRONG_VALUE',
@@ -124,6 +139,7 @@ function checkOptions(
   if (signal !== undefined && !has(signal, 'addEventListener')) {
     throw notAllowed('signal', signal, 'give an AbortSignal');
   }
+  if (typeof env !== 'object' || env === null) throw notAllowed('env', env, 'give an object');
   for (const [name, value] of Object.entries<unknown>(env)) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
       throw new UsageError(`env has ${name}, which is not the name of a variable`, {
@@ -132,6 +148,7 @@ function checkOptions(
       });
     }
     if (typeof value !== 'string') throw notAllowed(`env.${name}`, value, 'give a text');
+    checkNull(`env.${name}`, value);
   }
 }
 

@@ -20,7 +20,7 @@ export function withTestbed(test: Test): () => Promise<void>;
 export function withTestbed(options: OpenOptions | FromSnapshot, test: Test): () => Promise<void>;
 export function withTestbed(first: OpenOptions | FromSnapshot | Test, second?: Test): () => Promise<void> {
   const [options, test] = typeof first === 'function' ? [{}, first] : [first, second];
-  if (test === undefined) {
+  if (typeof test !== 'function') {
     throw new UsageError('withTestbed was called without a test', {
       code: 'WRONG_VALUE',
       remedy: 'give a function that gets the testbed',
@@ -66,6 +66,13 @@ export function suiteTestbed(
   options: OpenOptions | FromSnapshot = {},
   { prepare }: SuiteOptions = {},
 ): () => Testbed {
+  for (const name of ['before', 'after'] as const) {
+    if (typeof hooks?.[name] === 'function') continue;
+    throw new UsageError(`suiteTestbed has no function ${name}`, {
+      code: 'WRONG_VALUE',
+      remedy: 'give those of the test runner: { before, after, beforeEach }',
+    });
+  }
   let testbed: Testbed | undefined;
   let prepared: Snapshot | undefined;
   let used = false;

@@ -10,7 +10,17 @@ import { hostArchitecture } from '../rootfs/release.ts';
 import { imageNamed } from '../rootfs/source.ts';
 import type { InitChoice } from '../testbed/init-choice.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
-import { checkCount, checkNames, checkText, choice, type Names, notAllowed, seconds } from './checks.ts';
+import {
+  checkCount,
+  checkList,
+  checkNames,
+  checkNull,
+  checkText,
+  choice,
+  type Names,
+  notAllowed,
+  seconds,
+} from './checks.ts';
 
 /** The options of a testbed. All may be omitted. */
 export interface OpenOptions {
@@ -88,6 +98,10 @@ export interface OpenOptions {
   readonly onEvent?: OnEvent;
 }
 
+type Bind = NonNullable<OpenOptions['bind']>[number];
+
+const BIND_NAMES: Names<Required<Bind>> = { outside: true, inside: true, readOnly: true };
+
 const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ rootfs: true, release: true, arch: true, mirror: true, scratch: true, mode: true },
   ...{ network: true, address: true, dns: true, link: true, outside: true, publish: true },
@@ -118,6 +132,8 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
       remedy: 'give one of them',
     });
   }
+  checkList('bind', options.bind, 'give a list of { outside, inside }');
+  checkList('publish', options.publish, "give a list, such as ['8080:80']");
   checkCount('maxCopyBytes', options.maxCopyBytes);
   for (const name of ['maxCopyEntries', 'maxProcesses', 'maxMemory'] as const)
     checkCount(name, options[name]);
@@ -129,13 +145,7 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
       ...(rootfs === undefined ? {} : rootChoice(rootfs)),
       ...{ release, arch, mirror },
     },
-    binds: (options.bind ?? []).map(({ outside, inside, readOnly = false }) => {
-      checkText('outside of bind', outside, 'name a file or directory of the host');
-      if (typeof inside !== 'string' || !inside.startsWith('/')) {
-        throw notAllowed('inside of bind', inside, 'give an absolute path');
-      }
-      return { outside: resolve(outside), inside, readOnly };
-    }),
+    binds: (options.bind ?? []).map(bindOf),
     scratch: scratchOf(options.scratch ?? 'auto'),
     mode: choice('mode', mode, ['overlay', 'copy']),
     init: initOf(options.init ?? (options.network === 'private' ? 'auto' : false)),
@@ -150,6 +160,18 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
   };
 }
 
+function bindOf(bind: Bind): TestbedOptions['binds'][number] {
+  checkNames('bind', bind, BIND_NAMES);
+  const { outside, inside, readOnly = false } = bind;
+  checkText('outside of bind', outside ?? null, 'name a file or directory of the host');
+  if (typeof inside !== 'string' || !inside.startsWith('/')) {
+    throw notAllowed('inside of bind', inside, 'give an absolute path');
+  }
+  checkNull('inside of bind', inside);
+  if (typeof readOnly !== 'boolean') throw notAllowed('readOnly of bind', readOnly, 'give true or false');
+  return { outside: resolve(outside), inside, readOnly };
+}
+
 function initOf(init: OpenOptions['init']): InitChoice | undefined {
   if (init === undefined || init === false) return undefined;
   if (init === true) return 'image';
@@ -160,7 +182,7 @@ function initOf(init: OpenOptions['init']): InitChoice | undefined {
 
 function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'hostname' | 'publish'> {
   const { network = 'host', hostname, publish = [], address, dns, link, outside } = options;
-  if (hostname !== undefined && !isHostname(hostname)) {
+  if (hostname !== undefined && !(typeof hostname === 'string' && isHostname(hostname))) {
     throw notAllowed('hostname', hostname, 'use small letters, digits and hyphens');
   }
   if (typeof network === 'string') {
@@ -177,6 +199,9 @@ function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'host
       });
     }
     return { network: choice('network', network, ['host', 'none', 'private']), hostname, publish };
+  }
+  if (network === null || typeof network.member !== 'function') {
+    throw notAllowed('network', network, 'give host, none, private or a Network');
   }
   const name = hostname ?? `host-${randomBytes(3).toString('hex')}`;
   const member = network.member({
@@ -207,7 +232,7 @@ function rootChoice(path: string): { tarball: string } | { rootfs: string } {
 function scratchOf(text: string): Scratch {
   checkText('scratch', text);
   if (text === 'auto') return { kind: 'auto' };
-  if (text.startsWith('/')) return { kind: 'directory', path: text };
+  if (text.startsWith('/')) return { kind: 'directory', path: resolve(text) };
   const [, size] = /^tmpfs(?::([1-9]\d*[kKmMgG%]?))?$/.exec(text) ?? [undefined, null];
   if (size === null) throw notAllowed('scratch', text, 'give auto, tmpfs, tmpfs:SIZE or an absolute path');
   return { kind: 'tmpfs', size };

@@ -1,6 +1,7 @@
+import { UsageError } from '../errors.ts';
 import type { OnEvent } from '../events/types.ts';
 import type { Snapshot as InnerSnapshot } from '../testbed/snapshot.ts';
-import { checkNames, notAllowed } from './checks.ts';
+import { notAllowed } from './checks.ts';
 import type { OpenOptions } from './open-options.ts';
 import { leave, type Shared } from './providers.ts';
 
@@ -68,10 +69,17 @@ export function makeSnapshot(parts: Parts): Snapshot {
 
 /** Undefined for other options. @throws {@link UsageError} */
 export function snapshotOf(options: OpenOptions | FromSnapshot): Parts | undefined {
-  if (!('from' in options) || options.from === undefined) return undefined;
+  // JavaScript may give anything; the check of the other options reports it.
+  if (Object(options) !== options || !('from' in options) || options.from === undefined) return undefined;
   const { from, ...others } = options;
   if (!(from instanceof Snapshot))
     throw notAllowed('from', from, 'give what testbed.snapshot() resolved with');
-  checkNames('open with from', others, {});
+  const [other] = Object.keys(others);
+  if (other !== undefined) {
+    throw new UsageError(`from and ${other} exclude each other`, {
+      code: 'UNKNOWN_OPTION',
+      remedy: `leave out ${other}: a testbed from a snapshot has the options of the one that it was taken of`,
+    });
+  }
   return partsOf(from);
 }

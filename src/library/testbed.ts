@@ -197,7 +197,7 @@ export class Testbed {
     const owners = new Map<string, Owner>([['root', { uid: 0, gid: 0 }]]);
     for (const user of new Set(checked.map((file) => file.user))) {
       if (owners.has(user)) continue;
-      const { stdout } = await this.run(OWN_IDS, { user, maxOutput: 1000 });
+      const { stdout } = await this.run(OWN_IDS, { user, maxOutput: 1000 }).catch(noOwner(user));
       owners.set(user, parseIds(stdout, user));
     }
     if (checked.length === 0) return;
@@ -338,7 +338,18 @@ function placeTaken(): UsageError {
   );
 }
 
+/** The command that asks for the ids is none of the caller's. */
+function noOwner(user: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof UsageError) || error.code !== 'NO_USER') throw error;
+    throw new UsageError(`no file can belong to ${user}: the testbed has no such user`, {
+      ...{ code: error.code, cause: error, remedy: 'add the user first, or give its number' },
+    });
+  };
+}
+
 function inTestbed(path: string, slash: string): Buffer {
+  checkText('a path in the testbed', path ?? null, 'give a text');
   if (!path.startsWith('/')) {
     throw new UsageError(`${path} is not an absolute path`, {
       code: 'WRONG_VALUE',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
@@ -82,6 +82,13 @@ describe('the library', function () {
         ['true', { env: { 'A B': 'c' } }, /env has A B/],
         ['true', { timeout: -1 }, /timeout is -1; give seconds/],
         ['true', { timeout: Number.NaN }, /timeout is NaN; give seconds/],
+        ['true', { timeout: 1e10 }, /timeout is 10000000000; .* at most 2147483$/],
+        ['true', null, /what run has as options is null; give an object/],
+        ['true', { env: null }, /env is null; give an object/],
+        ['true', { env: { A: 'a\0' } }, /env.A has a null byte/],
+        ['true', { cwd: '/\0' }, /cwd has a null byte/],
+        ['true \0', {}, /a word of the command has a null byte/],
+        [['true', '\0'], {}, /a word of the command has a null byte/],
       ] as const) {
         await assert.rejects(Reflect.apply(testbed.run, testbed, [command, options]), (error) => {
           assert.ok(error instanceof UsageError);
@@ -329,6 +336,15 @@ describe('the library', function () {
       [{ network: 'mine' }, /network is mine; give one of host, none, private/],
       [{ mode: 'fast' }, /mode is fast; give one of overlay, copy/],
       [{ hostname: 'A_b' }, /hostname is A_b; use small letters/],
+      [null, /what open has as options is null; give an object/],
+      ['trixie', /what open has as options is trixie; give an object/],
+      [{ bind: { outside: '/usr', inside: '/u' } }, /bind is an object; give a list of/],
+      [{ bind: [null] }, /what bind has as options is null/],
+      [{ bind: [{ outside: '/usr', inside: '/u', readonly: true }] }, /bind has no option readonly; it has/],
+      [{ bind: [{ outside: '/usr', inside: '/u', readOnly: 1 }] }, /readOnly of bind is 1/],
+      [{ hostname: 5 }, /hostname is 5/],
+      [{ network: null }, /network is null; give host, none, private or a Network/],
+      [{ network: 'private', publish: '8080:80' }, /publish is 8080:80; give a list/],
       [{ publish: ['80'] }, /publish needs a network.*; give network: 'private'/],
     ] as const) {
       await assert.rejects(Reflect.apply(Testbed.open, Testbed, [options]), (error) => {
@@ -338,6 +354,21 @@ describe('the library', function () {
       });
     }
     await assert.rejects(Reflect.apply(Network.create, Network, [{}]), /needs one subnet/);
+  });
+
+  it('takes the path of a scratch directory as it is written, and leaves nothing there', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
+    // Root of the testbed is another user.
+    chmodSync(folder, 0o755);
+    try {
+      const one = await Testbed.open({ rootfs: testTarball(), scratch: `/${folder.slice(1)}/./` });
+      assert.equal((await one.run('echo x >/file')).status, 0);
+      assert.equal(readdirSync(folder).length, 1);
+      await one.close();
+      assert.deepEqual(readdirSync(folder), []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('distinguishes a failed open from a failed command, and tries again', async () => {
