@@ -204,22 +204,24 @@ static bool are_same(const struct look *look, const struct look *before) {
 	return same;
 }
 
-/* Compares a search with the one before it. True when a leak still runs and may redirect its output soon. */
+/*
+ * Compares a search with the one before it. True when a leak may redirect its output soon. While a member runs, another one may sleep only
+ * until that has opened the other end of a FIFO.
+ */
 static bool are_leaks_busy(struct look *look, const struct look *before, double waited) {
 	bool busy = false;
 	for (size_t i = 0; i < look->count; i++) {
 		struct process *process = &look->list[i];
+		if (!process->is_member) continue;
 		const struct process *old = find_process(before, process->pid, process->start);
-		if (!process->is_leak) {
-			if (process->is_member && !is_crowd && old != NULL && old->bytes != process->bytes) quiet_since = now();
-			continue;
-		}
 		bool runs = process->state == 'R' || process->state == 'D';
-		process->is_idle = old != NULL && old->is_leak && old->work == process->work && !runs;
+		bool is_calm = old != NULL && old->is_leak == process->is_leak && old->work == process->work && !runs;
+		process->is_idle = process->is_leak && is_calm;
+		if (!process->is_leak && !is_crowd && old != NULL && old->bytes != process->bytes) quiet_since = now();
 		/* It waits for a processor; in state D for a page, perhaps of a file system that does not answer. */
 		double patience = process->state == 'R' && job->seconds > LONGEST_PATIENCE ? job->seconds : LONGEST_PATIENCE;
 		bool is_starved = old != NULL && runs && process->ticks < LITTLE_TICKS && waited < patience;
-		if (!process->is_idle && (waited < PATIENCE || is_starved)) busy = true;
+		if (!is_calm && (waited < PATIENCE || is_starved)) busy = true;
 	}
 	return busy;
 }

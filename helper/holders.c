@@ -209,6 +209,8 @@ void look_around(struct look *look) {
 		if (slack < 0 || !read_stat(directory, &process)) {
 			look->missed = true;
 		} else if (process.pid != pid1 && (slack == job->tag || !is_tag(slack))) {
+			/* Of the first thread; the ticks are of all. A kernel without it gives -1. */
+			process.work += (unsigned long)read_number_at(directory, "schedstat");
 			read_files(directory, &process);
 			look->list = grown(look->list, look->count, sizeof process);
 			look->list[look->count++] = process;

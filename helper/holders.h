@@ -11,7 +11,7 @@ struct process {
 	char state;
 	/* The time of its start: with the pid, it identifies the process. */
 	unsigned long long start;
-	/* Of a processor; and with page faults, a sign of work. */
+	/* Of a processor; and its time in ns with page faults, a sign of work. */
 	unsigned long ticks, work;
 	/* Its pipes, and the command's output. */
 	struct file *files;

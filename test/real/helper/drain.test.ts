@@ -70,21 +70,35 @@ describe('what holds the output of a command that has ended', function () {
     }
   });
 
-  it('is no leak while it gets next to no time of a processor', async function () {
+  describe('where a process gets next to no time of a processor', function () {
     this.timeout(180_000);
-    const provider = testProvider({ drainTimeout: 100 });
-    try {
-      const testbed = await provider.open();
-      // In one session, since the kernel shares processors among sessions first (sched(7), "The autogroup feature").
-      const daemon = `
-        taskset -c 0 sh -c 'while :; do :; done' </dev/null >/dev/null 2>&1 &
-        slow='i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done'
-        taskset -c 0 chrt --idle 0 sh -c "$slow; exec sleep 1000 </dev/null >/dev/null 2>&1" & echo $!`;
-      const { stdout } = await script(testbed, daemon, { timeout: 120 });
-      assert.equal((await script(testbed, `kill ${stdout}`)).status, 0, 'it was ended');
-    } finally {
-      await provider.dispose();
-    }
+    // In one session, since the kernel shares processors among sessions first (sched(7), "The autogroup feature").
+    const busy = "taskset -c 0 sh -c 'while :; do :; done' </dev/null >/dev/null 2>&1 &";
+    const slowly = (then: string) =>
+      `taskset -c 0 chrt --idle 0 sh -c 'i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done; ${then}'`;
+
+    it('is no leak while it is about to redirect its output', async () => {
+      const provider = testProvider({ drainTimeout: 100 });
+      try {
+        const testbed = await provider.open();
+        const daemon = `${busy} ${slowly('exec sleep 1000 </dev/null >/dev/null 2>&1')} & echo $!`;
+        const { stdout } = await script(testbed, daemon, { timeout: 120 });
+        assert.equal((await script(testbed, `kill ${stdout}`)).status, 0, 'it was ended');
+      } finally {
+        await provider.dispose();
+      }
+    });
+
+    it('is no leak while it waits for that process to open the other end of a FIFO', async () => {
+      const provider = testProvider({ drainTimeout: 100 });
+      try {
+        const testbed = await provider.open();
+        const chain = `mkfifo /p /q; ${busy} ${slowly('exec sed s/^/x/ >/q')} </p & cat </q & exec >/p; echo line`;
+        assert.equal((await script(testbed, chain, { timeout: 120 })).stdout, 'xline\n');
+      } finally {
+        await provider.dispose();
+      }
+    });
   });
 
   it('is found though it has a file open whose file system does not answer', async () => {
