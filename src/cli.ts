@@ -77,7 +77,9 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
   return untilSignal(async (signal, interrupts) => {
     const log = createLog({ debug: words.has('debug') });
     const events = await eventsFor(testbed.eventFile, log);
-    const provider = await makeProvider({ ...testbed, onEvent: events?.onEvent }, log, root);
+    const asksLeaks = testbed.reportLeaks !== undefined || events !== undefined;
+    const options = { ...testbed, onEvent: events?.onEvent, asksLeaks };
+    const provider = await makeProvider(options, log, root);
     const ownNetwork = testbed.network !== 'host';
     const session = {
       input: process.stdin,

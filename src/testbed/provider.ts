@@ -176,8 +176,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
         ...{ instance, layer, report, init },
         baseline: readBaseline(instance.pid, this.options.network !== 'host'),
       };
-      const baseline =
-        init === undefined ? parts.baseline : { ...parts.baseline, booted: await this.leaks(parts, failed) };
+      const isLookedAt = init !== undefined && this.options.asksLeaks !== false;
+      const baseline = isLookedAt
+        ? { ...parts.baseline, booted: await this.leaks(parts, failed) }
+        : parts.baseline;
       const unregister = registerTestbed(parts, {
         ...{ prepared, options: this.options, hostname: this.hostname, log: this.log },
         scratchOnDisk: this.#starter.scratchOnDisk,

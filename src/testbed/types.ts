@@ -60,6 +60,8 @@ export interface TestbedOptions {
   /** Report what was left after each command, revert and close: on stderr, or in a file. */
   readonly reportLeaks?: 'text' | 'json' | undefined;
   readonly leakFile?: string | undefined;
+  /** False: neither `leaks()` nor a report is asked for, so that an open need not look what an init has started. Default: true. */
+  readonly asksLeaks?: boolean;
   /** Absolute path of a file that gets a line for each event. */
   readonly eventFile?: string | undefined;
   readonly onEvent?: OnEvent | undefined;

@@ -1,7 +1,8 @@
 /** The image's own init as pid 1. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findCgroup } from '../../../src/namespaces/cgroups.ts';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
@@ -200,6 +201,35 @@ describe('an init of the image', function () {
     await server.kill('SIGKILL');
     assert.deepEqual(await server.leftAfter(10_000), []);
     assert.ok(await waitUntil(() => groupsOf(pid).length === 0, 10_000));
+  });
+
+  it('is no leak to a server that reports leaks', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-leaks-'));
+    const report = join(folder, 'report');
+    const argv = [
+      '--init',
+      '--network=none',
+      '--tarball',
+      testTarball('init'),
+      `--report-leaks=json:${report}`,
+    ];
+    const server = Server.start({ argv });
+    try {
+      assert.equal(await server.reply(), 'ok');
+      await server.ask('open');
+      await server.ask('command systemd-run,--quiet,--wait,--unit=bad,false');
+      await server.ask('close');
+      const lines = readFileSync(report, 'utf8').trimEnd().split('\n');
+      const left = lines.map((line) => JSON.parse(line)).map(({ at, kind, name }) => [at, kind, name]);
+      assert.deepEqual(left, [
+        ['command', 'unit', 'bad.service'],
+        ['close', 'unit', 'bad.service'],
+      ]);
+    } finally {
+      server.endOfFile();
+      await server.reaped;
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('of a server whose stage was killed too leaves a cgroup that the next start removes', async () => {
