@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { forStream } from './adopt.ts';
 import type { OutputTo, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
 import { Output } from './output.ts';
@@ -47,8 +48,20 @@ export function destroyStreams(wires: readonly AnyWire[]): void {
   for (const { stream } of wires) stream?.destroy();
 }
 
+/** A pipe of which this process has one end for a stream; the other one is for the command. */
+async function takeFor(pipes: Pipes, end: 'read' | 'write') {
+  const pipe = await pipes.take();
+  const other = pipe[end === 'read' ? 'write' : 'read'];
+  try {
+    return { end: await forStream(pipe[end], end === 'read' ? 'r' : 'w'), other };
+  } catch (error) {
+    closeSync(other);
+    throw error;
+  }
+}
+
 export async function inputPipe(pipes: Pipes): Promise<Wire<Writable>> {
-  const { read, write } = await pipes.take();
+  const { end: write, other: read } = await takeFor(pipes, 'write');
   const stream = new Socket({ fd: write, readable: false, writable: true });
   // A command need not read all that it is given.
   stream.on('error', () => {});
@@ -56,7 +69,7 @@ export async function inputPipe(pipes: Pipes): Promise<Wire<Writable>> {
 }
 
 export async function outputPipe(pipes: Pipes): Promise<Wire<Readable>> {
-  const { read, write } = await pipes.take();
+  const { end: read, other: write } = await takeFor(pipes, 'read');
   return {
     descriptor: write,
     close: true,
@@ -66,7 +79,7 @@ export async function outputPipe(pipes: Pipes): Promise<Wire<Readable>> {
 
 /** As outputPipe, and its lines can be read. */
 export async function linesPipe(pipes: Pipes): Promise<Wire<Output>> {
-  const { read, write } = await pipes.take();
+  const { end: read, other: write } = await takeFor(pipes, 'read');
   return { descriptor: write, close: true, stream: new Output(read) };
 }
 

@@ -280,6 +280,32 @@ describe('the library', function () {
     await fresh.close();
   });
 
+  it('leaves the descriptors of other threads alone when a worker ends', () => {
+    const script = `
+      const { Worker } = require('node:worker_threads');
+      const work = async ({ Testbed }, { parentPort, workerData }) => {
+        const testbed = await Testbed.open({ rootfs: workerData });
+        // More pipes than are made at once, so numbers are used again.
+        for (let i = 0; i < 20; i++) parentPort.postMessage((await testbed.run('cat', { input: 'x' })).stdout);
+        await testbed.close();
+      };
+      const [library, rootfs] = process.argv.slice(1);
+      const code = '(' + work + ')(require(' + JSON.stringify(library) + '), require("node:worker_threads"))';
+      const start = () => {
+        const worker = new Worker(code, { eval: true, workerData: rootfs });
+        worker.on('message', (text) => process.stdout.write(text));
+        return new Promise((resolve) => worker.once('exit', resolve));
+      };
+      Promise.all([start(), start()]).then(start);`;
+    const library = join(projectDir, 'dist/index.cjs');
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', script, library, testTarball()], {
+      encoding: 'utf8',
+      // A thread that has lost a descriptor may wait for ever.
+      ...{ timeout: 60_000, killSignal: 'SIGKILL' },
+    });
+    assert.deepEqual([status, stdout, stderr], [0, 'x'.repeat(60), '']);
+  });
+
   it('closes with `await using`, and twice', async () => {
     let pid: number;
     {
