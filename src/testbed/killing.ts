@@ -72,6 +72,9 @@ async function endTree(root: HostProcess, log: Log): Promise<void> {
     const tree = treeOf(root.pid);
     if (tree.length === 0) return undefined;
     inside = tree.filter((pid) => namespaceOf(pid, 'pid') !== outside);
+    // It would take those for leaks that are not killed yet when the command's own process is dead.
+    const isReaped = root.child.exitCode !== null || root.child.signalCode !== null;
+    if (!isReaped) root.kill(inside.length > 0 ? 'SIGSTOP' : 'SIGCONT');
     grace = inside.length > 0 ? GRACE : grace - 1;
     return grace > 0 ? inside : tree;
   };
