@@ -31,9 +31,14 @@ export async function call(argv: readonly [string, ...string[]], options: CallOp
   return ended(child);
 }
 
-/** Runs virt-ts-unshare to its end. */
-export function virt(args: readonly string[], options: CallOptions = {}): Promise<Ended> {
-  return call([process.execPath, PROGRAM, ...args], options);
+/** What is reported of work that takes long, as on a busy machine. */
+const PROGRESS =
+  /^virt-ts-unshare: (?:(?:unpacking|committing|packing) \S+|(?:writing|reading) the layers [^\n]*)\n/gm;
+
+/** Runs virt-ts-unshare to its end. Its stderr is without lines of progress. */
+export async function virt(args: readonly string[], options: CallOptions = {}): Promise<Ended> {
+  const end = await call([process.execPath, PROGRAM, ...args], options);
+  return { ...end, stderr: end.stderr.replace(PROGRESS, '') };
 }
 
 /** Everything that a child writes until its end. */
