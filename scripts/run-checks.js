@@ -70,6 +70,7 @@ const ONCE = {
     'test/driver/debci.test.ts',
     'test/driver/options.test.ts',
     'test/driver/sources.test.ts',
+    'test/real/helper/drain.test.ts',
     'test/real/lab/**',
     'test/real/project/**',
     'test/real/protocol/**',
