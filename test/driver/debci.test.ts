@@ -7,6 +7,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { removeScratch, scratchDir } from '../support/autopkgtest.ts';
 import { type Debci, makeDebci } from '../support/debci.ts';
 import { mockPackagesDir } from '../support/mock-packages.ts';
@@ -66,7 +67,7 @@ describeWithUsers('the backend of debci', function () {
         ...['--extract', '--to-stdout', '--file', answer],
         `autopkgtest-incoming/bookworm/amd64/m/mock-allow-stderr/7/${name}`,
       ]);
-    assert.equal(member('exitcode').toString(), '0\n');
+    assert.equal(member('exitcode').toString(), '0\n', gunzipSync(member('log.gz')).toString());
     assert.match(member('summary').toString(), /^talks +PASS/m);
     assert.deepEqual(readdirSync(debci.env.TMPDIR ?? ''), []);
   });

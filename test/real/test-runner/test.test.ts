@@ -180,6 +180,6 @@ describeWithUsers('virt-ts-unshare test', function () {
       stderr,
       /mock-made is taken for the name of a package in the archive; for the directory write \.\/mock-made/,
     );
-    assert.match(stderr, /The end of the log:\n( {2}\| .*\n)* {2}\| E: /);
+    assert.match(stderr, /The end of the log:\n( {2}\| .*\n)* {2}\| .*E: /);
   });
 });

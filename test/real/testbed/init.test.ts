@@ -136,7 +136,8 @@ describe('an init of the image', function () {
     await withInit(async (testbed) => {
       const text = (command: string) => script(testbed, command).then(({ stdout }) => stdout.trim());
       const records = 'runlevel; who -b | sed "s/  *[A-Z].*//"; stat -c %U:%G:%a /run/utmp';
-      assert.equal(await text(records), 'N 5\nsystem boot\nroot:utmp:664'.replace('\nsys', '\n         sys'));
+      // systemd 257 of Debian does not read these records.
+      assert.match(await text(records), /^(?:N 5|unknown)\n {9}system boot\nroot:utmp:664$/);
       assert.equal(
         await text('ls /run/systemd/system-generators | grep -c -E "(fstab|sysv)-generator"'),
         '0',
