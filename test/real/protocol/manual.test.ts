@@ -37,6 +37,14 @@ describe('a manual session', function () {
     sessions.push(terminal);
     return terminal;
   };
+  const opened = async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \//);
+    await terminal.see(PROMPT);
+    return terminal;
+  };
 
   it('prompts, answers, keeps going after a mistake, and ends with quit', async () => {
     const terminal = start();
@@ -106,11 +114,7 @@ describe('a manual session', function () {
   });
 
   it('ends a command at Ctrl-C, then a half-typed line, and goes on', async () => {
-    const terminal = start();
-    await terminal.see(PROMPT);
-    terminal.type('open\r');
-    await terminal.see(/ok \//);
-    await terminal.see(PROMPT);
+    const terminal = await opened();
     terminal.type('command sh,-c,echo%20run$((1))ning;sleep%201000\r');
     await terminal.see(/run1ning\r\n/);
     terminal.type(CTRL_C);
@@ -150,22 +154,14 @@ describe('a manual session', function () {
   });
 
   it('ends at Ctrl-D with the testbed gone', async () => {
-    const terminal = start();
-    await terminal.see(PROMPT);
-    terminal.type('open\r');
-    await terminal.see(/ok \//);
-    await terminal.see(PROMPT);
+    const terminal = await opened();
     terminal.type(CTRL_D);
     assert.equal(await terminal.ended(), 0);
     assert.deepEqual(marker.left(), []);
   });
 
   it('has a shell in / without words, and ends with exit', async () => {
-    const terminal = start();
-    await terminal.see(PROMPT);
-    terminal.type('open\r');
-    await terminal.see(/ok \//);
-    await terminal.see(PROMPT);
+    const terminal = await opened();
     terminal.type('shell\r');
     await terminal.see(SHELL_PROMPT);
     terminal.type('echo "<$PWD>"; exit\r');
@@ -177,11 +173,7 @@ describe('a manual session', function () {
   });
 
   it('shows no prompt in a shell whose terminal gets another size', async () => {
-    const terminal = start();
-    await terminal.see(PROMPT);
-    terminal.type('open\r');
-    await terminal.see(/ok \//);
-    await terminal.see(PROMPT);
+    const terminal = await opened();
     terminal.type('shell\r');
     await terminal.see(SHELL_PROMPT);
     const before = terminal.shown.length;
@@ -196,11 +188,7 @@ describe('a manual session', function () {
   });
 
   it('has a shell with job control, and the terminal back after it', async () => {
-    const terminal = start();
-    await terminal.see(PROMPT);
-    terminal.type('open\r');
-    await terminal.see(/ok \//);
-    await terminal.see(PROMPT);
+    const terminal = await opened();
     terminal.type('shell /usr MARK=a%20b\r');
     await terminal.see(SHELL_PROMPT);
     terminal.type('stty size; echo "<$MARK> $(pwd)"\r');
