@@ -191,9 +191,9 @@ static void reap(struct run *run) {
 	if (waitid(P_PIDFD, (id_t)run->handle, &how, WEXITED) != 0) return;
 	/* With pid 1, every process in it has ended. */
 	if (run->group[0] != '\0') remove_group(groups, run->group, false);
-	report_run("ended", run->id, "status", how.si_code == CLD_EXITED ? how.si_status : 128 + how.si_status);
 	close(run->handle), close(run->lifeline);
 	if (run->started >= 0) close(run->started);
+	report_run("ended", run->id, "status", how.si_code == CLD_EXITED ? how.si_status : 128 + how.si_status);
 	*run = runs[--run_count];
 }
 

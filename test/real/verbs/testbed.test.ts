@@ -213,7 +213,7 @@ describe('ps and exec', function () {
   it('lists it as a table', async () => {
     const { stdout } = await virt(['ps', '--processes']);
     const line = new RegExp(
-      `^${testbed.pid} +seen-by-ps +(\\d+ min )?\\d+ s +4\\.\\dM +2 +/.*\n +\\d+ +(sleep 1234|cat)\n +\\d+ +(sleep 1234|cat)$`,
+      `^${testbed.pid} +seen-by-ps +(\\d+ min )?\\d+ s +4\\.\\dM +2 +(- +)?/.*\n +\\d+ +(sleep 1234|cat)\n +\\d+ +(sleep 1234|cat)$`,
       'm',
     );
     assert.match(stdout, line);
