@@ -18,11 +18,14 @@
 #define LONGEST_SEARCH 60.0
 /* So many processes are a fork bomb: what they do is no progress. */
 enum { CROWD = 100 };
+/* So many leaks may be started after the first was found; further ones follow each other for ever. */
+enum { NEWCOMERS = 50 };
 enum { LITTLE_TICKS = 10, MOST_REPORTED = 1000, LONGEST_REPORT = 1 << 20, HIGHEST_PID = 1 << 22 };
 
 static const struct drain *job;
 static double quiet_since, search_limit;
 static bool is_crowd;
+static size_t newcomers;
 
 static double now(void) {
 	struct timespec time;
@@ -170,7 +173,7 @@ static void signal_all(const struct look *known, int signal) {
 
 enum which { IDLE_LEAKS, LEAKS, HOLDERS };
 
-/* Ends leaks that are idle in `known`, the search before; or all leaks; or all holders. False when it finds no holder. */
+/* Ends leaks that are idle in `known`, the search before; or the leaks in it; or all holders. False when it finds no holder. */
 static bool end_all(const struct look *known, enum which which) {
 	static struct look look;
 	bool crowd = is_crowd;
@@ -180,7 +183,8 @@ static bool end_all(const struct look *known, enum which which) {
 	for (size_t i = 0; i < look.count; i++) {
 		const struct process *process = &look.list[i];
 		const struct process *before = find_process(known, process->pid, process->start);
-		bool is_one = which == HOLDERS ? process->is_member : process->is_leak && (which == LEAKS || (before != NULL && before->is_idle));
+		bool is_known = before != NULL && (which == LEAKS ? before->is_leak : before->is_idle);
+		bool is_one = which == HOLDERS ? process->is_member : process->is_leak && (is_known || (which == LEAKS && newcomers > NEWCOMERS));
 		if (is_one) end(process);
 	}
 	thaw();
@@ -220,7 +224,8 @@ static bool are_leaks_busy(struct look *look, const struct look *before, double 
 		if (!process->is_leak && !is_crowd && old != NULL && old->bytes != process->bytes) quiet_since = now();
 		/* It waits for a processor; in state D for a page, perhaps of a file system that does not answer. */
 		double patience = process->state == 'R' && job->seconds > LONGEST_PATIENCE ? job->seconds : LONGEST_PATIENCE;
-		bool is_starved = old != NULL && runs && process->ticks < LITTLE_TICKS && waited < patience;
+		if (old == NULL && waited > 0) newcomers++;
+		bool is_starved = (old != NULL || newcomers <= NEWCOMERS) && runs && process->ticks < LITTLE_TICKS && waited < patience;
 		if (!is_calm && (waited < PATIENCE || is_starved)) busy = true;
 	}
 	return busy;
@@ -240,7 +245,7 @@ void drain(const struct drain *drain) {
 		look_around(look);
 		is_crowd = look->leaks + look->helpers > CROWD;
 		if (readlinkat(drain->init, "ns/pid", link, sizeof link) < 0) return;
-		if (look->leaks == 0 && look->helpers > 0 && !look->missed) first_leak = 0;
+		if (look->leaks == 0 && look->helpers > 0 && !look->missed) first_leak = 0, newcomers = 0;
 		else if (first_leak == 0 && look->leaks > 0) first_leak = now();
 		bool busy = are_leaks_busy(look, &looks[!turn], now() - first_leak);
 		if (look->leaks > 0) {

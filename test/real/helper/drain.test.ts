@@ -89,6 +89,20 @@ describe('what holds the output of a command that has ended', function () {
       }
     });
 
+    it('is no leak while a process that such a one has just started is about to redirect its output', async () => {
+      const provider = testProvider({ drainTimeout: 100 });
+      try {
+        const testbed = await provider.open();
+        const last = 'exec sleep 1000 </dev/null >/dev/null 2>&1';
+        const chain = Array.from({ length: 10 }).reduce((inner) => `(${inner}) &`, `(${last}) & echo $! >/pid`);
+        await script(testbed, `${busy} ${slowly(`${chain}`)} &`, { timeout: 120 });
+        const alive = await script(testbed, 'kill $(cat /pid)');
+        assert.equal(alive.status, 0, `it was ended: ${alive.stderr}`);
+      } finally {
+        await provider.dispose();
+      }
+    });
+
     it('is no leak while it waits for that process to open the other end of a FIFO', async () => {
       const provider = testProvider({ drainTimeout: 100 });
       try {
