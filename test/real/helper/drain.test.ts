@@ -94,8 +94,8 @@ describe('what holds the output of a command that has ended', function () {
       try {
         const testbed = await provider.open();
         const last = 'exec sleep 1000 </dev/null >/dev/null 2>&1';
-        const chain = Array.from({ length: 10 }).reduce((inner) => `(${inner}) &`, `(${last}) & echo $! >/pid`);
-        await script(testbed, `${busy} ${slowly(`${chain}`)} &`, { timeout: 120 });
+        const chain = `${'('.repeat(10)}(${last}) & echo $! >/pid${') &'.repeat(10)}`;
+        await script(testbed, `${busy} ${slowly(chain)} &`, { timeout: 120 });
         const alive = await script(testbed, 'kill $(cat /pid)');
         assert.equal(alive.status, 0, `it was ended: ${alive.stderr}`);
       } finally {
