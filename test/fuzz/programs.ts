@@ -228,7 +228,8 @@ export function compile(program: Program, shell: 'dash' | 'bash' | 'busybox'): C
     if (redirected) {
       if (context.extra) return ':';
       alive.push(number);
-      return put(REDIRECTED);
+      // bash keeps the pipe of a process substitution open while that runs, for further children too.
+      return bash ? `{ ${put(REDIRECTED)}\n} 60>&- 61>&- 62>&- 63>&-` : put(REDIRECTED);
     }
     return context.piped || !(context.out.held && context.err.held) ? ':' : put(DAEMONS);
   };
