@@ -73,9 +73,9 @@ export function checkOutputFile(option: string, path: string): void {
   const there = existsSync(path);
   const folder = there ? path : dirname(path);
   if (!there && !existsSync(folder)) {
-    throw new UsageError(`${option} the directory ${folder} does not exist`, {
+    throw new UsageError(`${option} ${folder} does not exist`, {
       code: 'CANNOT_REACH',
-      remedy: 'make it, or name a file in a directory that exists',
+      remedy: 'make this directory, or name a file in one that exists',
     });
   }
   if (look(option, folder).isDirectory() === there) {

@@ -32,7 +32,7 @@ export function checkRelease(
   if (bootstrapcmd !== undefined) return;
   if (isFileName(release)) {
     throw new UsageError(`${release} is the name of a file, not of a release`, {
-      code: 'UNKNOWN_RELEASE',
+      code: 'WRONG_VALUE',
       remedy:
         'give a release, such as trixie; a tarball is given with --tarball, or becomes an image by rootfs import',
     });

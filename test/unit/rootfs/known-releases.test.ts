@@ -30,7 +30,7 @@ describe('a release', () => {
   it('is not the name of a file', () => {
     for (const name of ['y.tar', 'sid.tar.zst', 'chroots/sid', './sid', 'sid.tgz']) {
       assert.throws(() => checkRelease(name, { mirror: 'http://mirror.example/debian' }), {
-        code: 'UNKNOWN_RELEASE',
+        code: 'WRONG_VALUE',
         message: `${name} is the name of a file, not of a release; give a release, such as trixie; a tarball is given with --tarball, or becomes an image by rootfs import`,
       });
     }
