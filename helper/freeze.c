@@ -113,6 +113,8 @@ int freeze_main(int argc, char **argv) {
 		report_failure(1, "TESTBED_ENDED", "reading the mark of the testbed's pid 1", argv[1], errno);
 		return 1;
 	}
+	/* A signal of a terminal, or a caller that does not read any more, would leave the processes stopped for ever. */
+	for (const int *ignored = (const int[]){SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGPIPE, 0}; *ignored != 0; ignored++) signal(*ignored, SIG_IGN);
 	int looks = 0, quiet = 0;
 	/* A process that was forked during a look may have been missed. */
 	while (quiet < 2 && looks++ < LOOKS) {
