@@ -44,6 +44,12 @@ export interface TakenName {
   free(): void;
 }
 
+export interface Opening {
+  readonly from?: Snapshot | undefined;
+  /** Its abort ends the opening, and all of it is gone. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 interface Beginning {
   readonly taken: TakenName;
   readonly incarnation: Incarnation;
@@ -77,12 +83,16 @@ export class Life {
     this.#over = over;
   }
 
-  static async begin(maker: IncarnationMaker, from?: Snapshot, recorder?: RebootRecorder): Promise<Life> {
+  /** @throws TestbedError, the reason of the signal */
+  static async begin(
+    maker: IncarnationMaker,
+    { from, recorder, signal }: Opening & { readonly recorder?: RebootRecorder | undefined } = {},
+  ): Promise<Life> {
     const over = from?.layer;
     over?.keep();
     const taken = maker.takeName();
     try {
-      const incarnation = await maker.incarnate({ name: taken.name, over });
+      const incarnation = await maker.incarnate({ name: taken.name, over, signal });
       return new Life(maker, { taken, incarnation, over, recorder });
     } catch (error) {
       taken.free();

@@ -8,9 +8,10 @@ import type { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
+import { signalProcess } from '../processes/list.ts';
 import { randomBytes } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
-import { within } from '../wait.ts';
+import { unlessAborted, within } from '../wait.ts';
 import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
@@ -104,7 +105,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   open(from?: Snapshot): Promise<OpenTestbed> {
-    return Testbed.open(this, from);
+    return Testbed.open(this, { from });
   }
 
   async checkRoomOver(layer: Layer): Promise<void> {
@@ -166,11 +167,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async #incarnate(place: Place): Promise<Incarnation> {
     const preparing = this.#prepare();
-    const prepared = await preparing.catch((error: unknown) => {
+    const ready = preparing.catch((error: unknown) => {
       // The next open tries again.
       if (this.#prepared === preparing) this.#prepared = undefined;
       throw error;
     });
+    // Others may wait for it too.
+    const prepared = await unlessAborted(ready, place.signal);
     this.#ending.signal.throwIfAborted();
     const { instance, layer } = await this.#starter.start(prepared, place).catch(async (error: unknown) => {
       const isFilled = await prepared.filled.then(
@@ -182,10 +185,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
     });
     let connection: Connection | undefined;
     try {
+      place.signal?.throwIfAborted();
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const { init } = await prepared.filled;
-      const failed = init === undefined ? [] : await this.#boot(init, instance, report);
+      const failed =
+        init === undefined ? [] : await this.#boot(init, instance, { report, signal: place.signal });
       const parts = {
         ...{ instance, layer, report, init },
         baseline: readBaseline(instance.pid, this.options.network !== 'host'),
@@ -194,6 +199,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
       const baseline = isLookedAt
         ? { ...parts.baseline, booted: await this.leaks(parts, failed) }
         : parts.baseline;
+      place.signal?.throwIfAborted();
       const unregister = registerTestbed(parts, {
         ...{ prepared, options: this.options, name: place.name, log: this.log },
         scratchOnDisk: this.#starter.scratchOnDisk,
@@ -219,11 +225,25 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   /** Gives the units that have failed. */
-  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<readonly string[]> {
+  async #boot(
+    init: Init,
+    instance: Instance,
+    {
+      report,
+      signal: given,
+    }: { readonly report: ReportFile | undefined; readonly signal: AbortSignal | undefined },
+  ): Promise<readonly string[]> {
     const { options, log } = this;
+    const signal = given === undefined ? this.#ending.signal : AbortSignal.any([this.#ending.signal, given]);
+    // What was asked of the init has no answer then.
+    const kill = () => signalProcess(instance, 'SIGKILL');
+    signal.addEventListener('abort', kill);
+    if (signal.aborted) kill();
     const target = targetOf({ instance, report }, options);
     const { awaitBoot } = await import('./boot.ts');
-    const failed = await awaitBoot({ init, instance, target, log, signal: this.#ending.signal });
+    const failed = await awaitBoot({ init, instance, target, log, signal }).finally(() =>
+      signal.removeEventListener('abort', kill),
+    );
     if (failed.length > 0) {
       log.warn(
         `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,

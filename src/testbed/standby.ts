@@ -18,6 +18,8 @@ export interface Place {
   readonly over?: Layer | undefined;
   /** What was made ahead for this place, if anything. */
   readonly standby?: Standby | undefined;
+  /** Its abort ends what is being made. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class Standby {

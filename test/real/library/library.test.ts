@@ -89,6 +89,8 @@ describe('the library', function () {
         ['true', { cwd: '/\0' }, /cwd has a null byte/],
         ['true \0', {}, /a word of the command has a null byte/],
         [['true', '\0'], {}, /a word of the command has a null byte/],
+        [['true', 'x'.repeat(200_000)], {}, /variables of true are longer than the kernel allows; give what/],
+        ['true', { env: { A: 'x'.repeat(200_000) } }, /variables of sh are longer than the kernel allows/],
       ] as const) {
         await assert.rejects(Reflect.apply(testbed.run, testbed, [command, options]), (error) => {
           assert.ok(error instanceof UsageError);
