@@ -72,6 +72,12 @@ function look(what: string, path: string): Stats {
 export function checkOutputFile(option: string, path: string): void {
   const there = existsSync(path);
   const folder = there ? path : dirname(path);
+  if (!there && !existsSync(folder)) {
+    throw new UsageError(`${option} ${folder} does not exist`, {
+      code: 'CANNOT_REACH',
+      remedy: 'make this directory, or name a file in one that exists',
+    });
+  }
   if (look(option, folder).isDirectory() === there) {
     throw new UsageError(`${option} ${folder} is ${there ? 'a' : 'not a'} directory`, {
       code: there ? 'IS_A_DIRECTORY' : 'NOT_A_DIRECTORY',

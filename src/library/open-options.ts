@@ -72,7 +72,7 @@ export interface OpenOptions {
    * `network: 'private'` auto. See docs/init.md.
    */
   readonly init?: boolean | 'auto' | 'systemd' | `/${string}`;
-  /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
+  /** Its host name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random one for all with the same options. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
   readonly drainTimeout?: number;

@@ -70,7 +70,15 @@ export class Testbed {
     return this.#inner.scratchDirectory;
   }
 
-  /** The testbed's name, which resolves in it. */
+  /**
+   * Its name for `virt-ts-unshare ps`, `exec` and the like: the host name, with a number behind it where another open testbed with the
+   * same options has that name.
+   */
+  get name(): string {
+    return this.#inner.name;
+  }
+
+  /** Its host name, which resolves in it. The testbeds with the same options have the same one. */
   get hostname(): string {
     return this.#shared.provider.hostname;
   }

@@ -17,6 +17,7 @@ import { Incarnation } from './incarnation.ts';
 import type { Init } from './init.ts';
 import type { Layer } from './layer.ts';
 import type { Looked } from './leaks.ts';
+import type { TakenName } from './life.ts';
 import type { TestbedMaker } from './maker.ts';
 import { checkLayers } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -43,6 +44,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   /** Also those that are still being made: a dispose during an open or revert has to end them. */
   readonly #incarnations = new Set<Promise<Incarnation>>();
   readonly #standbys = new Set<Promise<Standby | undefined>>();
+  readonly #names = new Set<string>();
   readonly #ending = new AbortController();
   readonly #starter: Starter;
   #early: Holding | undefined;
@@ -89,6 +91,18 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return (await this.#prepare()).root;
   }
 
+  takeName(): TakenName {
+    const first = this.options.name ?? this.hostname;
+    let name = first;
+    for (let number = 2; this.#names.has(name); number++) name = `${first}-${number}`;
+    this.#names.add(name);
+    let free = () => {
+      this.#names.delete(name);
+      free = () => {};
+    };
+    return { name, free: () => free() };
+  }
+
   open(from?: Snapshot): Promise<OpenTestbed> {
     return Testbed.open(this, from);
   }
@@ -131,7 +145,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
 
-  incarnate(place: Place = {}): Promise<Incarnation> {
+  incarnate(place: Place): Promise<Incarnation> {
     const making = this.#incarnate(place);
     this.#incarnations.add(making);
     const forget = () => void this.#incarnations.delete(making);
@@ -181,7 +195,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         ? { ...parts.baseline, booted: await this.leaks(parts, failed) }
         : parts.baseline;
       const unregister = registerTestbed(parts, {
-        ...{ prepared, options: this.options, hostname: this.hostname, log: this.log },
+        ...{ prepared, options: this.options, name: place.name, log: this.log },
         scratchOnDisk: this.#starter.scratchOnDisk,
       });
       const strike = () => {

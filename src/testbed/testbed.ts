@@ -77,6 +77,10 @@ export class Testbed implements OpenTestbed {
     return executeCommand(this.#target());
   }
 
+  get name(): string {
+    return this.#life.name;
+  }
+
   get pid(): number {
     return this.#target().pid;
   }
