@@ -181,6 +181,8 @@ int hold_main(int argc, char **argv) {
 	struct arguments given = {.group = NULL};
 	if (!parse(argc, argv, &given)) return NOT_RUN;
 	signal(SIGPIPE, SIG_IGN);
+	/* A step that exceeds the limit of the size of files reports EFBIG. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* A directory among the caller's descriptors would lead out of the testbed. */
 	if (close_range(3, ~0U, 0) != 0) fail_to_hold("closing the caller's descriptors", NULL);
 	/* Without it no process of a testbed could be ended. */

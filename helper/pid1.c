@@ -48,6 +48,7 @@ bool step_init(struct place *place, char **a) {
 	for (int i = 0; i < 3; i++) dup2(nothing, i);
 	place->root = -1;
 	if (!close_all_but(LIFELINE, (const int[]){place->report, place->started, place->lifeline}, 3)) return false;
+	signal(SIGXFSZ, SIG_DFL);
 	const char *path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	if (*a[4] != '\0') {
 		signal(SIGPIPE, SIG_DFL);

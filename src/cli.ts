@@ -73,7 +73,18 @@ async function serveWith(argv: readonly string[], makeProvider: MakeProvider): P
   const testbed = testbedFromWords(words, process.env);
   const root = await preflight(testbed, process.env);
   // Signal handlers take a millisecond, and nothing exists yet that has to be ended in order.
-  sayOk();
+  const unsaid = sayOk();
+  if (unsaid !== undefined) {
+    const [{ undelivered }, { EXIT }] = await Promise.all([
+      import('./protocol/undelivered.ts'),
+      import('./protocol/server.ts'),
+    ]);
+    const failure = undelivered(unsaid);
+    if (failure !== undefined) {
+      createLog().warn(failure.message);
+      return EXIT.ended;
+    }
+  }
   return untilSignal(async (signal, interrupts) => {
     const log = createLog({ debug: words.has('debug') });
     const events = await eventsFor(testbed.eventFile, log);
@@ -183,11 +194,13 @@ function watchOutput(): void {
   });
 }
 
-function sayOk(): void {
+/** Gives the error, if there is one. A driver that does not read stdout closes stdin too, which ends the session. */
+function sayOk(): unknown {
   try {
     writeSync(1, 'ok\n');
-  } catch {
-    // A driver that does not read stdout closes stdin too, which ends the session.
+    return undefined;
+  } catch (error) {
+    return error;
   }
 }
 

@@ -173,6 +173,19 @@ export class NotReadyError extends VirtError {
   }
 }
 
+/**
+ * A connection of `connect` was not made: nothing accepts it, or the network does not reach the address; the testbed is good. Its `code`
+ * is `CANNOT_CONNECT`.
+ * @hideconstructor
+ */
+export class ConnectError extends VirtError {
+  override name = 'ConnectError';
+
+  constructor(what: string, facts: ErrorFacts = {}) {
+    super(what, { code: 'CANNOT_CONNECT', ...facts });
+  }
+}
+
 export function messageOf(error: unknown): string {
   return typeof error === 'object' &&
     error !== null &&

@@ -2,6 +2,7 @@ export type { ArchiveSource } from './copy/archive-source.ts';
 export {
   CommandFailedError,
   CommandTimeoutError,
+  ConnectError,
   CopyError,
   CopyTimeoutError,
   NotReadyError,

@@ -8,14 +8,18 @@ import { chooseRoot, type RootChoice } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 import { neededTools } from './tools.ts';
 
-/** Gives the root filesystem that it has found, so that no second search is needed. */
+/**
+ * Gives the root filesystem that it has found, so that no second search is needed.
+ * @param names what its caller has for these options
+ */
 export async function preflight(
   options: TestbedOptions,
   env: Readonly<NodeJS.ProcessEnv>,
+  { bind, readOnlyBind } = { bind: '--bind', readOnlyBind: '--bind-ro' },
 ): Promise<RootChoice> {
   const { root, binds, scratch, network, leakFile, eventFile, init } = options;
   const choice = chooseRoot(root, env);
-  for (const { outside, readOnly } of binds) look(readOnly === true ? '--bind-ro' : '--bind', outside);
+  for (const { outside, readOnly } of binds) look(readOnly === true ? readOnlyBind : bind, outside);
   if (scratch.kind === 'directory') {
     const path = scratch.create === true ? existingPart(scratch.path) : scratch.path;
     if (!look('the scratch directory', path).isDirectory()) {
@@ -72,6 +76,12 @@ function look(what: string, path: string): Stats {
 export function checkOutputFile(option: string, path: string): void {
   const there = existsSync(path);
   const folder = there ? path : dirname(path);
+  if (!there && !existsSync(folder)) {
+    throw new UsageError(`${option} ${folder} does not exist`, {
+      code: 'CANNOT_REACH',
+      remedy: 'make this directory, or name a file in one that exists',
+    });
+  }
   if (look(option, folder).isDirectory() === there) {
     throw new UsageError(`${option} ${folder} is ${there ? 'a' : 'not a'} directory`, {
       code: there ? 'IS_A_DIRECTORY' : 'NOT_A_DIRECTORY',

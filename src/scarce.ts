@@ -7,6 +7,10 @@ const KINDS: Readonly<Record<string, { readonly words: string; readonly remedy: 
     remedy: 'end other processes of this user, or raise its limit (ulimit -u)',
   },
   EDQUOT: { words: 'Disk quota exceeded', remedy: 'delete files of this user, or raise its quota' },
+  EFBIG: {
+    words: 'File too large|File size limit exceeded',
+    remedy: 'raise the limit of the size of files (ulimit -f)',
+  },
   EIO: { words: 'Input/output error', remedy: 'look at the messages of the kernel (dmesg)' },
   EMFILE: { words: 'Too many open files', remedy: 'raise the limit of open files (ulimit -n)' },
   ENFILE: {

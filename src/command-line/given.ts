@@ -67,12 +67,17 @@ function optionWords(name: OptionName, values: readonly string[]): string[] {
   return [takesValue && first !== '' ? `--${name}=${first}` : `--${name}`];
 }
 
-/** What --env-file and --env set; the later of two wins, and --env. @throws UsageError */
-export function variables(words: Words): Record<string, string> {
-  const files = words.all('env-file').flatMap(linesOf);
-  const given = words.all('env').map((word) => pairOf(word, `--env ${word}`, '--env LANG=C.UTF-8'));
+/**
+ * What --env-file and --env set; the later of two wins, and --env. A NAME alone has its value in `env`, and is not set where it has none.
+ * @throws UsageError
+ */
+export function variables(words: Words, env: Environment = process.env): Record<string, string> {
+  const files = words.all('env-file').flatMap((path) => linesOf(path, env));
+  const given = words.all('env').flatMap((word) => pairsOf(word, env, `--env ${word}`, '--env LANG=C.UTF-8'));
   return Object.fromEntries([...files, ...given]);
 }
+
+type Environment = Readonly<NodeJS.ProcessEnv>;
 
 /** Where a command of a testbed runs, and with what. @throws UsageError */
 export function placeOf(words: Words): {
@@ -88,7 +93,7 @@ export function placeOf(words: Words): {
   };
 }
 
-function linesOf(path: string): (readonly [string, string])[] {
+function linesOf(path: string, env: Environment): (readonly [string, string])[] {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -103,18 +108,25 @@ function linesOf(path: string): (readonly [string, string])[] {
     .split('\n')
     .map((line, index) => ({ line: line.trim(), where: `${path}, line ${index + 1},` }))
     .filter(({ line }) => line !== '' && !line.startsWith('#'))
-    .map(({ line, where }) => pairOf(line, where, 'LANG=C.UTF-8'));
+    .flatMap(({ line, where }) => pairsOf(line, env, where, 'LANG=C.UTF-8'));
 }
 
-function pairOf(text: string, where: string, example: string): readonly [string, string] {
-  const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? [];
-  if (name === undefined || value === undefined) {
+/** None for a variable of the caller that is not set. */
+function pairsOf(
+  text: string,
+  env: Environment,
+  where: string,
+  example: string,
+): (readonly [string, string])[] {
+  const [, name, , given] = /^([A-Za-z_][A-Za-z0-9_]*)(=(.*))?$/s.exec(text) ?? [];
+  if (name === undefined) {
     throw new UsageError(`${where} does not set a variable`, {
       code: 'WRONG_VALUE',
-      remedy: `write it like ${example}`,
+      remedy: `write it like ${example}, or without =VALUE for the value that it has in your environment`,
     });
   }
-  return [name, value];
+  const value = given ?? env[name];
+  return value === undefined ? [] : [[name, value]];
 }
 
 export function written({ name, values }: Option): string {

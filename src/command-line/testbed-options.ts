@@ -34,7 +34,7 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
   if (words.has('remember-packages') && words.one('mode') === 'copy') {
     throw onlyOne('--remember-packages', '--mode copy');
   }
-  const name = matching('name', one('name'), isTestbedName, 'web');
+  const name = nameOf(one('name'));
   return Object.freeze({
     root: Object.freeze({
       tarball: one('tarball'),
@@ -52,7 +52,12 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     mode: choice('mode', one('mode') ?? 'overlay', ['overlay', 'copy']),
     // Else isolation-container would be advertised for an image whose services do not start.
     init: initChoice(one('init') ?? (network === 'private' ? 'auto' : undefined)),
-    hostname: matching('hostname', one('hostname') ?? hostnameOf(name), isHostname, 'testbed'),
+    hostname: matching(
+      'hostname',
+      one('hostname') ?? hostnameOf(name),
+      isHostname,
+      'testbed-1, with small letters, digits and hyphens',
+    ),
     name,
     network,
     publish: Object.freeze([...publish]),
@@ -65,6 +70,13 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     ...leakReport(one('report-leaks')),
     ...eventsOf(words),
   });
+}
+
+function nameOf(name: string | undefined): string | undefined {
+  if (name === undefined || isTestbedName(name)) return name;
+  throw /^\d+$/.test(name)
+    ? wrongValue(`--name cannot be ${name}: exec, close and others take a number for a pid`, 'add a letter')
+    : wrongValue(`--name cannot be ${name}`, 'give 1 to 63 letters, digits, dots and hyphens, such as web');
 }
 
 function hostnameOf(name: string | undefined): string | undefined {

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { reasonOf } from '../errors.ts';
+import { reasonOf, systemCodeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { scarceRemedy } from '../scarce.ts';
 import type { OnEvent } from './types.ts';
 
 export interface EventFile {
@@ -17,10 +18,7 @@ export function openEventFile(path: string, log: Log): EventFile {
   let lost = 0;
   let isHalf = false;
   const fail = (why: unknown) => {
-    if (lost === 0)
-      log.warn(
-        `cannot write an event to ${path}: ${reasonOf(why)}; free space on its disk, or give another file`,
-      );
+    if (lost === 0) log.warn(`cannot write an event to ${path}: ${reasonOf(why)}; ${remedyOf(why)}`);
     lost += 1;
   };
   try {
@@ -46,4 +44,23 @@ export function openEventFile(path: string, log: Log): EventFile {
       descriptor = undefined;
     },
   };
+}
+
+function remedyOf(why: unknown): string {
+  const code = systemCodeOf(why);
+  switch (code) {
+    case 'ENOENT':
+      return 'make its directory first, or give another file';
+    case 'EACCES':
+    case 'EPERM':
+    case 'EISDIR':
+    case 'ENOTDIR':
+      return 'give a file that this user may write';
+    case undefined:
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'free space on its disk, or give another file';
+    default:
+      return scarceRemedy(code) ?? 'give another file';
+  }
 }

@@ -72,7 +72,7 @@ export interface OpenOptions {
    * `network: 'private'` auto. See docs/init.md.
    */
   readonly init?: boolean | 'auto' | 'systemd' | `/${string}`;
-  /** The testbed's name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random name. */
+  /** Its host name: lower-case letters, digits and hyphens. In a Network it is unique. Default: a random one for all with the same options. */
   readonly hostname?: string;
   /** Seconds that a command waits for a process that reads its output but makes no progress. Default: 10. */
   readonly drainTimeout?: number;
@@ -96,6 +96,8 @@ export interface OpenOptions {
    * It must not throw. `eventFile` makes one that writes a file.
    */
   readonly onEvent?: OnEvent;
+  /** Aborting ends the opening with its reason, also while a root filesystem is built; a testbed that is open stays open. */
+  readonly signal?: AbortSignal;
 }
 
 type Bind = NonNullable<OpenOptions['bind']>[number];
@@ -108,7 +110,7 @@ const OPEN_NAMES: Names<Required<OpenOptions>> = {
   ...{ bind: true, hostname: true, init: true, rememberPackages: true },
   ...{ drainTimeout: true, copyTimeout: true, maxCopyBytes: true, maxCopyEntries: true },
   ...{ maxProcesses: true, maxMemory: true },
-  onEvent: true,
+  ...{ onEvent: true, signal: true },
 };
 
 /** @throws UsageError that names the option */

@@ -9,9 +9,9 @@ import { leave, type Shared } from './providers.ts';
 export type FromSnapshot = {
   /** What `testbed.snapshot()` resolved with. */
   readonly from: Snapshot;
-} & {
-  readonly [name in keyof OpenOptions]?: never;
-};
+} & Pick<OpenOptions, 'signal'> & {
+    readonly [name in Exclude<keyof OpenOptions, 'signal'>]?: never;
+  };
 
 interface Parts {
   readonly shared: Shared;
@@ -71,7 +71,7 @@ export function makeSnapshot(parts: Parts): Snapshot {
 export function snapshotOf(options: OpenOptions | FromSnapshot): Parts | undefined {
   // JavaScript may give anything; the check of the other options reports it.
   if (Object(options) !== options || !('from' in options) || options.from === undefined) return undefined;
-  const { from, ...others } = options;
+  const { from, signal, ...others } = options;
   if (!(from instanceof Snapshot))
     throw notAllowed('from', from, 'give what testbed.snapshot() resolved with');
   const [other] = Object.keys(others);

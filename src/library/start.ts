@@ -1,4 +1,11 @@
-import { CommandFailedError, CommandTimeoutError, OutputLimitError } from '../errors.ts';
+import {
+  CommandFailedError,
+  CommandTimeoutError,
+  OutputLimitError,
+  systemCodeOf,
+  TestbedError,
+  UsageError,
+} from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { shellLine } from '../log.ts';
 import { endOfCommand, NotRunError, type StartedCommand } from '../testbed/execute.ts';
@@ -152,6 +159,19 @@ function withOutput(error: CommandTimeoutError, { stdout, stderr }: Outputs): Co
   });
 }
 
+/** The kernel has a limit for all words and variables of a program, and one for each of them. */
+function isTooLong(error: unknown): boolean {
+  return error instanceof TestbedError && systemCodeOf(error.cause) === 'E2BIG';
+}
+
+function tooLong([program]: Argv, cause: unknown): UsageError {
+  return new UsageError(`the arguments or variables of ${program} are longer than the kernel allows`, {
+    code: 'TOO_LONG',
+    remedy: 'give what is long as input, or write it to a file of the testbed',
+    cause,
+  });
+}
+
 async function startWired(
   { testbed }: StartPlace,
   argv: Argv,
@@ -166,7 +186,7 @@ async function startWired(
     });
   } catch (error) {
     destroyStreams(wires);
-    throw error;
+    throw isTooLong(error) ? tooLong(argv, error) : error;
   } finally {
     closeDescriptors(wires);
   }

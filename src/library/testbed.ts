@@ -7,7 +7,7 @@ import { CopyError, reasonOf, systemCodeOf, TestbedError, UsageError } from '../
 import type { OnEvent } from '../events/types.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
-import { checkAddress, checkPort, checkText } from './checks.ts';
+import { checkAddress, checkPort, checkText, notAllowed } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
 import type { OpenOptions } from './open-options.ts';
 import { forget, leave, type Shared, sharedProvider } from './providers.ts';
@@ -24,7 +24,7 @@ import type { FilesToWrite, Owner } from './write.ts';
  *
  * Errors: a {@link UsageError} for a wrong option, a {@link TestbedError} when the testbed could not be made or is broken. For a
  * command or a copy that failed in a good testbed: {@link CommandTimeoutError}, {@link CommandFailedError},
- * {@link OutputLimitError}, {@link CopyError} or {@link CopyTimeoutError}. All are {@link VirtError}s: `message` is one sentence,
+ * {@link OutputLimitError}, {@link ConnectError}, {@link CopyError} or {@link CopyTimeoutError}. All are {@link VirtError}s: `message` is one sentence,
  * `code` a word to compare, `remedy` what to do about it.
  */
 export class Testbed {
@@ -45,9 +45,12 @@ export class Testbed {
    * Opens a fresh testbed. The first one of a process may take seconds, when the root filesystem has to be unpacked or built;
    * each further one with the same options takes some 20 milliseconds. With `from` it has the files of a snapshot.
    * @throws {@link UsageError}, {@link TestbedError}
+   * @throws the reason of `signal` when that is aborted before; what was made for this testbed is gone
    */
   static async open(options: OpenOptions | FromSnapshot = {}): Promise<Testbed> {
     const from = snapshotOf(options);
+    const signal = signalOf(options);
+    signal?.throwIfAborted();
     const shared = from?.shared ?? sharedProvider(options);
     if (shared.ownPlace && shared.testbeds > 0) throw placeTaken();
     shared.users += 1;
@@ -55,7 +58,7 @@ export class Testbed {
     try {
       await shared.checked;
       const onEvent = from === undefined ? onEventOf(options) : from.onEvent;
-      const inner = await InnerTestbed.open(shared.provider, from?.inner, onEvent);
+      const inner = await InnerTestbed.open(shared.provider, { from: from?.inner, onEvent, signal });
       return new Testbed({ shared, inner, onEvent });
     } catch (error) {
       shared.users -= 1;
@@ -70,7 +73,15 @@ export class Testbed {
     return this.#inner.scratchDirectory;
   }
 
-  /** The testbed's name, which resolves in it. */
+  /**
+   * Its name for `virt-ts-unshare ps`, `exec` and the like: the host name, with a number behind it where another open testbed with the
+   * same options has that name.
+   */
+  get name(): string {
+    return this.#inner.name;
+  }
+
+  /** Its host name, which resolves in it. The testbeds with the same options have the same one. */
   get hostname(): string {
     return this.#shared.provider.hostname;
   }
@@ -141,7 +152,7 @@ export class Testbed {
    * A connection from this process to a TCP port of the testbed, also with `network: 'none'`, for any client that takes a stream.
    * It ends with the testbed.
    * @param address an IP address that is seen in the testbed. Default: 127.0.0.1
-   * @throws {@link VirtError} with code CANNOT_CONNECT, {@link TestbedError}
+   * @throws {@link ConnectError} when nothing accepts it there, {@link TestbedError}
    */
   async connect(port: number, address = '127.0.0.1'): Promise<Socket> {
     return this.#inner.connect({ address: checkAddress(address), port: checkPort(port) }, this.#life.signal);
@@ -326,6 +337,13 @@ interface Parts {
 
 function onEventOf({ onEvent }: OpenOptions): OnEvent | undefined {
   return onEvent;
+}
+
+/** @throws {@link UsageError} */
+function signalOf(options: OpenOptions | FromSnapshot): AbortSignal | undefined {
+  const signal: unknown = Object(options) === options ? options.signal : undefined;
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw notAllowed('signal', signal, 'give an AbortSignal');
 }
 
 function placeTaken(): UsageError {

@@ -1,8 +1,7 @@
 /** One look at what is waited for. */
 import type { Socket } from 'node:net';
-import { messageOf } from '../errors.ts';
+import { ConnectError, messageOf } from '../errors.ts';
 import { printable, shellLine } from '../log.ts';
-import { ConnectError } from '../testbed/connect.ts';
 import { argvOf, checkAddress, checkPort, checkText, notAllowed } from './checks.ts';
 import { runToEnd, type StartPlace } from './start.ts';
 import type { CommandCondition, HttpCondition, PortCondition } from './wait-types.ts';

@@ -10,6 +10,7 @@ import type { TestbedProvider } from '../testbed/types.ts';
 import { closeTestbed, perform, type Session } from './commands.ts';
 import { parseRequest } from './line.ts';
 import { once, unlessStopped } from './stop.ts';
+import { undelivered } from './undelivered.ts';
 
 /** The same as of autopkgtest's own servers. */
 export const EXIT = { quit: 0, ended: 12, internal: 16 } as const;
@@ -45,7 +46,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const onSignal = () => stop(new StoppedBySignal());
   if (signal.aborted) onSignal();
   else signal.addEventListener('abort', onSignal, { once: true });
-  // The driver closes the server's stdout before it sends quit.
+  // Each write reports its own.
   output.on('error', () => {});
 
   // A driver that died has sent nothing after the current request, which then gets little time.
@@ -135,14 +136,17 @@ function linesOf(input: Readable): Transform {
   return lines;
 }
 
-/** Resolves when the line is written, or at the abort: the reader may be there and not read. */
+/** Resolves when the line is written, or at the abort: the reader may be there and not read. @throws TestbedError */
 function writeLine(output: Writable, line: string, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      signal.removeEventListener('abort', done);
-      resolve();
+  return new Promise((resolve, reject) => {
+    const stop = () => done();
+    const done = (error?: Error | null) => {
+      signal.removeEventListener('abort', stop);
+      const failure = undelivered(error);
+      if (failure === undefined) resolve();
+      else reject(failure);
     };
-    signal.addEventListener('abort', done);
+    signal.addEventListener('abort', stop);
     output.write(`${line}\n`, done);
   });
 }

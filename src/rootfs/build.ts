@@ -1,7 +1,7 @@
 /** Builds the root filesystem of a release as an image in the cache. */
 import { existsSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
-import { type Argv, type HostProcess, spawnHost } from '../host.ts';
+import { type Argv, spawnHost } from '../host.ts';
 import { type Log, printable } from '../log.ts';
 import { executionOf } from '../namespaces/emulation.ts';
 import { machineNamed } from '../namespaces/machines.ts';
@@ -11,6 +11,7 @@ import { readAptIndexes, sourceLines } from './apt.ts';
 import { buildEmulated, type EmulatedRun } from './build-emulated.ts';
 import { buildRemedy } from './build-remedy.ts';
 import type { CacheFolder } from './cache.ts';
+import { endBuild } from './end-build.ts';
 import { putImage } from './images.ts';
 import { imageName, type RootOrder } from './order.ts';
 import { hostArchitecture, osReleaseValue, readOsRelease } from './release.ts';
@@ -165,9 +166,9 @@ async function runBuild(argv: Argv, run: BuildRun): Promise<void> {
       // A failing mmdebstrap sends SIGHUP to its whole process group.
       detached: true,
     });
+    let ending: Promise<void> | undefined;
     const stop = () => {
-      signalGroup(child);
-      child.exited.then(() => child.child.stderr?.destroy());
+      ending ??= endBuild(child).then(() => void child.child.stderr?.destroy());
     };
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
@@ -177,6 +178,7 @@ async function runBuild(argv: Argv, run: BuildRun): Promise<void> {
     });
     const [{ status }] = await Promise.all([child.exited, heard.catch(() => {})]);
     signal?.removeEventListener('abort', stop);
+    await ending;
     signal?.throwIfAborted();
     if (status !== 0) {
       const words = output.reason === undefined ? '' : `: ${output.reason}`;
@@ -187,16 +189,6 @@ async function runBuild(argv: Argv, run: BuildRun): Promise<void> {
     }
   } finally {
     progress.done();
-  }
-}
-
-function signalGroup({ pid, child }: HostProcess): void {
-  // A reaped process group's number may be reused.
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-pid, 'SIGTERM');
-  } catch {
-    child.kill('SIGTERM');
   }
 }
 

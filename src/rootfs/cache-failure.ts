@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
+import { scarceRemedy } from '../scarce.ts';
 import type { CacheFolder } from './cache.ts';
 
 export function cacheFullRemedy(path: string): string {
@@ -25,7 +26,9 @@ export function cacheFailure(cache: CacheFolder, error: unknown): unknown {
   if (reason === undefined || !/^E[A-Z0-9]+$/.test(reason)) return error;
   return new TestbedError(`using the cache ${cache.path} failed: ${reasonOf(error)}`, {
     code: 'CACHE_UNUSABLE',
-    remedy: 'try again, or set XDG_CACHE_HOME to another directory',
+    remedy:
+      (reason === 'EFBIG' ? scarceRemedy(reason) : undefined) ??
+      'try again, or set XDG_CACHE_HOME to another directory',
     cause: error,
   });
 }

@@ -20,8 +20,9 @@
 import { accessSync, chmodSync, constants, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, isAbsolute, join, relative } from 'node:path';
-import { reasonOf, UsageError } from '../errors.ts';
+import { reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import { makeFolders } from '../folders.ts';
+import { scarceRemedy } from '../scarce.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -126,7 +127,10 @@ export function openCache(env: Environment): CacheFolder {
     if (cause instanceof UsageError) throw cause;
     throw new UsageError(`cannot make the cache ${path}: ${reasonOf(cause)}`, {
       code: 'CACHE_UNUSABLE',
-      remedy: 'set XDG_CACHE_HOME to a directory that this user can write',
+      remedy:
+        systemCodeOf(cause) === 'EFBIG'
+          ? scarceRemedy('EFBIG')
+          : 'set XDG_CACHE_HOME to a directory that this user can write',
       cause,
     });
   }

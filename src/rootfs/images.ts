@@ -18,6 +18,7 @@ import { spawnHost, textOf } from '../host.ts';
 import { type Log, printable } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress-line.ts';
+import { scarceRemedy } from '../scarce.ts';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
 import type { Compression } from './compression.ts';
@@ -182,7 +183,7 @@ async function copyTarball(path: string, stem: string): Promise<string> {
       code: 'IMPORT_FAILED',
       remedy: ['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '')
         ? cacheFullRemedy(stem)
-        : 'make it readable',
+        : (scarceRemedy(systemCodeOf(error)) ?? 'make it readable'),
       cause: error,
     });
   }

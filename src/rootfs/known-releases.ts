@@ -30,6 +30,13 @@ export function checkRelease(
 ): void {
   // Another command may make anything of any name.
   if (bootstrapcmd !== undefined) return;
+  if (isFileName(release)) {
+    throw new UsageError(`${release} is the name of a file, not of a release`, {
+      code: 'WRONG_VALUE',
+      remedy:
+        'give a release, such as trixie; a tarball is given with --tarball, or becomes an image by rootfs import',
+    });
+  }
   const local = mirror === undefined ? undefined : localMirror(mirror);
   if (local !== undefined) checkSuites(release, `${local}/dists`, mirror ?? local);
   if (mirror !== undefined) return;
@@ -43,6 +50,11 @@ export function checkRelease(
     code: 'UNKNOWN_RELEASE',
     remedy: 'give a release that exists, or the mirror that has this one with --mirror',
   });
+}
+
+/** A path, or the name of a tarball. */
+export function isFileName(text: string): boolean {
+  return text.includes('/') || /\.(?:tar(?:\.[a-z0-9]+)?|tgz|txz|tbz2?|tzst)$/.test(text);
 }
 
 /** A name with two wrong letters is a typo where it has so many. */

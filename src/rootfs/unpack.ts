@@ -1,9 +1,11 @@
 /** Unpacks a tarball by GNU tar as root of the holder. */
 import { readFileSync, readSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { TestbedError } from '../errors.ts';
 import { type Argv, spawnHost, textOf, toolFailed } from '../host.ts';
 import { type Log, printable } from '../log.ts';
+import { scarceRemedy } from '../scarce.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
 import { chooseDecompressor, compressionOf, HEADER_SIZE } from './compression.ts';
 
@@ -63,13 +65,19 @@ function unpackingFailed(
     ?.replace(/Wrote only \d+ of \d+ bytes/, '$&: No space left on device, or the quota is used up');
   // A hard link to a file that is not in the archive is an error of the archive.
   const gone = errors.find((line) => /: Cannot (?!hard link).*: No such file or directory$/.test(line));
-  const why = full ?? errors[0] ?? `tar ended with status ${status}`;
+  const limited =
+    status === 128 + constants.signals.SIGXFSZ
+      ? 'File too large'
+      : errors.find((line) => line.endsWith('File too large'));
+  const why = limited ?? full ?? errors[0] ?? `tar ended with status ${status}`;
   const facts =
-    full !== undefined
-      ? { code: 'CACHE_FULL', remedy: cacheFullRemedy(dirname(dirname(tree))) }
-      : gone !== undefined
-        ? { code: 'CACHE_DELETED', remedy: `do not delete ${tree} while it is written` }
-        : { code: 'BAD_TARBALL', remedy: 'make the tarball again' };
+    limited !== undefined
+      ? { code: 'EFBIG', remedy: scarceRemedy('EFBIG') }
+      : full !== undefined
+        ? { code: 'CACHE_FULL', remedy: cacheFullRemedy(dirname(dirname(tree))) }
+        : gone !== undefined
+          ? { code: 'CACHE_DELETED', remedy: `do not delete ${tree} while it is written` }
+          : { code: 'BAD_TARBALL', remedy: 'make the tarball again' };
   return new TestbedError(`unpacking ${tarball} failed: ${why}`, facts);
 }
 

@@ -1,6 +1,6 @@
 /** A TCP connection from the host to an address that is seen in a testbed. */
 import { connect as connectHere, Socket } from 'node:net';
-import { messageOf, systemCodeOf, TestbedError, VirtError } from '../errors.ts';
+import { ConnectError, messageOf, systemCodeOf, TestbedError } from '../errors.ts';
 import { failureText, helperWords, isFailure, parseEvent } from '../helper.ts';
 import { firstLine, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
@@ -17,16 +17,9 @@ interface ConnectOptions {
   readonly signal: AbortSignal;
 }
 
-/** The connection failed; the testbed is good. */
-export class ConnectError extends VirtError {
-  override name = 'ConnectError';
-
-  constructor({ address, port }: Endpoint, reason: string, cause?: unknown) {
-    super(`cannot connect to ${address.includes(':') ? `[${address}]` : address}:${port}: ${reason}`, {
-      code: 'CANNOT_CONNECT',
-      cause,
-    });
-  }
+function cannotConnect({ address, port }: Endpoint, reason: string, cause?: unknown): ConnectError {
+  const place = `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return new ConnectError(`cannot connect to ${place}: ${reason}`, { cause });
 }
 
 /** @throws ConnectError, TestbedError, or the reason of the abort */
@@ -44,7 +37,7 @@ function connectOnHost(place: Endpoint, { signal }: ConnectOptions): Promise<Soc
     const socket = connectHere({ host: place.address, port: place.port });
     const abort = () => void socket.destroy(abortError(signal));
     const fail = (error: unknown) =>
-      reject(signal.aborted ? signal.reason : new ConnectError(place, reasonWord(error), error));
+      reject(signal.aborted ? signal.reason : cannotConnect(place, reasonWord(error), error));
     signal.addEventListener('abort', abort, { once: true });
     socket.once('close', () => signal.removeEventListener('abort', abort));
     socket.once('error', fail);
@@ -85,8 +78,8 @@ async function connectInside(
   socket.destroy();
   await ended;
   signal.throwIfAborted();
-  if (event === undefined || !isFailure(event)) throw new ConnectError(place, 'its process was killed');
-  if (event.code === 'CANNOT_CONNECT') throw new ConnectError(place, String(event.reason ?? event.errno));
+  if (event === undefined || !isFailure(event)) throw cannotConnect(place, 'its process was killed');
+  if (event.code === 'CANNOT_CONNECT') throw cannotConnect(place, String(event.reason ?? event.errno));
   if (event.code === 'CLOSED') throw new TestbedError('the testbed is closed', { code: 'CLOSED' });
   throw new TestbedError(`cannot connect to the testbed: ${failureText(event)}`, { code: event.code });
 }

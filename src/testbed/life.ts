@@ -20,8 +20,10 @@ const CLOSED = { code: 'CLOSED', remedy: 'open it first' };
 
 export interface IncarnationMaker {
   readonly log: Log;
-  /** Without a place: over a new layer on the root filesystem. */
-  incarnate(place?: Place): Promise<Incarnation>;
+  /** Without a layer in the place: over a new one on the root filesystem. */
+  incarnate(place: Place): Promise<Incarnation>;
+  /** One that no other open testbed of this maker has. */
+  takeName(): TakenName;
   /** Makes an incarnation ahead, over a frozen layer or the root filesystem, where that is of use. */
   standBy(over: Layer | undefined): Promise<Standby | undefined>;
   /** @throws TestbedError when the kernel takes no layer over this one */
@@ -36,10 +38,30 @@ export interface RebootRecorder {
   ): Promise<void>;
 }
 
+export interface TakenName {
+  readonly name: string;
+  /** May be called twice. */
+  free(): void;
+}
+
+export interface Opening {
+  readonly from?: Snapshot | undefined;
+  /** Its abort ends the opening, and all of it is gone. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Beginning {
+  readonly taken: TakenName;
+  readonly incarnation: Incarnation;
+  readonly over: Layer | undefined;
+  readonly recorder: RebootRecorder | undefined;
+}
+
 export class Life {
   /** Resolves when it is closed, or pid 1 has ended in another way than by a reboot. */
   readonly ended: Promise<void>;
   #tellEnded: () => void = () => {};
+  readonly #taken: TakenName;
   readonly #maker: IncarnationMaker;
   #incarnation: Incarnation | undefined;
   #rebooting: Promise<void> | undefined;
@@ -51,14 +73,8 @@ export class Life {
   /** Resolves when the last change is done. */
   #changed: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    maker: IncarnationMaker,
-    {
-      incarnation,
-      over,
-      recorder,
-    }: { incarnation: Incarnation; over: Layer | undefined; recorder: RebootRecorder | undefined },
-  ) {
+  private constructor(maker: IncarnationMaker, { taken, incarnation, over, recorder }: Beginning) {
+    this.#taken = taken;
     this.#maker = maker;
     this.#recorder = recorder;
     this.ended = new Promise((resolve) => {
@@ -68,12 +84,19 @@ export class Life {
     this.#over = over;
   }
 
-  static async begin(maker: IncarnationMaker, from?: Snapshot, recorder?: RebootRecorder): Promise<Life> {
+  /** @throws TestbedError, the reason of the signal */
+  static async begin(
+    maker: IncarnationMaker,
+    { from, recorder, signal }: Opening & { readonly recorder?: RebootRecorder | undefined } = {},
+  ): Promise<Life> {
     const over = from?.layer;
     over?.keep();
+    const taken = maker.takeName();
     try {
-      return new Life(maker, { incarnation: await maker.incarnate({ over }), over, recorder });
+      const incarnation = await maker.incarnate({ name: taken.name, over, signal });
+      return new Life(maker, { taken, incarnation, over, recorder });
     } catch (error) {
+      taken.free();
       await over?.release().catch(() => {});
       throw error;
     }
@@ -83,6 +106,11 @@ export class Life {
   get incarnation(): Incarnation {
     if (this.#incarnation === undefined) throw new TestbedError('the testbed is closed', CLOSED);
     return this.#incarnation;
+  }
+
+  /** As `ps` shows it. */
+  get name(): string {
+    return this.#taken.name;
   }
 
   get isOpen(): boolean {
@@ -116,7 +144,7 @@ export class Life {
       await old.shutDown();
       await old.end({ keepLayer: true, keepReport: true });
       const before = { mark: instance.mark, report };
-      this.#begin(await this.#maker.incarnate({ layer, before }));
+      this.#begin(await this.#maker.incarnate({ name: this.name, layer, before }));
     } catch (error) {
       report?.close();
       await layer.release().catch(() => {});
@@ -154,7 +182,7 @@ export class Life {
     if (old.mustEndFirst) await old.end();
     // Else both may exist: they share only the read-only base.
     const [fresh, ended] = await Promise.allSettled([
-      this.#maker.incarnate({ over: this.#over, standby }),
+      this.#maker.incarnate({ name: this.name, over: this.#over, standby }),
       old.mustEndFirst ? undefined : old.end(),
     ]);
     if (fresh.status === 'fulfilled') this.#begin(fresh.value);
@@ -192,7 +220,7 @@ export class Life {
     try {
       // A layer must not be below another one while an overlay has it as its upper layer.
       await old.end({ keepLayer: true });
-      this.#begin(await this.#maker.incarnate({ over: layer }));
+      this.#begin(await this.#maker.incarnate({ name: this.name, over: layer }));
     } catch (error) {
       await layer.release().catch(() => {});
       throw error;
@@ -217,6 +245,7 @@ export class Life {
       old?.end(),
       this.#takeStandby().then((standby) => standby?.end()),
     ]);
+    this.#taken.free();
     await over?.release();
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }

@@ -8,15 +8,17 @@ import type { Holder } from '../namespaces/holder.ts';
 import type { IdMaps } from '../namespaces/idmap.ts';
 import type { Instance } from '../namespaces/instance.ts';
 import type { Connection } from '../network/connector.ts';
+import { signalProcess } from '../processes/list.ts';
 import { randomBytes } from '../random.ts';
 import { imageNameFor } from '../rootfs/order.ts';
-import { within } from '../wait.ts';
+import { unlessAborted, within } from '../wait.ts';
 import { checkCommit } from './committing.ts';
 import { type Holding, idMapsFor } from './holding.ts';
 import { Incarnation } from './incarnation.ts';
 import type { Init } from './init.ts';
 import type { Layer } from './layer.ts';
 import type { Looked } from './leaks.ts';
+import type { TakenName } from './life.ts';
 import type { TestbedMaker } from './maker.ts';
 import { checkLayers } from './mounts.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -43,6 +45,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
   /** Also those that are still being made: a dispose during an open or revert has to end them. */
   readonly #incarnations = new Set<Promise<Incarnation>>();
   readonly #standbys = new Set<Promise<Standby | undefined>>();
+  readonly #names = new Set<string>();
   readonly #ending = new AbortController();
   readonly #starter: Starter;
   #early: Holding | undefined;
@@ -89,8 +92,20 @@ export class Provider implements TestbedProvider, TestbedMaker {
     return (await this.#prepare()).root;
   }
 
+  takeName(): TakenName {
+    const first = this.options.name ?? this.hostname;
+    let name = first;
+    for (let number = 2; this.#names.has(name); number++) name = `${first}-${number}`;
+    this.#names.add(name);
+    let free = () => {
+      this.#names.delete(name);
+      free = () => {};
+    };
+    return { name, free: () => free() };
+  }
+
   open(from?: Snapshot): Promise<OpenTestbed> {
-    return Testbed.open(this, from);
+    return Testbed.open(this, { from });
   }
 
   async checkRoomOver(layer: Layer): Promise<void> {
@@ -131,7 +146,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
 
-  incarnate(place: Place = {}): Promise<Incarnation> {
+  incarnate(place: Place): Promise<Incarnation> {
     const making = this.#incarnate(place);
     this.#incarnations.add(making);
     const forget = () => void this.#incarnations.delete(making);
@@ -152,11 +167,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
 
   async #incarnate(place: Place): Promise<Incarnation> {
     const preparing = this.#prepare();
-    const prepared = await preparing.catch((error: unknown) => {
+    const ready = preparing.catch((error: unknown) => {
       // The next open tries again.
       if (this.#prepared === preparing) this.#prepared = undefined;
       throw error;
     });
+    // Others may wait for it too.
+    const prepared = await unlessAborted(ready, place.signal);
     this.#ending.signal.throwIfAborted();
     const { instance, layer } = await this.#starter.start(prepared, place).catch(async (error: unknown) => {
       const isFilled = await prepared.filled.then(
@@ -169,9 +186,11 @@ export class Provider implements TestbedProvider, TestbedMaker {
     let connection: Connection | undefined;
     const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
     try {
+      place.signal?.throwIfAborted();
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
       const { init } = await prepared.filled;
-      const failed = init === undefined ? [] : await this.#boot(init, instance, report);
+      const failed =
+        init === undefined ? [] : await this.#boot(init, instance, { report, signal: place.signal });
       const parts = {
         ...{ instance, layer, report, init },
         baseline: readBaseline(instance.pid, this.options.network !== 'host'),
@@ -180,8 +199,9 @@ export class Provider implements TestbedProvider, TestbedMaker {
       const baseline = isLookedAt
         ? { ...parts.baseline, booted: await this.leaks(parts, failed) }
         : parts.baseline;
+      place.signal?.throwIfAborted();
       const unregister = registerTestbed(parts, {
-        ...{ prepared, options: this.options, hostname: this.hostname, log: this.log },
+        ...{ prepared, options: this.options, name: place.name, log: this.log },
         scratchOnDisk: this.#starter.scratchOnDisk,
       });
       const strike = () => {
@@ -206,11 +226,25 @@ export class Provider implements TestbedProvider, TestbedMaker {
   }
 
   /** Gives the units that have failed. */
-  async #boot(init: Init, instance: Instance, report: ReportFile | undefined): Promise<readonly string[]> {
+  async #boot(
+    init: Init,
+    instance: Instance,
+    {
+      report,
+      signal: given,
+    }: { readonly report: ReportFile | undefined; readonly signal: AbortSignal | undefined },
+  ): Promise<readonly string[]> {
     const { options, log } = this;
+    const signal = given === undefined ? this.#ending.signal : AbortSignal.any([this.#ending.signal, given]);
+    // What was asked of the init has no answer then.
+    const kill = () => signalProcess(instance, 'SIGKILL');
+    signal.addEventListener('abort', kill);
+    if (signal.aborted) kill();
     const target = targetOf({ instance, report }, options);
     const { awaitBoot } = await import('./boot.ts');
-    const failed = await awaitBoot({ init, instance, target, log, signal: this.#ending.signal });
+    const failed = await awaitBoot({ init, instance, target, log, signal }).finally(() =>
+      signal.removeEventListener('abort', kill),
+    );
     if (failed.length > 0) {
       log.warn(
         `units of the testbed failed when it booted: ${failed.join(', ')}; 'journalctl -b -u UNIT' in it has the reason`,

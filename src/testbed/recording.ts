@@ -4,9 +4,8 @@ import { Recorder } from '../events/recorder.ts';
 import type { OnEvent, OpenEvent } from '../events/types.ts';
 import { helperWords } from '../helper.ts';
 import { spawnHost, textOf } from '../host.ts';
-import { Life } from './life.ts';
+import { Life, type Opening } from './life.ts';
 import type { TestbedMaker } from './maker.ts';
-import type { Snapshot } from './snapshot.ts';
 
 /** Bytes; that of a desktop with 5000 packages has 5 MB. */
 const LARGEST_STATUS = 32 * 1024 ** 2;
@@ -18,7 +17,7 @@ interface Recorded {
 
 export async function beginRecorded(
   maker: TestbedMaker,
-  from: Snapshot | undefined,
+  { from, signal }: Opening,
   onEvent: OnEvent,
 ): Promise<Recorded> {
   let life: Life | undefined;
@@ -37,7 +36,7 @@ export async function beginRecorded(
   });
   try {
     const begun = await recorder.operation(facts, async () => {
-      const begun = await Life.begin(maker, from, recorder);
+      const begun = await Life.begin(maker, { from, recorder, signal });
       life = begun;
       await recorder.learnPackages();
       root = await maker.rootName();

@@ -10,7 +10,7 @@ import type { TestbedOptions } from './types.ts';
 interface Surroundings {
   readonly prepared: Prepared;
   readonly options: TestbedOptions;
-  readonly hostname: string;
+  readonly name: string;
   readonly scratchOnDisk: string | undefined;
   readonly log: Log;
 }
@@ -18,12 +18,12 @@ interface Surroundings {
 /** Gives the function that ends the registration. A failure does not stop the open. */
 export function registerTestbed(
   { instance, layer, report, init }: Pick<Incarnation, 'instance' | 'layer' | 'report' | 'init'>,
-  { prepared, options, hostname, scratchOnDisk = '', log }: Surroundings,
+  { prepared, options, name, scratchOnDisk = '', log }: Surroundings,
 ): () => void {
   const { pid, startTime, commandGroup } = instance;
   const { root, holder, base, cache } = prepared;
   const entry = {
-    ...{ pid, startTime, name: options.name ?? hostname, since: Date.now(), root, scratch: scratchOnDisk },
+    ...{ pid, startTime, name, since: Date.now(), root, scratch: scratchOnDisk },
     ...{ ownNetwork: options.network !== 'host', owner: process.pid },
     ...{ holder: holder.pid, layers: layer.stack, mode: options.mode },
     ...{ bases: cache.bases, keys: base.keys, binds: options.binds.map(({ inside }) => inside) },

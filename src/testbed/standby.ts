@@ -8,6 +8,8 @@ import type { ReportFile } from './report-file.ts';
 
 /** Where an incarnation has its layer. */
 export interface Place {
+  /** Of the testbed, as ps shows it. */
+  readonly name: string;
   /** After a reboot: what the words for a command name. */
   readonly before?: { readonly mark: string; readonly report: ReportFile | undefined } | undefined;
   /** A layer that had an incarnation before, which has ended: its files are there again. */
@@ -16,6 +18,8 @@ export interface Place {
   readonly over?: Layer | undefined;
   /** What was made ahead for this place, if anything. */
   readonly standby?: Standby | undefined;
+  /** Its abort ends what is being made. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class Standby {

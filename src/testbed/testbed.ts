@@ -26,7 +26,7 @@ import {
   type Target,
 } from './execute.ts';
 import { killable } from './killing.ts';
-import { isRebooted, Life } from './life.ts';
+import { isRebooted, Life, type Opening } from './life.ts';
 import type { TestbedMaker } from './maker.ts';
 import type { Snapshot } from './snapshot.ts';
 import { targetOf } from './target.ts';
@@ -55,12 +55,14 @@ export class Testbed implements OpenTestbed {
   /** @param onEvent gets its events; default: that of the maker's options */
   static async open(
     maker: TestbedMaker,
-    from?: Snapshot,
-    onEvent: OnEvent | undefined = maker.options.onEvent,
+    {
+      onEvent = maker.options.onEvent,
+      ...opening
+    }: Opening & { readonly onEvent?: OnEvent | undefined } = {},
   ): Promise<Testbed> {
-    if (onEvent === undefined) return new Testbed(maker, await Life.begin(maker, from), undefined);
+    if (onEvent === undefined) return new Testbed(maker, await Life.begin(maker, opening), undefined);
     const { beginRecorded } = await import('./recording.ts');
-    const { life, recorder } = await beginRecorded(maker, from, onEvent);
+    const { life, recorder } = await beginRecorded(maker, opening, onEvent);
     return new Testbed(maker, life, recorder);
   }
 
@@ -75,6 +77,10 @@ export class Testbed implements OpenTestbed {
 
   get executeCommand(): readonly string[] {
     return executeCommand(this.#target());
+  }
+
+  get name(): string {
+    return this.#life.name;
   }
 
   get pid(): number {

@@ -1,5 +1,5 @@
 /** `rootfs export` and `rootfs build NAME --from PARENT`. */
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Words } from '../command-line/given.ts';
@@ -13,7 +13,10 @@ import { useBase } from '../rootfs/base.ts';
 import type { CacheFolder } from '../rootfs/cache.ts';
 import { checkImageName } from '../rootfs/commit.ts';
 import { type CommittedImage, committedImages, findCommitted, type Recipe } from '../rootfs/committed.ts';
+import { isFileName } from '../rootfs/known-releases.ts';
 import { imageNameFor } from '../rootfs/order.ts';
+import { hostArchitecture } from '../rootfs/release.ts';
+import { imageNamed } from '../rootfs/source.ts';
 import { decompressorOf } from '../rootfs/unpack.ts';
 import { lowerRoot, shortLayers } from '../testbed/mounts.ts';
 import { openFor } from './open.ts';
@@ -50,8 +53,20 @@ export function recipeFor(
     });
   }
   checkImageName(cache.images, name);
-  const isFile = from.includes('/') || existsSync(from);
-  return { name, recipe: { from: isFile ? resolve(from) : from, run } };
+  return { name, recipe: { from: parentOf(from, arch), run } };
+}
+
+/** The absolute path of a file, or the name of an image or a release. */
+function parentOf(from: string, arch: string | undefined): string {
+  const kind = statSync(from, { throwIfNoEntry: false });
+  if (kind?.isFile() === true) return resolve(from);
+  if (!isFileName(from) || imageNamed(from, arch ?? hostArchitecture(), process.env) !== undefined)
+    return from;
+  if (kind?.isDirectory() !== true) return resolve(from);
+  throw new UsageError(`--from ${from} is a directory`, {
+    code: 'WRONG_VALUE',
+    remedy: `call rootfs import ${from} NAME first, and give that NAME`,
+  });
 }
 
 function keptRecipe({ name, recipe }: CommittedImage): Recipe {

@@ -76,6 +76,19 @@ describe('a session', function () {
     assert.deepEqual(readdirSync(join(work, 'scratch')), []);
   });
 
+  it('ends with a sentence where the size of files is limited', async () => {
+    const script = 'ulimit -f 0; exec "$@"';
+    const limited = () =>
+      call(['sh', '-c', script, 'sh', process.execPath, PROGRAM, ...argv()], {
+        env: env(),
+        input: `${requests()}\n`,
+      });
+    // Without a cache, then with one.
+    mustBeSentence(await limited(), /(?:EFBIG|File too large).*ulimit -f/);
+    mustWork(await serve());
+    mustBeSentence(await limited(), /File too large.*ulimit -f/);
+  });
+
   it('ends with a sentence where the cache may only be read', async function () {
     if (process.getuid?.() !== 0) skip(this, 'only root may mount');
     mustWork(await serve());

@@ -5,6 +5,7 @@
 import { PassThrough } from 'node:stream';
 import {
   CommandFailedError,
+  ConnectError,
   closeAll,
   type RunResult,
   Snapshot,
@@ -47,6 +48,15 @@ export async function streams(testbed: Testbed): Promise<number> {
   running.kill();
   const { status } = await running.ended;
   return status;
+}
+
+export async function openingWithSignal(ready: Snapshot, signal: AbortSignal): Promise<void> {
+  await Testbed.open({ release: 'trixie', signal });
+  const fork = await Testbed.open({ from: ready, signal });
+  fork.name satisfies string;
+  // @ts-expect-error it has the options of its snapshot
+  await Testbed.open({ from: ready, release: 'trixie' });
+  await fork.connect(80).catch((error: unknown) => error instanceof ConnectError && error.code);
 }
 
 export async function waiting(testbed: Testbed, signal: AbortSignal): Promise<void> {

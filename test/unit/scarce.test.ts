@@ -39,6 +39,7 @@ describe('an error of a system that has no more of something', () => {
   it('is found in the words of a program, the more exact one first', () => {
     assert.match(remedyInWords('cp: error: No space left on device') ?? '', /free space/);
     assert.match(remedyInWords('sh: Too many open files in system') ?? '', /fs\.file-max/);
+    assert.match(remedyInWords('cat: write error: File too large') ?? '', /ulimit -f/);
     assert.match(remedyInWords('sh: 1: Cannot fork') ?? '', /ulimit -u/);
     assert.equal(remedyInWords('cp: it is a directory'), undefined);
   });

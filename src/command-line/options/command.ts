@@ -71,15 +71,15 @@ export const COMMAND = [
   {
     name: 'env',
     short: 'e',
-    values: ['NAME=VALUE'],
-    help: 'set an environment variable; may be given several times',
+    values: ['NAME[=VALUE]'],
+    help: 'set an environment variable, without =VALUE to the value that it has for you, if any; may be given several times',
     group: 'Command',
     calls: ['run', 'shell', ...HOSTS, 'exec'],
   },
   {
     name: 'env-file',
     values: ['FILE'],
-    help: 'set the variables of this file, one NAME=VALUE a line; --env overrides it; may be given several times',
+    help: 'set the variables of this file, one NAME=VALUE or NAME a line; --env overrides it; may be given several times',
     group: 'Command',
     calls: ['run', 'shell', ...HOSTS, 'exec'],
   },

@@ -222,7 +222,7 @@ describe('run --host', function () {
     for (const [words, sentence] of [
       [['run', '--root', '--', 'true'], /--root cannot be used with run; it belongs to run --host/],
       [['run', '--host', 'true'], /unexpected word true; put -- before a command/],
-      [['run', '--env', 'A', '--', 'true'], /--env A does not set a variable/],
+      [['run', '--env', '1', '--', 'true'], /--env 1 does not set a variable/],
       [['run', '--host=1'], /--host takes no value/],
     ] as const) {
       const { stderr, status } = await virt(words);

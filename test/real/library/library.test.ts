@@ -16,6 +16,7 @@ import {
   UsageError,
   VirtError,
 } from '../../../src/index.ts';
+import { registered } from '../../../src/processes/open-testbeds.ts';
 import { processState } from '../../../src/processes/stat.ts';
 import { projectDir, testTarball } from '../../support/rootfs.ts';
 import { itWithUsers } from '../../support/skip.ts';
@@ -88,6 +89,8 @@ describe('the library', function () {
         ['true', { cwd: '/\0' }, /cwd has a null byte/],
         ['true \0', {}, /a word of the command has a null byte/],
         [['true', '\0'], {}, /a word of the command has a null byte/],
+        [['true', 'x'.repeat(200_000)], {}, /variables of true are longer than the kernel allows; give what/],
+        ['true', { env: { A: 'x'.repeat(200_000) } }, /variables of sh are longer than the kernel allows/],
       ] as const) {
         await assert.rejects(Reflect.apply(testbed.run, testbed, [command, options]), (error) => {
           assert.ok(error instanceof UsageError);
@@ -343,6 +346,29 @@ describe('the library', function () {
     await closed.close();
     await assert.rejects(closed.run(['true']), TestbedError);
     await assert.rejects(closed.revert(), TestbedError);
+  });
+
+  it('has a name for ps and exec that no other open testbed has', async () => {
+    const options = { rootfs: testTarball(), hostname: 'twins' };
+    const open = () => Testbed.open(options);
+    const namesInPs = () =>
+      registered(process.env)
+        .filter(({ owner, name }) => owner === process.pid && name.startsWith('twins'))
+        .map(({ name }) => name)
+        .sort();
+    const [one, two] = [await open(), await open()];
+    assert.deepEqual(
+      [one.name, two.name, one.hostname, two.hostname],
+      ['twins', 'twins-2', 'twins', 'twins'],
+    );
+    await two.revert();
+    assert.deepEqual([two.name, namesInPs()], ['twins-2', ['twins', 'twins-2']]);
+    assert.equal((await two.run('hostname')).stdout, 'twins\n');
+    await one.close();
+    await one.close();
+    const [three, four] = [await open(), await open()];
+    assert.deepEqual(namesInPs(), ['twins', 'twins-2', 'twins-3']);
+    await Promise.all([two, three, four].map((each) => each.close()));
   });
 
   it('shares what is the same, and nothing of what is not', async () => {

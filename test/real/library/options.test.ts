@@ -17,6 +17,10 @@ describe('opening by the library', function () {
       [{ copyTimeout: 0 }, /copyTimeout is 0/],
       [{ bind: [{ outside: '/usr', inside: 'usr' }] }, /inside of bind is usr/],
       [{ rootfs: testTarball(), release: 'trixie' }, /rootfs and release exclude each other/],
+      [
+        { rootfs: testTarball(), bind: [{ outside: '/absent', inside: '/a' }] },
+        /^outside of bind \/absent does not exist; name one that this user can reach/,
+      ],
     ] as const) {
       await assert.rejects(Testbed.open(options), (error) => {
         assert.ok(error instanceof UsageError);
@@ -43,6 +47,7 @@ describe('opening by the library', function () {
       [{ bind: [{ outside: '/usr', inside: '/u', readonly: true }] }, /bind has no option readonly; it has/],
       [{ bind: [{ outside: '/usr', inside: '/u', readOnly: 1 }] }, /readOnly of bind is 1/],
       [{ hostname: 5 }, /hostname is 5/],
+      [{ signal: 5 }, /signal is 5; give an AbortSignal/],
       [{ network: null }, /network is null; give host, none, private or a Network/],
       [{ network: 'private', publish: '8080:80' }, /publish is 8080:80; give a list/],
       [{ publish: ['80'] }, /publish needs a network.*; give network: 'private'/],

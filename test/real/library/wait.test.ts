@@ -219,6 +219,7 @@ describe('a connection into a testbed', function () {
     assert.equal(body, 'body');
     await assert.rejects(testbed.connect(81), {
       code: 'CANNOT_CONNECT',
+      name: 'ConnectError',
       message: /127.0.0.1:81: Connection refused/,
     });
     await assert.rejects(testbed.connect(80, '::1'), { code: 'CANNOT_CONNECT' });

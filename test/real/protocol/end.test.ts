@@ -2,36 +2,22 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  closeSync,
-  constants,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, constants, openSync, readdirSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Marker } from '../../support/left.ts';
+import type { Marker } from '../../support/left.ts';
 import { openServer } from '../../support/open-server.ts';
 import { program, runProgram, ServerProcess } from '../../support/pipes.ts';
 import { testTarball } from '../../support/rootfs.ts';
+import { eachInPlace } from '../../support/server-place.ts';
 
 describe('the server', function () {
   this.timeout(120_000);
   let folder: string;
   let marker: Marker;
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
-    marker = new Marker();
+  eachInPlace((place) => {
+    ({ folder, marker } = place);
     execFileSync('mkfifo', [`${folder}/fifo`]);
-  });
-  afterEach(() => {
-    rmSync(folder, { recursive: true });
-    marker.remove();
   });
 
   describe('ends', () => {

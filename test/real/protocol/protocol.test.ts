@@ -2,37 +2,22 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { encodeWord } from '../../../src/protocol/line.ts';
-import { Marker } from '../../support/left.ts';
+import type { Marker } from '../../support/left.ts';
 import { openServer } from '../../support/open-server.ts';
 import { program, runProgram } from '../../support/pipes.ts';
 import { testTarball } from '../../support/rootfs.ts';
+import { eachInPlace } from '../../support/server-place.ts';
 import { itWithUsers, ONLY_ROOT } from '../../support/skip.ts';
 
 describe('the server', function () {
   this.timeout(120_000);
   let folder: string;
   let marker: Marker;
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
-    marker = new Marker();
-  });
-  afterEach(() => {
-    rmSync(folder, { recursive: true });
-    marker.remove();
+  eachInPlace((place) => {
+    ({ folder, marker } = place);
   });
 
   describe('serves', () => {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PROGRAM, virt } from '../../support/program.ts';
 import { randomFrom } from '../../support/random.ts';
 import { testTarball } from '../../support/rootfs.ts';
+import { Server } from '../../support/server.ts';
 
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 6);
@@ -135,38 +136,37 @@ describe('committed images', function () {
 
   it('are made of an open testbed, whose processes go on, and which may have any caller', async () => {
     const random = randomFrom(SEED);
-    const server = spawn(process.execPath, [PROGRAM, '--release', 'odd', '--hostname', 'live'], {
-      env: allEnv(),
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    server.stdin.write('open\n');
-    await once(server.stdout, 'data');
-    await once(server.stdout, 'data');
-    // Both files are written by turns: with stopped processes at most one step apart.
-    const writer = 'i=0; while :; do i=$((i+1)); echo $i >/srv/a; echo $i >/srv/b; done';
-    await good('exec', 'live', '--', 'sh', '-c', `setsid sh -c '${writer}' >/dev/null 2>&1 </dev/null &`);
-    await good('exec', 'live', '--', 'sh', '-c', 'until [ -s /srv/b ]; do :; done');
-    await good('commit', 'live', 'child');
-    const [a = 0, b = 0] = (await from('child', 'cat /srv/a /srv/b')).split('\n').map(Number);
-    assert.ok(a - b === 0 || a - b === 1 || a === 0 || b === 0, `${a} ${b}`);
-    const goesOn = 'was=$(cat /srv/a); until [ "$(cat /srv/a)" != "$was" ]; do :; done';
-    await good('exec', 'live', '--', 'sh', '-c', goesOn);
-    // Killed at any instant, a commit leaves processes that go on, and the old image.
-    for (let round = 0; round < 3; round += 1) {
-      const killed = spawn(process.execPath, [PROGRAM, 'commit', 'live', 'child'], {
-        env: allEnv(),
-        stdio: 'ignore',
-        detached: true,
-      });
-      const ended = once(killed, 'exit');
-      await delay(random() * 600);
-      killed.kill('SIGKILL');
-      await ended;
+    const server = Server.start({ argv: ['--release', 'odd', '--hostname', 'live'], env });
+    try {
+      assert.equal(await server.reply(), 'ok');
+      await server.ask('open');
+      // Both files are written by turns: with stopped processes at most one step apart.
+      const writer = 'i=0; while :; do i=$((i+1)); echo $i >/srv/a; echo $i >/srv/b; done';
+      await good('exec', 'live', '--', 'sh', '-c', `setsid sh -c '${writer}' >/dev/null 2>&1 </dev/null &`);
+      await good('exec', 'live', '--', 'sh', '-c', 'until [ -s /srv/b ]; do :; done');
+      await good('commit', 'live', 'child');
+      const [a = 0, b = 0] = (await from('child', 'cat /srv/a /srv/b')).split('\n').map(Number);
+      assert.ok(a - b === 0 || a - b === 1 || a === 0 || b === 0, `${a} ${b}`);
+      const goesOn = 'was=$(cat /srv/a); until [ "$(cat /srv/a)" != "$was" ]; do :; done';
       await good('exec', 'live', '--', 'sh', '-c', goesOn);
+      // Killed at any instant, a commit leaves processes that go on, and the old image.
+      for (let round = 0; round < 3; round += 1) {
+        const killed = spawn(process.execPath, [PROGRAM, 'commit', 'live', 'child'], {
+          env: allEnv(),
+          stdio: 'ignore',
+          detached: true,
+        });
+        const ended = once(killed, 'exit');
+        await delay(random() * 600);
+        killed.kill('SIGKILL');
+        await ended;
+        await good('exec', 'live', '--', 'sh', '-c', goesOn);
+      }
+      assert.match(await from('child', 'cat /srv/a'), /^\d*\n?$/);
+    } finally {
+      server.endOfFile();
+      await server.reaped;
     }
-    assert.match(await from('child', 'cat /srv/a'), /^\d*\n?$/);
-    server.stdin.end();
-    await once(server, 'exit');
     assert.equal(
       images().find(({ name }) => name.startsWith('child'))?.parent,
       images().find(({ name }) => name.startsWith('odd'))?.name,

@@ -26,6 +26,18 @@ describe('stdout', function () {
   }
 });
 
+describe('stdout of the server', function () {
+  this.timeout(60_000);
+
+  it('that is full is one sentence, and a status that is not 0', async () => {
+    const { status, stderr } = await shell(
+      `printf 'open\\nquit\\n' | "$0" "$1" -t '${testTarball()}' >/dev/full`,
+    );
+    assert.equal(status, 12);
+    assert.match(stderr, /^virt-ts-unshare: cannot write a reply to stdout: ENOSPC: [^\n]*; free space.*\n$/);
+  });
+});
+
 describe('a mistyped verb', () => {
   it('is answered with the one that was meant', async () => {
     const { status, stderr } = await shell('"$0" "$1" rnu -- true');

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { processTree, stillThere, untilGone, untilRuns } from '../../support/processes.ts';
+import { processTree, stillThere, untilRuns } from '../../support/processes.ts';
 import { ended, PROGRAM, Terminal, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
 
@@ -82,6 +82,10 @@ describe('virt-ts-unshare rootfs', function () {
     await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
     await refused(/cannot be the name of an image/, 'import', testTarball(), '../x');
     await refused(/there is no image sid-amd64/, 'update', 'sid-amd64');
+    await refused(/y\.tar is the name of a file, not of a release/, 'build', 'y.tar');
+    const from = (parent: string) => ['build', 'x', '--from', parent, '--run', 'true'] as const;
+    await refused(/cannot find the tarball \/\S+\/y\.tar: ENOENT/, ...from('y.tar'));
+    await refused(/--from \S+ is a directory; call rootfs import \S+ NAME first/, ...from(folder));
     assert.match((await lines('--help')).join('\n'), /Examples:\n {2}virt-ts-unshare rootfs build trixie/);
     assert.deepEqual(await lines('list'), ['no images', '', 'no bases']);
   });
@@ -241,25 +245,28 @@ describe('virt-ts-unshare rootfs', function () {
       assert.deepEqual(readdirSync(join(folder, 'virt-ts-unshare/images')), []);
     });
 
-    for (const verb of ['run', 'rootfs'] as const) {
-      it(`is ended by a signal to ${verb} alone, without a word`, async () => {
-        const strap = slowly(1000);
+    for (const [verb, signal, status] of [
+      ['run', 'SIGTERM', 143],
+      ['rootfs', 'SIGTERM', 143],
+      ['rootfs', 'SIGINT', 130],
+    ] as const) {
+      it(`is ended by ${signal} to ${verb} alone, with all that it has started and written`, async () => {
+        const strap = join(folder, 'stubborn-strap');
+        const script = `#!/bin/sh\nuname >"$2"\n(trap '' TERM INT; exec sleep 1001) &\nsleep 1000\n`;
+        writeFileSync(strap, script, { mode: 0o755 });
         const argv = verb === 'run' ? words(strap) : ['rootfs', 'build', 'sid', '--bootstrapcmd', strap];
         const child = spawn(process.execPath, [PROGRAM, ...argv], { env: { ...process.env, ...env } });
         const end = ended(child);
         assert.ok(child.pid !== undefined);
+        await untilRuns('sleep 1001', child.pid);
         await untilRuns('sleep 1000', child.pid);
         const processes = processTree(child.pid);
-        child.kill('SIGTERM');
-        const { status, stdout, stderr } = await end;
-        assert.deepEqual([status, stdout], [143, '']);
+        child.kill(signal);
+        const { stderr, ...rest } = await end;
+        assert.deepEqual(stillThere(processes), []);
+        assert.deepEqual(rest, { status, stdout: '' });
         assert.doesNotMatch(stderr, /ended|ending|abort/);
-        // The command's own shell dies of the signal and leaves its sleep behind.
-        for (const { pid, command } of stillThere(processes)) {
-          assert.equal(command, 'sleep 1000');
-          process.kill(pid);
-        }
-        await untilGone(processes);
+        assert.deepEqual(readdirSync(join(folder, 'virt-ts-unshare/images')), []);
       });
     }
   });

@@ -93,6 +93,8 @@ describe('the words of a verb', () => {
       writeFileSync(path, '# a comment\n\nA=b=c\n  B=2\nEMPTY=\n');
       const words = (...more: string[]) => parseWords('run', ['--env-file', path, ...more]);
       assert.deepEqual(variables(words('--env', 'B=3')), { A: 'b=c', B: '3', EMPTY: '' });
+      writeFileSync(path, 'A=1\nB\nUNSET\n');
+      assert.deepEqual(variables(words(), { A: '9', B: 'of the caller' }), { A: '1', B: 'of the caller' });
       writeFileSync(path, 'A=1\nnot a variable\n');
       assert.throws(
         () => variables(words()),
@@ -114,7 +116,21 @@ describe('the words of a verb', () => {
         ),
       );
     assert.deepEqual(set('A=b=c', 'B='), { A: 'b=c', B: '' });
-    for (const wrong of ['A', '=b', '1=2', 'A-B=c']) assert.throws(() => set(wrong), UsageError);
+    for (const wrong of ['=b', '1=2', 'A-B=c', 'A-B', '']) assert.throws(() => set(wrong), UsageError);
+  });
+});
+
+describe('--env without a value', () => {
+  const set = (env: Record<string, string>, ...words: string[]) => variables(parseWords('run', words), env);
+
+  it('passes the value of the caller, and nothing where it has none', () => {
+    const env = { LANG: 'de_DE.UTF-8', EMPTY: '' };
+    assert.deepEqual(set(env, '-e', 'LANG', '-e', 'EMPTY', '--env=UNSET'), {
+      LANG: 'de_DE.UTF-8',
+      EMPTY: '',
+    });
+    assert.deepEqual(set(env, '-e', 'LANG', '-e', 'LANG=C'), { LANG: 'C' });
+    assert.deepEqual(set(env, '-e', 'LANG='), { LANG: '' });
   });
 });
 

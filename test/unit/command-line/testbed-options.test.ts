@@ -170,7 +170,11 @@ describe('options', () => {
     [['--network=mine'], 'WRONG_VALUE', 'give host, none or private'],
     [['--network=privat'], 'WRONG_VALUE', 'privat (did you mean private); give host'],
     [['--publish=80'], 'WRONG_OPTION', '--network=private'],
-    [['--hostname=a_b'], 'WRONG_VALUE', '--hostname'],
+    [
+      ['--hostname=a_b'],
+      'WRONG_VALUE',
+      '--hostname cannot be a_b; write it like testbed-1, with small letters',
+    ],
     [['--hostname=-a'], 'WRONG_VALUE', '--hostname'],
     [[`--hostname=${'a'.repeat(64)}`], 'WRONG_VALUE', '--hostname'],
     [['--release=../x'], 'WRONG_VALUE', '--release'],
@@ -199,6 +203,19 @@ describe('options', () => {
       );
     });
   }
+
+  it('have a name that is no number, which would be a pid for exec', () => {
+    const named = (name: string) => testbedFromWords(parseWords('run', [`--name=${name}`]), {}).name;
+    assert.equal(named('web.1'), 'web.1');
+    assert.throws(() => named('123'), {
+      message: '--name cannot be 123: exec, close and others take a number for a pid; add a letter',
+    });
+    for (const wrong of ['a_b', '-a', 'a'.repeat(64)]) {
+      assert.throws(() => named(wrong), {
+        message: `--name cannot be ${wrong}; give 1 to 63 letters, digits, dots and hyphens, such as web`,
+      });
+    }
+  });
 
   it('reject a copy time-out that is none', () => {
     const env = { AUTOPKGTEST_VIRT_COPY_TIMEOUT: 'x' };

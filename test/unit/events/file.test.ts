@@ -47,10 +47,27 @@ describe('the file of events', () => {
     ]);
   });
 
-  it('that cannot be opened costs a warning', () => {
-    const file = open(join(folder, 'missing/events'));
-    file.onEvent(EVENT);
-    file.close();
-    assert.match(String(warnings), /^cannot write an event to .*: ENOENT: no such file or directory;/);
-  });
+  for (const [what, name, words] of [
+    [
+      'in a missing directory',
+      'missing/events',
+      'ENOENT: no such file or directory; make its directory first, or',
+    ],
+    [
+      'that is a directory',
+      '.',
+      'EISDIR: illegal operation on a directory; give a file that this user may write',
+    ],
+  ] as const) {
+    it(`${what} costs a warning that fits`, () => {
+      const file = open(join(folder, name));
+      file.onEvent(EVENT);
+      file.close();
+      assert.equal(warnings.length, 1);
+      assert.ok(
+        warnings[0]?.startsWith(`cannot write an event to ${join(folder, name)}: ${words}`),
+        warnings[0],
+      );
+    });
+  }
 });

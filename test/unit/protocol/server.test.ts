@@ -217,6 +217,25 @@ describe('failures', () => {
     sinon.assert.calledOnce(testbed.close);
   });
 
+  for (const requests of ['open\nquit\n', 'quit\n']) {
+    it(`a reply that cannot be written ends ${JSON.stringify(requests)} with 12 and one sentence`, async () => {
+      const provider = fakeProvider();
+      const input = new PassThrough();
+      const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+      const output = new Writable({ write: (_chunk, _encoding, done) => done(full) });
+      const told: string[] = [];
+      const log = { ...silentLog, warn: (message: string) => told.push(message) };
+      const { signal } = new AbortController();
+      const ended = serve({ input, output, provider, ownNetwork: false, log, signal });
+      input.write(requests);
+      assert.equal(await ended, 12);
+      assert.deepEqual(told, [
+        'cannot write a reply to stdout: ENOSPC: no space left on device; free space on that file system',
+      ]);
+      sinon.assert.called(provider.dispose);
+    });
+  }
+
   it('a testbed that cannot be removed is reported once, with 12', async () => {
     const provider = fakeProvider();
     provider.dispose.rejects(new TestbedError('cannot remove /x'));

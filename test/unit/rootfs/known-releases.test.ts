@@ -27,6 +27,15 @@ describe('a release', () => {
     assert.ok(['bookworm', 'trixie', 'forky', 'sid'].every((name) => knownReleases().includes(name)));
   });
 
+  it('is not the name of a file', () => {
+    for (const name of ['y.tar', 'sid.tar.zst', 'chroots/sid', './sid', 'sid.tgz']) {
+      assert.throws(() => checkRelease(name, { mirror: 'http://mirror.example/debian' }), {
+        code: 'WRONG_VALUE',
+        message: `${name} is the name of a file, not of a release; give a release, such as trixie; a tarball is given with --tarball, or becomes an image by rootfs import`,
+      });
+    }
+  });
+
   it('is left to a mirror or a command that is named', () => {
     checkRelease('trixy', { mirror: 'http://mirror.example/debian' });
     checkRelease('trixy', { mirror: 'deb [trusted=yes] http://mirror.example/debian trixy main' });

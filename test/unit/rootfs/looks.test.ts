@@ -127,7 +127,7 @@ describe('looks at files', () => {
         [{ rootfs: tarball }, 'NO_ROOT_FILESYSTEM', /--tarball/],
         [{ rootfs: tree }, 'NO_ROOT_FILESYSTEM', /\/bin\/sh/],
         [{ rootfs: tree, tarball }, 'WRONG_OPTION', /--tarball and --rootfs/],
-        [{ release: '../x' }, 'WRONG_VALUE', /--release/],
+        [{ release: '../x' }, 'WRONG_VALUE', /\.\.\/x is the name of a file/],
         [{ release: 'x', arch: 'a b' }, 'WRONG_VALUE', /--arch/],
         [{ release: 'x', bootstrapcmd: 'no-such-strap x' }, 'NO_PROGRAM', /no-such-strap/],
         [{ release: 'x', bootstrapcmd: '' }, 'WRONG_VALUE', /--bootstrapcmd/],
