@@ -91,7 +91,10 @@ static void parse_options(struct job *job, int argc, char **argv) {
 		case 'p': job->pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job->mark = strtol(optarg, NULL, 10); break;
 		case 'h': job->holder = (pid_t)strtol(optarg, NULL, 10); break;
-		case 'g': job->has_init = true, job->cgroup = open(optarg, O_WRONLY | O_CLOEXEC); break;
+		case 'g':
+			job->has_init = true;
+			job->cgroup = open(optarg, O_WRONLY | O_CLOEXEC);
+			break;
 		case 'n': job->network = true; break;
 		case 'c': job->directory = optarg; break;
 		case 'u': {
