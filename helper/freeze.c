@@ -23,7 +23,8 @@ enum { LOOKS = 2000, PAUSE = 2500000 };
 
 static struct stopped {
 	pid_t pid;
-	int pidfd;
+	/* Its directory in /proc, which refers to it as a pidfd does. */
+	int process;
 } *all;
 static size_t count;
 
@@ -65,17 +66,16 @@ static bool all_threads_rest(int process) {
 	return rest;
 }
 
-static void stop(pid_t pid) {
+/* True when it keeps `process`, to continue it. */
+static bool stop(pid_t pid, int process) {
 	for (size_t i = 0; i < count; i++)
-		if (all[i].pid == pid && syscall(SYS_pidfd_send_signal, all[i].pidfd, SIGSTOP, NULL, 0) == 0) return;
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (all[i].pid == pid && syscall(SYS_pidfd_send_signal, all[i].process, SIGSTOP, NULL, 0) == 0) return false;
 	struct stopped *more = realloc(all, (count + 1) * sizeof *all);
-	if (more != NULL) all = more;
-	if (pidfd < 0 || more == NULL || syscall(SYS_pidfd_send_signal, pidfd, SIGSTOP, NULL, 0) != 0) {
-		if (pidfd >= 0) close(pidfd);
-		return;
-	}
-	all[count++] = (struct stopped){pid, pidfd};
+	if (more == NULL) return false;
+	all = more;
+	if (syscall(SYS_pidfd_send_signal, process, SIGSTOP, NULL, 0) != 0) return false;
+	all[count++] = (struct stopped){pid, process};
+	return true;
 }
 
 /* Whether nothing of the testbed ran. Pid 1 and the reader of its lifeline go on: they write no file. */
@@ -88,8 +88,8 @@ static bool look(int proc, pid_t init, const struct stat *testbed, long mark, bo
 		int process = open_process(proc, pid);
 		if (process < 0) continue;
 		if (is_below(process, testbed) && (whole || read_number_at(process, "timerslack_ns") != mark) && !(rests(state_of(process, "stat")) && all_threads_rest(process))) {
-			stop(pid);
 			quiet = false;
+			if (stop(pid, process)) continue;
 		}
 		close(process);
 	}
@@ -131,6 +131,6 @@ int freeze_main(int argc, char **argv) {
 	} else {
 		report_failure(1, "DOES_NOT_STOP", "stopping the processes of the testbed", argv[1], 0);
 	}
-	for (size_t i = 0; i < count; i++) syscall(SYS_pidfd_send_signal, all[i].pidfd, SIGCONT, NULL, 0);
+	for (size_t i = 0; i < count; i++) syscall(SYS_pidfd_send_signal, all[i].process, SIGCONT, NULL, 0);
 	return quiet == 2 ? 0 : 1;
 }

@@ -83,7 +83,7 @@ static bool read_requests(void) {
 
 static _Noreturn void serve(void) {
 	for (;;) {
-		struct pollfd ends[1 + ENDS_OF_RUNS] = {{.fd = REQUESTS, .events = POLLIN}};
+		static struct pollfd ends[1 + ENDS_OF_RUNS] = {{.fd = REQUESTS, .events = POLLIN}};
 		size_t count = watch_runs(ends + 1);
 		if (poll(ends, 1 + count, -1) < 0) continue;
 		follow_runs(ends + 1, count);

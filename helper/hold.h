@@ -23,7 +23,8 @@ void bind_sources(char **sources, size_t count);
 void wait_for_end(pid_t holder, const struct stat *users, int proc);
 
 /* runs.c: the processes of requests. Each function reports by events. */
-enum { MAX_RUNS = 256, ENDS_OF_RUNS = 2 * MAX_RUNS };
+/* More than the limits of open files and mounts admit. */
+enum { MAX_RUNS = 4096, ENDS_OF_RUNS = 2 * MAX_RUNS };
 /* The directory of the server's cgroups, or -1. */
 extern int groups;
 void report_run(const char *event, long id, const char *key, long long number);

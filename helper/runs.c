@@ -81,6 +81,8 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 	bool good = seteuid(request->owner) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;
 	pid_t pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
 	if (pid == 0) {
+		/* Else the lifeline of this process would never end. */
+		close(request->lifeline[1]);
 		/* Until its id map is written. */
 		wait_for_byte(request->lifeline[0]);
 		if (!become_root() || prctl(PR_SET_DUMPABLE, 1) != 0) _exit(1);
@@ -118,7 +120,10 @@ static pid_t start_below(const struct request *request, int *handle) {
 static pid_t start_here(const struct request *request, int *handle) {
 	struct clone_args args = {.flags = request->flags | CLONE_PIDFD, .pidfd = (uintptr_t)handle, .exit_signal = SIGCHLD};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-	if (pid == 0) set_up(request);
+	if (pid == 0) {
+		close(request->lifeline[1]);
+		set_up(request);
+	}
 	if (pid < 0) cannot_make(request, errno);
 	return pid;
 }

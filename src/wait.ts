@@ -9,7 +9,7 @@ export async function waitUntil(condition: () => boolean, limit: number): Promis
   }
 }
 
-/** The waiting itself does not keep the program running. */
+/** Whether it resolves in so many milliseconds. Rejects with the promise. */
 export async function within(promise: Promise<unknown>, limit: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => {

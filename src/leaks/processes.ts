@@ -15,6 +15,8 @@ export interface ProcessPlace {
 /** Without pid 1 and the process that reads the lifeline. */
 export function processesOf({ pid, mark, insideUser, exceptManagers = false }: ProcessPlace): ProcessLeak[] {
   const namespace = namespaceOf(pid, 'pid');
+  // It has ended. Namespaces of other users' processes cannot be read either, and must not count as the same.
+  if (namespace === undefined) return [];
   const states = allPids().flatMap((each) => processState(each) ?? []);
   const tree = new Set<number>(
     states

@@ -1,5 +1,6 @@
-import { appendFileSync, writeSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import type { Log } from '../log.ts';
+import { writeToStderr } from '../stderr.ts';
 import type { Leak } from './leak.ts';
 
 const MOST = { report: 1000, warnings: 100 } as const;
@@ -14,10 +15,9 @@ export function reportLeaks(
   const lines = leaks.slice(0, MOST.report).map((leak) => leakLine(leak, at, format));
   if (leaks.length > MOST.report) lines.push(moreLine(leaks.length - MOST.report, at, format));
   const prefix = format === 'text' && file === undefined ? 'virt-ts-unshare: ' : '';
-  const text = lines.map((line) => `${prefix}${line}\n`).join('');
-  if (text === '') return;
-  if (file === undefined) writeSync(2, text);
-  else appendFileSync(file, text);
+  const whole = lines.map((line) => `${prefix}${line}\n`);
+  if (file === undefined) whole.forEach(writeToStderr);
+  else if (whole.length > 0) appendFileSync(file, whole.join(''));
 }
 
 /** `json`: an object with all members of the leak, and `at`. `text`: `left at AT: KIND NAME=VALUE ...`, percent-encoded. */

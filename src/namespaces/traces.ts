@@ -9,6 +9,7 @@ import {
   statSync,
   watch,
 } from 'node:fs';
+import { processEnded } from '../processes/identity.ts';
 import { allPids, namespaceOf } from '../processes/list.ts';
 import { type ProcessState, processState } from '../processes/stat.ts';
 
@@ -24,9 +25,13 @@ export class Traces {
   readonly #device: number | undefined;
   #asked: number | undefined;
 
-  /** @param mountPoint in the testbed: where a file system is mounted that no other mount namespace has */
+  /**
+   * @param mountPoint in the testbed: where a file system is mounted that no other mount namespace has
+   * @throws TestbedError when another process of this machine has the pid already: what it has must not be ended
+   */
   constructor(pid: number, mountPoint: string) {
     this.#namespace = namespaceOf(pid, 'pid');
+    if (this.#namespace === namespaceOf(process.pid, 'pid')) throw processEnded(pid);
     this.#pin = pinNumber(pid);
     this.#rootMount = mountOf(`/proc/${pid}/root`);
     const watched = `/proc/${pid}/root${mountPoint}/.`;

@@ -17,8 +17,12 @@ export function thisProcess(): ProcessName {
 
 export function nameOf(pid: number): ProcessName {
   const state = processState(pid);
-  if (state === undefined) throw new TestbedError(`the process ${pid} has ended`, { code: 'PROCESS_ENDED' });
+  if (state === undefined) throw processEnded(pid);
   return { pid, startTime: state.startTime };
+}
+
+export function processEnded(pid: number): TestbedError {
+  return new TestbedError(`the process ${pid} has ended`, { code: 'PROCESS_ENDED' });
 }
 
 /** A zombie counts as ended: it holds nothing. */

@@ -67,7 +67,7 @@ async function openFifo(
   named: number,
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<number> {
-  signal.throwIfAborted();
+  if (signal.aborted) throw notOpened(stream);
   const waiter = await spawnHost(['/bin/sh', '-c', WAIT[stream]], log, {
     stdio: ['pipe', 'pipe', 2, named],
   });
@@ -78,11 +78,7 @@ async function openFifo(
     const opened = await new Promise<boolean>((resolve) => {
       waiter.child.stdout?.once('data', () => resolve(true)).once('close', () => resolve(false));
     });
-    if (signal.aborted) {
-      throw new CommandTimeoutError(
-        `no process has opened the other end of the FIFO for ${stream} of command`,
-      );
-    }
+    if (signal.aborted) throw notOpened(stream);
     if (!opened) throw new Error(`the FIFO cannot be opened`);
     return await openOneEnd(
       `/proc/self/fd/${named}`,
@@ -93,6 +89,10 @@ async function openFifo(
     end();
     await waiter.exited;
   }
+}
+
+function notOpened(stream: Stream): CommandTimeoutError {
+  return new CommandTimeoutError(`no process has opened the other end of the FIFO for ${stream} of command`);
 }
 
 /** A second end for a moment lets the open succeed even when the other process is gone. */

@@ -14,12 +14,10 @@ export function wholeTree<T extends HostProcess>(root: T, log: Log): T {
  * mounts.
  */
 export function killable(root: HostProcess, seer: () => number | undefined, log: Log): HostProcess {
-  const { child } = root;
-  const isReaped = (): boolean => child.exitCode !== null || child.signalCode !== null;
   let tree: number[] = [];
   const look = (): readonly number[] | undefined => {
     // The pid of a reaped process may be reused, but not the number of a session that has members.
-    tree = treeOf(root.pid).filter((pid) => pid !== root.pid || !isReaped());
+    tree = treeOf(root.pid).filter((pid) => pid !== root.pid || !isReaped(root));
     return tree.length === 0 ? undefined : tree;
   };
   const seers = (): readonly number[] => {
@@ -28,6 +26,10 @@ export function killable(root: HostProcess, seer: () => number | undefined, log:
   };
   // A process that fails may have left a child that still copies.
   return killedBy(root, () => killAll(look, seers, log), { alsoWhenItFails: true });
+}
+
+function isReaped({ child }: HostProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
 }
 
 /** A SIGKILL is replaced by `end`, and the process counts as exited only after that. */
@@ -40,7 +42,7 @@ function killedBy<T extends HostProcess>(
   const finish = async () => {
     // Without a descriptor /proc cannot be read. Then the end of the process ends what is inside, too.
     await end().catch(() => {});
-    if (root.child.exitCode === null && root.child.signalCode === null) root.kill('SIGKILL');
+    if (!isReaped(root)) root.kill('SIGKILL');
   };
   return {
     ...root,
@@ -50,7 +52,8 @@ function killedBy<T extends HostProcess>(
       return exit;
     }),
     kill: (signal: NodeJS.Signals) => {
-      if (signal === 'SIGKILL') ending ??= finish();
+      // Another process may have the pid of one that has ended.
+      if (signal === 'SIGKILL' && !isReaped(root)) ending ??= finish();
       else root.kill(signal);
     },
   };
@@ -73,8 +76,7 @@ async function endTree(root: HostProcess, log: Log): Promise<void> {
     if (tree.length === 0) return undefined;
     inside = tree.filter((pid) => namespaceOf(pid, 'pid') !== outside);
     // It would take those for leaks that are not killed yet when the command's own process is dead.
-    const isReaped = root.child.exitCode !== null || root.child.signalCode !== null;
-    if (!isReaped) root.kill(inside.length > 0 ? 'SIGSTOP' : 'SIGCONT');
+    if (!isReaped(root)) root.kill(inside.length > 0 ? 'SIGSTOP' : 'SIGCONT');
     grace = inside.length > 0 ? GRACE : grace - 1;
     return grace > 0 ? inside : tree;
   };

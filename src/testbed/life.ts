@@ -69,8 +69,9 @@ export class Life {
   #over: Layer | undefined;
   #standby: Promise<Standby | undefined> | undefined;
   #standbyTimer: NodeJS.Timeout | undefined;
-
   readonly #recorder: RebootRecorder | undefined;
+  /** Resolves when the last change is done. */
+  #changed: Promise<unknown> = Promise.resolve();
 
   private constructor(maker: IncarnationMaker, { taken, incarnation, over, recorder }: Beginning) {
     this.#taken = taken;
@@ -116,8 +117,16 @@ export class Life {
     return this.#incarnation !== undefined;
   }
 
+  /** Changes come one after the other, so that a close also ends what a revert before it has made. */
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#changed.then(work);
+    this.#changed = done.catch(() => {});
+    return done;
+  }
+
   reboot(by: 'caller' | 'testbed' = 'caller'): Promise<void> {
-    const work = () => this.#bootAgain();
+    const ended = by === 'testbed' ? this.#incarnation : undefined;
+    const work = () => this.#change(() => this.#bootAgain(ended));
     this.#rebooting ??= (this.#recorder?.operation(() => ({ event: 'reboot', by }), work) ?? work()).finally(
       () => {
         this.#rebooting = undefined;
@@ -126,7 +135,9 @@ export class Life {
     return this.#rebooting;
   }
 
-  async #bootAgain(): Promise<void> {
+  /** @param ended an incarnation that has ended by a reboot from inside; nothing is to be done when another has replaced it */
+  async #bootAgain(ended: Incarnation | undefined): Promise<void> {
+    if (ended !== undefined && this.#incarnation !== ended) return;
     const old = this.#take('reboot');
     const { layer, report, instance } = old;
     try {
@@ -161,7 +172,11 @@ export class Life {
     await this.#rebooting?.catch(() => {});
   }
 
-  async revert(): Promise<void> {
+  revert(): Promise<void> {
+    return this.#change(() => this.#revert());
+  }
+
+  async #revert(): Promise<void> {
     const old = this.#take('revert');
     const standby = await this.#takeStandby();
     if (old.mustEndFirst) await old.end();
@@ -193,7 +208,11 @@ export class Life {
     await this.#maker.checkRoomOver(this.incarnation.layer);
   }
 
-  async snapshot(): Promise<Snapshot> {
+  snapshot(): Promise<Snapshot> {
+    return this.#change(() => this.#snapshot());
+  }
+
+  async #snapshot(): Promise<Snapshot> {
     const old = this.#take('snapshot');
     const { layer } = old;
     const standby = await this.#takeStandby();
@@ -213,7 +232,11 @@ export class Life {
     return new Snapshot(layer);
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#change(() => this.#close());
+  }
+
+  async #close(): Promise<void> {
     const [old, over] = [this.#incarnation, this.#over];
     this.#incarnation = undefined;
     this.#over = undefined;

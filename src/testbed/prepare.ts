@@ -1,6 +1,6 @@
 /** What all testbeds of a server share: base, holder, skeleton, mounts and network. */
 import { existsSync, statSync } from 'node:fs';
-import { TestbedError, UsageError } from '../errors.ts';
+import { messageOf, TestbedError, UsageError } from '../errors.ts';
 import { failureText } from '../helper.ts';
 import type { Log } from '../log.ts';
 import { emulate } from '../namespaces/emulation.ts';
@@ -73,11 +73,9 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
     await finding.then((base) => base?.release()).catch(() => {});
     throw error;
   }
+  const using = useBase(source, holder, cache, log, signal, finding);
   try {
-    const [base] = await Promise.all([
-      useBase(source, holder, cache, log, signal, finding),
-      sweepScratch(scratchFolder, holder, log),
-    ]);
+    const [base] = await Promise.all([using, sweepScratch(scratchFolder, holder, log)]);
     const machine = await executePrograms(base, { source, holder, arch: options.root.arch });
     const { paths: layers, steps } = shortLayers(base.layers.map((path) => holder.inside(path)));
     checkLayers([SKELETON, ...layers, '/mnt/layers/1/upper']);
@@ -108,7 +106,9 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
       connector,
     };
   } catch (error) {
-    await holder.stop();
+    // First, because it waits for what still uses the holder.
+    await using.then((base) => base.release()).catch(() => {});
+    await holder.stop().catch((left: unknown) => log.warn(messageOf(left)));
     throw error;
   }
 }
@@ -164,14 +164,9 @@ async function executePrograms(
   { source, holder, arch }: { source: RootSource; holder: Holder; arch: string | undefined },
 ): Promise<Machine | undefined> {
   const [machine] = base.layers.flatMap((layer) => architectureOf(layer) ?? []);
-  try {
-    checkArchitecture(machine, arch, source.path);
-    if (machine !== undefined) await emulate(holder, machine, hostArchitecture());
-    return machine;
-  } catch (error) {
-    await base.release();
-    throw error;
-  }
+  checkArchitecture(machine, arch, source.path);
+  if (machine !== undefined) await emulate(holder, machine, hostArchitecture());
+  return machine;
 }
 
 /** Not in most containers. What the testbed then has is less than its own, but enough for most tests. */

@@ -184,10 +184,10 @@ export class Provider implements TestbedProvider, TestbedMaker {
       throw error;
     });
     let connection: Connection | undefined;
+    const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
     try {
       place.signal?.throwIfAborted();
       connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
-      const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
       const { init } = await prepared.filled;
       const failed =
         init === undefined ? [] : await this.#boot(init, instance, { report, signal: place.signal });
@@ -220,6 +220,7 @@ export class Provider implements TestbedProvider, TestbedMaker {
         // Only a consequence of the error.
         await step()?.catch((left: unknown) => this.log.warn(messageOf(left)));
       }
+      if (place.before === undefined) report?.close();
       throw error;
     }
   }

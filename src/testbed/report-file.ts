@@ -41,7 +41,9 @@ export class ReportFile {
       .findLast((event) => event.pid === pid);
   }
 
+  /** May be called again: another file may have the number of the descriptor then. */
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     closeSync(this.#descriptor);
   }

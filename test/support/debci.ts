@@ -71,16 +71,32 @@ export function makeDebci(folder: string, archive: string): Debci {
   };
 }
 
+const ACCOUNTS = [
+  ['root', 0],
+  ['_apt', 42],
+  ['debci', 1000],
+  ['nobody', 65534],
+] as const;
+
+/** Without a line in /etc/shadow. */
+function accountLine([name, id]: (typeof ACCOUNTS)[number], isUser: boolean): string {
+  return isUser ? `${name}:*:${id}:${id}::/tmp:/bin/sh` : `${name}:*:${id}:`;
+}
+
 function writeSettings(folder: string, archive: string): void {
-  writeFileSync(join(folder, 'account'), 'useradd --create-home debci\n');
+  // The root filesystem of the tests lacks the account, which `create-testbed` makes.
+  const accounts = ['passwd', 'group'].map((name) => {
+    const path = join(folder, name);
+    writeFileSync(path, ACCOUNTS.map((account) => `${accountLine(account, name === 'passwd')}\n`).join(''));
+    return `--bind-ro ${path} /etc/${name}`;
+  });
   writeFileSync(
     join(folder, 'etc/debci.conf'),
     [
       'debci_suite=bookworm',
       'debci_backend=ts_unshare',
       `debci_lock_dir=${folder}`,
-      `debci_autopkgtest_args=--setup-commands=${join(folder, 'account')}`,
-      `export debci_autopkgtest_args_ts_unshare="--bind-ro ${archive} /srv/archive"`,
+      `export debci_autopkgtest_args_ts_unshare="--bind-ro ${archive} /srv/archive ${accounts.join(' ')}"`,
       '',
     ].join('\n'),
   );

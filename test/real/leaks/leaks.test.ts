@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Leak } from '../../../src/leaks/leak.ts';
 import type { TestbedOptions } from '../../../src/testbed/types.ts';
+import { within } from '../../../src/wait.ts';
 import { FUSE, TMPFS } from '../../support/inside.ts';
+import { patience } from '../../support/patience.ts';
 import { call, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
@@ -269,6 +281,30 @@ describe('leaks of a testbed', function () {
         rmSync(folder, { recursive: true });
       }
     });
+  });
+
+  it('are reported to a stderr that no process reads without blocking the server', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-leaks-'));
+    const fifo = join(folder, 'stderr');
+    execFileSync('mkfifo', [fifo]);
+    const unread = openSync(fifo, 'r+');
+    const server = Server.start({
+      by: ['sh', '-c', 'exec "$@" 2>"$0"', fifo],
+      argv: ['--tarball', testTarball(), '--report-leaks=json'],
+    });
+    try {
+      await server.reply();
+      await server.ask('open');
+      // More than a pipe takes.
+      const fill = 'i=0; while [ $i -lt 900 ]; do : >/tmp/$i; i=$((i + 1)); done';
+      const asked = server.ask(`command sh,-c,${encodeURIComponent(fill)}`);
+      assert.ok(await within(asked, patience(10_000)));
+    } finally {
+      closeSync(unread);
+      server.endOfFile();
+      await server.reaped;
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('are reported once for a command, and again at revert and close, in a file', async () => {

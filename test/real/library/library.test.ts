@@ -329,6 +329,28 @@ describe('the library', function () {
     assert.equal(processState(pid), undefined);
   });
 
+  for (const change of ['revert', 'snapshot'] as const) {
+    it(`closes what a ${change} makes that is under way`, async () => {
+      const changing = await Testbed.open({ rootfs: testTarball() });
+      const changed = Promise.allSettled([changing[change]()]);
+      // It has begun then.
+      await new Promise(setImmediate);
+      await changing.close();
+      await changed;
+      assert.throws(() => changing.pid, { code: 'CLOSED' });
+    });
+  }
+
+  it('reverts and closes once more only after the first time', async () => {
+    const twice = await Testbed.open({ rootfs: testTarball() });
+    await Promise.all([twice.revert(), twice.revert()]);
+    const { pid } = twice;
+    const first = twice.close();
+    await twice.close();
+    assert.equal(processState(pid), undefined);
+    await first;
+  });
+
   it('reports that a testbed is closed', async () => {
     const closed = await Testbed.open({ rootfs: testTarball() });
     await closed.close();

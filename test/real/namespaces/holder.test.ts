@@ -1,8 +1,8 @@
 /** Stage and holder: what ends them early, stops them or reaches them from the caller never leaves an open without an answer. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
@@ -196,6 +196,25 @@ describe('stage and holder', function () {
       assert.match(before.stdout, /^0\n1\n2\n3\n/);
     } finally {
       await provider.dispose();
+    }
+  });
+
+  it('make hundreds of processes at the same time', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-holder-'));
+    const holder = await Holder.start({ idMap: idMapsFor(testOptions()), sources: [folder], log: silentLog });
+    try {
+      chmodSync(folder, 0o755);
+      execFileSync('mkfifo', ['-m', '666', join(folder, 'fifo')]);
+      // Each waits for a reader.
+      const wait = [steps.root('/'), steps.append('/mnt/0/fifo', '')];
+      const runs = Array.from({ length: 300 }, () => holder.run('', wait));
+      const pids = await Promise.all(runs.map(({ started }) => started));
+      assert.equal(new Set(pids).size, runs.length);
+      for (const run of runs) holder.end(run);
+      await Promise.all(runs.map(({ ended }) => ended));
+    } finally {
+      await holder.stop();
+      rmSync(folder, { recursive: true });
     }
   });
 

@@ -1,4 +1,4 @@
-/** Who keeps a set of namespaces from going, and who only has a number that was free again. */
+/** Which processes keep a set of namespaces, and which only have a number that was free again. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,6 +17,10 @@ function rootMount(pid: number | undefined): string | undefined {
 }
 
 describe('the traces of namespaces', () => {
+  it('are not those of a process of the machine that has got the pid', () => {
+    assert.throws(() => new Traces(process.pid, ''), { code: 'PROCESS_ENDED' });
+  });
+
   const started: ChildProcess[] = [];
   afterEach(async () => {
     for (const child of started.splice(0)) await end(child);

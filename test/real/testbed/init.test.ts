@@ -1,17 +1,21 @@
 /** The image's own init as pid 1. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { silentLog } from '../../../src/log.ts';
 import { findCgroup } from '../../../src/namespaces/cgroups.ts';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
+import { openCache } from '../../../src/rootfs/cache.ts';
+import { idMapsFor } from '../../../src/testbed/holding.ts';
+import { Provider } from '../../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../../src/testbed/types.ts';
 import { waitUntil } from '../../../src/wait.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
 import { lack, ONLY_ROOT } from '../../support/skip.ts';
-import { script, testProvider } from '../../support/testbed.ts';
+import { script, testOptions, testProvider } from '../../support/testbed.ts';
 
 const BOOT_ID = 'cat /proc/sys/kernel/random/boot_id';
 const WITH_INIT = { init: 'image', network: 'none' } as const;
@@ -23,6 +27,22 @@ function groupsOf(pid: number): string[] {
   return readdirSync(path)
     .filter((name) => name.startsWith(`virt-ts-unshare-${pid}-`))
     .map((name) => join(path, name));
+}
+
+function readlinkOrNothing(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 async function withInit(
@@ -190,6 +210,27 @@ describe('an init of the image', function () {
       { code: 'NOT_BOOTED', message: /\/bin\/false .* status 1/ },
     );
     assert.deepEqual(groupsOf(process.pid), []);
+    const opened = readdirSync('/proc/self/fd').map((fd) => readlinkOrNothing(`/proc/self/fd/${fd}`));
+    assert.deepEqual(
+      opened.filter((path) => path.includes('/testbeds/')),
+      [],
+    );
+  });
+
+  it('leaves no mark of use of a base when it cannot be made', async () => {
+    const options = testOptions({ root: { tarball: testTarball('init') }, ...WITH_INIT });
+    const provider = new Provider(options, silentLog, { idMaps: { ...idMapsFor(options), single: true } });
+    try {
+      await assert.rejects(provider.open(), { code: 'NO_IDS' });
+      const { bases } = openCache(process.env);
+      const marks = readdirSync(bases).flatMap((key) => namesIn(join(bases, key, 'users')));
+      assert.deepEqual(
+        marks.filter((mark) => mark.startsWith(`${process.pid}.`)),
+        [],
+      );
+    } finally {
+      await provider.dispose();
+    }
   });
 
   it('ends with the server, whatever ends it, and its cgroups too', async () => {

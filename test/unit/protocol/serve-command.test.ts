@@ -192,6 +192,8 @@ describe('a command', () => {
         const running = serveCommand(testbed, words, { ...quiet, signal: interrupt.signal });
         interrupt.abort();
         await assert.rejects(running, CommandTimeoutError);
+        const late = serveCommand(testbed, words, { ...quiet, signal: interrupt.signal });
+        await assert.rejects(late, CommandTimeoutError);
         assert.equal(testbed.run.called, false);
       });
     }
