@@ -16,7 +16,7 @@ import { flushAtEnd, keepStderrBlocking } from './stderr.ts';
 import { leaveSudo } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import type { Interrupts } from './verbs/verb.ts';
-import { isVerb, VERBS } from './verbs.ts';
+import { isVerb, VERBS, VERBS_ELSEWHERE } from './verbs.ts';
 
 const EXIT_USAGE = 2;
 const EXIT_OUTPUT = 1;
@@ -140,7 +140,9 @@ async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
 function mustBeVerb(word: string): Verb {
   if (isVerb(word)) return word;
   const known = Object.keys(VERBS);
-  throw new UsageError(`unknown verb ${word}${didYouMean(word, known)}`, {
+  const elsewhere = VERBS_ELSEWHERE.get(word);
+  const meant = elsewhere === undefined ? didYouMean(word, known) : ` (did you mean ${elsewhere})`;
+  throw new UsageError(`unknown verb ${word}${meant}`, {
     code: 'UNKNOWN_VERB',
     remedy: `give one of ${known.join(', ')}, or --help`,
   });

@@ -21,6 +21,21 @@ export const VERBS: Readonly<Record<Verb, () => Promise<RunVerb>>> = {
   lab: async () => (await import('./verbs/lab.ts')).lab,
 };
 
+/** Verbs of docker and podman, and what does the same here. */
+export const VERBS_ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ...['stop', 'kill', 'rm'].map((word) => [word, 'close'] as const),
+  ...['attach', 'enter'].map((word) => [word, 'exec'] as const),
+  ...['build', 'pull', 'create'].map((word) => [word, 'rootfs build'] as const),
+  ...['load', 'import'].map((word) => [word, 'rootfs import'] as const),
+  ...['save', 'export'].map((word) => [word, 'rootfs export'] as const),
+  ...['images', 'image'].map((word) => [word, 'rootfs list'] as const),
+  ...['ls', 'list'].map((word) => [word, 'ps'] as const),
+  ['rmi', 'rootfs remove'],
+  ['start', 'run --detach'],
+  ['top', 'ps --processes'],
+  ['inspect', 'ps --json'],
+]);
+
 export function isVerb(word: string): word is Verb {
   return Object.hasOwn(VERBS, word);
 }

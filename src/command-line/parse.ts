@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import { didYouMean } from '../nearest.ts';
+import { remedyForOption } from './elsewhere.ts';
 import { isOptional, type Owner, Words, written } from './given.ts';
 import type { Option } from './options/option.ts';
 import { type OptionName, optionsOf } from './table.ts';
@@ -87,7 +88,8 @@ export function parseWords(owner: Owner, argv: readonly string[]): Words {
       operands.push(token.value);
     } else if (token.kind === 'positional' || shape.operands === 0) {
       const word = token.kind === 'positional' ? token.value : '--';
-      const remedy = shape.command ? `put -- before a command, see ${owner} --help` : undefined;
+      const root = owner === 'run' || owner === 'shell' ? ' and --release before an image' : '';
+      const remedy = shape.command ? `put -- before a command${root}, see ${owner} --help` : undefined;
       throw usageError(owner, `unexpected word ${word}`, 'UNEXPECTED_WORD', remedy);
     }
   }
@@ -114,8 +116,10 @@ function byName(owner: Owner, known: readonly Known[], text: string): Known {
   const peers = all.filter(({ peer }) => peer);
   const [first, ...others] = peers.length === 1 ? peers : all;
   if (first === undefined) {
+    const remedy = remedyForOption(owner, `--${text}`);
     const names = known.map(({ name }) => `--${name}`);
-    throw usageError(owner, `unknown option --${text}${didYouMean(`--${text}`, names)}`, 'UNKNOWN_OPTION');
+    const meant = remedy === undefined ? didYouMean(`--${text}`, names) : '';
+    throw usageError(owner, `unknown option --${text}${meant}`, 'UNKNOWN_OPTION', remedy);
   }
   if (others.length > 0) {
     const names = [first, ...others].map(({ name }) => `--${name}`).join(', ');
@@ -126,7 +130,10 @@ function byName(owner: Owner, known: readonly Known[], text: string): Known {
 
 function byLetter(owner: Owner, known: readonly Known[], rawName: string): Known {
   const found = known.find(({ short }) => `-${short}` === rawName);
-  if (found === undefined) throw usageError(owner, `unknown option ${rawName}`, 'UNKNOWN_OPTION');
+  if (found === undefined) {
+    const remedy = remedyForOption(owner, rawName);
+    throw usageError(owner, `unknown option ${rawName}`, 'UNKNOWN_OPTION', remedy);
+  }
   return found;
 }
 

@@ -177,6 +177,9 @@ function bind(
   });
 }
 
+/** What -p of docker and podman has. */
+const PORTS = /^(?:[0-9.]+:)?\d{1,5}:\d{1,5}(?:\/(?:tcp|udp))?$/;
+
 /** Relative paths are made absolute, since the stage has another working directory. */
 function scratch(
   value: string | undefined,
@@ -189,6 +192,12 @@ function scratch(
   // With both, autopkgtest-virt-unshare uses the directory.
   if (unpackDirectory !== undefined)
     return { kind: 'directory', path: resolve(unpackDirectory), create: true };
+  if (prefix !== undefined && PORTS.test(prefix)) {
+    throw wrongValue(
+      `--prefix is ${prefix}, where the start of a path is expected`,
+      `write --network=private --publish=${prefix} for ports`,
+    );
+  }
   // As Python's mkdtemp does: a relative path starts in the directory for temporary files.
   if (prefix !== undefined) {
     return { kind: 'directory', path: resolve(tmpdir(), dirname(`${prefix}x`)) };

@@ -24,9 +24,23 @@ export function cannotRead(error: unknown): CopyError {
 export function cannotWrite(path: Buffer, error: unknown): CopyError {
   return new CopyError(`cannot write to ${shown(path)} on the host: ${sentenceOf(error)}`, {
     code: 'CANNOT_WRITE',
-    ...factsOf(error),
+    remedy: HOST_REMEDIES[systemCodeOf(error) ?? ''],
+    ...given(factsOf(error)),
     cause: error,
   });
+}
+
+/** Of files that are written on the host. */
+const HOST_REMEDIES: Readonly<Record<string, string>> = {
+  ENOENT: 'make its directory first',
+  EISDIR: 'name the file, not its directory',
+  EACCES: 'name one that this user may write',
+  EPERM: 'name one that this user may write',
+};
+
+/** Without what is undefined, which would hide what it is put over. */
+function given({ code, remedy }: ReturnType<typeof factsOf>): ReturnType<typeof factsOf> {
+  return { ...(code === undefined ? {} : { code }), ...(remedy === undefined ? {} : { remedy }) };
 }
 
 export function isDirectory(): CopyError {

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { UsageError } from '../errors.ts';
 import type { Argv } from '../host.ts';
+import { didYouMean } from '../nearest.ts';
 import type { Command, CommandOptions, RunOptions } from './command.ts';
 
 export type Names<O> = Readonly<Record<keyof O, true>>;
@@ -27,7 +28,8 @@ export function checkNames(what: string, options: unknown, names: Readonly<Recor
   }
   const stranger = Object.keys(options).find((name) => !Object.hasOwn(names, name));
   if (stranger === undefined) return;
-  throw new UsageError(`${what} has no option ${stranger}`, {
+  const meant = didYouMean(stranger, Object.keys(names));
+  throw new UsageError(`${what} has no option ${stranger}${meant}`, {
     code: 'UNKNOWN_OPTION',
     remedy: `it has ${Object.keys(names).join(', ') || 'no other'}`,
   });
@@ -135,7 +137,7 @@ function checkOptions(
   const { timeout, env = {}, signal } = options;
   if (timeout !== undefined) seconds('timeout', timeout);
   checkText('cwd', options.cwd, 'give an absolute path in the testbed');
-  checkText('user', options.user, 'give the name or number of a user');
+  checkText('user', options.user, "give a text: the name or the number of a user, as in 'www-data' or '33'");
   if (signal !== undefined && !has(signal, 'addEventListener')) {
     throw notAllowed('signal', signal, 'give an AbortSignal');
   }

@@ -163,6 +163,13 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
 }
 
 function bindOf(bind: Bind): TestbedOptions['binds'][number] {
+  if (typeof bind === 'string') {
+    throw notAllowed(
+      'bind',
+      bind,
+      'write { outside, inside } for each, and readOnly: true where that is wanted',
+    );
+  }
   checkNames('bind', bind, BIND_NAMES);
   const { outside, inside, readOnly = false } = bind;
   checkText('outside of bind', outside ?? null, 'name a file or directory of the host');

@@ -35,7 +35,10 @@ export class Testbed {
   /** Aborted when what runs in the testbed ends. */
   #life = new AbortController();
 
-  private constructor({ shared, inner, onEvent }: Parts) {
+  private constructor(parts: Parts) {
+    // JavaScript can call it.
+    if (Object(parts) !== parts) throw notConstructed();
+    const { shared, inner, onEvent } = parts;
     this.#shared = shared;
     this.#inner = inner;
     this.#onEvent = onEvent;
@@ -165,6 +168,7 @@ export class Testbed {
    * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async copyIn(hostPath: string, testbedPath: string): Promise<void> {
+    checkHostPath(hostPath);
     const from = resolve(hostPath);
     let slash: string;
     try {
@@ -188,6 +192,8 @@ export class Testbed {
    * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async copyOut(testbedPath: string, hostPath: string): Promise<void> {
+    inTestbed(testbedPath, '');
+    checkHostPath(hostPath);
     const { status } = await this.run(['sh', '-c', '[ -d "$1" ]', 'sh', testbedPath], {
       stdout: 'ignore',
       stderr: 'ignore',
@@ -283,7 +289,7 @@ export class Testbed {
    * @throws {@link UsageError} when the name cannot be used, or the root filesystem is a directory @throws {@link TestbedError}
    */
   commit(name: string): Promise<string> {
-    checkText('name', name, 'give a name for the image');
+    checkText('name', name ?? null, 'give a name for the image');
     return this.#inner.commit({ name });
   }
 
@@ -346,6 +352,13 @@ function signalOf(options: OpenOptions | FromSnapshot): AbortSignal | undefined 
   throw notAllowed('signal', signal, 'give an AbortSignal');
 }
 
+function notConstructed(): UsageError {
+  return new UsageError('a Testbed is not constructed', {
+    code: 'WRONG_CALL',
+    remedy: 'write await Testbed.open(options)',
+  });
+}
+
 function placeTaken(): UsageError {
   return new UsageError(
     'the address of the testbed of the snapshot is in use: another testbed of its network is open',
@@ -364,6 +377,10 @@ function noOwner(user: string): (error: unknown) => never {
       ...{ code: error.code, cause: error, remedy: 'add the user first, or give its number' },
     });
   };
+}
+
+function checkHostPath(path: string): void {
+  checkText('a path of the host', path ?? null, 'give a text');
 }
 
 function inTestbed(path: string, slash: string): Buffer {

@@ -34,7 +34,7 @@ export function checkRelease(
     throw new UsageError(`${release} is the name of a file, not of a release`, {
       code: 'WRONG_VALUE',
       remedy:
-        'give a release, such as trixie; a tarball is given with --tarball, or becomes an image by rootfs import',
+        'give a release, such as trixie; a tarball is given with --tarball (rootfs in the library), or becomes an image by rootfs import',
     });
   }
   const local = mirror === undefined ? undefined : localMirror(mirror);

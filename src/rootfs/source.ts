@@ -103,6 +103,7 @@ export function orderRoot(release: string, givenArch: string | undefined, option
   const arch = givenArch ?? hostArchitecture();
   checkName('--release', release);
   checkName('--arch', arch);
+  if (options.bootstrapcmd === undefined) checkNotOfKernel(arch);
   checkExecutable(arch);
   const { mirror, bootstrapcmd } = options;
   if (bootstrapcmd === undefined) {
@@ -136,6 +137,21 @@ function checkExecutable(arch: string): void {
   throw new UsageError(`--arch ${arch}: ${execution.why}`, {
     code: 'NO_EMULATION',
     remedy: execution.remedy,
+  });
+}
+
+/** The kernel's names (uname -m) of architectures that have another one in Debian. */
+const OF_KERNEL: Readonly<Record<string, string>> = {
+  ...{ x86_64: 'amd64', x64: 'amd64', aarch64: 'arm64', i686: 'i386', x86: 'i386' },
+  ...{ armv7l: 'armhf', ppc64le: 'ppc64el', loongarch64: 'loong64' },
+};
+
+function checkNotOfKernel(arch: string): void {
+  const meant = Object.hasOwn(OF_KERNEL, arch) ? OF_KERNEL[arch] : undefined;
+  if (meant === undefined) return;
+  throw new UsageError(`--arch ${arch} is not Debian's name of an architecture (did you mean ${meant})`, {
+    code: 'WRONG_VALUE',
+    remedy: `give ${meant}`,
   });
 }
 

@@ -72,7 +72,7 @@ export const COMMAND = [
     name: 'env',
     short: 'e',
     values: ['NAME[=VALUE]'],
-    help: 'set an environment variable, without =VALUE to the value that it has for you, if any; may be given several times',
+    help: 'set an environment variable, without =VALUE to its value in your environment, if it is set there; may be given several times',
     group: 'Command',
     calls: ['run', 'shell', ...HOSTS, 'exec'],
   },

@@ -75,7 +75,10 @@ runs as 0
       [{ '/srv/a': 5 }, /content of \/srv\/a is 5; give a text/],
       [{ '/srv/a': {} }, /content of \/srv\/a is undefined/],
       [{ '/srv/a': { content: 'x', mode: 0o10000 } }, /mode of \/srv\/a is 4096/],
-      [{ '/srv/a': { content: 'x', mod: 1 } }, /has no option mod; it has content, mode, user/],
+      [
+        { '/srv/a': { content: 'x', mod: 1 } },
+        /has no option mod \(did you mean mode\); it has content, mode, user/,
+      ],
       [{ '/srv/a': { content: 'x', user: 0 } }, /user of \/srv\/a is 0/],
       [['/srv/a'], /files is/],
       [null, /files is null/],

@@ -65,7 +65,7 @@ describe('the library', function () {
         [[], {}, /the command is neither a text nor a list/],
         [5, {}, /the command is neither a text nor a list/],
         [['true', 5], {}, /the command is neither a text nor a list/],
-        ['true', { chek: true }, /run has no option chek; it has cwd, env, /],
+        ['true', { chek: true }, /run has no option chek \(did you mean check\); it has cwd, env, /],
         ['cat', { stdin: 5 }, /stdin is 5; give/],
         ['cat', { stdin: 'hello' }, /stdin is hello; .* a text as input/],
         ['cat', { stdin: {} }, /stdin is an object/],
@@ -76,7 +76,7 @@ describe('the library', function () {
         ['true', { maxOutput: '5' }, /maxOutput is 5/],
         ['true', { check: 1 }, /check is 1/],
         ['true', { signal: {} }, /signal is an object; give an AbortSignal/],
-        ['true', { user: 0 }, /user is 0/],
+        ['true', { user: 0 }, /user is 0; give a text: the name or the number/],
         ['true', { cwd: 5 }, /cwd is 5/],
         ['true', { env: { A: 5 } }, /env.A is 5/],
         ['true', { env: { 'A B': 'c' } }, /env has A B/],
@@ -260,6 +260,16 @@ describe('the library', function () {
       // By name: what is loaded late is another instance under tsx.
       await assert.rejects(testbed.copyOut('/absent', join(folder, 'x')), { name: 'CopyError' });
       await assert.rejects(testbed.copyIn(folder, 'relative'), UsageError);
+      for (const [target, remedy] of [
+        [folder, /EISDIR.*; name the file, not its directory$/],
+        [join(folder, 'no/x'), /ENOENT.*; make its directory first$/],
+      ] as const) {
+        await assert.rejects(testbed.copyOut('/root/single', target), { name: 'CopyError', message: remedy });
+      }
+      for (const copy of [testbed.copyIn, testbed.copyOut]) {
+        await assert.rejects(Reflect.apply(copy, testbed, ['/etc/hostname']), { code: 'WRONG_VALUE' });
+        await assert.rejects(Reflect.apply(copy, testbed, []), { code: 'WRONG_VALUE' });
+      }
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -33,7 +33,7 @@ describe('opening by the library', function () {
 
   it('refuses options that types would have caught', async () => {
     for (const [options, sentence] of [
-      [{ rootf: '/' }, /open has no option rootf; it has rootfs, /],
+      [{ rootf: '/' }, /open has no option rootf \(did you mean rootfs\); it has rootfs, /],
       [{ rootfs: 5 }, /rootfs is 5; give the path/],
       [{ release: 5 }, /release is 5/],
       [{ maxCopyBytes: '5' }, /maxCopyBytes is 5/],
@@ -43,8 +43,13 @@ describe('opening by the library', function () {
       [null, /what open has as options is null; give an object/],
       ['trixie', /what open has as options is trixie; give an object/],
       [{ bind: { outside: '/usr', inside: '/u' } }, /bind is an object; give a list of/],
+      [{ bind: ['/usr:/u'] }, /bind is \/usr:\/u; write \{ outside, inside \} for each/],
+      [{ arch: 'x86_64' }, /--arch x86_64 is not Debian's name .*did you mean amd64/],
       [{ bind: [null] }, /what bind has as options is null/],
-      [{ bind: [{ outside: '/usr', inside: '/u', readonly: true }] }, /bind has no option readonly; it has/],
+      [
+        { bind: [{ outside: '/usr', inside: '/u', readonly: true }] },
+        /bind has no option readonly \(did you mean readOnly\); it has/,
+      ],
       [{ bind: [{ outside: '/usr', inside: '/u', readOnly: 1 }] }, /readOnly of bind is 1/],
       [{ hostname: 5 }, /hostname is 5/],
       [{ signal: 5 }, /signal is 5; give an AbortSignal/],
@@ -58,6 +63,9 @@ describe('opening by the library', function () {
         return true;
       });
     }
+    assert.throws(() => Reflect.construct(Testbed, []), {
+      message: /a Testbed is not constructed; write await Test/,
+    });
     await assert.rejects(Reflect.apply(Network.create, Network, [{}]), /needs one subnet/);
   });
 

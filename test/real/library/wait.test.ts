@@ -167,7 +167,7 @@ describe('waiting until something is ready', function () {
     for (const [condition, words] of [
       [{}, /nothing to wait for/],
       [{ port: 0 }, /port is 0/],
-      [{ port: 5, adress: '' }, /port has no option adress/],
+      [{ port: 5, adress: '' }, /port has no option adress \(did you mean address\)/],
       [{ port: 5, address: 'name' }, /address is name/],
       [{ log: 5, of: running }, /log is 5/],
       [{ log: 'x', of: {} }, /give what start returned/],

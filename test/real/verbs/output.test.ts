@@ -44,6 +44,12 @@ describe('a mistyped verb', () => {
     assert.equal(status, 2);
     assert.match(stderr, /^virt-ts-unshare: unknown verb rnu \(did you mean run\)/);
   });
+
+  it('of docker and podman is answered with what does the same', async () => {
+    const { status, stderr } = await shell('"$0" "$1" stop web');
+    assert.equal(status, 2);
+    assert.match(stderr, /^virt-ts-unshare: unknown verb stop \(did you mean close\); give one of run, /);
+  });
 });
 
 describe('help', () => {

@@ -78,6 +78,29 @@ describe('the words of a verb', () => {
     });
   }
 
+  for (const [verb, argv, message] of [
+    [
+      'run',
+      ['-it', 'trixie'],
+      'unknown option -i; leave it out: where this program has a terminal, the command has one',
+    ],
+    ['run', ['--rm'], 'unknown option --rm; leave it out: a testbed is removed at its end'],
+    ['shell', ['-v', '/a:/b'], 'unknown option -v; write --bind OUTSIDE INSIDE'],
+    ['run', ['--volume=/a:/b'], 'unknown option --volume; write --bind OUTSIDE INSIDE'],
+    ['logs', ['--tail', '5'], 'unknown option --tail; write virt-ts-unshare logs NAME | tail'],
+    ['ps', ['--rm'], 'unknown option --rm; see ps --help'],
+    [
+      'run',
+      ['trixie'],
+      'unexpected word trixie; put -- before a command and --release before an image, see run --help',
+    ],
+    ['exec', ['web', 'ls'], 'unexpected word ls; put -- before a command, see exec --help'],
+  ] as const) {
+    it(`of docker and podman are named: ${verb} ${argv.join(' ')}`, () => {
+      assert.throws(() => parseWords(verb, argv), { message });
+    });
+  }
+
   it('fit one kind of use only', () => {
     const onHost = parseWords('run', ['--host', '--mode', 'copy']);
     assert.throws(() => onHost.mustFit('run --host'), /--mode cannot be used with run --host/);

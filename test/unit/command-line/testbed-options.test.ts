@@ -163,6 +163,8 @@ describe('options', () => {
     [['--debug=yes'], 'WRONG_OPTION', '--debug'],
     [['--tarball=a', '--rootfs=b'], 'WRONG_OPTION', '--rootfs'],
     [['--scratch=tmpfs', '-p', 'x'], 'WRONG_OPTION', '--prefix'],
+    [['-p', '8080:80'], 'WRONG_VALUE', 'expected; write --network=private --publish=8080:80'],
+    [['-p', '127.0.0.1:53:53/udp'], 'WRONG_VALUE', '--publish=127.0.0.1:53:53/udp'],
     [['--scratch=tmpfs', '-u', 'x'], 'WRONG_OPTION', '--unpack-dir'],
     [['--scratch=tmpfs:much'], 'WRONG_VALUE', 'tmpfs:2g'],
     [['--scratch=tmpfs:1,mode=777'], 'WRONG_VALUE', 'tmpfs:2g'],
