@@ -116,7 +116,7 @@ function byName(owner: Owner, known: readonly Known[], text: string): Known {
   const peers = all.filter(({ peer }) => peer);
   const [first, ...others] = peers.length === 1 ? peers : all;
   if (first === undefined) {
-    const remedy = remedyForOption(owner, `--${text}`);
+    const remedy = remedyFor(owner, `--${text}`);
     const names = known.map(({ name }) => `--${name}`);
     const meant = remedy === undefined ? didYouMean(`--${text}`, names) : '';
     throw usageError(owner, `unknown option --${text}${meant}`, 'UNKNOWN_OPTION', remedy);
@@ -131,10 +131,18 @@ function byName(owner: Owner, known: readonly Known[], text: string): Known {
 function byLetter(owner: Owner, known: readonly Known[], rawName: string): Known {
   const found = known.find(({ short }) => `-${short}` === rawName);
   if (found === undefined) {
-    const remedy = remedyForOption(owner, rawName);
+    const remedy = remedyFor(owner, rawName);
     throw usageError(owner, `unknown option ${rawName}`, 'UNKNOWN_OPTION', remedy);
   }
   return found;
+}
+
+/** For an option that is unknown here. */
+function remedyFor(owner: Owner, option: string): string | undefined {
+  const ofServer = optionsOf('server').find(({ name, short }) => [`--${name}`, `-${short}`].includes(option));
+  return owner === 'test' && ofServer !== undefined
+    ? `put options of the testbed behind --, as in test PACKAGE -- ${written(ofServer)}`
+    : remedyForOption(owner, option);
 }
 
 function usageError(owner: Owner, what: string, code: string, remedy?: string): UsageError {
