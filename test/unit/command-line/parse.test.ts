@@ -104,6 +104,12 @@ describe('the words of a verb', () => {
       ['trixie'],
       'unexpected word trixie; put -- before a command and --release before an image, see run --help',
     ],
+    ['run', ['--init', 'systemd'], 'unexpected word systemd; write --init=systemd where that is its value'],
+    [
+      'server',
+      ['--report-leaks', 'json'],
+      'unexpected word json; write --report-leaks=json where that is its value',
+    ],
     ['exec', ['web', 'ls'], 'unexpected word ls; put -- before a command, see exec --help'],
   ] as const) {
     it(`of other calls or programs are named: ${verb} ${argv.join(' ')}`, () => {
