@@ -11,8 +11,8 @@
  *   -c -u  working directory, and user and group (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
  *   -d     seconds that a helper without progress is waited for; default 10
- *   -l     regular file that gets the events: "ended" of drain.c, and "failed" with the pid of this process
- *   -E     number of the testbed and a regular file, as 1:FILE, that gets the events "started" and "finished" of journal.c
+ *   -l     regular file of mode 600 that gets the events: "ended" of drain.c, and "failed" with the pid of this process
+ *   -E     number of the testbed and such a file, as 1:FILE, that gets the events "started" and "finished" of journal.c
  *   -T     the command gets the caller's TERM
  *   -3     the command gets descriptor 3 too
  *   -N     soft limit of its open files, at most the hard one; default: that of this process
@@ -75,11 +75,14 @@ void fail_to_enter(const struct job *job, const char *what) {
 	fail(job, "CANNOT_ENTER", "entering it failed (%s): %s; %s", what, strerror(error), remedy(error));
 }
 
-/* The process that opened the testbed may belong to another user, or have ended. */
+/*
+ * The process that opened the testbed may belong to another user, or have ended. Then the path may be that of an open file of a later
+ * process with its pid, which must not be changed: that of the testbed is private.
+ */
 static int open_report(const char *path) {
 	struct stat status;
 	int file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)) return file;
+	if (file >= 0 && fstat(file, &status) == 0 && status.st_mode == (S_IFREG | 0600)) return file;
 	if (file >= 0) close(file);
 	return -1;
 }
@@ -91,7 +94,10 @@ static void parse_options(struct job *job, int argc, char **argv) {
 		case 'p': job->pid1 = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'm': job->mark = strtol(optarg, NULL, 10); break;
 		case 'h': job->holder = (pid_t)strtol(optarg, NULL, 10); break;
-		case 'g': job->has_init = true, job->cgroup = open(optarg, O_WRONLY | O_CLOEXEC); break;
+		case 'g':
+			job->has_init = true;
+			job->cgroup = open(optarg, O_WRONLY | O_CLOEXEC);
+			break;
 		case 'n': job->network = true; break;
 		case 'c': job->directory = optarg; break;
 		case 'u': {

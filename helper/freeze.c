@@ -97,6 +97,15 @@ static bool look(int proc, pid_t init, const struct stat *testbed, long mark, bo
 	return quiet && list != NULL;
 }
 
+/* Whether a look could lack descriptors: a process that cannot be looked at would count as one that does not run. */
+static bool lacks_descriptors(int proc) {
+	int spare[6];
+	size_t opened = 0;
+	while (opened < 6 && (spare[opened] = dup(proc)) >= 0) opened++;
+	for (size_t i = 0; i < opened; i++) close(spare[i]);
+	return opened < 6;
+}
+
 int freeze_main(int argc, char **argv) {
 	bool whole = argc > 1 && strcmp(argv[1], "-a") == 0;
 	argv += whole, argc -= whole;
@@ -116,8 +125,9 @@ int freeze_main(int argc, char **argv) {
 	/* A signal of a terminal, or a caller that does not read any more, would leave the processes stopped for ever. */
 	for (const int *ignored = (const int[]){SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGPIPE, 0}; *ignored != 0; ignored++) signal(*ignored, SIG_IGN);
 	int looks = 0, quiet = 0;
+	bool lacks = false;
 	/* A process that was forked during a look may have been missed. */
-	while (quiet < 2 && looks++ < LOOKS) {
+	while (quiet < 2 && looks++ < LOOKS && !(lacks = lacks_descriptors(proc))) {
 		quiet = look(proc, init, &testbed, mark, whole) ? quiet + 1 : 0;
 		if (quiet == 0) nanosleep(&(struct timespec){0, PAUSE}, NULL);
 	}
@@ -129,7 +139,7 @@ int freeze_main(int argc, char **argv) {
 		char byte;
 		while (read(0, &byte, 1) > 0 || errno == EINTR) errno = 0;
 	} else {
-		report_failure(1, "DOES_NOT_STOP", "stopping the processes of the testbed", argv[1], 0);
+		report_failure(1, "DOES_NOT_STOP", "stopping the processes of the testbed", argv[1], lacks ? EMFILE : 0);
 	}
 	for (size_t i = 0; i < count; i++) syscall(SYS_pidfd_send_signal, all[i].process, SIGCONT, NULL, 0);
 	return quiet == 2 ? 0 : 1;

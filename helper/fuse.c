@@ -61,7 +61,9 @@ int abort_fuse_main(int argc, char **argv) {
 	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 1; i < argc; i++) {
 		int process = open_process(proc, (pid_t)strtol(argv[i], NULL, 10));
-		if (process >= 0) abort_fuse(process), close(process);
+		if (process < 0) continue;
+		abort_fuse(process);
+		close(process);
 	}
 	return 0;
 }

@@ -40,7 +40,9 @@ static bool has_unit(int root, const char *script) {
 		char path[512];
 		snprintf(path, sizeof path, "%s/%.*s.service", folders[i], (int)length, script);
 		int unit = open_below(root, path, O_PATH | O_NOFOLLOW);
-		if (unit >= 0) return close(unit), true;
+		if (unit < 0) continue;
+		close(unit);
+		return true;
 	}
 	return false;
 }

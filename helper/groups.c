@@ -62,7 +62,10 @@ bool remove_group(int parent, const char *name, bool kill) {
 	enum { TRIES = 500 };
 	for (int try = 0; try < TRIES; try++) {
 		int group = kill ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-		if (group >= 0) write_at(group, "cgroup.kill", "1"), close(group);
+		if (group >= 0) {
+			write_at(group, "cgroup.kill", "1");
+			close(group);
+		}
 		if (remove_tree(parent, name)) return true;
 		/* A killed process may not have left the cgroup yet. */
 		if (errno != EBUSY || (!kill && try >= 20)) return false;

@@ -166,7 +166,11 @@ int isolate_main(int argc, char **argv) {
 	    .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_PIDFD, .pidfd = (uintptr_t)&handle, .exit_signal = SIGCHLD};
 	pid_t init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (init < 0) die("making the namespaces of the command", NULL);
-	if (init == 0) close(channel[0]), close(LIFELINE_END), be_init(channel[1]);
+	if (init == 0) {
+		close(channel[0]);
+		close(LIFELINE_END);
+		be_init(channel[1]);
+	}
 	close(channel[1]);
 	set_title("virt-ts-unshare isolation");
 	char word;

@@ -54,7 +54,7 @@ bool step_init(struct place *place, char **a) {
 		signal(SIGPIPE, SIG_DFL);
 		place->code = "NO_INIT";
 		snprintf(place->on, sizeof place->on, "%s", a[4]);
-		/* "container": see systemd.io/CONTAINER_INTERFACE; sysvinit and openrc know it too. */
+		/* "container": see systemd.io/CONTAINER_INTERFACE; sysvinit and openrc read it too. */
 		char *const variables[] = {"container=virt-ts-unshare", (char *)(uintptr_t)path, NULL};
 		if (die_with_holder(place)) execve(a[4], (char *const[]){a[4], NULL}, variables);
 		return false;

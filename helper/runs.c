@@ -100,7 +100,10 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 static pid_t start_below(const struct request *request, int *handle) {
 	int made[2];
 	pid_t pid = -1;
-	if (pipe2(made, O_CLOEXEC) != 0) return cannot_make(request, errno), -1;
+	if (pipe2(made, O_CLOEXEC) != 0) {
+		cannot_make(request, errno);
+		return -1;
+	}
 	pid_t maker = fork();
 	if (maker < 0) cannot_make(request, errno);
 	if (maker == 0) set_up_below(request, made[1]);
@@ -111,7 +114,8 @@ static pid_t start_below(const struct request *request, int *handle) {
 	/* The pid cannot be that of another process: it is a child of this one, and not reaped. */
 	if (pid > 0 && (*handle = (int)syscall(SYS_pidfd_open, pid, 0)) < 0) {
 		cannot_make(request, errno);
-		kill(pid, SIGKILL), waitpid(pid, NULL, 0);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
 		pid = -1;
 	}
 	return pid;

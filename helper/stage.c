@@ -67,7 +67,9 @@ static bool end_children(int proc) {
 	if (read_at(AT_FDCWD, path, text, sizeof text) <= 0) return false;
 	for (char *rest = text, *word; (word = strsep(&rest, " ")) != NULL && *word != '\0';) {
 		int process = open_process(proc, (pid_t)atol(word));
-		if (process >= 0) kill_process(process), close(process);
+		if (process < 0) continue;
+		kill_process(process);
+		close(process);
 	}
 	return true;
 }

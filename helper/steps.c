@@ -90,7 +90,10 @@ static bool step_place(struct place *place, char **a) {
 	char prefix[4096] = "";
 	for (char *rest = a[0], *part; (part = strsep(&rest, "/")) != NULL;) {
 		if (*part == '\0') continue;
-		if (strlen(prefix) + strlen(part) + 2 > sizeof prefix) return errno = ENAMETOOLONG, false;
+		if (strlen(prefix) + strlen(part) + 2 > sizeof prefix) {
+			errno = ENAMETOOLONG;
+			return false;
+		}
 		strcat(strcat(prefix, "/"), part);
 		int there = open_below(place->root, prefix, O_PATH);
 		const char *last;

@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.ts';
 
-/** A stream of Node.js or tar-stream, a web stream, or any other source of bytes; the types of some do not say so. */
+/** A stream of Node.js or tar-stream, a web stream, or any other source of bytes; some have types without Symbol.asyncIterator. */
 export type ArchiveSource = AsyncIterable<unknown> | Uint8Array;
 
 /** From now on a failure of the source is one of the copy, which reads it only later. @throws UsageError for another value */

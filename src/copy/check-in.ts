@@ -56,7 +56,7 @@ export class IncomingChecker {
   }
 }
 
-/** Labels of security modules and access lists name what the other side does not know. */
+/** Labels of security modules and access lists name rules and users that the testbed does not have. */
 function keptAttributes(entry: TarEntry): TarEntry['attributes'] {
   if (entry.attributes.size === 0) return entry.attributes;
   const kept = new Map<ByteString, ByteString>();

@@ -1,5 +1,5 @@
 /**
- * Something that a command left behind; `kind` says of which of these types it is. Names are safe to print: control characters, `%`
+ * Something that a command left behind; `kind` is the type. Names are safe to print: control characters, `%`
  * and bytes that are not UTF-8 are percent-encoded.
  */
 export type Leak = FileLeak | MountLeak | ProcessLeak | IpcLeak | InterfaceLeak | UnitLeak;

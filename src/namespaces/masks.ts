@@ -14,7 +14,7 @@ export function isProcMasked(): boolean {
  * directory, which that of binfmt_misc is, covers nothing.
  * @param mountinfo as in proc(5)
  */
-export function hasMasks(mountinfo: string): boolean {
+function hasMasks(mountinfo: string): boolean {
   return mountinfo.split('\n').some((line) => {
     const point = line.split(' ')[4] ?? '';
     return point.startsWith('/proc/') && point !== '/proc/sys/fs/binfmt_misc';

@@ -16,7 +16,7 @@ export function callersOpenFiles(): number | undefined {
 }
 
 /** @param limits as in /proc/PID/limits */
-export function parseOpenFiles(limits: string): number | undefined {
+function parseOpenFiles(limits: string): number | undefined {
   const [, soft] = /^Max open files\s+(\d+)\s/m.exec(limits) ?? [];
   return soft === undefined ? undefined : Number(soft);
 }

@@ -161,13 +161,8 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
     summary: 'report on stderr the state of the testbed, for a command that could not be run',
     words: [0, 0],
     state: 'any',
-    handle: async (session) => {
-      const { testbed, log } = session;
-      log.warn(
-        testbed === undefined
-          ? 'no testbed is open'
-          : `a testbed is open; its execute command is ${testbed.executeCommand.join(' ')}`,
-      );
+    handle: async ({ testbed, log }) => {
+      log.warn(testbed === undefined ? 'no testbed is open' : stateOf(testbed));
       return [];
     },
   },
@@ -227,6 +222,15 @@ function handle(row: Row, session: Session, verb: string, words: readonly string
     throw new MisuseError(`${verb} when already open`, { code: 'OPEN', remedy: 'send close first' });
   }
   return row.handle(session, words);
+}
+
+/** A driver asks for it also after a testbed has ended. */
+function stateOf(testbed: OpenTestbed): string {
+  try {
+    return `a testbed is open; its execute command is ${testbed.executeCommand.join(' ')}`;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 function replyFor(error: unknown): 'timeout' | 'copy-failed' | undefined {

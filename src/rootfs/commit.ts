@@ -6,6 +6,7 @@ import { failureText, helperWords, isFailure, parseEvent } from '../helper.ts';
 import { spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { startProgress } from '../progress-line.ts';
+import { scarceRemedy } from '../scarce.ts';
 import { writeWhole } from './cache.ts';
 import { type ImageRecord, recordPath } from './committed.ts';
 import { type Base, inUse } from './known-base.ts';
@@ -158,7 +159,7 @@ async function freeze(
   const why = event === undefined ? 'the helper was killed' : failureText(event);
   throw new TestbedError(`the processes of the testbed could not be stopped to read its files: ${why}`, {
     code: event === undefined ? 'SETUP_KILLED' : event.code,
-    remedy: 'try again, or end the processes that do not stop',
+    remedy: scarceRemedy(String(event?.errno)) ?? 'try again, or end the processes that do not stop',
   });
 }
 

@@ -139,10 +139,14 @@ export class Provider implements TestbedProvider, TestbedMaker {
       // A process that is about to enter the holder's namespaces is not killed with those inside.
       await within(Promise.allSettled([prepared.filled]), FILL_LIMIT);
     }
-    await prepared?.base.release();
-    await prepared?.holder.stop();
-    await this.#starter.release();
-    if (typeof this.options.network === 'object') this.options.network.release?.();
+    const { network } = this.options;
+    const steps = [
+      async () => prepared?.base.release(),
+      async () => prepared?.holder.stop(),
+      () => this.#starter.release(),
+      async () => (typeof network === 'object' ? network.release?.() : undefined),
+    ];
+    for (const step of steps) ends.push(...(await Promise.allSettled([step()])));
     for (const end of [...ends, ...dropped]) if (end.status === 'rejected') throw end.reason;
   }
 

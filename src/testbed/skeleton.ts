@@ -90,7 +90,7 @@ async function runSteps(
   { holder, base }: SkeletonOptions,
   list: readonly steps.Step[],
 ): Promise<readonly { readonly event: string; readonly [member: string]: string | number }[]> {
-  // What is mounted meanwhile is not the business of others.
+  // Other processes of the holder do not need what is mounted for this.
   const run = holder.run(list.some(([name]) => name === 'mount') ? 'm' : '', list);
   if ((await run.ended) === 0) return run.events;
   const { failure } = run;

@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -226,6 +227,26 @@ describe('leaks of a testbed', function () {
         assert.deepEqual(await testbed.leaks(), []);
       } finally {
         await provider.dispose();
+      }
+    });
+
+    it('are not written into the file of another process that has the pid of the server now', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-leaks-'));
+      const file = join(folder, 'file');
+      writeFileSync(file, 'untouched', { mode: 0o644 });
+      const provider = testProvider();
+      try {
+        const testbed = await provider.open();
+        const words = [...testbed.executeCommand];
+        words[words.indexOf('-l') + 1] = file;
+        await testbed.close();
+        const [helper = '', ...more] = words;
+        const { status } = await call([helper, ...more, 'true']);
+        assert.equal(status, 255);
+        assert.equal(readFileSync(file, 'utf8'), 'untouched');
+      } finally {
+        await provider.dispose();
+        rmSync(folder, { recursive: true });
       }
     });
 

@@ -2,9 +2,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
 import { helperWords, parseEvents } from '../../../src/helper.ts';
 import type { Argv } from '../../../src/host.ts';
@@ -15,6 +26,7 @@ import * as steps from '../../../src/namespaces/steps.ts';
 import { isAlive } from '../../../src/processes/identity.ts';
 import { childrenOf, commandLine, signalProcess } from '../../../src/processes/list.ts';
 import { processState } from '../../../src/processes/stat.ts';
+import { openCache } from '../../../src/rootfs/cache.ts';
 import { idMapsFor } from '../../../src/testbed/holding.ts';
 import { waitUntil, within } from '../../../src/wait.ts';
 import { copyArchive } from '../../support/archive.ts';
@@ -100,6 +112,29 @@ describe('stage and holder', function () {
     assert.equal(stages.length, 1);
     for (const pid of stages) signalProcess(pid, 'SIGSTOP');
     await (await starting).stop();
+  });
+
+  it('end although the mark of use of the base cannot be removed', async () => {
+    const provider = testProvider();
+    const holder = await provider.holder();
+    const states = [stageOf(holder), holder.pid].flatMap((pid) => processState(pid) ?? []);
+    const { bases } = openCache(process.env);
+    const marks = readdirSync(bases)
+      .map((key) => join(bases, key, 'users'))
+      .filter((users) => existsSync(users))
+      .flatMap((users) => readdirSync(users).map((name) => join(users, name)))
+      .filter((path) => basename(path).startsWith(`${process.pid}.`));
+    assert.ok(marks.length > 0);
+    for (const mark of marks) {
+      rmSync(mark);
+      mkdirSync(mark);
+    }
+    try {
+      await assert.rejects(provider.dispose(), { code: 'ERR_FS_EISDIR' });
+      assert.deepEqual(states.filter(isAlive), []);
+    } finally {
+      for (const mark of marks) rmSync(mark, { recursive: true });
+    }
   });
 
   for (const victim of ['the holder', 'the process of the run'] as const) {

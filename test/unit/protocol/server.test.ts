@@ -219,6 +219,21 @@ describe('failures', () => {
     assert.equal(status, 0);
   });
 
+  it('a dead testbed is reported on request', async () => {
+    const testbed = fakeTestbed();
+    Object.defineProperty(testbed, 'executeCommand', {
+      get: () => {
+        throw new TestbedError('the testbed is closed');
+      },
+    });
+    const { status, output, told } = await converseWith(
+      'open\nauxverb_debug_fail\nquit\n',
+      fakeProvider(testbed),
+    );
+    assert.deepEqual([status, output], [0, 'ok /tmp/scratch%20dir\nok\nok\n']);
+    assert.deepEqual(told, ['the testbed is closed']);
+  });
+
   it('a dead testbed ends the session with 12', async () => {
     const testbed = fakeTestbed();
     testbed.revert.rejects(new TestbedError('pid 1 is gone; see the kernel log'));
