@@ -61,6 +61,8 @@ export function parseWords(owner: Owner, argv: readonly string[]): Words {
       return value;
     });
   let command: readonly string[] = [];
+  // The option before this word, where its value may be left out.
+  let before: Known | undefined;
   for (let token = tokens.shift(); token !== undefined; token = tokens.shift()) {
     if (token.kind === 'option') {
       const { rawName, inlineValue, value } = token;
@@ -78,6 +80,7 @@ export function parseWords(owner: Owner, argv: readonly string[]): Words {
           ? ['']
           : following(option, rawName, value);
       given.set(option.name, [...(given.get(option.name) ?? []), values]);
+      before = !attached && isOptional(option.values[0]) ? option : undefined;
     } else if (token.kind === 'option-terminator' && shape.command) {
       command = argv.slice(token.index + 1);
       break;
@@ -86,11 +89,10 @@ export function parseWords(owner: Owner, argv: readonly string[]): Words {
       break;
     } else if (token.kind === 'positional' && operands.length < shape.operands) {
       operands.push(token.value);
+      before = undefined;
     } else if (token.kind === 'positional' || shape.operands === 0) {
       const word = token.kind === 'positional' ? token.value : '--';
-      const root = owner === 'run' || owner === 'shell' ? ' and --release before an image' : '';
-      const remedy = shape.command ? `put -- before a command${root}, see ${owner} --help` : undefined;
-      throw usageError(owner, `unexpected word ${word}`, 'UNEXPECTED_WORD', remedy);
+      throw unexpectedWord(owner, word, before);
     }
   }
   const [program, ...args] = command;
@@ -116,7 +118,7 @@ function byName(owner: Owner, known: readonly Known[], text: string): Known {
   const peers = all.filter(({ peer }) => peer);
   const [first, ...others] = peers.length === 1 ? peers : all;
   if (first === undefined) {
-    const remedy = remedyForOption(owner, `--${text}`);
+    const remedy = remedyFor(owner, `--${text}`);
     const names = known.map(({ name }) => `--${name}`);
     const meant = remedy === undefined ? didYouMean(`--${text}`, names) : '';
     throw usageError(owner, `unknown option --${text}${meant}`, 'UNKNOWN_OPTION', remedy);
@@ -131,10 +133,30 @@ function byName(owner: Owner, known: readonly Known[], text: string): Known {
 function byLetter(owner: Owner, known: readonly Known[], rawName: string): Known {
   const found = known.find(({ short }) => `-${short}` === rawName);
   if (found === undefined) {
-    const remedy = remedyForOption(owner, rawName);
+    const remedy = remedyFor(owner, rawName);
     throw usageError(owner, `unknown option ${rawName}`, 'UNKNOWN_OPTION', remedy);
   }
   return found;
+}
+
+/** @param before the option before it, where its value may be left out */
+function unexpectedWord(owner: Owner, word: string, before: Known | undefined): UsageError {
+  const image = owner === 'run' || owner === 'shell' ? ' and --release before an image' : '';
+  const remedy =
+    before !== undefined
+      ? `write --${before.name}=${word} where that is its value`
+      : SHAPES[owner].command
+        ? `put -- before a command${image}, see ${owner} --help`
+        : undefined;
+  return usageError(owner, `unexpected word ${word}`, 'UNEXPECTED_WORD', remedy);
+}
+
+/** For an option that is unknown here. */
+function remedyFor(owner: Owner, option: string): string | undefined {
+  const ofServer = optionsOf('server').find(({ name, short }) => [`--${name}`, `-${short}`].includes(option));
+  return owner === 'test' && ofServer !== undefined
+    ? `put options of the testbed behind --, as in test PACKAGE -- ${written(ofServer)}`
+    : remedyForOption(owner, option);
 }
 
 function usageError(owner: Owner, what: string, code: string, remedy?: string): UsageError {

@@ -1,11 +1,20 @@
 /** Values of a laboratory's file. Errors name the place in the file. Pure. */
 import { UsageError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
 export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** Names that the root filesystem has elsewhere. */
+const ROOTS: ReadonlyMap<string, string> = new Map([
+  ['release', 'root: NAME'],
+  ['image', 'root: NAME'],
+  ['rootfs', 'root: { rootfs: PATH }'],
+  ['tarball', 'root: { tarball: PATH }'],
+]);
 
 export function fields(value: unknown, where: string, known?: readonly string[]): Fields {
   if (!isFields(value))
@@ -14,10 +23,12 @@ export function fields(value: unknown, where: string, known?: readonly string[])
       remedy: 'see docs/networks.md',
     });
   const stranger = known === undefined ? undefined : Object.keys(value).find((key) => !known.includes(key));
-  if (stranger !== undefined) {
-    throw new UsageError(`${where} has the unknown key ${stranger}`, {
+  if (known !== undefined && stranger !== undefined) {
+    const meant = known.includes('root') && ROOTS.get(stranger);
+    const words = meant ? ` (did you mean ${meant})` : didYouMean(stranger, known);
+    throw new UsageError(`${where} has the unknown key ${stranger}${words}`, {
       code: 'WRONG_LAB_FILE',
-      remedy: `use one of ${known?.join(', ')}`,
+      remedy: `use one of ${known.join(', ')}`,
     });
   }
   return value;

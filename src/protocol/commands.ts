@@ -178,12 +178,16 @@ export const COMMANDS: Readonly<Record<string, Row>> = {
   },
 };
 
+/** Verbs of this program that a person may write here. */
+const RUNS: ReadonlySet<string> = new Set(['run', 'exec']);
+
 /** Gives the reply, without newline. @throws MisuseError for a request that cannot be served, and errors of the testbed */
 export async function perform(session: Session, request: Request): Promise<string> {
   const row = Object.hasOwn(COMMANDS, request.verb) ? COMMANDS[request.verb] : undefined;
   if (row === undefined) {
     const known = Object.keys(COMMANDS);
-    throw new MisuseError(`unknown command ${quoted(request.verb)}${didYouMean(request.verb, known)}`, {
+    const meant = RUNS.has(request.verb) ? ' (did you mean command)' : didYouMean(request.verb, known);
+    throw new MisuseError(`unknown command ${quoted(request.verb)}${meant}`, {
       code: 'UNKNOWN_COMMAND',
       remedy: `the commands are ${known.join(', ')}`,
     });

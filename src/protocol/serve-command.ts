@@ -50,7 +50,7 @@ export function parseCommand(words: readonly string[]): CommandWords {
       default:
         throw misuse(
           `command has no keyword ${quoted(keyword)}`,
-          'it has stdin= stdout= stderr= cwd= user= env= timeout=',
+          'write commas between the words of the command; the keywords are stdin= stdout= stderr= cwd= user= env= timeout=',
         );
     }
   }

@@ -1,6 +1,7 @@
 /** `rootfs export` and `rootfs build NAME --from PARENT`. */
 import { closeSync, openSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { constants } from 'node:os';
+import { basename, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Words } from '../command-line/given.ts';
 import { TestbedError, UsageError } from '../errors.ts';
@@ -193,11 +194,12 @@ async function writeOut(
     .split('\n')
     .filter((line) => !/socket ignored$/.test(line))
     .join('\n');
-  throw new TestbedError(
-    `${what} failed: ${briefWords(errors) || `${argv[0]} ended with status ${status}`}`,
-    {
-      code: 'EXPORT_FAILED',
-      remedy: 'do not use what was written',
-    },
-  );
+  const ended =
+    status === 128 + constants.signals.SIGPIPE
+      ? 'the program that reads stdout has ended'
+      : `${basename(argv[0])} ended with status ${status}`;
+  throw new TestbedError(`${what} failed: ${briefWords(errors) || ended}`, {
+    code: 'EXPORT_FAILED',
+    remedy: 'do not use what was written',
+  });
 }

@@ -100,10 +100,12 @@ function checkFiles(packages: readonly string[]): void {
   }
 }
 
-/** The driver takes a word without a slash for the name of a package in the archive. */
+/** What the driver takes for the name of a package in the archive, also where there is a directory of that name. */
+const PACKAGE_NAME = /^[0-9a-z][0-9a-z.+-]+$/;
+
 function warnOfNames(words: Words, log: Log): void {
   for (const name of words.operands) {
-    if (name.includes('/') || name === '.' || !existsSync(join(name, 'debian'))) continue;
+    if (!PACKAGE_NAME.test(name) || !existsSync(join(name, 'debian'))) continue;
     log.warn(`${name} is taken for the name of a package in the archive; for the directory write ./${name}`);
   }
 }

@@ -90,13 +90,29 @@ describe('the words of a verb', () => {
     ['logs', ['--tail', '5'], 'unknown option --tail; write virt-ts-unshare logs NAME | tail'],
     ['ps', ['--rm'], 'unknown option --rm; see ps --help'],
     [
+      'test',
+      ['.', '-r', 'trixie'],
+      'unknown option -r; put options of the testbed behind --, as in test PACKAGE -- --release NAME',
+    ],
+    [
+      'test',
+      ['--network=none'],
+      'unknown option --network; put options of the testbed behind --, as in test PACKAGE -- --network host|none|private',
+    ],
+    [
       'run',
       ['trixie'],
       'unexpected word trixie; put -- before a command and --release before an image, see run --help',
     ],
+    ['run', ['--init', 'systemd'], 'unexpected word systemd; write --init=systemd where that is its value'],
+    [
+      'server',
+      ['--report-leaks', 'json'],
+      'unexpected word json; write --report-leaks=json where that is its value',
+    ],
     ['exec', ['web', 'ls'], 'unexpected word ls; put -- before a command, see exec --help'],
   ] as const) {
-    it(`of docker and podman are named: ${verb} ${argv.join(' ')}`, () => {
+    it(`of other calls or programs are named: ${verb} ${argv.join(' ')}`, () => {
       assert.throws(() => parseWords(verb, argv), { message });
     });
   }

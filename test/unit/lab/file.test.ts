@@ -63,7 +63,12 @@ describe('the file of a laboratory', () => {
 
   it('is reported with the place of an error', () => {
     const wrong: Record<string, RegExp> = {
-      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {adress: 10.1.0.2}}': /hosts\.a .*adress; .*address/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {adress: 10.1.0.2}}':
+        /hosts\.a .*adress \(did you mean address\); .*address/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {release: sid}}':
+        /key release \(did you mean root: NAME\); use one of root,/,
+      'rootfs: /x\nnetworks: {lan: 10.1.0.0/24}\nhosts: {a: }':
+        /key rootfs \(did you mean root: \{ rootfs: PATH \}\)/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {address: 10.2.0.2}}': /10\.2\.0\.2/,
       'networks: {lan: 10.1.0.1/24}\nhosts: {a: }': /10\.1\.0\.1\/24/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {dns: b}}': /dns names b/,

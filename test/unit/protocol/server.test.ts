@@ -155,6 +155,17 @@ describe('misuse', () => {
     });
   }
 
+  for (const [request, message] of [
+    ['rvert', /^unknown command 'rvert' \(did you mean revert\); the commands are /],
+    ['run ls', /^unknown command 'run' \(did you mean command\); the commands are /],
+    ['command ls /', /^command has no keyword '\/'; write commas between the words of the command; /],
+  ] as const) {
+    it(`${request}: says what was meant`, async () => {
+      const { told } = await converseWith(`open\n${request}\n`, fakeProvider());
+      assert.match(told.join('\n'), message);
+    });
+  }
+
   it('does not run a last line without its end', async () => {
     const testbed = fakeTestbed();
     await converseWith('open\nrevert', fakeProvider(testbed));
