@@ -136,12 +136,13 @@ static void become_stage(const struct arguments *given) {
 }
 
 /* In a child of the stage. A byte in `made`: the user namespace is made; in `mapped`: the stage has written its id maps. */
-static _Noreturn void become_holder(int made, const int mapped[2]) {
+static _Noreturn void become_holder(const int made[2], const int mapped[2]) {
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) fail_to_hold("making the user namespace of the testbeds", NULL);
 	/* Else this process would wait for ever when the stage fails. */
 	close(mapped[1]);
-	if (write(made, "", 1) != 1) _exit(1);
+	if (write(made[1], "", 1) != 1) _exit(1);
 	wait_for_byte(mapped[0]);
+	close(made[0]), close(made[1]), close(mapped[0]);
 	if (!become_root()) fail_to_hold("becoming root of the user namespace", NULL);
 	/* What each of the testbeds may use. */
 	share_limits(2);
@@ -196,7 +197,7 @@ int hold_main(int argc, char **argv) {
 	if (pipe2(made, O_CLOEXEC) != 0 || pipe2(mapped, O_CLOEXEC) != 0) fail_to_hold("making a pipe", NULL);
 	pid_t holder = fork();
 	if (holder < 0) fail_to_hold("making a process", NULL);
-	if (holder == 0) become_holder(made[1], mapped);
+	if (holder == 0) become_holder(made, mapped);
 	close(made[1]);
 	wait_for_byte(made[0]);
 	/* set_title() overwrites argv. */

@@ -45,6 +45,7 @@ static void cannot_make(const struct request *request, int error) {
 
 static _Noreturn void set_up(const struct request *request) {
 	set_title("virt-ts-unshare set-up");
+	close(request->started[0]);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setsid();
 	umask(022);
@@ -81,7 +82,8 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 	bool good = seteuid(request->owner) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;
 	pid_t pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
 	if (pid == 0) {
-		/* Else the lifeline of this process would never end. */
+		/* Else neither the holder nor this process would see that the one between them was killed. */
+		close(made);
 		close(request->lifeline[1]);
 		/* Until its id map is written. */
 		wait_for_byte(request->lifeline[0]);
@@ -106,7 +108,10 @@ static pid_t start_below(const struct request *request, int *handle) {
 	}
 	pid_t maker = fork();
 	if (maker < 0) cannot_make(request, errno);
-	if (maker == 0) set_up_below(request, made[1]);
+	if (maker == 0) {
+		close(made[0]);
+		set_up_below(request, made[1]);
+	}
 	close(made[1]);
 	if (maker > 0 && read(made[0], &pid, sizeof pid) != (ssize_t)sizeof pid) pid = -1;
 	close(made[0]);

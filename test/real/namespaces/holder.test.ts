@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -234,24 +235,58 @@ describe('stage and holder', function () {
     }
   });
 
-  it('make hundreds of processes at the same time', async () => {
+  /** A holder, and steps that wait until their process is killed. */
+  async function withWaiting(
+    body: (holder: Holder, wait: readonly steps.Step[]) => Promise<void>,
+  ): Promise<void> {
     const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-holder-'));
     const holder = await Holder.start({ idMap: idMapsFor(testOptions()), sources: [folder], log: silentLog });
     try {
       chmodSync(folder, 0o755);
       execFileSync('mkfifo', ['-m', '666', join(folder, 'fifo')]);
-      // Each waits for a reader.
-      const wait = [steps.root('/'), steps.append('/mnt/0/fifo', '')];
+      // For a reader.
+      await body(holder, [steps.root('/'), steps.append('/mnt/0/fifo', '')]);
+    } finally {
+      await holder.stop();
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  it('make hundreds of processes at the same time', async () => {
+    await withWaiting(async (holder, wait) => {
       const runs = Array.from({ length: 300 }, () => holder.run('', wait));
       const pids = await Promise.all(runs.map(({ started }) => started));
       assert.equal(new Set(pids).size, runs.length);
       for (const run of runs) holder.end(run);
       await Promise.all(runs.map(({ ended }) => ended));
-    } finally {
-      await holder.stop();
-      rmSync(folder, { recursive: true });
-    }
+    });
   });
+
+  for (const way of ['run', 'runBelow'] as const) {
+    it(`give a process only its own ends of pipes, so that it sees the end of the others (${way})`, async () => {
+      await withWaiting(async (holder, wait) => {
+        const owner = holder.nextOwner();
+        const run =
+          way === 'run'
+            ? holder.run('m', wait)
+            : holder.runBelow({ namespaces: 'm', owner, before: [], steps: wait });
+        const pid = await run.started;
+        const pipes = (): string[] => {
+          try {
+            const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+            return links.filter((link) => link.startsWith('pipe:'));
+          } catch {
+            // One was closed meanwhile.
+            return [];
+          }
+        };
+        // Its lifeline, and one that shows when its steps are done.
+        assert.ok(await waitUntil(() => pipes().length === 2, patience(5_000)), pipes().join());
+        holder.end(run);
+        await run.ended;
+      });
+    });
+  }
 
   it('get no descriptor of the caller, so neither does a testbed', async () => {
     const folder = openSync('/', 'r');
