@@ -23,8 +23,10 @@ export function stepFailed(failure: HelperFailure): TestbedError {
 
 /** What to do about a failure of stage, holder or set-up. */
 export function remedyOf({ code, errno, what }: HelperFailure): string {
-  if (code === 'NO_SHELL') return 'use a root filesystem with a /bin/sh that this machine can execute';
-  if (code === 'NO_INIT') return 'name an init that this machine can execute, or use --init=none';
+  const scarce = scarceRemedy(typeof errno === 'string' ? errno : undefined);
+  if (code === 'NO_SHELL')
+    return scarce ?? 'use a root filesystem with a /bin/sh that this machine can execute';
+  if (code === 'NO_INIT') return scarce ?? 'name an init that this machine can execute, or use --init=none';
   // clone3(2) has this error for a limit of namespaces.
   if (errno === 'ENOSPC' && what.includes('namespace')) {
     return 'the limit of namespaces is reached: raise user.max_*_namespaces with sysctl, or close other testbeds';
@@ -36,7 +38,7 @@ export function remedyOf({ code, errno, what }: HelperFailure): string {
   if (errno === 'ENOSPC') {
     return 'free space where the testbeds are (--scratch), or give them more memory (--max-memory)';
   }
-  return scarceRemedy(typeof errno === 'string' ? errno : undefined) ?? DOCTOR;
+  return scarce ?? DOCTOR;
 }
 
 export function endedEarly(status: number): TestbedError {

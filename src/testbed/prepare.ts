@@ -72,6 +72,8 @@ export async function prepare(preparation: Preparation): Promise<Prepared> {
   } catch (error) {
     await finding.then((base) => base?.release()).catch(() => {});
     throw error;
+  } finally {
+    signal.removeEventListener('abort', holding.abandon);
   }
   const using = useBase(source, holder, cache, log, signal, finding);
   try {

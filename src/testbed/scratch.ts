@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, 
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
-import { runHost } from '../host.ts';
+import { briefWords, runHost } from '../host.ts';
 import { type Log, shellQuote } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { insideUser } from '../namespaces/idmap.ts';
@@ -110,11 +110,14 @@ async function removeScratch(path: string, holder: Holder, log: Log): Promise<vo
     if (systemCodeOf(cause) === 'ENOENT') return;
     // It belongs to another user: in a directory with the sticky bit, such as /tmp, only root of the stage may remove it.
     if (systemCodeOf(cause) === 'EPERM' && (await holder.removeFolder(path, log))) return;
-    throw new TestbedError(`cannot remove the scratch ${path}: ${result.stderr.trim() || reasonOf(cause)}`, {
-      code: 'LEFT_OVER',
-      remedy: 'remove it by hand',
-      cause,
-    });
+    throw new TestbedError(
+      `cannot remove the scratch ${path}: ${briefWords(result.stderr) || reasonOf(cause)}`,
+      {
+        code: 'LEFT_OVER',
+        remedy: 'remove it by hand',
+        cause,
+      },
+    );
   }
 }
 

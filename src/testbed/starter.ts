@@ -147,7 +147,9 @@ export class Starter {
       try {
         return await this.#startOverNew(prepared, this.#inMemory(this.#scratch.size), { over, init });
       } catch (error) {
-        if (this.#options.scratch.kind !== 'auto') throw error;
+        // Any other error is none of the layer.
+        const isOfMount = error instanceof TestbedError && error.code === 'STEP_FAILED';
+        if (this.#options.scratch.kind !== 'auto' || !isOfMount) throw error;
         // Before Linux 6.6 a tmpfs has no user xattrs, so it cannot be an upper layer in a user namespace.
         this.#log.debug(`no upper layer in memory (${String(error)}); using a directory of the cache`);
         this.#scratch = { kind: 'directory', path: prepared.scratchFolder };

@@ -4,10 +4,11 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
+import { Provider } from '../../../src/testbed/provider.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
 import { ONLY_ROOT, skip } from '../../support/skip.ts';
-import { script, testProvider } from '../../support/testbed.ts';
+import { script, testOptions, testProvider } from '../../support/testbed.ts';
 
 describe('a scratch on disk', function () {
   this.timeout(120_000);
@@ -48,6 +49,22 @@ describe('a scratch on disk', function () {
   }
 
   // Else programs of the host, or of another testbed, would be executed by it.
+  it('is not taken in place of memory for an error that has nothing to do with it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-empty-'));
+    chmodSync(folder, 0o755);
+    const reported: string[] = [];
+    const report = (message: string) => void reported.push(message);
+    const log = { debugging: true, debug: report, warn: report };
+    const provider = new Provider(testOptions({ root: { rootfs: folder } }), log);
+    try {
+      await assert.rejects(provider.open(), { code: 'NO_SHELL' });
+      assert.doesNotMatch(reported.join('\n'), /no upper layer in memory/);
+    } finally {
+      await provider.dispose();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('is made and removed while root of another testbed has registered an interpreter for all programs', async () => {
     const options = {
       root: { tarball: testTarball('lab') },
