@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
@@ -52,6 +52,8 @@ describe('a scratch on disk', function () {
   it('is not taken in place of memory for an error that has nothing to do with it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-empty-'));
     chmodSync(folder, 0o755);
+    mkdirSync(join(folder, 'bin'));
+    writeFileSync(join(folder, 'bin/sh'), '#!/nowhere\n', { mode: 0o755 });
     const reported: string[] = [];
     const report = (message: string) => void reported.push(message);
     const log = { debugging: true, debug: report, warn: report };
