@@ -155,6 +155,7 @@ describeWithUsers('virt-ts-unshare test', function () {
         ['--summary-file', `${folder}/absent/x`, '.'],
         /--summary-file: \S+\/absent does not exist; make this directory/,
       ],
+      [['-o', '/proc/none', '.'], /output directory \/proc\/none cannot be used: ENOENT.*; name another one/],
       [['absent_1.dsc'], /there is no file absent_1\.dsc; give /],
       [['./absent'], /there is no file \.\/absent; give /],
     ];
