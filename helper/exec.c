@@ -198,7 +198,8 @@ int exec_main(int argc, char **argv) {
 		tcsetpgrp(0, child);
 	}
 	journal_start(job.init, job.self, job.command);
-	if (write(channel[0], "", 1) != 1) fail_to_enter(&job, "the command's process");
+	/* A process that another command has killed, as by kill -9 -1, is the command's. */
+	if (write(channel[0], "", 1) != 1 && errno != EPIPE) fail_to_enter(&job, "the command's process");
 	journal_watch(job.proc, child, channel[0]);
 
 	int status = status_of(&job, child);

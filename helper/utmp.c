@@ -27,7 +27,8 @@ static bool record_boot(int file, int root) {
 		records[i].ut_line[0] = '~';
 		memcpy(records[i].ut_id, "~~", 2);
 		snprintf(records[i].ut_host, sizeof records[i].ut_host, "%s", kernel.release);
-		records[i].ut_tv.tv_sec = (int32_t)now.tv_sec;
+		/* Signed in older versions of glibc. */
+		records[i].ut_tv.tv_sec = (__typeof__(records[i].ut_tv.tv_sec))now.tv_sec;
 		records[i].ut_tv.tv_usec = (int32_t)(now.tv_nsec / 1000);
 	}
 	return write(file, records, sizeof records) == (ssize_t)sizeof records;

@@ -1,7 +1,7 @@
 /** What a test has left, read from outside, so that no process inside can falsify it. */
-import { readFileSync } from 'node:fs';
+import { TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Baseline } from './baseline.ts';
+import { type Baseline, readBaseline } from './baseline.ts';
 import { type Leak, newLeaks } from './leak.ts';
 import { type Place as LookedAt, look } from './look.ts';
 import { type ProcessPlace, processesOf } from './processes.ts';
@@ -35,7 +35,8 @@ function isOfSystemd(leak: Leak): boolean {
 async function collectAll(place: Place, log: Log): Promise<Leak[]> {
   const { pid, baseline, scratchDirectory, boundAt = [], held } = place;
   const { files, ipc } = await look(place, log);
-  const mounts = newMounts(baseline.mounts, readFileSync(`/proc/${pid}/mountinfo`, 'latin1'));
+  const now = readNow(pid, baseline);
+  const mounts = newMounts(baseline.mounts, now.mounts);
   const mountPoints = new Set(held === undefined ? [] : mounts.map(({ path }) => path));
   const isOwn = ({ path, type }: { readonly path: string; readonly type: string }) =>
     mountPoints.has(path) ||
@@ -48,10 +49,19 @@ async function collectAll(place: Place, log: Log): Promise<Leak[]> {
     ...mounts,
     ...processesOf(place),
     ...ipc,
-    ...(baseline.interfaces === undefined
-      ? []
-      : newInterfaces(baseline.interfaces, readFileSync(`/proc/${pid}/net/dev`, 'latin1'))),
+    ...newInterfaces(baseline.interfaces ?? '', now.interfaces ?? ''),
   ];
+}
+
+function readNow(pid: number, { interfaces }: Baseline): Baseline {
+  try {
+    return readBaseline(pid, interfaces !== undefined);
+  } catch (cause) {
+    throw new TestbedError('looking for what was left behind failed: the testbed has ended', {
+      code: 'TESTBED_ENDED',
+      cause,
+    });
+  }
 }
 
 const TOP = new Set(['/tmp', '/var/tmp', '/run', '/run/lock', '/dev/shm']);

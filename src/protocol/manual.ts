@@ -34,14 +34,17 @@ export async function converse(options: ConverseOptions): Promise<number> {
     removeHistoryDuplicates: true,
     completer: complete,
   });
+  let isOpen = true;
+  editor.once('close', () => {
+    isOpen = false;
+  });
   let status: number = EXIT.quit;
   try {
     for await (const line of typedLines(editor, screen, signal)) {
       if (line.trim() === '') continue;
       addHistory(historyFile, line, log);
-      const goOn = await withoutEditor({ input, screen, editor }, () =>
-        carryOut(options, session, dispose, line),
-      );
+      const work = () => carryOut(options, session, dispose, line);
+      const goOn = isOpen ? await withoutEditor({ input, screen, editor }, work) : await work();
       if (!goOn) break;
     }
     await closeTestbed(session);
@@ -133,12 +136,14 @@ async function* typedLines(editor: Interface, screen: Writable, signal: AbortSig
   const end = () => editor.close();
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
-  while (!closed) {
+  while (!signal.aborted) {
     const line = lines.shift();
     if (line !== undefined) {
       yield line;
       continue;
     }
+    // Lines that were pasted together with a Ctrl-D come first.
+    if (closed) break;
     editor.prompt();
     await new Promise<void>((resolve) => {
       wake = resolve;

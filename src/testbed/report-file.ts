@@ -36,6 +36,8 @@ export class ReportFile {
   }
 
   failureOf(pid: number): HelperFailure | undefined {
+    // What it had is not there any more, and no command can run in the testbed.
+    if (this.#isClosed) return { event: 'failed', code: 'CLOSED', what: 'it is closed' };
     return parseEvents(this.#text())
       .filter(isFailure)
       .findLast((event) => event.pid === pid);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { removeScratch, scratchDir } from '../support/autopkgtest.ts';
@@ -97,18 +97,24 @@ describeWithUsers('the backend of debci', function () {
 
   /** What amqp-consume does with a request. */
   function serve(name: string, id: number) {
-    const source = Buffer.from('deb-src [trusted=yes] file:/srv/archive ./').toString('base64');
+    const sources = ['deb', 'deb-src'].map((type) => {
+      const line = Buffer.from(`${type} [trusted=yes] file:/srv/archive ./`).toString('base64');
+      return `extra-apt-source:${line}`;
+    });
     const argv = [debci.program, 'worker', '--do-request', '--arch', 'amd64'];
     const worker = spawn('amqp-consume', argv, {
       env: { ...process.env, ...debci.env },
       stdio: ['pipe', 'ignore', 'inherit'],
     });
-    worker.stdin.end(`${name} bookworm run-id:${id} extra-apt-source:${source}`);
+    worker.stdin.end(`${name} bookworm run-id:${id} ${sources.join(' ')}`);
     return worker;
   }
 });
 
-/** An archive with the source packages mock-allow-stderr, and mock-long, whose test sleeps. */
+/**
+ * An archive with the source packages mock-allow-stderr, and mock-long, whose test sleeps. autopkgtest 5.49 takes the version of a source
+ * package from its binary packages, so there is one of each.
+ */
 function makeArchive(): string {
   const folder = scratchDir();
   chmodSync(folder, 0o755);
@@ -123,11 +129,20 @@ function makeArchive(): string {
       writeFileSync(join(tree, 'debian/tests/control'), `Test-Command: ${SLEEP}\nDepends:\n`);
     }
     execFileSync('dpkg-source', ['--build', name], { cwd: folder, stdio: 'ignore' });
+    mkdirSync(join(folder, 'binary/DEBIAN'), { recursive: true });
+    writeFileSync(
+      join(folder, 'binary/DEBIAN/control'),
+      `Package: mock-${name}\nVersion: 1.0\nArchitecture: all\nMaintainer: Tests <tests@example.org>\nDescription: nothing\n`,
+    );
+    execFileSync('dpkg-deb', ['--build', 'binary', `mock-${name}_1.0_all.deb`], {
+      cwd: folder,
+      stdio: 'ignore',
+    });
   }
-  const sources = execFileSync('dpkg-scansources', ['.'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  writeFileSync(join(folder, 'Sources'), sources);
+  for (const index of ['Sources', 'Packages']) {
+    const program = `dpkg-scan${index.toLowerCase()}`;
+    const text = execFileSync(program, ['.'], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] });
+    writeFileSync(join(folder, index), text);
+  }
   return folder;
 }

@@ -68,6 +68,14 @@ describe('a manual session', function () {
     assert.deepEqual(marker.left(), []);
   });
 
+  it('does all that was pasted before Ctrl-D', async () => {
+    const terminal = start();
+    await terminal.see(PROMPT);
+    terminal.type(`capabilities\rhelp close\r${CTRL_D}`);
+    await terminal.see(/ok revert .*remove the testbed/s);
+    assert.equal(await terminal.ended(), 0);
+  });
+
   it('helps, and completes names', async () => {
     const terminal = start();
     await terminal.see(PROMPT);

@@ -16,4 +16,11 @@ describe('the file for events of execute programs', () => {
     closeSync(other);
     assert.deepEqual(report.ended(), []);
   });
+
+  it('is closed with the testbed, which is why a command did not run', () => {
+    const report = ReportFile.open(silentLog);
+    assert.equal(report?.failureOf(1), undefined);
+    report?.close();
+    assert.equal(report?.failureOf(1)?.code, 'CLOSED');
+  });
 });
