@@ -3,7 +3,6 @@ import {
   chmodSync,
   closeSync,
   linkSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -13,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf, UsageError } from '../errors.ts';
+import { makeFolders } from '../folders.ts';
 import { lockSync } from '../host.ts';
 import { randomBytes } from '../random.ts';
 import { isAlive, isProcessName, type ProcessName, thisProcess } from './identity.ts';
@@ -38,7 +38,7 @@ export class Claims {
 
   constructor(path: string) {
     this.path = path;
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolders(path, 0o700);
     chmodSync(path, 0o700);
   }
 

@@ -1,6 +1,7 @@
 /** What is kept of testbeds that `run --detach` opened: a directory each, with a record and the output of the command. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.ts';
 import { isRecord } from './claims.ts';
 import { isAlive, isProcessName, type ProcessName, thisProcess } from './identity.ts';
 import { lastingFolder, runtimeFolders } from './runtime-folder.ts';
@@ -25,7 +26,7 @@ export function beginDetached(name: string, env: Readonly<NodeJS.ProcessEnv>): s
   for (const each of findDetached(name, env)) rmSync(each.folder, { recursive: true, force: true });
   prune(env);
   const folder = join(all, name);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolders(folder, 0o700);
   write(folder, { name, keeper: thisProcess(), since: Date.now() });
   return folder;
 }

@@ -1,7 +1,8 @@
 /** The open testbeds of this user, for `ps` and `exec`: one private file each. The next reader removes void ones. */
-import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.ts';
 import { randomBytes } from '../random.ts';
 import { isRecord } from './claims.ts';
 import { keepFresh } from './fresh.ts';
@@ -66,7 +67,7 @@ export function unnamedFile(env: Readonly<NodeJS.ProcessEnv>): number {
 
 function makeFolder(env: Readonly<NodeJS.ProcessEnv>): string {
   const folder = join(runtimeFolder(env), FOLDER);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolders(folder, 0o700);
   return folder;
 }
 

@@ -34,10 +34,10 @@ export interface CommitOrder extends LayerPlace, Pick<ImageRecord, 'command' | '
 
 /** @throws UsageError when the name cannot be used */
 export function checkImageName(images: string, name: string): void {
-  if (!/^[A-Za-z0-9][A-Za-z0-9+._-]*$/.test(name)) {
+  if (!/^[A-Za-z0-9][A-Za-z0-9+._-]{0,199}$/.test(name)) {
     throw new UsageError(`${name} cannot be the name of an image`, {
       code: 'WRONG_NAME',
-      remedy: 'give a name of letters, digits and hyphens',
+      remedy: 'give a name of letters, digits and hyphens, up to 200',
     });
   }
   const path = newestTarball(images, name);

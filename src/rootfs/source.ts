@@ -157,7 +157,7 @@ function checkNotOfKernel(arch: string): void {
 
 /** Both become parts of a file name and arguments of a program. */
 function checkName(option: string, value: string): void {
-  if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(value)) {
+  if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]{0,199}$/.test(value)) {
     throw new UsageError(`${option} ${value} is not the name of a release or an architecture`, {
       code: 'WRONG_VALUE',
       remedy: 'give one like bookworm or amd64',

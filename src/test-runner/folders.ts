@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError } from '../errors.ts';
-import { makeTemporary } from '../folders.ts';
+import { makeFolders, makeTemporary } from '../folders.ts';
 
 export interface Folders {
   /** Gets what autopkgtest's output directory has. */
@@ -42,7 +42,7 @@ export function openFolders(given: string | undefined): Folders {
 
 function makeOutput(path: string): string {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolders(path);
     if (readdirSync(path).length === 0) return path;
   } catch (cause) {
     throw new UsageError(`the output directory ${path} cannot be used: ${reasonOf(cause)}`, {

@@ -1,5 +1,5 @@
 /** `rootfs export` and `rootfs build NAME --from PARENT`. */
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, type Stats, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { isatty } from 'node:tty';
@@ -57,9 +57,18 @@ export function recipeFor(
   return { name, recipe: { from: parentOf(from, arch), run } };
 }
 
+/** Undefined where there is no such file. */
+function kindOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The absolute path of a file, or the name of an image or a release. */
 function parentOf(from: string, arch: string | undefined): string {
-  const kind = statSync(from, { throwIfNoEntry: false });
+  const kind = kindOf(from);
   if (kind?.isFile() === true) return resolve(from);
   if (!isFileName(from) || imageNamed(from, arch ?? hostArchitecture(), process.env) !== undefined)
     return from;

@@ -1,9 +1,10 @@
 /** `report`: a run as a page, or as text on stdout. */
 import { writeFileSync } from 'node:fs';
-import { reasonOf, TestbedError, UsageError } from '../errors.ts';
+import { reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
 import { readInput } from '../report/input.ts';
 import { runOf } from '../report/run.ts';
 import { runText } from '../report/text.ts';
+import { scarceRemedy } from '../scarce.ts';
 import type { RunVerb } from './verb.ts';
 
 export const report: RunVerb = async (words) => {
@@ -36,7 +37,7 @@ function write(path: string, text: string): void {
   } catch (cause) {
     throw new TestbedError(`cannot write the report ${path}: ${reasonOf(cause)}`, {
       code: 'CANNOT_WRITE',
-      remedy: 'name a file in a directory where this user may write',
+      remedy: scarceRemedy(systemCodeOf(cause)) ?? 'name a file in a directory where this user may write',
       cause,
     });
   }

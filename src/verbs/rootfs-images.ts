@@ -100,7 +100,7 @@ export async function importOne({ names, words, cache, log, signal }: RootfsCall
   }
   const arch = words.one('arch') ?? hostArchitecture();
   const name = given.endsWith(`-${arch}`) ? given : `${given}-${arch}`;
-  if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]*$/.test(name)) {
+  if (!/^[A-Za-z0-9][A-Za-z0-9+.~_-]{0,199}$/.test(name)) {
     throw new UsageError(`${name} cannot be the name of an image`, {
       code: 'WRONG_NAME',
       remedy: 'give a name like unstable or unstable-amd64',

@@ -1,19 +1,26 @@
 /** `test`: runs the tests of a package by several drivers at once. */
 import { closeSync, existsSync, openSync, readSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Words } from '../command-line/given.ts';
 import { parseWords } from '../command-line/parse.ts';
 import { testbedFromWords } from '../command-line/testbed-options.ts';
 import { wrongValue } from '../command-line/values.ts';
-import { UsageError } from '../errors.ts';
+import { reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import { createLog, type Log, printable } from '../log.ts';
 import { checkOutside } from '../network/outside.ts';
-import { preflight } from '../preflight.ts';
+import { checkOutputFile, preflight } from '../preflight.ts';
 import { hasProgram } from '../processes/find.ts';
+import { scarceRemedy } from '../scarce.ts';
 import { writeToStderr } from '../stderr.ts';
 import { type Folders, openFolders } from '../test-runner/folders.ts';
-import { EXIT_TESTBED_FAILURE, formatSummary, resultText, type Summary } from '../test-runner/results.ts';
+import {
+  EXIT_OTHER,
+  EXIT_TESTBED_FAILURE,
+  formatSummary,
+  resultText,
+  type Summary,
+} from '../test-runner/results.ts';
 import { runTests } from '../test-runner/runner.ts';
 import { openScreen } from '../test-runner/screen.ts';
 import type { RunVerb } from './verb.ts';
@@ -26,6 +33,8 @@ export const test: RunVerb = async (words, signal) => {
   const given = parseServer(words.command ?? []);
   const options = testbedFromWords(given, process.env);
   const jobs = parseJobs(words.one('jobs'));
+  const summaryFile = words.one('summary-file');
+  if (summaryFile !== undefined) checkOutputFile('--summary-file:', resolve(summaryFile));
   for (const program of ['autopkgtest', 'setpriv'] as const) {
     if (hasProgram(program)) continue;
     throw new UsageError(`the program ${program} is missing`, {
@@ -47,9 +56,9 @@ export const test: RunVerb = async (words, signal) => {
     showFailures(summary, folders, signal.aborted ? 0 : status);
     const text = formatSummary(summary);
     process.stdout.write(printable(text));
-    const file = words.one('summary-file');
-    if (file !== undefined) writeFileSync(file, text);
-    return signal.aborted ? 130 : status;
+    const isWritten = writeSummary(summaryFile, text, log);
+    if (signal.aborted) return 130;
+    return isWritten ? status : EXIT_OTHER;
   } catch (error) {
     if (signal.aborted) return 130;
     throw error;
@@ -58,6 +67,19 @@ export const test: RunVerb = async (words, signal) => {
     folders.remove();
   }
 };
+
+/** False when it could not be written. */
+function writeSummary(path: string | undefined, text: string, log: Log): boolean {
+  if (path === undefined) return true;
+  try {
+    writeFileSync(path, text);
+    return true;
+  } catch (error) {
+    const remedy = scarceRemedy(systemCodeOf(error)) ?? 'name another file with --summary-file';
+    log.warn(`cannot write the summary ${path}: ${reasonOf(error)}; ${remedy}`);
+    return false;
+  }
+}
 
 /** With an output directory, what happens in the testbeds is kept there: see docs/evidence.md. */
 function withEvents(words: Words, given: Words, { output }: Folders): Words {

@@ -1,12 +1,12 @@
 /** Testbed.open with a signal that is aborted: the reason comes back, and nothing of the testbed is left. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { closeAll, Testbed } from '../../../src/index.ts';
 import { registered } from '../../../src/processes/open-testbeds.ts';
-import { processTree, stillThere } from '../../support/processes.ts';
+import { processTree, stillThere, untilRuns } from '../../support/processes.ts';
 import { testTarball } from '../../support/rootfs.ts';
 
 describe('an abort of Testbed.open', function () {
@@ -22,10 +22,8 @@ describe('an abort of Testbed.open', function () {
 
   it('ends the build of a root filesystem, and removes what it has written', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-abort-'));
-    const begun = join(folder, 'begun');
     const script = `#!/bin/sh
       for word; do case $word in *.tar*) uname >"$word" ;; esac; done
-      uname >'${begun}'
       exec sleep 1003`;
     writeFileSync(join(folder, 'mmdebstrap'), script, { mode: 0o755 });
     const { PATH, XDG_CACHE_HOME } = process.env;
@@ -33,8 +31,8 @@ describe('an abort of Testbed.open', function () {
     try {
       const ending = new AbortController();
       const opening = Testbed.open({ release: 'sid', signal: ending.signal });
-      while (!existsSync(begun)) await Promise.race([delay(20), opening]);
-      const made = processTree(process.pid).filter(({ command }) => command.includes('sleep 1003'));
+      await Promise.race([untilRuns('sleep 1003', process.pid), opening]);
+      const made = processTree(process.pid).filter(({ command }) => command === 'sleep 1003');
       assert.equal(made.length, 1);
       ending.abort(reason);
       await assert.rejects(opening, isReason);

@@ -151,6 +151,11 @@ describeWithUsers('virt-ts-unshare test', function () {
       [['--jobs', '0', '.'], /--jobs is 0, which is not a number of drivers; give a number from 1 on/],
       [['-o', folder, '.'], /is not empty; name an empty or a new one/],
       [['.', '--', '--relase', 'x'], /unknown option --relase/],
+      [
+        ['--summary-file', `${folder}/absent/x`, '.'],
+        /--summary-file: \S+\/absent does not exist; make this directory/,
+      ],
+      [['-o', '/proc/none', '.'], /output directory \/proc\/none cannot be used: ENOENT.*; name another one/],
       [['absent_1.dsc'], /there is no file absent_1\.dsc; give /],
       [['./absent'], /there is no file \.\/absent; give /],
     ];

@@ -81,6 +81,7 @@ describe('virt-ts-unshare rootfs', function () {
     await refused(/--max-size is much, which is not a size/, 'prune', '--max-size', 'much');
     await refused(/none.*does not exist|cannot find .*none/, 'import', join(folder, 'none'), 'sid');
     await refused(/cannot be the name of an image/, 'import', testTarball(), '../x');
+    await refused(/cannot be the name of an image/, 'import', testTarball(), 'x'.repeat(300));
     await refused(/there is no image sid-amd64/, 'update', 'sid-amd64');
     await refused(/y\.tar is the name of a file, not of a release/, 'build', 'y.tar');
     const from = (parent: string) => ['build', 'x', '--from', parent, '--run', 'true'] as const;

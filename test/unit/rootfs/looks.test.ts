@@ -129,6 +129,8 @@ describe('looks at files', () => {
         [{ rootfs: tree, tarball }, 'WRONG_OPTION', /--tarball and --rootfs/],
         [{ release: '../x' }, 'WRONG_VALUE', /\.\.\/x is the name of a file/],
         [{ release: 'x', arch: 'a b' }, 'WRONG_VALUE', /--arch/],
+        [{ release: 'x', arch: 'aarch64' }, 'WRONG_VALUE', /did you mean arm64/],
+        [{ release: 'x'.repeat(201) }, 'WRONG_VALUE', /is not the name of a release/],
         [{ release: 'x', bootstrapcmd: 'no-such-strap x' }, 'NO_PROGRAM', /no-such-strap/],
         [{ release: 'x', bootstrapcmd: '' }, 'WRONG_VALUE', /--bootstrapcmd/],
       ] as const) {
