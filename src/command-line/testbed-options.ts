@@ -5,6 +5,7 @@ import { UsageError } from '../errors.ts';
 import { didYouMean } from '../nearest.ts';
 import { isHostname } from '../network/hosts.ts';
 import { isTestbedName } from '../processes/testbed-name.ts';
+import { checkNotOfKernel } from '../rootfs/source.ts';
 import type { InitChoice } from '../testbed/init-choice.ts';
 import type { Scratch, TestbedOptions } from '../testbed/types.ts';
 import type { Words } from './given.ts';
@@ -35,12 +36,15 @@ export function testbedFromWords(words: Words, env: Readonly<NodeJS.ProcessEnv>)
     throw onlyOne('--remember-packages', '--mode copy');
   }
   const name = nameOf(one('name'));
+  const arch = anyAsNone(one('arch'));
+  // It has a letter that no name of Debian has.
+  if (arch === 'x86_64') checkNotOfKernel(arch);
   return Object.freeze({
     root: Object.freeze({
       tarball: one('tarball'),
       rootfs: one('rootfs'),
       release: matching('release', anyAsNone(one('release')), (text) => RELEASE.test(text), 'bookworm'),
-      arch: matching('arch', anyAsNone(one('arch')), (text) => ARCH.test(text), 'arm64'),
+      arch: matching('arch', arch, (text) => ARCH.test(text), 'arm64'),
       mirror: one('mirror'),
       bootstrapcmd: one('bootstrapcmd'),
     }),

@@ -199,6 +199,8 @@ export class Instance {
    * that survives SIGKILL may wait for a FUSE file system.
    */
   async #endHolders(gone: Promise<unknown>): Promise<void> {
+    // A failure to look comes from here too, and perhaps first.
+    gone.catch(() => {});
     const end = performance.now() + END_LIMIT;
     let mountsEnd = Number.POSITIVE_INFINITY;
     for (let pause = 20; ; pause = Math.min(2 * pause, 500)) {

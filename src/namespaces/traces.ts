@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { processEnded } from '../processes/identity.ts';
 import { allPids, namespaceOf } from '../processes/list.ts';
-import { type ProcessState, processState } from '../processes/stat.ts';
+import { notThere, type ProcessState, processState } from '../processes/stat.ts';
 
 export class Traces {
   /** Resolves when the kernel has freed the mounts; at once where there is no inotify watch left. */
@@ -99,8 +99,8 @@ export class Traces {
 function pinNumber(pid: number): number | undefined {
   try {
     return openSync(`/proc/${pid}/ns/pid`, 'r');
-  } catch {
-    return undefined;
+  } catch (error) {
+    return notThere(error);
   }
 }
 
@@ -150,8 +150,8 @@ function isWatched(device: number | undefined): boolean {
 function textOf(path: string): string {
   try {
     return readFileSync(path, 'latin1');
-  } catch {
-    return '';
+  } catch (error) {
+    return notThere(error) ?? '';
   }
 }
 
@@ -163,8 +163,8 @@ function ticksNow(): number {
 function openFiles(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`);
-  } catch {
-    return [];
+  } catch (error) {
+    return notThere(error) ?? [];
   }
 }
 
@@ -183,8 +183,8 @@ function mountOf(path: string): string | undefined {
   let fd: number;
   try {
     fd = openSync(path, O_PATH);
-  } catch {
-    return undefined;
+  } catch (error) {
+    return notThere(error);
   }
   try {
     return mountIn(`/proc/self/fdinfo/${fd}`);

@@ -1,12 +1,18 @@
 /** The processes of the machine, from the host's /proc. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { scarceError } from '../scarce.ts';
 import { isAlive, type ProcessName } from './identity.ts';
 import { processState } from './stat.ts';
 
+/** @throws TestbedError when this process has no descriptor or memory to look */
 export function allPids(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
+  let names: string[];
+  try {
+    names = readdirSync('/proc');
+  } catch (error) {
+    throw scarceError(error) ?? error;
+  }
+  return names.filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 export type NamespaceType = 'mnt' | 'pid' | 'pid_for_children' | 'net' | 'user' | 'ipc' | 'uts' | 'cgroup';

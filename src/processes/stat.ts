@@ -1,5 +1,6 @@
 /** The only parser of /proc/PID/stat. */
 import { readFileSync } from 'node:fs';
+import { scarceError } from '../scarce.ts';
 
 export interface ProcessState {
   readonly pid: number;
@@ -20,12 +21,19 @@ export function parseStat(text: string): ProcessState | undefined {
   return { pid: Number(pid), state, parent: Number(parent), session: Number(session), startTime };
 }
 
+/** Undefined when there is no such process. @throws TestbedError when this process has no descriptor or memory to look */
 export function processState(pid: number): ProcessState | undefined {
   try {
     return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return undefined;
+  } catch (error) {
+    return notThere(error);
   }
+}
+
+/** For errors of a file in /proc, which mean that its process has ended. @throws TestbedError for those that do not */
+export function notThere(error: unknown): undefined {
+  const scarce = scarceError(error);
+  if (scarce !== undefined) throw scarce;
 }
 
 /** Of the kernel for programs, on each architecture. */

@@ -146,7 +146,8 @@ const OF_KERNEL: Readonly<Record<string, string>> = {
   ...{ armv7l: 'armhf', ppc64le: 'ppc64el', loongarch64: 'loong64' },
 };
 
-function checkNotOfKernel(arch: string): void {
+/** @throws UsageError */
+export function checkNotOfKernel(arch: string): void {
   const meant = Object.hasOwn(OF_KERNEL, arch) ? OF_KERNEL[arch] : undefined;
   if (meant === undefined) return;
   throw new UsageError(`--arch ${arch} is not Debian's name of an architecture (did you mean ${meant})`, {

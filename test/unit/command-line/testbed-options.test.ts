@@ -181,6 +181,7 @@ describe('options', () => {
     [[`--hostname=${'a'.repeat(64)}`], 'WRONG_VALUE', '--hostname'],
     [['--release=../x'], 'WRONG_VALUE', '--release'],
     [['--arch=x y'], 'WRONG_VALUE', '--arch'],
+    [['--arch=x86_64'], 'WRONG_VALUE', 'did you mean amd64'],
     [['--drain-timeout=soon'], 'WRONG_VALUE', 'seconds'],
     [['--drain-timeout=0'], 'WRONG_VALUE', 'seconds'],
     [['--max-copy=0'], 'WRONG_VALUE', '--max-copy'],

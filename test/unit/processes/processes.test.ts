@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { commandLine, treeOf } from '../../../src/processes/list.ts';
 import { parseStat, processState } from '../../../src/processes/stat.ts';
 import { waitUntil } from '../../../src/wait.ts';
+import { call } from '../../support/program.ts';
 
 describe('processes', () => {
   it('are read though their name holds parentheses, spaces and newlines', () => {
@@ -21,6 +23,15 @@ describe('processes', () => {
   it('that are gone have no state', () => {
     assert.equal(processState(2 ** 22 + 1), undefined);
     assert.equal(processState(process.pid)?.pid, process.pid);
+  });
+
+  it('do not seem to have ended where there is no descriptor to look', async () => {
+    const program = fileURLToPath(new URL('without-descriptors.ts', import.meta.url));
+    const { stdout, stderr } = await call([
+      ...['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh'],
+      ...[process.execPath, '--import=tsx', program],
+    ] as const);
+    assert.equal(stdout, '{"processState":"EMFILE","isAlive":"EMFILE","allPids":"EMFILE"}\n', stderr);
   });
 
   it('of a tree are found below their root and in its session', async () => {
