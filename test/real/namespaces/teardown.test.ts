@@ -152,6 +152,7 @@ describe('the end of a testbed', function () {
     } finally {
       holder.kill();
     }
+    await provider.dispose();
     provider = testProvider();
   });
 
