@@ -43,7 +43,7 @@ function tests(directory, minutes, ...options) {
 
 /** Tests that make namespaces, and those of them that are done soon. */
 const ofNamespaces = [tests('real', 25), tests('fault', 15), tests('race', 20)];
-const soonDone = [tests('fuzz', 10), tests('escape', 10)];
+const [fuzzTests, escapeTests] = [tests('fuzz', 10), tests('escape', 10)];
 /** Tests that start drivers, or the examples. */
 const ofDrivers = [tests('driver', 25), tests('examples', 10)];
 
@@ -107,11 +107,11 @@ const first = [
 /** Each is a sequence; the sequences run at the same time. */
 const sequences = isRoot
   ? [
-      asUser([...ofNamespaces, ...soonDone]),
-      asRoot(ofNamespaces),
-      [...asRoot(ofDrivers), ...asUser(ofDrivers), ...asRoot(soonDone)],
+      asUser([...ofNamespaces, fuzzTests, escapeTests]),
+      asRoot([...ofNamespaces, fuzzTests]),
+      [...asRoot(ofDrivers), ...asUser(ofDrivers), ...asRoot([escapeTests])],
     ]
-  : [[...ofNamespaces, ...soonDone, ...ofDrivers]];
+  : [[...ofNamespaces, fuzzTests, escapeTests, ...ofDrivers]];
 
 const work = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-'));
 chmodSync(work, 0o755);

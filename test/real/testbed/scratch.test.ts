@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../../src/errors.ts';
 import { Provider } from '../../../src/testbed/provider.ts';
+import { makeRoots } from '../../race/beds.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
 import { ONLY_ROOT, skip } from '../../support/skip.ts';
@@ -68,19 +69,20 @@ describe('a scratch on disk', function () {
   });
 
   it('is made and removed while root of another testbed has registered an interpreter for all programs', async () => {
-    const options = {
-      root: { tarball: testTarball('lab') },
+    // A copy of a larger one takes seconds.
+    const roots = makeRoots(['busybox']);
+    const provider = testProvider({
+      root: { tarball: roots.tarball('busybox') },
       scratch: { kind: 'directory', path: folder },
       mode: 'copy',
-    } as const;
-    const provider = testProvider(options);
+    });
     try {
       const hostile = await provider.open();
       const testbed = await provider.open();
       const { status } = await hostile.run([
         'sh',
         '-c',
-        "mount -t binfmt_misc none /mnt || exit 77; printf %s ':all:M::\\x7fELF::/nonexistent:' >/mnt/register; ls",
+        "mkdir -p /mnt; mount -t binfmt_misc none /mnt || exit 77; printf %s ':all:M::\\x7fELF::/nonexistent:' >/mnt/register; /bin/busybox ls",
       ]);
       // 77: before Linux 6.7 the mount is refused. 127: the interpreter does not exist.
       assert.ok(status === 77 || status === 127, String(status));
@@ -90,6 +92,7 @@ describe('a scratch on disk', function () {
       await (await provider.open()).close();
     } finally {
       await provider.dispose();
+      rmSync(roots.folder, { recursive: true });
     }
     assert.deepEqual(readdirSync(folder), []);
   });
