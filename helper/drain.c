@@ -245,8 +245,12 @@ void drain(const struct drain *drain) {
 		look_around(look);
 		is_crowd = look->leaks + look->helpers > CROWD;
 		if (readlinkat(drain->init, "ns/pid", link, sizeof link) < 0) return;
-		if (look->leaks == 0 && look->helpers > 0 && !look->missed) first_leak = 0, newcomers = 0;
-		else if (first_leak == 0 && look->leaks > 0) first_leak = now();
+		if (look->leaks == 0 && look->helpers > 0 && !look->missed) {
+			first_leak = 0;
+			newcomers = 0;
+		} else if (first_leak == 0 && look->leaks > 0) {
+			first_leak = now();
+		}
 		bool busy = are_leaks_busy(look, &looks[!turn], now() - first_leak);
 		if (look->leaks > 0) {
 			if (!busy) end_all(look, now() - first_leak >= PATIENCE ? LEAKS : IDLE_LEAKS);
