@@ -23,6 +23,7 @@ export class Traces {
   readonly #pin: number | undefined;
   readonly #rootMount: string | undefined;
   readonly #device: number | undefined;
+  #isUnmounted = false;
   #asked: number | undefined;
 
   /**
@@ -38,17 +39,17 @@ export class Traces {
     this.#device = deviceOf(watched);
     const { watcher, unmounted } = watchMount(watched);
     this.#watcher = watcher;
-    this.unmounted = unmounted;
     this.watching = watcher !== undefined;
+    this.unmounted = unmounted.then(() => {
+      this.#isUnmounted = this.watching;
+    });
   }
 
   /** Processes that are in the namespaces, have entered them or hold them open. Reads every process of the machine. */
   holders(): ProcessState[] {
     this.#asked ??= ticksNow();
     const asked = this.#asked;
-    const below = this.#processes(
-      (pid) => this.#rootMount !== undefined && mountOf(`/proc/${pid}/root`) === this.#rootMount,
-    );
+    const below = this.#isUnmounted ? [] : this.#processes((pid) => this.#isBelow(pid));
     // The id of a mount is reused as soon as it is gone. While the watch exists the old mount exists. Without a watch, at
     // least processes that started later are left out.
     const isThere = this.watching && isWatched(this.#device);
@@ -78,6 +79,13 @@ export class Traces {
     return allPids()
       .filter((pid) => pid !== process.pid && test(pid))
       .flatMap((pid) => processState(pid) ?? []);
+  }
+
+  /** Whether it has the root, and is not in the pid namespace of another testbed, which has got the same id for its mount. */
+  #isBelow(pid: number): boolean {
+    if (this.#rootMount === undefined || mountOf(`/proc/${pid}/root`) !== this.#rootMount) return false;
+    const namespace = namespaceOf(pid, 'pid');
+    return this.#isNamespace(namespace) || namespace === namespaceOf(process.pid, 'pid');
   }
 
   #isInside(pid: number): boolean {

@@ -282,7 +282,9 @@ describe('a command and the process that waits for it', function () {
     assert.equal(new Set(seen.map((ended) => ended.stdout)).size, 1);
     await bed.testbed.revert();
     const [first = '', ...rest] = bed.testbed.executeCommand;
-    assert.notEqual((await call([first, ...rest, 'perl', '-e', serial])).stdout, seen[0]?.stdout);
+    const after = await call([first, ...rest, 'perl', '-e', serial]);
+    assert.equal(after.status, 0);
+    assert.notEqual(after.stdout, seen[0]?.stdout);
   });
 
   it('is not run when its execute program was killed before', async () => {

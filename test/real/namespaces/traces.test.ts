@@ -13,7 +13,14 @@ const ROOT = `
   chroot "/mnt" or die; chdir "/"; syswrite STDOUT, "here\\n"; sleep 100;`;
 /** The id of the mount that is a process's root. */
 function rootMount(pid: number | undefined): string | undefined {
-  return pid === undefined ? undefined : readFileSync(`/proc/${pid}/mountinfo`, 'latin1').split(' ')[0];
+  return rootPlace(pid)?.split(' ')[0];
+}
+
+/** The same, and the number of its file system: fields 1 and 3 of proc_pid_mountinfo(5). */
+function rootPlace(pid: number | undefined): string | undefined {
+  if (pid === undefined) return undefined;
+  const [id, , device] = readFileSync(`/proc/${pid}/mountinfo`, 'latin1').split(' ');
+  return `${id} ${device}`;
 }
 
 describe('the traces of namespaces', () => {
@@ -61,6 +68,28 @@ describe('the traces of namespaces', () => {
       assert.deepEqual(traces.holders().filter(isAlive), []);
     } finally {
       traces.release();
+    }
+  });
+
+  it('are not the processes of later namespaces, whose file system is watched and has the same number', async function () {
+    this.retries(5);
+    const old = await start('-Urmpf', '--kill-child');
+    const [inside = 0] = childrenOf(old.pid ?? 0);
+    const traces = new Traces(inside, '');
+    const others: Traces[] = [];
+    try {
+      const place = rootPlace(inside);
+      await end(old);
+      await traces.unmounted;
+      let later: number | undefined;
+      for (let tries = 0; rootPlace(later) !== place && tries < 50; tries += 1) {
+        [later = 0] = childrenOf((await start('-Urmpf', '--kill-child')).pid ?? 0);
+        others.push(new Traces(later, ''));
+      }
+      assert.equal(rootPlace(later), place, 'no mount got the same id in a file system with the same number');
+      assert.deepEqual(traces.holders().filter(isAlive), []);
+    } finally {
+      for (const each of [traces, ...others]) each.release();
     }
   });
 });
