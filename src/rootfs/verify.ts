@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { spawnHost, textOf } from '../host.ts';
+import { reasonOf, systemCodeOf } from '../errors.ts';
+import { spawnHost, textOf, toolFailed } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
 import { hashOf, rememberedHash, stateOf } from './identity.ts';
@@ -18,6 +19,7 @@ export async function verifyBase(
   holder: Inside,
   cache: CacheFolder,
   log: Log,
+  signal?: AbortSignal,
 ): Promise<Verdict> {
   const { tarball, sha256, skipped } = base.record;
   if (baseKey(sha256, holder.idMap.key) !== base.key) {
@@ -26,24 +28,34 @@ export async function verifyBase(
   let fd: number;
   try {
     fd = openSync(tarball, 'r');
-  } catch {
-    return { kind: 'unknown', why: `its tarball ${tarball} is gone` };
+  } catch (error) {
+    const why = systemCodeOf(error) === 'ENOENT' ? 'is gone' : `cannot be read: ${reasonOf(error)}`;
+    return { kind: 'unknown', why: `its tarball ${tarball} ${why}` };
   }
   try {
     const state = stateOf(fstatSync(fd, { bigint: true }));
-    if (((await rememberedHash(cache, tarball, state)) ?? (await hashOf(fd))) !== sha256) {
+    if (((await rememberedHash(cache, tarball, state)) ?? (await hashOf(fd, signal))) !== sha256) {
       return { kind: 'unknown', why: `its tarball ${tarball} was changed` };
     }
     const argv = holder.enter(
       compareArgv(`${holder.inside(base.folder)}/tree/root`, decompressorOf(tarball, fd)),
     );
     const tar = await spawnHost(argv, log, { stdio: [fd, 'pipe', 'pipe'], env: { LC_ALL: 'C' }, cwd: '/' });
-    const [differing, complaints] = await Promise.all([
+    const stop = () => tar.kill('SIGKILL');
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    const [differing, complaints, { status }] = await Promise.all([
       textOf(tar.child.stdout),
       textOf(tar.child.stderr),
       tar.exited,
     ]);
+    signal?.removeEventListener('abort', stop);
+    signal?.throwIfAborted();
     const differences = readDifferences(differing + complaints, skipped, holder.idMap.single);
+    // 1: something differs. A tar that was killed has compared only a part.
+    if (status > 1 && differences.length === 0) {
+      throw toolFailed(`comparing ${tarball} with its base`, { words: complaints, status });
+    }
     return differences.length === 0 ? { kind: 'same' } : { kind: 'different', differences };
   } finally {
     closeSync(fd);
