@@ -44,14 +44,14 @@ export async function remove({ names, cache, log, signal }: RootfsCall): Promise
   let status = 0;
   const layered = chosen.flatMap(({ committed }) => (committed === undefined ? [] : [committed.name]));
   if (layered.length > 0) {
-    await withHolder(cache, log, async (holder) => {
+    await withHolder({ cache, log, signal }, async (holder) => {
       for (const name of layered) await removeCommitted({ cache, holder, log, signal }, name);
     });
   }
   for (const { image } of chosen) if (image !== undefined) await removeImage(cache, image.name, log, signal);
   const doomed = chosen.flatMap(({ base }) => (base === undefined ? [] : [base]));
   if (doomed.length === 0) return status;
-  await withHolder(cache, log, async (holder) => {
+  await withHolder({ cache, log, signal }, async (holder) => {
     for (const base of doomed) {
       if (base.record.idMap !== holder.idMap.key) {
         throw new TestbedError(`the base ${base.key} belongs to the ids of another user`, {
@@ -101,7 +101,7 @@ export async function pruneBases({ names, words, cache, log, signal }: RootfsCal
     maxAge: parseDays('--max-age', words.one('max-age')) ?? DEFAULT_LIMITS.maxAge,
     maxSize: parseSize('--max-size', words.one('max-size')) ?? DEFAULT_LIMITS.maxSize,
   };
-  const removed = await withHolder(cache, log, async (holder) => {
+  const removed = await withHolder({ cache, log, signal }, async (holder) => {
     await sweepScratch(scratchFolderOf(cache.path), holder, log);
     return prune(cache, holder, log, words.has('all') ? NO_LIMITS : limits, signal);
   });
@@ -118,9 +118,10 @@ export async function pruneBases({ names, words, cache, log, signal }: RootfsCal
 export async function verify({ names, cache, log, signal }: RootfsCall): Promise<number> {
   const all = listBases(cache);
   const bases = names.length === 0 ? all : names.map((name) => chooseBase(all, name));
-  return withHolder(cache, log, async (holder) => {
+  return withHolder({ cache, log, signal }, async (holder) => {
     let status = 0;
     for (const base of bases) {
+      signal.throwIfAborted();
       const verdict = await verifyBase(base, holder, cache, log, signal);
       const key = base.key.slice(0, KEY_LENGTH);
       if (verdict.kind === 'same') say(`${key}  the same as its tarball\n`);
