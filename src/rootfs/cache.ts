@@ -147,11 +147,14 @@ function makeTag(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) writeFileSync(path, TAG);
 }
 
-/** Atomic: a reader sees the old text or the new one. On failure nothing is left. */
-export function writeWhole(path: string, text: string): void {
+/**
+ * Atomic: a reader sees the old text or the new one. On failure nothing is left.
+ * @param options `flush`: also after a power failure, for what cannot be made again
+ */
+export function writeWhole(path: string, text: string, { flush = false } = {}): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(temporary, text, { mode: 0o600 });
+    writeFileSync(temporary, text, { mode: 0o600, flush });
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { spawnHost, textOf } from '../host.ts';
+import { reasonOf, systemCodeOf } from '../errors.ts';
+import { spawnHost, textOf, toolFailed } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
 import { hashOf, rememberedHash, stateOf } from './identity.ts';
@@ -12,12 +13,16 @@ type Verdict =
   | { readonly kind: 'different'; readonly differences: readonly string[] }
   | { readonly kind: 'unknown'; readonly why: string };
 
-/** Slow: reads both completely. */
+/** Status of GNU tar for an error such as a missing file; 1 is that of a difference. */
+const TAR_FAILED = 2;
+
+/** Slow: reads both completely. @throws TestbedError */
 export async function verifyBase(
   base: KnownBase,
   holder: Inside,
   cache: CacheFolder,
   log: Log,
+  signal?: AbortSignal,
 ): Promise<Verdict> {
   const { tarball, sha256, skipped } = base.record;
   if (baseKey(sha256, holder.idMap.key) !== base.key) {
@@ -26,23 +31,28 @@ export async function verifyBase(
   let fd: number;
   try {
     fd = openSync(tarball, 'r');
-  } catch {
-    return { kind: 'unknown', why: `its tarball ${tarball} is gone` };
+  } catch (error) {
+    const why = systemCodeOf(error) === 'ENOENT' ? 'is gone' : `cannot be read: ${reasonOf(error)}`;
+    return { kind: 'unknown', why: `its tarball ${tarball} ${why}` };
   }
   try {
     const state = stateOf(fstatSync(fd, { bigint: true }));
-    if (((await rememberedHash(cache, tarball, state)) ?? (await hashOf(fd))) !== sha256) {
+    if (((await rememberedHash(cache, tarball, state)) ?? (await hashOf(fd, signal))) !== sha256) {
       return { kind: 'unknown', why: `its tarball ${tarball} was changed` };
     }
     const argv = holder.enter(
       compareArgv(`${holder.inside(base.folder)}/tree/root`, decompressorOf(tarball, fd)),
     );
     const tar = await spawnHost(argv, log, { stdio: [fd, 'pipe', 'pipe'], env: { LC_ALL: 'C' }, cwd: '/' });
-    const [differing, complaints] = await Promise.all([
+    const [differing, complaints, { status }] = await Promise.all([
       textOf(tar.child.stdout),
       textOf(tar.child.stderr),
       tar.exited,
     ]);
+    // Also of one that was killed, such as for want of memory, before it found a difference.
+    if (status > TAR_FAILED) {
+      throw toolFailed(`comparing with ${tarball}`, { words: complaints, status });
+    }
     const differences = readDifferences(differing + complaints, skipped, holder.idMap.single);
     return differences.length === 0 ? { kind: 'same' } : { kind: 'different', differences };
   } finally {
