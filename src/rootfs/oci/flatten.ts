@@ -15,7 +15,7 @@ import { findProgram } from '../../processes/find.ts';
 import { startProgress } from '../../progress-line.ts';
 import { roomIn } from '../../wait.ts';
 import { cacheFullRemedy } from '../cache-failure.ts';
-import { badImage, inImage } from './bad-image.ts';
+import { badImage } from './bad-image.ts';
 import { type ChosenImage, showNames } from './choose.ts';
 import { mergeEnvironment } from './environment.ts';
 import type { ImageFiles } from './files.ts';
@@ -119,12 +119,7 @@ async function readHeaders(
         {
           entry(entry) {
             kept = undefined;
-            let inode: Inode | undefined;
-            try {
-              inode = tree.add(entry);
-            } catch (error) {
-              throw inImage(what, error);
-            }
+            const inode = tree.add(entry);
             if (inode === undefined || tree.find(ENVIRONMENT)?.inode !== inode) return;
             if (entry.kind !== 'file' || entry.size > LARGEST_ENVIRONMENT) return;
             kept = [];

@@ -277,6 +277,25 @@ describe('a container image', () => {
     }
   });
 
+  it('for which the cache has no room is not called broken', async () => {
+    writeLayout(images.layout, {
+      layers: [archive(SHELL, raw({ name: 'large', data: Buffer.alloc(2 ** 20) }))],
+    });
+    const programs = join(images.folder, 'programs');
+    mkdirSync(programs);
+    const full =
+      '#!/bin/sh\nhead -c 512 >/dev/null\necho "zstd: error 70 : No space left on device" >&2\nexit 1\n';
+    writeFileSync(join(programs, 'zstd'), full, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env.PATH = `${programs}:${PATH}`;
+    try {
+      await assert.rejects(images.take(), { name: 'TestbedError', code: 'CACHE_FULL', remedy: /free space/ });
+    } finally {
+      process.env.PATH = PATH;
+    }
+    assert.deepEqual(readdirSync(images.cache.images), []);
+  });
+
   it('that is decompressed is not waited for when the caller ends', async () => {
     writeLayout(images.layout, { layers: [archive(SHELL)] });
     const [file, programs] = [join(images.folder, 'packed.tar.zst'), join(images.folder, 'programs')];
