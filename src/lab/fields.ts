@@ -48,6 +48,8 @@ export function word(value: unknown, where: string): string {
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string' || value === '')
     throw new UsageError(`${where} is not a text`, { code: 'WRONG_LAB_FILE', remedy: 'put it in quotes' });
+  if (value.includes('\0'))
+    throw new UsageError(`${where} has a null byte`, { code: 'WRONG_LAB_FILE', remedy: 'remove it' });
   return value;
 }
 
