@@ -83,6 +83,7 @@ describe('the file of a laboratory', () => {
         /hosts\.a\.binds has srv, which is not an absolute path/,
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {commands: ["a\\0b"]}}': /hosts\.a\.commands has a null byte/,
       'root: ""\nnetworks: {lan: 10.1.0.0/24}\nhosts: {a: }': /hosts\.a\.root is not a text/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {"two\\nlines": x}}': /unknown key "two\\nlines"; use one of/,
       'hosts: [': /cannot be read/,
     };
     for (const [text, message] of Object.entries(wrong)) {
