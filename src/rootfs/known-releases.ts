@@ -87,6 +87,20 @@ export function knownReleases(): string[] {
   return [...new Set(all)];
 }
 
+/**
+ * Whether the release belongs to another distribution than this machine.
+ * @param id of the machine's, as in os-release(5)
+ * @param seriesIn names of the releases of the distribution with this id
+ */
+export function isOfAnother(release: string, id: string, seriesIn = releasesOf): boolean {
+  const others = ['debian', 'ubuntu'].filter((other) => other !== id);
+  return others.some((other) => seriesIn(other).includes(release)) && !seriesIn(id).includes(release);
+}
+
+function releasesOf(id: string): readonly string[] {
+  return [...(id === 'debian' ? DEBIAN : []), ...seriesOf(`${CSV_FILES}/${id}.csv`)];
+}
+
 /** The third field of a line: `13,Trixie,trixie,2023-06-10,...`. */
 function seriesOf(path: string): string[] {
   try {

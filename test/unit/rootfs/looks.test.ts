@@ -32,6 +32,7 @@ describe('looks at files', () => {
       ['bzip2', [0x42, 0x5a, 0x68, 0x39], 'bzip2'],
       ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0], 'xz'],
       ['zstd', [0x28, 0xb5, 0x2f, 0xfd], 'zstd'],
+      ['zstd', [0x50, 0x2a, 0x4d, 0x18], 'zstd'],
       ['a zip', [0x50, 0x4b, 3, 4], undefined],
       ['nothing', [], undefined],
       ['zeros', new Array(512).fill(0), undefined],
