@@ -30,9 +30,10 @@ export interface Comparison {
 const SLACK = { milliseconds: 500, part: 0.25 } as const;
 
 export function compareRuns(a: Run, b: Run): Comparison {
+  const [ofA, ofB] = [byName(a), byName(b)];
   const names = new Set([...a.tests, ...b.tests].map(({ name }) => name));
   const tests = [...names].flatMap((name) => {
-    const difference = compareTests(name, find(a, name), find(b, name));
+    const difference = compareTests(name, ofA.get(name), ofB.get(name));
     return Object.keys(difference).length > 1 ? [difference] : [];
   });
   return {
@@ -42,8 +43,8 @@ export function compareRuns(a: Run, b: Run): Comparison {
   };
 }
 
-function find({ tests }: Run, name: string): Test | undefined {
-  return tests.find((test) => test.name === name);
+function byName({ tests }: Run): ReadonlyMap<string, Test> {
+  return new Map(tests.map((test) => [test.name, test]));
 }
 
 function compareTests(name: string, a: Test | undefined, b: Test | undefined): TestDifference {

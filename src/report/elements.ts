@@ -3,6 +3,7 @@ import type { Element } from 'hast';
 import { h } from 'hastscript';
 import { printable } from '../log.ts';
 
+/** A long list is one piece: a call takes no more than some 100000 arguments. */
 export type Piece = Element | string | null | readonly Piece[];
 
 /** Text of a testbed: without characters that control a terminal or the direction of writing. */
@@ -58,7 +59,11 @@ export function table(columns: readonly Column[], rows: readonly (readonly Piece
       'table',
       '',
       heads.every((head) => head === '') ? null : element('thead', '', cells(heads, 'th')),
-      element('tbody', '', ...rows.map((row) => cells(row, 'td'))),
+      element(
+        'tbody',
+        '',
+        rows.map((row) => cells(row, 'td')),
+      ),
     ),
   );
 }
@@ -68,5 +73,9 @@ export function details(summary: Piece, open: boolean, ...children: readonly Pie
 }
 
 export function list(items: readonly Piece[]): Element {
-  return element('ul', 'plain', ...items.map((item) => element('li', '', item)));
+  return element(
+    'ul',
+    'plain',
+    items.map((item) => element('li', '', item)),
+  );
 }

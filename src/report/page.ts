@@ -75,7 +75,7 @@ function failures({ tests }: Run, output: Input['output']): Piece[] {
       ...(parts.length === 0 ? [none] : parts),
     );
   });
-  return [section('failed', 'Failed', ...blocks)];
+  return [section('failed', 'Failed', blocks)];
 }
 
 function legend({ sessions }: Run): Piece {
@@ -170,7 +170,7 @@ function leaks({ tests: all, sessions }: Run): Piece[] {
       list(left.slice(0, 200).map((leak) => code(describeLeak(leak)))),
     ),
   );
-  return blocks.length === 0 ? [] : [section('leaks', 'Left behind', ...blocks)];
+  return blocks.length === 0 ? [] : [section('leaks', 'Left behind', blocks)];
 }
 
 /** Tests with the same packages are one entry. */
@@ -203,8 +203,8 @@ function packages({ tests: all }: Run): Piece[] {
       'packages',
       'Packages',
       element('p', '', `${common.size} are installed for all tests in the same version.`),
-      ...blocks,
-      ...changes,
+      blocks,
+      changes,
     ),
   ];
 }

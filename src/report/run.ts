@@ -33,10 +33,12 @@ export function runOf(input: Input): Run {
   const lists = listsOf(input.events);
   const runs = sessions.flatMap(({ tests }) => tests).sort((a, b) => a.from - b.from);
   const names = [...input.results.map(({ name }) => name), ...runs.map(({ name }) => name)];
+  // A test that ran again, because its driver died, has the result of the last time.
+  const last = new Map(runs.map((run) => [run.name, run]));
+  const results = new Map(input.results.toReversed().map(({ name, result }) => [name, result]));
   const tests = [...new Set(names)].flatMap((name) => {
-    // A test that ran again, because its driver died, has the result of the last time.
-    const run = runs.findLast((each) => each.name === name);
-    const result = input.results.find((each) => each.name === name)?.result ?? resultOf(run);
+    const run = last.get(name);
+    const result = results.get(name) ?? resultOf(run);
     const packages = listOf(lists, run?.before) ?? input.packages.get(name);
     const after = listOf(lists, run?.after);
     return [

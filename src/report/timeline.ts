@@ -22,7 +22,11 @@ export function timeline(run: Run): Piece {
       'div',
       'lane',
       element('span', '', String(index + 1)),
-      element('div', 'track', ...sessions.flatMap((session) => sessionBars(session, at, failed))),
+      element(
+        'div',
+        'track',
+        sessions.flatMap((session) => sessionBars(session, at, failed)),
+      ),
     ),
   );
   const ticks = place
@@ -34,7 +38,7 @@ export function timeline(run: Run): Piece {
         `${tick} s`,
       ),
     );
-  return element('div', 'card', ...tracks, element('div', 'axis', ...ticks));
+  return element('div', 'card', tracks, element('div', 'axis', ticks));
 }
 
 /** Sessions one after the other share a lane, so the lanes are what ran at the same time. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Parser } from 'htmlparser2';
 import { purposeOf, testOf } from '../../../src/report/classify.ts';
 import { compareRuns } from '../../../src/report/compare.ts';
+import { list } from '../../../src/report/elements.ts';
 import { parseEventLines } from '../../../src/report/guard.ts';
 import { readInput } from '../../../src/report/input.ts';
 import { sessionsOf } from '../../../src/report/model.ts';
@@ -253,6 +254,11 @@ describe('a report', () => {
       return runOf(readInput(path));
     };
     assert.equal(comparisonText(compareRuns(make('a', '1'), make('b', '2'))), 'one: package more: 1 → 2\n');
+  });
+
+  it('has room for a list of any length', () => {
+    const items = Array.from({ length: 150_000 }, () => '');
+    assert.equal(list(items).children.length, items.length);
   });
 
   it('is made of a link to a file, and of a pipe', () => {
