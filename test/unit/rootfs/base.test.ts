@@ -16,12 +16,15 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { TestbedError } from '../../../src/errors.ts';
 import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 import { ownIdentity } from '../../../src/processes/identity.ts';
 import { useBase } from '../../../src/rootfs/base.ts';
 import { type CacheFolder, writeWhole } from '../../../src/rootfs/cache.ts';
+import { cacheFailure } from '../../../src/rootfs/cache-failure.ts';
 import { hashOf } from '../../../src/rootfs/identity.ts';
+import { waitLock } from '../../../src/rootfs/lock.ts';
 import { type BaseInfo, choosePruned, prune } from '../../../src/rootfs/prune.ts';
 import { livingUsers } from '../../../src/rootfs/users.ts';
 import { BaseCache, textIn } from '../../support/bases.ts';
@@ -170,6 +173,37 @@ describe('a base', () => {
     writeFileSync(change, '');
     await assert.rejects(using, { code: 'TARBALL_CHANGED' });
     assert.deepEqual(entries(), []);
+  });
+
+  it('is made of the tarball that takes the place of the one that is unpacked', async () => {
+    const other = makeTarball('b.tar', 'two');
+    let replace = () => renameSync(other, tarball);
+    const holder = {
+      ...fakeHolder,
+      enter: (argv: Argv): Argv => {
+        if (argv[0] !== 'tar') return argv;
+        replace();
+        replace = () => {};
+        return argv;
+      },
+    };
+    const base = await made.use(tarball, holder);
+    assert.equal(textIn(base), 'two');
+    await base.release();
+    assert.equal(entries().length, 1);
+  });
+
+  it('is released while another process prunes', async () => {
+    const lock = await waitLock(join(cache.locks, 'layers'), silentLog);
+    await (await use()).release();
+    lock.release();
+  });
+
+  it('that cannot be made for want of descriptors has the remedy', () => {
+    const error = Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE' });
+    const failure = cacheFailure(cache, error);
+    assert.ok(failure instanceof TestbedError);
+    assert.match(failure.message, /failed: EMFILE: too many open files; raise .*ulimit -n/);
   });
 
   it('that finds no room reports this, whatever else tar reports, and in plain text', async () => {
