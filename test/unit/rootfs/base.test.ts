@@ -16,6 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import { TestbedError } from '../../../src/errors.ts';
 import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
@@ -277,6 +278,22 @@ describe('a base', () => {
     writeFileSync(old, '');
     utimesSync(old, 1, 1);
     assert.deepEqual(livingUsers(bases), []);
+  });
+
+  it('counts for processes of other pid namespaces as long as it is used', async () => {
+    const timers = mock.method(globalThis, 'setInterval');
+    try {
+      const base = await use();
+      const users = join(base.path, '../../users');
+      const [mark = ''] = readdirSync(users);
+      utimesSync(join(users, mark), 1, 1);
+      for (const { arguments: words } of timers.mock.calls) words[0]();
+      assert.ok(Date.now() - statSync(join(users, mark)).mtimeMs < 60_000);
+      await base.release();
+      assert.deepEqual(readdirSync(users), []);
+    } finally {
+      timers.mock.restore();
+    }
   });
 
   it('prunes by age, then by size, what was used longest ago', () => {
