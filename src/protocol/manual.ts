@@ -38,9 +38,10 @@ export async function converse(options: ConverseOptions): Promise<number> {
   editor.once('close', () => {
     isOpen = false;
   });
+  endAtHangup(input, editor);
   let status: number = EXIT.quit;
   try {
-    for await (const line of typedLines(editor, screen, signal)) {
+    for await (const line of typedLines({ input, screen, editor }, signal)) {
       if (line.trim() === '') continue;
       addHistory(historyFile, line, log);
       const work = () => carryOut(options, session, dispose, line);
@@ -62,6 +63,19 @@ export async function converse(options: ConverseOptions): Promise<number> {
   }
   input.destroy();
   return status;
+}
+
+/** A terminal that was hung up fails each call. Its session ends as by Ctrl-D; most often SIGHUP ends it too. */
+function endAtHangup(input: ReadStream, editor: Interface): void {
+  let isEnding = false;
+  // Of a call after the end of the editor.
+  input.on('error', () => {});
+  editor.on('error', () => {
+    if (isEnding) return;
+    // To close it is such a call.
+    isEnding = true;
+    editor.close();
+  });
 }
 
 /** False for the last line. Throws what ends the session. */
@@ -114,12 +128,13 @@ function interruptHandler(verb: string, interrupt: AbortController): (() => bool
   };
 }
 
-async function* typedLines(editor: Interface, screen: Writable, signal: AbortSignal): AsyncGenerator<string> {
+async function* typedLines({ input, screen, editor }: Screen, signal: AbortSignal): AsyncGenerator<string> {
   const lines: string[] = [];
   let closed = false;
   let wake = () => {};
   editor.on('line', (line) => {
-    lines.push(line);
+    // readline gives a half-typed line at the end of the input.
+    if (!input.readableEnded) lines.push(line);
     wake();
   });
   editor.once('close', () => {

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { spawnHost, textOf } from '../host.ts';
+import { spawnHost, textOf, toolFailed } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
 import { hashOf, rememberedHash, stateOf } from './identity.ts';
@@ -12,7 +12,10 @@ type Verdict =
   | { readonly kind: 'different'; readonly differences: readonly string[] }
   | { readonly kind: 'unknown'; readonly why: string };
 
-/** Slow: reads both completely. */
+/** Status of GNU tar for an error such as a missing file; 1 is that of a difference. */
+const TAR_FAILED = 2;
+
+/** Slow: reads both completely. @throws TestbedError */
 export async function verifyBase(
   base: KnownBase,
   holder: Inside,
@@ -38,11 +41,15 @@ export async function verifyBase(
       compareArgv(`${holder.inside(base.folder)}/tree/root`, decompressorOf(tarball, fd)),
     );
     const tar = await spawnHost(argv, log, { stdio: [fd, 'pipe', 'pipe'], env: { LC_ALL: 'C' }, cwd: '/' });
-    const [differing, complaints] = await Promise.all([
+    const [differing, complaints, { status }] = await Promise.all([
       textOf(tar.child.stdout),
       textOf(tar.child.stderr),
       tar.exited,
     ]);
+    // Also of one that was killed, such as for want of memory, before it found a difference.
+    if (status > TAR_FAILED) {
+      throw toolFailed(`comparing with ${tarball}`, { words: complaints, status });
+    }
     const differences = readDifferences(differing + complaints, skipped, holder.idMap.single);
     return differences.length === 0 ? { kind: 'same' } : { kind: 'different', differences };
   } finally {

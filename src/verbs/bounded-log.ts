@@ -1,5 +1,5 @@
 /** The output of a detached command, in two files: `log`, and `log.1` with what came before. Each has at most `HALF` bytes. */
-import { closeSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const HALF = 4 * 1024 ** 2;
@@ -18,29 +18,25 @@ export class BoundedLog {
     this.#file = openNew(join(folder, CURRENT));
   }
 
-  /** Does not throw: a full disk must not end the command. */
+  /** Does not throw: a full disk, or a directory that was removed, must not end the command. Then the rest is dropped. */
   write(bytes: Buffer): void {
-    for (let rest = bytes; rest.length > 0; ) {
-      if (this.#size >= this.#half) this.#begin();
-      const part = rest.subarray(0, this.#half - this.#size);
-      rest = rest.subarray(part.length);
-      this.#size += part.length;
-      try {
-        writeSync(this.#file, part);
-      } catch {
-        return;
+    try {
+      for (let rest = bytes; rest.length > 0; ) {
+        if (this.#size >= this.#half) this.#begin();
+        const written = writeSync(this.#file, rest.subarray(0, this.#half - this.#size));
+        rest = rest.subarray(written);
+        this.#size += written;
       }
-    }
-  }
-
-  close(): void {
-    closeSync(this.#file);
+    } catch {}
   }
 
   #begin(): void {
+    const path = join(this.#folder, CURRENT);
+    // An attempt before this one may have got so far.
+    if (existsSync(path)) renameSync(path, join(this.#folder, BEFORE));
+    const file = openNew(path);
     closeSync(this.#file);
-    renameSync(join(this.#folder, CURRENT), join(this.#folder, BEFORE));
-    this.#file = openNew(join(this.#folder, CURRENT));
+    this.#file = file;
     this.#size = 0;
   }
 }

@@ -12,7 +12,7 @@ import type { RunVerb } from './verb.ts';
 /** Milliseconds. */
 const CLOSE_LIMIT = 60_000;
 
-export const close: RunVerb = async (words) => {
+export const close: RunVerb = async (words, signal) => {
   if (words.operands.length === 0) {
     throw new UsageError('close needs the name or pid of a testbed', {
       code: 'MISSING_WORD',
@@ -25,11 +25,15 @@ export const close: RunVerb = async (words) => {
     const isOpen = open.some((each) => each.name === name);
     return { kept, testbed: kept.length > 0 && !isOpen ? undefined : closable(choose(name, open)) };
   });
-  for (const { testbed, kept } of chosen) {
-    if (testbed !== undefined) await end(testbed);
-    for (const { folder, alive } of kept)
-      if (!alive || testbed !== undefined) rmSync(folder, { recursive: true, force: true });
-  }
+  // One that does not end must not keep the others open.
+  const ends = await Promise.allSettled(
+    chosen.map(async ({ testbed, kept }) => {
+      if (testbed !== undefined) await end(testbed, signal);
+      for (const { folder, alive } of kept)
+        if (!alive || testbed !== undefined) rmSync(folder, { recursive: true, force: true });
+    }),
+  );
+  for (const one of ends) if (one.status === 'rejected') throw one.reason;
   return 0;
 };
 
@@ -50,11 +54,14 @@ function closable(testbed: Registered): Closable {
   );
 }
 
-async function end({ name, opener, ...testbed }: Closable): Promise<void> {
+async function end({ name, opener, ...testbed }: Closable, signal: AbortSignal): Promise<void> {
   signalProcess(opener, 'SIGTERM');
   // It may be stopped, as by Ctrl-Z.
   signalProcess(opener, 'SIGCONT');
-  if (await waitUntil(() => !isAlive(opener) && !isAlive(testbed), CLOSE_LIMIT)) return;
+  const isGone = () => !isAlive(opener) && !isAlive(testbed);
+  const isSettled = await waitUntil(() => signal.aborted || isGone(), CLOSE_LIMIT);
+  signal.throwIfAborted();
+  if (isSettled) return;
   throw new TestbedError(`the testbed ${name} did not end within ${CLOSE_LIMIT / 1000} s`, {
     code: 'LEFT_OVER',
     remedy: `kill the process ${opener.pid}`,

@@ -1,5 +1,5 @@
 /** `cp`: files, directories and archives between the host and an open testbed, as podman cp has them. */
-import { statSync } from 'node:fs';
+import { existsSync, type Stats, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isatty } from 'node:tty';
@@ -9,7 +9,7 @@ import { getArchive } from '../copy/get-archive.ts';
 import { putArchive } from '../copy/put-archive.ts';
 import { withCopyLine } from '../copy/shown-copy.ts';
 import type { CopyOptions, CopyTestbed } from '../copy/types.ts';
-import { systemCodeOf, UsageError } from '../errors.ts';
+import { reasonOf, systemCodeOf, UsageError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
@@ -59,10 +59,7 @@ function wrongSides(isInside: boolean): UsageError {
 
 function open({ name, word }: Inside, log: Log): CopyTestbed {
   const testbeds = registered(process.env);
-  if (
-    statSync(word, { throwIfNoEntry: false }) !== undefined &&
-    !testbeds.some((each) => each.name === name)
-  ) {
+  if (!testbeds.some((each) => each.name === name) && existsSync(word)) {
     throw new UsageError(`this user has no open testbed ${name}`, {
       code: 'NO_TESTBED',
       remedy: `write ./${word} for the file of the host`,
@@ -103,27 +100,38 @@ async function intoTestbed(from: Outside, to: Inside, options: CopyOptions): Pro
       remedy: 'give it a file: cp - NAME:DIR <FILE',
     });
   }
-  if (from.kind === 'file') mustExist(from.path);
+  const isDirectory = from.kind === 'file' && mustExist(from.path).isDirectory();
   const testbed = open(to, options.log);
   if (from.kind === 'archive') {
     const owners = !chooseIdMaps(readCaller()).single;
     await putArchive(testbed, process.stdin, Buffer.from(to.path), { ...options, owners });
     return;
   }
-  const slash = isDirectoryHere(from.path) ? '/' : '';
+  const slash = isDirectory ? '/' : '';
   const target = (await isDirectoryInside(testbed, to.path)) ? within(to.path, from) : to.path;
   await withCopyLine(`copying ${from.path}`, options, (shown) =>
     copyIn(testbed, Buffer.from(from.path + slash), Buffer.from(target + slash), shown),
   );
 }
 
-function mustExist(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  throw new UsageError(`there is no file ${path}`, { code: 'NO_FILE', remedy: 'give one that exists' });
+/** @throws UsageError */
+function mustExist(path: string): Stats {
+  try {
+    return statSync(path);
+  } catch (cause) {
+    throw systemCodeOf(cause) === 'ENOENT'
+      ? new UsageError(`there is no file ${path}`, { code: 'NO_FILE', remedy: 'give one that exists', cause })
+      : new UsageError(`cannot reach ${path}: ${reasonOf(cause)}`, {
+          code: 'CANNOT_REACH',
+          remedy: 'give the path of a file that this user can read',
+          cause,
+        });
+  }
 }
 
+/** A copy to a path that cannot be reached fails with the reason. */
 function isDirectoryHere(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return existsSync(path) && statSync(path).isDirectory();
 }
 
 /** Below a directory that exists, by the last name of the source; `DIR/.` is its content. */

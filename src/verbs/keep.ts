@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import { placeOf, type Words } from '../command-line/given.ts';
 import { testbedFromWords } from '../command-line/testbed-options.ts';
-import { CommandTimeoutError, EXIT_TESTBED } from '../errors.ts';
+import { CommandTimeoutError, EXIT_TESTBED, TestbedError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import type { Log } from '../log.ts';
 import { beginDetached, endDetached } from '../processes/detached.ts';
@@ -38,8 +38,7 @@ export async function keep(words: Words, signal: AbortSignal): Promise<number> {
     try {
       const output = new BoundedLog(folder);
       const ready = () => {
-        // Fails when the process that waits for it has ended.
-        writeSync(1, `${JSON.stringify({ name } satisfies Readiness)}\n`);
+        say({ name });
         leaveStderr((bytes) => output.write(bytes));
         process.chdir('/');
       };
@@ -54,6 +53,18 @@ export async function keep(words: Words, signal: AbortSignal): Promise<number> {
     return status ?? 0;
   } finally {
     await close();
+  }
+}
+
+/** @throws TestbedError when the process that waits for it has ended */
+function say(readiness: Readiness): void {
+  try {
+    writeSync(1, `${JSON.stringify(readiness)}\n`);
+  } catch (cause) {
+    throw new TestbedError(
+      `the testbed ${readiness.name} was closed, because the process that opened it was killed`,
+      { code: 'CALLER_ENDED', cause },
+    );
   }
 }
 
@@ -75,6 +86,8 @@ async function runCommand(kept: Kept, argv: Argv): Promise<number | undefined> {
     if (error instanceof NotRunError) return EXIT_TESTBED;
     throw error;
   });
+  // Not awaited when `ready` fails.
+  status.catch(() => {});
   if (!(await command.isExecuted())) {
     const failed = await status;
     // Why is the first that it has written.

@@ -65,6 +65,7 @@ async function up({ path, file, words, log, signal }: LabCall): Promise<number> 
   keeper.child.stderr?.on('data', (chunk: Buffer) => process.stderr.write(chunk));
   const stop = () => keeper.kill('SIGTERM');
   signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
   const line = await firstLine(keeper.child.stdout);
   keeper.child.stdout?.destroy();
   signal.removeEventListener('abort', stop);
@@ -178,7 +179,7 @@ function networkOf(file: LabFile, words: Words): string {
   return only.name;
 }
 
-async function down({ file, log }: LabCall): Promise<number> {
+async function down({ file, log, signal }: LabCall): Promise<number> {
   const laboratory = joinIfUp(file.name, log);
   // A script that cleans up should not fail because there is nothing to do.
   if (laboratory === undefined) {
@@ -188,7 +189,9 @@ async function down({ file, log }: LabCall): Promise<number> {
   const left = laboratory.members().flatMap(({ testbed }) => testbed ?? []);
   signalProcess(laboratory.keeper, 'SIGTERM');
   const gone = () => !isAlive(laboratory.keeper) && left.every((one) => !isAlive(one));
-  if (!(await waitUntil(gone, DOWN_LIMIT))) {
+  const isSettled = await waitUntil(() => signal.aborted || gone(), DOWN_LIMIT);
+  signal.throwIfAborted();
+  if (!isSettled) {
     throw new TestbedError(`the laboratory ${file.name} did not end within ${DOWN_LIMIT / 1000} s`, {
       code: 'LAB_DOES_NOT_END',
       remedy: `kill the process ${laboratory.keeper.pid}`,

@@ -41,16 +41,23 @@ export function findCommittedImage(
   return findCommitted(cache, imageNameFor(name, arch)) ?? findCommitted(cache, name);
 }
 
+/** An abort ends the holder, and with it the programs that work in it. @throws the reason of an abort */
 export async function withHolder<T>(
-  cache: CacheFolder,
-  log: Log,
+  { cache, log, signal }: Pick<RootfsCall, 'cache' | 'log' | 'signal'>,
   work: (holder: Holder) => Promise<T>,
 ): Promise<T> {
   const sources = [cache.bases, scratchFolderOf(cache.path)];
-  const holder = await Holder.start({ idMap: chooseIdMaps(readCaller()), sources, log });
+  const holder = await Holder.start({ idMap: chooseIdMaps(readCaller()), sources, log, signal });
+  const stop = () => void holder.stop().catch(() => {});
+  signal.addEventListener('abort', stop, { once: true });
   try {
+    signal.throwIfAborted();
     return await work(holder);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   } finally {
+    signal.removeEventListener('abort', stop);
     await holder.stop();
   }
 }

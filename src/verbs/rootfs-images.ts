@@ -133,7 +133,8 @@ export async function exportOne({ names, words, cache, log, signal }: RootfsCall
   const image = committed === undefined ? findImage(listImages(cache), given) : undefined;
   if (image !== undefined) await exportTarball(image.path, log, signal);
   else if (committed !== undefined) {
-    await withHolder(cache, log, (holder) => exportCommitted(committed, holder, { cache, log, signal }));
+    const call = { cache, log, signal };
+    await withHolder(call, (holder) => exportCommitted(committed, holder, call));
   } else throw new UsageError(`there is no image ${given}`, { code: 'NO_IMAGE', remedy: LIST_THEM });
   return 0;
 }

@@ -29,7 +29,7 @@ import {
   withHolder,
 } from './rootfs-call.ts';
 
-export async function remove({ names, cache, log }: RootfsCall): Promise<number> {
+export async function remove({ names, cache, log, signal }: RootfsCall): Promise<number> {
   if (names.length === 0) {
     throw new UsageError('rootfs remove needs a name', { code: 'MISSING_WORD', remedy: LIST_THEM });
   }
@@ -44,14 +44,14 @@ export async function remove({ names, cache, log }: RootfsCall): Promise<number>
   let status = 0;
   const layered = chosen.flatMap(({ committed }) => (committed === undefined ? [] : [committed.name]));
   if (layered.length > 0) {
-    await withHolder(cache, log, async (holder) => {
+    await withHolder({ cache, log, signal }, async (holder) => {
       for (const name of layered) await removeCommitted({ cache, holder, log }, name);
     });
   }
   for (const { image } of chosen) if (image !== undefined) await removeImage(cache, image.name, log);
   const doomed = chosen.flatMap(({ base }) => (base === undefined ? [] : [base]));
   if (doomed.length === 0) return status;
-  await withHolder(cache, log, async (holder) => {
+  await withHolder({ cache, log, signal }, async (holder) => {
     for (const base of doomed) {
       if (base.record.idMap !== holder.idMap.key) {
         throw new TestbedError(`the base ${base.key} belongs to the ids of another user`, {
@@ -94,13 +94,13 @@ function chooseBase(bases: readonly BaseInfo[], start: string): BaseInfo {
   return base;
 }
 
-export async function pruneBases({ names, words, cache, log }: RootfsCall): Promise<number> {
+export async function pruneBases({ names, words, cache, log, signal }: RootfsCall): Promise<number> {
   noMore(names, 'rootfs remove takes names');
   const limits: Limits = {
     maxAge: parseDays('--max-age', words.one('max-age')) ?? DEFAULT_LIMITS.maxAge,
     maxSize: parseSize('--max-size', words.one('max-size')) ?? DEFAULT_LIMITS.maxSize,
   };
-  const removed = await withHolder(cache, log, async (holder) => {
+  const removed = await withHolder({ cache, log, signal }, async (holder) => {
     await sweepScratch(scratchFolderOf(cache.path), holder, log);
     return prune(cache, holder, log, words.has('all') ? NO_LIMITS : limits);
   });
@@ -114,12 +114,13 @@ export async function pruneBases({ names, words, cache, log }: RootfsCall): Prom
   return 0;
 }
 
-export async function verify({ names, cache, log }: RootfsCall): Promise<number> {
+export async function verify({ names, cache, log, signal }: RootfsCall): Promise<number> {
   const all = listBases(cache);
   const bases = names.length === 0 ? all : names.map((name) => chooseBase(all, name));
-  return withHolder(cache, log, async (holder) => {
+  return withHolder({ cache, log, signal }, async (holder) => {
     let status = 0;
     for (const base of bases) {
+      signal.throwIfAborted();
       const verdict = await verifyBase(base, holder, cache, log);
       const key = base.key.slice(0, KEY_LENGTH);
       if (verdict.kind === 'same') say(`${key}  the same as its tarball\n`);

@@ -62,6 +62,7 @@ async function runPlain(
   const started = await spawnHost(argv, log, { stdio: STDIO, env });
   const end = () => started.kill('SIGTERM');
   signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
   passInterrupt(interrupts, () => treeOf(started.pid));
   return (await started.exited).status;
 }

@@ -23,6 +23,6 @@ export const run: RunVerb = async (words, signal, interrupts) => {
     failOnLeak: words.has('fail-on-leak'),
     env,
   };
-  const shell: Argv = [process.env.SHELL ?? '/bin/sh'];
+  const shell: Argv = [process.env.SHELL || '/bin/sh'];
   return runIsolated(words.command ?? shell, options, { log, signal, interrupts });
 };

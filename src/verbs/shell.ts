@@ -27,7 +27,7 @@ export const shell: RunVerb = async (words, signal, interrupts) => {
         failOnLeak: false,
         env,
       };
-      return await runIsolated([process.env.SHELL ?? '/bin/sh', '-i'], options, { log, signal, interrupts });
+      return await runIsolated([process.env.SHELL || '/bin/sh', '-i'], options, { log, signal, interrupts });
     }
     const { testbed, close } = await openFor(words, signal, 'shell');
     const end = () => void close();

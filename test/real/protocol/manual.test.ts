@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { childrenOf } from '../../../src/processes/list.ts';
 import { Marker } from '../../support/left.ts';
 import { program } from '../../support/pipes.ts';
-import { untilGoesOn, untilRuns } from '../../support/processes.ts';
+import { processTree, untilGoesOn, untilGone, untilRuns } from '../../support/processes.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Terminal } from '../../support/terminal.ts';
 
@@ -158,6 +158,20 @@ describe('a manual session', function () {
     await terminal.see(PROMPT);
     terminal.type(CTRL_D);
     assert.equal(await terminal.ended(), 0);
+    assert.deepEqual(marker.left(), []);
+  });
+
+  it('ends as by Ctrl-D when its terminal is closed', async () => {
+    const events = join(folder, 'events');
+    const terminal = start(`--events=${events}`);
+    await terminal.see(PROMPT);
+    terminal.type('open\r');
+    await terminal.see(/ok \//);
+    await terminal.see(PROMPT);
+    const processes = childrenOf(terminal.pid).flatMap(processTree);
+    terminal.kill();
+    await untilGone(processes);
+    assert.match(readFileSync(events, 'utf8'), /"event":"close".*"event":"end".*\n$/s);
     assert.deepEqual(marker.left(), []);
   });
 

@@ -171,4 +171,18 @@ describe('cp', function () {
     assert.match(large.stderr, /more than 1024 bytes come from the testbed/);
     assert.equal(existsSync(here('perl')), false);
   });
+
+  it('names a path of the host that cannot be a file', async () => {
+    writeFileSync(here('file'), '');
+    for (const path of ['file/', 'file/below', `./${'n'.repeat(300)}`]) {
+      const { stderr, status } = await cp(path, `${bed}:/srv`);
+      assert.match(stderr, /^virt-ts-unshare: cannot reach .*: E[A-Z]+: .*; give the path of a file/);
+      assert.equal(status, 2);
+    }
+    const { stderr } = await cp(`${bed}:/etc/hostname`, 'file/');
+    assert.match(
+      stderr,
+      /^virt-ts-unshare: copying \/etc\/hostname .* failed: cannot write to file\/ on the host/,
+    );
+  });
 });

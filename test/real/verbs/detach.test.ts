@@ -1,15 +1,16 @@
 /** run --detach, logs, stats and close, as a person uses them. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
-import { allPids, commandLine } from '../../../src/processes/list.ts';
+import { allPids, childrenOf, commandLine } from '../../../src/processes/list.ts';
 import { register, registered } from '../../../src/processes/open-testbeds.ts';
 import { waitUntil } from '../../../src/wait.ts';
 import { patience } from '../../support/patience.ts';
-import { call, PROGRAM, Terminal, virt } from '../../support/program.ts';
+import { call, ended, PROGRAM, Terminal, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { skip } from '../../support/skip.ts';
 import { testProvider } from '../../support/testbed.ts';
@@ -141,6 +142,32 @@ describe('run --detach', function () {
     assert.equal((await detach(name)).status, 0);
   });
 
+  it('closes the testbed when the process that waits for it was killed', async () => {
+    const name = called('abandoned');
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-detach-'));
+    const events = join(folder, 'events');
+    const reported = join(folder, 'stderr');
+    execFileSync('mkfifo', [events]);
+    // Its keeper waits for a reader of this FIFO.
+    const words = ['run', '--detach', '--name', name, ...root, `--events=${events}`, '--', 'sleep', '1000'];
+    const child = spawn(process.execPath, [PROGRAM, ...words], {
+      stdio: ['ignore', 'pipe', openSync(reported, 'w')],
+    });
+    const { pid = 0 } = child;
+    assert.ok(await waitUntil(() => childrenOf(pid).length > 0, LIMIT));
+    const processes = childrenOf(pid).map(nameOf);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    await call(['cat', events]);
+    assert.ok(await waitUntil(() => !processes.some(isAlive), LIMIT));
+    assert.match(
+      readFileSync(reported, 'utf8'),
+      /^virt-ts-unshare: the testbed \S+ was closed, because the process that opened it was killed\n$/,
+    );
+    assert.equal(await openNamed(name), undefined);
+    rmSync(folder, { recursive: true });
+  });
+
   it('ends what it has begun when it is interrupted', async () => {
     const name = called('interrupted');
     const cache = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-detach-'));
@@ -214,6 +241,32 @@ describe('run --detach', function () {
 
 describe('close', function () {
   this.timeout(60_000);
+
+  it('stops waiting when it is interrupted, and does not wait for one before it closes the next', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-close-'));
+    const env = { XDG_RUNTIME_DIR: folder };
+    const script = "trap 'echo asked' TERM; echo begun; while :; do sleep 0.05; done";
+    const openers = { deaf: spawn('sh', ['-c', script]), obedient: spawn('sleep', ['1000']) };
+    const said = openers.deaf.stdout.setEncoding('utf8');
+    try {
+      await once(said, 'data');
+      for (const [name, { pid = 0 }] of Object.entries(openers)) {
+        const opener = nameOf(pid);
+        const facts = { name, since: 0, root: '/', scratch: '', ownNetwork: false, owner: pid, opener };
+        register({ ...opener, ...facts }, env);
+      }
+      const child = spawn(process.execPath, [PROGRAM, 'close', ...Object.keys(openers)], {
+        env: { ...process.env, ...env },
+      });
+      const end = ended(child);
+      await Promise.all([once(said, 'data'), once(openers.obedient, 'exit')]);
+      child.kill('SIGINT');
+      assert.deepEqual(await end, { status: 130, stdout: '', stderr: '' });
+    } finally {
+      for (const opener of Object.values(openers)) opener.kill('SIGKILL');
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it('ends a shell of another terminal, and leaves what a library has opened', async () => {
     const name = called('elsewhere');
