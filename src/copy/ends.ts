@@ -1,7 +1,7 @@
 import { shown } from '../archive/bytes.ts';
 import { CopyError, CopyTimeoutError, TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
-import { factsOf, sentenceOf } from './failures.ts';
+import { factsOf, remedyOfWords, sentenceOf } from './failures.ts';
 import type { CopyOptions } from './types.ts';
 
 const LONGEST_COMPLAINT = 4096;
@@ -123,7 +123,11 @@ export async function mustEnd(end: End, what: string): Promise<string> {
     .complaint()
     .replace(/Wrote only \d+ of \d+ bytes/g, '$&: No space left, or the quota is used up');
   await mustHaveRun(end, words);
-  if (status !== 0) throw new CopyError(words === '' ? `${what} ended with status ${status}` : words);
+  if (status !== 0) {
+    throw new CopyError(words === '' ? `${what} ended with status ${status}` : words, {
+      remedy: remedyOfWords(words),
+    });
+  }
   return words;
 }
 

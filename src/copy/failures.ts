@@ -1,6 +1,6 @@
 import { shown } from '../archive/bytes.ts';
 import { CopyError, reasonOf, systemCodeOf, VirtError } from '../errors.ts';
-import { scarceRemedy } from '../scarce.ts';
+import { remedyInWords, scarceRemedy } from '../scarce.ts';
 
 export function factsOf(error: unknown): { code?: string; remedy?: string | undefined } {
   if (error instanceof VirtError) return { code: error.code, remedy: error.remedy };
@@ -30,10 +30,13 @@ export function cannotWrite(path: Buffer, error: unknown): CopyError {
   });
 }
 
+const NAME_THE_FILE = 'name the file, not its directory';
+const MAKE_DIRECTORY = 'make its directory first';
+
 /** Of files that are written on the host. */
 const HOST_REMEDIES: Readonly<Record<string, string>> = {
-  ENOENT: 'make its directory first',
-  EISDIR: 'name the file, not its directory',
+  ENOENT: MAKE_DIRECTORY,
+  EISDIR: NAME_THE_FILE,
   EACCES: 'name one that this user may write',
   EPERM: 'name one that this user may write',
 };
@@ -48,6 +51,30 @@ export function isDirectory(): CopyError {
     code: 'IS_A_DIRECTORY',
     remedy: 'write a slash at the end of both paths to copy a directory',
   });
+}
+
+/** Of the place in a testbed where a file is to be written. */
+export function namesDirectory(): CopyError {
+  return new CopyError('a directory has this name there', { code: 'IS_A_DIRECTORY', remedy: NAME_THE_FILE });
+}
+
+export function noDirectory(): CopyError {
+  return new CopyError('its directory does not exist there', {
+    code: 'NO_DIRECTORY',
+    remedy: MAKE_DIRECTORY,
+  });
+}
+
+/** The words are hostile, and only choose a remedy. */
+const REMEDIES_OF_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^mkdir: .*: No such file or directory/, MAKE_DIRECTORY],
+  [/^mkdir: .*: (File exists|Not a directory)/, 'name a directory'],
+  [/^(cannot open |can't open )?[^:]*: No such file( or directory)?$/, 'name one that exists'],
+];
+
+/** @param words of a program at either end of a copy */
+export function remedyOfWords(words: string): string | undefined {
+  return REMEDIES_OF_WORDS.find(([pattern]) => pattern.test(words))?.[1] ?? remedyInWords(words);
 }
 
 export function notRegular(): CopyError {

@@ -10,7 +10,7 @@ import { failureText, type HelperFailure, isFailure, parseEvent } from '../helpe
 import type { StdioList } from '../host.ts';
 import { within } from '../wait.ts';
 import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
-import { isDirectory, notRegular } from './failures.ts';
+import { isDirectory, namesDirectory, noDirectory, notRegular } from './failures.ts';
 import type { OpenFile } from './open-file.ts';
 import type { CopyTestbed, MoverWay } from './types.ts';
 
@@ -28,6 +28,7 @@ interface Move {
 export const EXECUTABLE = 'x'.charCodeAt(0);
 const DIRECTORY = 'd'.charCodeAt(0);
 const NOT_REGULAR = 'n'.charCodeAt(0);
+const NO_DIRECTORY = 'm'.charCodeAt(0);
 
 /** Milliseconds for a testbed to report that it is broken, once a copy has failed. */
 const LAST_WORDS = 500;
@@ -47,7 +48,8 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   const mover = ends.add(await testbed.startMover(way, stdio), 'host');
   const talk = socketOf(opener);
   const sent = await Promise.race([firstByte(talk), opener.process.exited.then(() => undefined)]);
-  if (sent === DIRECTORY) throw isDirectory();
+  if (sent === DIRECTORY) throw way[0] === 'in' ? namesDirectory() : isDirectory();
+  if (sent === NO_DIRECTORY) throw noDirectory();
   if (sent === NOT_REGULAR) throw notRegular();
   const pid = sent === undefined ? undefined : testbed.pidInside(opener.process);
   if (sent === undefined || pid === undefined) {

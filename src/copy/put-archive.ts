@@ -26,21 +26,18 @@ export async function putArchive(
   options: PutOptions,
 ): Promise<void> {
   watchSource(source);
-  const chunks = source instanceof Uint8Array ? [source] : source;
   try {
     await withEnds(`putting an archive into ${shown(inside)}`, options, async (ends) => {
-      await unpack(testbed, chunks, inside, ends, options);
+      await unpack(testbed, source, inside, ends, options);
     });
   } finally {
     stopSource(source);
   }
 }
 
-type Chunks = AsyncIterable<unknown> | readonly Uint8Array[];
-
 async function unpack(
   testbed: CopyTestbed,
-  chunks: Chunks,
+  source: ArchiveSource,
   inside: Buffer,
   ends: Ends,
   options: PutOptions,
@@ -67,7 +64,7 @@ async function unpack(
   const send = async (): Promise<void> => {
     let start: Buffer = Buffer.alloc(0);
     try {
-      for await (const chunk of readable(chunks)) {
+      for await (const chunk of readable(source)) {
         // Why tar has ended is known from its status.
         if (stdin.destroyed) return;
         if (start.length < LONGEST_MAGIC) start = Buffer.concat([start, chunk.subarray(0, LONGEST_MAGIC)]);
@@ -90,33 +87,36 @@ async function unpack(
   }
 }
 
-async function* readable(chunks: Chunks): AsyncGenerator<Buffer> {
-  const failed = (error: unknown): never => {
-    throw new CopyError(`the archive cannot be read: ${reasonOf(error)}`, {
-      code: 'CANNOT_READ',
-      cause: error,
-    });
-  };
-  const iterator =
-    Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
-  for (;;) {
-    let next: IteratorResult<unknown>;
-    try {
-      next = await iterator.next();
-    } catch (error) {
-      failed(error);
-      return;
-    }
-    if (next.done === true) return;
-    const chunk = next.value;
-    if (!(chunk instanceof Uint8Array)) {
-      throw new CopyError('the archive is not a stream of bytes', {
-        code: 'WRONG_VALUE',
-        remedy: 'give a stream without an encoding',
-      });
-    }
-    yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+async function* readable(source: ArchiveSource): AsyncGenerator<Buffer> {
+  if (source instanceof Uint8Array) {
+    yield bytesOf(source);
+    return;
   }
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      let next: IteratorResult<unknown>;
+      try {
+        next = await iterator.next();
+      } catch (cause) {
+        const what = `the archive cannot be read: ${reasonOf(cause)}`;
+        throw new CopyError(what, { code: 'CANNOT_READ', cause });
+      }
+      if (next.done === true) return;
+      yield bytesOf(next.value);
+    }
+  } finally {
+    // When the copy has failed: a web stream is cancelled, and a generator closes what it has open.
+    Promise.resolve(iterator.return?.()).catch(() => {});
+  }
+}
+
+function bytesOf(chunk: unknown): Buffer {
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  throw new CopyError('the archive is not a stream of bytes', {
+    code: 'WRONG_VALUE',
+    remedy: 'give a stream without an encoding',
+  });
 }
 
 const LONGEST_MAGIC = 6;

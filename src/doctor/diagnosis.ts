@@ -17,14 +17,20 @@ export interface Diagnosis {
 }
 
 export function diagnose(facts: Facts): Diagnosis {
-  const checks = [
+  const first = [
     ...system(facts),
     ...tools(facts),
     nativeProgram(facts),
     userNamespaces(facts),
     ...(facts.userNamespace === undefined ? [mountInside(facts)] : []),
     ids(facts),
-    ...testbed(facts),
+  ];
+  const checks = [
+    ...first,
+    ...testbed(
+      facts,
+      first.some(({ state }) => state === 'fails'),
+    ),
     cgroup(facts),
     ...devices(facts),
     architectures(facts),
@@ -115,11 +121,11 @@ function mountInside({
   return { name, state: 'fails', detail: failure, remedy };
 }
 
-function ids({ ids: count, user, tools: found }: Facts): Check {
+function ids({ ids: count, freeRange: free, user, tools: found }: Facts): Check {
   const name = 'user ids of a testbed';
   if (count > 1) return works(name, String(count));
   const helpers = found.has('newuidmap') && found.has('newgidmap');
-  const range = `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user.name}`;
+  const range = `usermod --add-subuids ${free} --add-subgids ${free} ${user.name}`;
   return {
     name,
     state: 'limited',
@@ -128,11 +134,12 @@ function ids({ ids: count, user, tools: found }: Facts): Check {
   };
 }
 
-function testbed({ holder, probe, container }: Facts): Check[] {
+/** @param isExplained whether a check before it fails */
+function testbed({ holder, probe, container }: Facts, isExplained: boolean): Check[] {
   const name = 'namespaces of a testbed';
   if (holder !== undefined || probe === undefined) {
-    const detail = holder ?? 'not tried';
-    return [{ name, state: 'fails', detail, remedy: 'fix the failures above first' }];
+    const failure = { name, state: 'fails', detail: holder ?? 'not tried' } as const;
+    return [isExplained ? { ...failure, remedy: 'fix the failures above first' } : failure];
   }
   if (probe.size === 0) {
     const detail = 'unshare(1) could not make them';

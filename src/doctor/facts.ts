@@ -21,6 +21,7 @@ import { packageRoot } from '../scripts.ts';
 import { overlayRoot } from '../testbed/mounts.ts';
 import { diskUpper, scratchFolderOf } from '../testbed/scratch.ts';
 import { HOST_TOOLS } from '../tools.ts';
+import { freeRange } from './free-range.ts';
 
 /** `undefined`: the attempt worked; else the text of the failure. */
 export type Attempt = string | undefined;
@@ -38,6 +39,8 @@ export interface Facts {
   /** The package's directory, and why the native program cannot be used, if so. */
   readonly package: { readonly folder: string /** Its path. */; readonly helper: string | undefined };
   readonly ids: number;
+  /** Of ids that no account has, as START-END. */
+  readonly freeRange: string;
   readonly holder: Attempt;
   /** What was tried in the holder; undefined when there is none. */
   readonly probe: ReadonlyMap<string, Attempt> | undefined;
@@ -85,6 +88,7 @@ export async function gatherFacts(log: Log): Promise<Facts> {
     mountInside,
     package: { folder: packageRoot(), helper: helperOrNone() },
     ids: idMap.users.reduce((sum, { count }) => sum + count, 0),
+    freeRange: freeRange(textOf('/etc/subuid'), textOf('/etc/subgid')),
     ...(await tryHolder(idMap, log)),
     cgroup: findCgroup(),
     fuse: opens('/dev/fuse'),
@@ -195,6 +199,14 @@ function readSysctls(): Map<string, string> {
     }
   });
   return new Map(values);
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 function helperOrNone(): string | undefined {

@@ -11,6 +11,7 @@ import { unnamedFile } from '../processes/open-testbeds.ts';
 export class Journal {
   readonly #descriptor: number;
   readonly #onEvent: (event: HelperEvent) => void;
+  readonly #log: Log;
   readonly #watcher: FSWatcher | undefined;
   /** A line whose end is not written yet. */
   #rest = '';
@@ -20,7 +21,8 @@ export class Journal {
   private constructor(descriptor: number, log: Log, onEvent: (event: HelperEvent) => void) {
     this.#descriptor = descriptor;
     this.#onEvent = onEvent;
-    this.#watcher = this.#watch(log);
+    this.#log = log;
+    this.#watcher = this.#watch();
   }
 
   /** Undefined, with a warning, when it cannot be made. */
@@ -37,7 +39,7 @@ export class Journal {
     return `/proc/${process.pid}/fd/${this.#descriptor}`;
   }
 
-  /** Reads what was written up to now. */
+  /** Reads what was written up to now. Does not throw: it is called by the watcher too. */
   flush(): void {
     const bytes = Buffer.alloc(64 * 1024);
     while (!this.#isClosed) {
@@ -48,8 +50,16 @@ export class Journal {
       this.#rest = lines.pop() ?? '';
       for (const line of lines) {
         const event = parseEvent(line);
-        if (event !== undefined) this.#onEvent(event);
+        if (event !== undefined) this.#give(event);
       }
+    }
+  }
+
+  #give(event: HelperEvent): void {
+    try {
+      this.#onEvent(event);
+    } catch (error) {
+      this.#log.warn(`an event was lost: ${messageOf(error)}`);
     }
   }
 
@@ -62,13 +72,14 @@ export class Journal {
   }
 
   /** Without one (fs.inotify.max_user_instances), events come with the next operation. */
-  #watch(log: Log): FSWatcher | undefined {
+  #watch(): FSWatcher | undefined {
+    const late = (error: unknown) => this.#log.debug(`events of commands come later: ${messageOf(error)}`);
     try {
       const watcher = watch(this.path, { persistent: false }, () => this.flush());
-      watcher.on('error', (error) => log.debug(`events of commands come later: ${messageOf(error)}`));
+      watcher.on('error', late);
       return watcher;
     } catch (error) {
-      log.debug(`events of commands come later: ${messageOf(error)}`);
+      late(error);
       return undefined;
     }
   }

@@ -82,12 +82,21 @@ export class Recorder {
   async settle(): Promise<void> {
     this.#journal?.flush();
     for (const [pid, { process }] of this.#running) {
-      if (process !== undefined && isAlive(process)) continue;
+      if (process !== undefined && this.#mayLive(process)) continue;
       // It may have ended after the flush.
       this.#journal?.flush();
       this.#end(pid, undefined);
     }
     await this.#queue;
+  }
+
+  /** Also when this process has no descriptor to look, for which no operation must fail. */
+  #mayLive(process: ProcessName): boolean {
+    try {
+      return isAlive(process);
+    } catch {
+      return true;
+    }
   }
 
   /** The close of the testbed; only the first has an event. */

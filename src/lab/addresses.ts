@@ -3,8 +3,8 @@ import { freeAddress, normalAddress, parseSubnet } from '../network/subnet.ts';
 import type { LabFile } from './file.ts';
 
 /**
- * The file with an address for each interface: those that the open hosts have, else those that `lab up` would choose, in the order
- * of the file.
+ * The file with an address for each interface: that of the open host, else that of the file, else the lowest that no host of the file
+ * has, in the order of the file.
  */
 export function withAddresses(file: LabFile, open: readonly Pick<Member, 'hostname' | 'ports'>[]): LabFile {
   const taken = new Map(file.networks.map(({ name }) => [name, new Set<string>()]));
@@ -13,13 +13,22 @@ export function withAddresses(file: LabFile, open: readonly Pick<Member, 'hostna
     const subnets = file.networks.find(({ name }) => name === network)?.subnets ?? [];
     return subnets.map((subnet) => freeAddress(parseSubnet(subnet), used));
   };
-  const hosts = file.hosts.map((host) => {
+  const take = (network: string, addresses: readonly string[] | undefined) => {
+    for (const address of addresses ?? []) taken.get(network)?.add(normalAddress(address));
+    return addresses;
+  };
+  const known = file.hosts.map((host) => {
     const ports = open.find(({ hostname }) => hostname === host.member.hostname)?.ports ?? [];
     const interfaces = host.member.interfaces.map((one) => {
-      const { network } = one;
-      const there = ports.find((port) => port.network === network)?.addresses.map(bare);
-      const addresses = there ?? one.addresses ?? choose(network);
-      for (const address of addresses) taken.get(network)?.add(normalAddress(address));
+      const there = ports.find(({ network }) => network === one.network)?.addresses.map(bare);
+      return { ...one, addresses: take(one.network, there ?? one.addresses) };
+    });
+    return { ...host, member: { ...host.member, interfaces } };
+  });
+  const hosts = known.map((host) => {
+    const interfaces = host.member.interfaces.map((one) => {
+      const { network, addresses = choose(network) } = one;
+      take(network, addresses);
       return { ...one, addresses };
     });
     return { ...host, member: { ...host.member, interfaces } };

@@ -1,10 +1,12 @@
 /** The process that keeps a laboratory open until its end. */
-import { TestbedError } from '../errors.ts';
+import { messageOf, TestbedError } from '../errors.ts';
 import { startEvents } from '../events/program.ts';
+import type { OnEvent } from '../events/types.ts';
 import type { Log } from '../log.ts';
 import { Laboratory } from '../network/laboratory.ts';
 import { Provider } from '../testbed/provider.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
+import { withAddresses } from './addresses.ts';
 import type { LabFile, LabHost } from './file.ts';
 
 /** Seconds. */
@@ -26,14 +28,26 @@ export async function keepLab(
   ready: () => void,
 ): Promise<void> {
   const events = eventFile === undefined ? undefined : startEvents(eventFile, 'lab up', log);
+  try {
+    await keep(file, { log, signal, onEvent: events?.onEvent }, ready);
+  } finally {
+    events?.end();
+  }
+}
+
+async function keep(
+  file: LabFile,
+  { log, signal, onEvent }: Pick<KeepOptions, 'log' | 'signal'> & { readonly onEvent: OnEvent | undefined },
+  ready: () => void,
+): Promise<void> {
   const laboratory = await Laboratory.create({ name: file.name }, log);
   const providers: Provider[] = [];
   try {
     for (const { name, subnets } of file.networks) await laboratory.network(name, subnets);
     // Declared before one is opened, so that each /etc/hosts has them all.
-    for (const host of file.hosts) {
+    for (const host of withAddresses(file, []).hosts) {
       const network = laboratory.member(host.member);
-      providers.push(new Provider({ ...optionsOf(host, network), onEvent: events?.onEvent }, log));
+      providers.push(new Provider({ ...optionsOf(host, network), onEvent }, log));
     }
     const opened = await openAll(providers, signal);
     for (const [index, host] of file.hosts.entries()) {
@@ -44,9 +58,8 @@ export async function keepLab(
     await aborted(signal);
   } finally {
     const ends = await Promise.allSettled(providers.map((provider) => provider.dispose()));
+    for (const end of ends) if (end.status === 'rejected') log.warn(messageOf(end.reason));
     await laboratory.close();
-    events?.end();
-    for (const end of ends) if (end.status === 'rejected') log.warn(String(end.reason));
   }
 }
 

@@ -66,9 +66,11 @@ export function checkList(name: string, value: unknown, remedy: string): void {
   if (value !== undefined && !Array.isArray(value)) throw notAllowed(name, value, remedy);
 }
 
-export function checkCount(name: string, value: unknown): void {
-  if (value !== undefined && !(typeof value === 'number' && value >= 1)) {
-    throw notAllowed(name, value, 'give a number, 1 or more');
+/** @param most Infinity: it may be without a limit */
+export function checkCount(name: string, value: unknown, most = Number.MAX_SAFE_INTEGER): void {
+  if (value === undefined || (value === Infinity && most === Infinity)) return;
+  if (!(Number.isSafeInteger(value) && Number(value) >= 1)) {
+    throw notAllowed(name, value, 'give a whole number, 1 or more');
   }
 }
 
@@ -119,7 +121,7 @@ export function checkRunOptions(options: RunOptions): void {
     if (to === undefined || OUTPUTS.some((each) => each === to) || has(to, 'write')) continue;
     throw notAllowed(name, to, `give ${OUTPUTS.join(', ')} or a Writable`);
   }
-  checkCount('maxOutput', maxOutput);
+  checkCount('maxOutput', maxOutput, Infinity);
   if (check !== undefined && typeof check !== 'boolean')
     throw notAllowed('check', check, 'give true or false');
 }

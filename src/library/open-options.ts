@@ -78,9 +78,9 @@ export interface OpenOptions {
   readonly drainTimeout?: number;
   /** Seconds for one copy. Default: 300. */
   readonly copyTimeout?: number;
-  /** Bytes that one copy out of the testbed may have. Default: no limit. */
+  /** Bytes that one copy out of the testbed, or one archive into it, may have; holes count. Default: 64 GiB. */
   readonly maxCopyBytes?: number;
-  /** Files that one copy out of the testbed may have. Default: no limit. */
+  /** Files that one copy out of the testbed, or one archive into it, may have. Default: one million. */
   readonly maxCopyEntries?: number;
   /** Keep packages that apt downloads in the cache, and have them ready in later testbeds. Default: false. Not with `mode: 'copy'`. */
   readonly rememberPackages?: boolean;
@@ -136,13 +136,12 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
   }
   checkList('bind', options.bind, 'give a list of { outside, inside }');
   checkList('publish', options.publish, "give a list, such as ['8080:80']");
-  checkCount('maxCopyBytes', options.maxCopyBytes);
-  for (const name of ['maxCopyEntries', 'maxProcesses', 'maxMemory'] as const)
-    checkCount(name, options[name]);
+  for (const name of ['maxCopyBytes', 'maxCopyEntries'] as const) checkCount(name, options[name], Infinity);
+  for (const name of ['maxProcesses', 'maxMemory'] as const) checkCount(name, options[name]);
   if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
     throw notAllowed('onEvent', options.onEvent, 'give a function');
   }
-  return {
+  const others = {
     root: {
       ...(rootfs === undefined ? {} : rootChoice(rootfs)),
       ...{ release, arch, mirror },
@@ -151,7 +150,6 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     scratch: scratchOf(options.scratch ?? 'auto'),
     mode: choice('mode', mode, ['overlay', 'copy']),
     init: initOf(options.init ?? (options.network === 'private' ? 'auto' : false)),
-    ...networkOf(options),
     drainTimeout: seconds('drainTimeout', options.drainTimeout ?? 10),
     copyTimeout: seconds('copyTimeout', options.copyTimeout ?? 300),
     maxCopyBytes: options.maxCopyBytes,
@@ -160,6 +158,8 @@ export function testbedFromOptions(options: OpenOptions): TestbedOptions {
     maxProcesses: options.maxProcesses,
     maxMemory: options.maxMemory,
   };
+  // Last, because it takes a name and addresses in a Network.
+  return { ...others, ...networkOf(options) };
 }
 
 function bindOf(bind: Bind): TestbedOptions['binds'][number] {

@@ -41,9 +41,13 @@ export function sharedProvider(options: OpenOptions): Shared {
     users: 0,
     testbeds: 0,
   };
-  if (shared.size === 0) process.once('beforeExit', () => void closeAll());
+  process.off('beforeExit', closeAtExit).once('beforeExit', closeAtExit);
   shared.set(key, made);
   return made;
+}
+
+function closeAtExit(): void {
+  void closeAll();
 }
 
 /** One user less. The last one of a place in a laboratory gives it back. */

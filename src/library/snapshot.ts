@@ -70,11 +70,11 @@ export function makeSnapshot(parts: Parts): Snapshot {
 /** Undefined for other options. @throws {@link UsageError} */
 export function snapshotOf(options: OpenOptions | FromSnapshot): Parts | undefined {
   // JavaScript may give anything; the check of the other options reports it.
-  if (Object(options) !== options || !('from' in options) || options.from === undefined) return undefined;
+  if (Object(options) !== options || !('from' in options)) return undefined;
   const { from, signal, ...others } = options;
   if (!(from instanceof Snapshot))
     throw notAllowed('from', from, 'give what testbed.snapshot() resolved with');
-  const [other] = Object.keys(others);
+  const [other] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
   if (other !== undefined) {
     throw new UsageError(`from and ${other} exclude each other`, {
       code: 'UNKNOWN_OPTION',

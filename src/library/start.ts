@@ -10,6 +10,7 @@ import type { Argv } from '../host.ts';
 import { shellLine } from '../log.ts';
 import { endOfCommand, NotRunError, type StartedCommand } from '../testbed/execute.ts';
 import type { Testbed } from '../testbed/testbed.ts';
+import { within } from '../wait.ts';
 import { argvOf, checkCommandOptions, checkRunOptions } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
@@ -27,10 +28,14 @@ import {
 } from './wires.ts';
 
 const MAX_OUTPUT = 64 * 1024 * 1024;
+/** Milliseconds in which a stream of the caller takes what is left of the output of a command that was killed. */
+const LAST_OUTPUT = 500;
 
 export interface StartPlace {
   readonly testbed: Testbed;
   readonly pipes: Pipes;
+  /** A command that is a part of something else has no event of its own. */
+  readonly isPart?: boolean;
 }
 
 export async function startPiped(
@@ -45,7 +50,7 @@ export async function startPiped(
   const output = () => linesPipe(pipes);
   const wires = await makeWires(() => inputPipe(pipes), output, output);
   const started = await startWired(place, argv, wires, options);
-  const ended = endOfCommand(started, argv, options).finally(() => place.testbed.recorded());
+  const ended = endForCaller(started, argv, options).finally(() => place.testbed.recorded());
   // It is no unhandled rejection when the caller does not look at `ended`.
   ended.catch(() => {});
   const [stdin, stdout, stderr] = wires;
@@ -114,19 +119,34 @@ export async function runToEnd(
   ]).then(([first, second]) => ({ stdout: first, stderr: second }));
   const signals = [failure.signal, ...(options.signal === undefined ? [] : [options.signal])];
   try {
-    const { status } = await endOfCommand(started, argv, { ...options, signal: AbortSignal.any(signals) });
+    const { status } = await endForCaller(started, argv, { ...options, signal: AbortSignal.any(signals) });
     const outputs = await receiving;
     failure.signal.throwIfAborted();
     if (check && status !== 0) throw failed(argv, status, outputs);
     return { status, ...outputs };
   } catch (error) {
-    failure.signal.throwIfAborted();
-    if (error instanceof CommandTimeoutError) throw withOutput(error, await receiving);
-    if (error instanceof NotRunError) throw error.forCaller();
-    throw error;
+    const { aborted, reason } = failure.signal;
+    // A stream of the caller may take nothing any more.
+    await within(receiving, LAST_OUTPUT);
+    destroyStreams(wires);
+    if (aborted) throw reason;
+    throw error instanceof CommandTimeoutError ? withOutput(error, await receiving) : error;
   } finally {
     stdin.stream?.destroy();
     await Promise.allSettled([feeding, receiving, place.testbed.recorded()]);
+  }
+}
+
+/** @throws as endOfCommand; UsageError when the testbed lacks what the options name */
+async function endForCaller(
+  started: StartedCommand,
+  argv: Argv,
+  options: Pick<CommandOptions, 'timeout' | 'signal'>,
+): Promise<{ readonly status: number }> {
+  try {
+    return await endOfCommand(started, argv, options);
+  } catch (error) {
+    throw error instanceof NotRunError ? error.forCaller() : error;
   }
 }
 
@@ -173,7 +193,7 @@ function tooLong([program]: Argv, cause: unknown): UsageError {
 }
 
 async function startWired(
-  { testbed }: StartPlace,
+  { testbed, isPart = false }: StartPlace,
   argv: Argv,
   wires: Awaited<ReturnType<typeof makeWires>>,
   { cwd, env, user }: CommandOptions,
@@ -183,6 +203,7 @@ async function startWired(
       ...(cwd === undefined ? {} : { cwd }),
       ...(env === undefined ? {} : { env }),
       ...(user === undefined ? {} : { user }),
+      isPart,
     });
   } catch (error) {
     destroyStreams(wires);

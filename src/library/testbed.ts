@@ -3,7 +3,15 @@ import type { Socket } from 'node:net';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
-import { CopyError, reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
+import {
+  CommandTimeoutError,
+  CopyError,
+  CopyTimeoutError,
+  reasonOf,
+  systemCodeOf,
+  TestbedError,
+  UsageError,
+} from '../errors.ts';
 import type { OnEvent } from '../events/types.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
@@ -194,11 +202,8 @@ export class Testbed {
   async copyOut(testbedPath: string, hostPath: string): Promise<void> {
     inTestbed(testbedPath, '');
     checkHostPath(hostPath);
-    const { status } = await this.run(['sh', '-c', '[ -d "$1" ]', 'sh', testbedPath], {
-      stdout: 'ignore',
-      stderr: 'ignore',
-    });
-    const slash = status === 0 ? '/' : '';
+    const { isDirectoryInside } = await import('../copy/is-directory.ts');
+    const slash = (await isDirectoryInside(this.#inner, testbedPath, this.#copyTime)) ? '/' : '';
     await this.#inner.copyOut(inTestbed(testbedPath, slash), Buffer.from(resolve(hostPath) + slash));
   }
 
@@ -214,8 +219,11 @@ export class Testbed {
     const owners = new Map<string, Owner>([['root', { uid: 0, gid: 0 }]]);
     for (const user of new Set(checked.map((file) => file.user))) {
       if (owners.has(user)) continue;
-      const { stdout } = await this.run(OWN_IDS, { user, maxOutput: 1000 }).catch(noOwner(user));
-      owners.set(user, parseIds(stdout, user));
+      const asking = { user, maxOutput: 1000, ...this.#copyTime };
+      const { stdout } = await runToEnd({ ...this.#place(), isPart: true }, OWN_IDS, asking).catch(
+        noOwner(user),
+      );
+      owners.set(user, parseIds(String(stdout), user));
     }
     if (checked.length === 0) return;
     await this.#inner.putArchive(packFiles(checked, owners), Buffer.from('/'));
@@ -333,6 +341,10 @@ export class Testbed {
   #place() {
     return { testbed: this.#inner, pipes: this.#shared.pipes };
   }
+
+  get #copyTime() {
+    return { timeout: this.#shared.provider.options.copyTimeout };
+  }
 }
 
 interface Parts {
@@ -372,6 +384,11 @@ function placeTaken(): UsageError {
 /** The command that asks for the ids is none of the caller's. */
 function noOwner(user: string): (error: unknown) => never {
   return (error) => {
+    if (error instanceof CommandTimeoutError) {
+      throw new CopyTimeoutError(`the testbed took too long to find the ids of the user ${user}`, {
+        cause: error,
+      });
+    }
     if (!(error instanceof UsageError) || error.code !== 'NO_USER') throw error;
     throw new UsageError(`no file can belong to ${user}: the testbed has no such user`, {
       ...{ code: error.code, cause: error, remedy: 'add the user first, or give its number' },

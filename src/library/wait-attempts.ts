@@ -1,6 +1,6 @@
 /** One look at what is waited for. */
 import type { Socket } from 'node:net';
-import { ConnectError, messageOf } from '../errors.ts';
+import { ConnectError, messageOf, systemCodeOf, UsageError, VirtError } from '../errors.ts';
 import { printable, shellLine } from '../log.ts';
 import { argvOf, checkAddress, checkPort, checkText, notAllowed } from './checks.ts';
 import { runToEnd, type StartPlace } from './start.ts';
@@ -38,7 +38,9 @@ export function httpAttempt(
 ): Attempt<{ status: number; body: string }> {
   const port = checkPort(http);
   const addresses = addressesOf(address);
-  if (typeof path !== 'string' || !path.startsWith('/')) throw notAllowed('path', path, 'begin it with /');
+  if (typeof path !== 'string' || !/^\/[\x21-\xff]*$/.test(path)) {
+    throw notAllowed('path', path, 'begin it with /, and encode it, as by encodeURI');
+  }
   if (typeof body !== 'string' && !(body instanceof RegExp)) {
     throw notAllowed('body', body, 'give a text or a RegExp');
   }
@@ -60,7 +62,8 @@ export function httpAttempt(
         if (fitsStatus(answer.status) && fitsBody(answer.body)) return { ready: answer };
         return { seen: `it answered with status ${answer.status} and ${shown(answer.body) || 'no body'}` };
       } catch (error) {
-        if (signal.aborted || !isOfRequest(error)) throw error;
+        const isOfRequest = either.aborted || systemCodeOf(error) !== undefined;
+        if (signal.aborted || error instanceof VirtError || !isOfRequest) throw error;
         const why = either.aborted ? `no answer in ${REQUEST_LIMIT / 1000} s` : printable(messageOf(error));
         return { seen: `the request failed: ${why}` };
       }
@@ -107,20 +110,18 @@ async function connectToAny(
   return { seen: failures.join(', ') };
 }
 
-/** An error of the connection or of the answer, and not of the testbed. */
-function isOfRequest(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'TimeoutError' || 'code' in error) && !('remedy' in error);
-}
-
 async function ask(
   socket: Socket,
   { port, path, headers }: { port: number; path: string; headers: Readonly<Record<string, string>> },
   signal: AbortSignal,
 ): Promise<{ status: number; body: string }> {
+  // An abort may come before the request has listeners of its own, and ends the socket by an error.
+  socket.on('error', () => {});
   const { request } = await import('node:http');
   return new Promise((resolve, reject) => {
     const options = { host: 'localhost', port, path, headers: { connection: 'close', ...headers }, signal };
-    const asking = request({ ...options, createConnection: () => socket }, (response) => {
+    const asking = madeWith(socket, () => request({ ...options, createConnection: () => socket }));
+    asking.once('response', (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       const done = () => {
@@ -141,6 +142,18 @@ async function ask(
     });
     asking.end();
   });
+}
+
+/** @throws UsageError for headers that HTTP does not allow */
+function madeWith<T>(socket: Socket, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    socket.destroy();
+    throw new UsageError(`there is no such request: ${messageOf(cause)}`, {
+      ...{ code: 'WRONG_VALUE', remedy: 'correct headers', cause },
+    });
+  }
 }
 
 function shown(text: string): string {

@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.ts';
 import type { Ledger } from './ledger.ts';
-import { type LinkQuality, queueArguments } from './link.ts';
+import { checkQuality, type LinkQuality, queueArguments } from './link.ts';
 import { portName } from './membership.ts';
 import { newBridge, type Switch } from './switch.ts';
 
@@ -10,7 +10,7 @@ export interface Link {
   down(): Promise<void>;
   /** Plugs it in, and resolves when it carries packets. */
   up(): Promise<void>;
-  /** Sets latency, loss and bandwidth; `{}` removes all limits. @throws {@link UsageError} when the kernel cannot do it */
+  /** Sets latency, loss and bandwidth; `{}` removes all limits. @throws {@link UsageError} for a wrong value, or when the kernel cannot do it */
   shape(quality: LinkQuality): Promise<void>;
 }
 
@@ -37,6 +37,7 @@ export function linkOf(ledger: Ledger, theSwitch: Switch, hostname: string, netw
       );
     },
     shape: async (quality) => {
+      checkQuality(quality);
       const words = queueArguments(quality);
       for (const { name, inside } of ports) {
         await theSwitch.queue(name, words);

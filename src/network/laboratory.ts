@@ -7,7 +7,7 @@ import { cutNetwork, healNetwork, type Link, linkOf } from './cables.ts';
 import type { Connector } from './connector.ts';
 import { isHostname } from './hosts.ts';
 import { Ledger } from './ledger.ts';
-import type { LinkQuality } from './link.ts';
+import { checkQuality, type LinkQuality } from './link.ts';
 import type { Member, MemberOptions } from './membership.ts';
 import { outsideConnector } from './outside.ts';
 import { plugIn } from './plug.ts';
@@ -27,6 +27,7 @@ export class Laboratory {
   readonly #ledger: Ledger;
   readonly #switch: Switch;
   readonly #log: Log;
+  #closing: Promise<void> | undefined;
 
   private constructor(ledger: Ledger, theSwitch: Switch, log: Log) {
     this.name = ledger.name;
@@ -68,7 +69,7 @@ export class Laboratory {
   /**
    * Adds a network: a bridge with one IPv4 subnet, one IPv6 subnet or both.
    * @param subnets such as `10.1.0.0/24` and `fd00::/64`
-   * @throws {@link UsageError} when the name is taken, or a subnet is wrong or overlaps with another one
+   * @throws {@link UsageError} when the name is taken or a subnet is wrong
    */
   async network(name: string, subnets: readonly string[]): Promise<Network> {
     const parsed = subnets.map(parseSubnet);
@@ -111,6 +112,7 @@ export class Laboratory {
         remedy: 'use lower-case letters, digits and hyphens',
       });
     }
+    for (const { quality } of interfaces) if (quality !== undefined) checkQuality(quality);
     const outside =
       options.outside === true
         ? outsideConnector({ publish, interfaceName: 'outside' }, this.#log)
@@ -163,11 +165,19 @@ export class Laboratory {
     return healNetwork(this.#ledger, this.#switch, network);
   }
 
-  /** Ends it; its hosts have to be closed before. Resolves when its interfaces and its process are gone. */
-  async close(): Promise<void> {
+  /** Ends it; its hosts have to be closed before. Resolves when its interfaces and its process are gone. May be called again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (!(this.#switch instanceof OwnSwitch)) return;
-    await this.#switch.stop();
-    this.#ledger.remove();
+    try {
+      await this.#switch.stop();
+    } finally {
+      this.#ledger.remove();
+    }
   }
 }
 
@@ -266,7 +276,7 @@ export class Network {
     return this.laboratory.heal(this.name);
   }
 
-  /** Ends the network's laboratory when this process made it; its hosts have to be closed before. */
+  /** Ends the network's laboratory when this process made it; its hosts have to be closed before. May be called again. */
   close(): Promise<void> {
     return this.laboratory.close();
   }

@@ -215,7 +215,7 @@ export class Ledger {
       const known = this.members().map((one) => one.hostname);
       throw new UsageError(`there is no host ${hostname} in the laboratory ${this.name}`, {
         code: 'NO_HOST',
-        remedy: `name one of ${known.join(', ')}`,
+        remedy: known.length === 0 ? 'open it first' : `name one of ${known.join(', ')}`,
       });
     }
     const { testbed } = member;

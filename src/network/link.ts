@@ -11,6 +11,37 @@ export interface LinkQuality {
   readonly bandwidth?: number;
 }
 
+const RANGES = new Map([
+  ['latency', { least: 0, most: 3_600_000, unit: 'milliseconds' }],
+  ['loss', { least: 0, most: 100, unit: 'percent' }],
+  ['bandwidth', { least: 8, most: 1e12, unit: 'bits per second' }],
+]);
+
+/** What the queues of the kernel take. @throws UsageError that names what is wrong */
+export function checkQuality(quality: LinkQuality): void {
+  if (typeof quality !== 'object' || quality === null) {
+    throw new UsageError(`the quality of a link is ${quality}`, {
+      code: 'WRONG_VALUE',
+      remedy: 'give an object, such as { latency: 20, loss: 1 }',
+    });
+  }
+  for (const [name, value] of Object.entries<unknown>({ ...quality })) {
+    const range = RANGES.get(name);
+    if (range === undefined) {
+      throw new UsageError(`a link has no ${name}`, {
+        code: 'UNKNOWN_OPTION',
+        remedy: `it has ${[...RANGES.keys()].join(', ')}`,
+      });
+    }
+    const { least, most, unit } = range;
+    if (value === undefined || (typeof value === 'number' && value >= least && value <= most)) continue;
+    throw new UsageError(`the ${name} of a link is ${String(value)}`, {
+      code: 'WRONG_VALUE',
+      remedy: `give a number of ${unit}, from ${least} to ${most}`,
+    });
+  }
+}
+
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 
 /** Reads latency `20ms` or `1.5s`, loss `0.5%`, bandwidth `10mbit`. @throws UsageError */
@@ -20,11 +51,13 @@ export function parseQuality(words: {
   readonly bandwidth?: string | undefined;
 }): LinkQuality {
   const { latency, loss, bandwidth } = words;
-  return {
+  const quality = {
     ...(latency === undefined ? {} : { latency: latencyOf(latency) }),
     ...(loss === undefined ? {} : { loss: lossOf(loss) }),
     ...(bandwidth === undefined ? {} : { bandwidth: bandwidthOf(bandwidth) }),
   };
+  checkQuality(quality);
+  return quality;
 }
 
 function latencyOf(text: string): number {

@@ -154,7 +154,10 @@ export class OwnSwitch extends Switch {
   }
 
   async stop(): Promise<void> {
-    if (this.alive) await this.delete((await this.ports()).map(({ name }) => name));
-    await this.#keeper.stop();
+    try {
+      if (this.alive) await this.delete((await this.ports()).map(({ name }) => name));
+    } finally {
+      await this.#keeper.stop();
+    }
   }
 }

@@ -7,21 +7,30 @@ import { hostsFile } from './hosts.ts';
 import type { Ledger } from './ledger.ts';
 import type { Member } from './membership.ts';
 
+/** Milliseconds. In a host that is stopped, or whose /etc/hosts is a FIFO, it is not written at all. */
+const WRITE_LIMIT = 10_000;
+
 /** By a command inside, because /etc/hosts may be a link there. */
-export async function updateHosts(ledger: Ledger, log: Log): Promise<void> {
+export async function updateHosts(ledger: Ledger, log: Log, limit = WRITE_LIMIT): Promise<void> {
   const hosts = ledger.hostLines();
+  const signal = AbortSignal.timeout(limit);
   await Promise.all(
     ledger.members().map(async (member) => {
-      if (member.hosts !== hosts) await updateHost(ledger, member, hosts, log);
+      if (member.hosts !== hosts) await updateHost(ledger, member, { hosts, log, signal });
     }),
   );
+}
+
+interface Update {
+  readonly hosts: string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
 }
 
 async function updateHost(
   ledger: Ledger,
   { testbed, hostname }: Member,
-  hosts: string,
-  log: Log,
+  { hosts, log, signal }: Update,
 ): Promise<void> {
   if (testbed === undefined || !isAlive(testbed)) return;
   const { status, stderr } = await quickHost(
@@ -30,6 +39,7 @@ async function updateHost(
       ...['/bin/sh', '-c', 'printf %s "$1" >/etc/hosts', 'sh', hostsFile(hosts)],
     ],
     log,
+    { signal },
   );
   if (status !== 0) {
     if (isAlive(testbed))

@@ -107,9 +107,9 @@ export class Claims {
 
   #file(name: string): string {
     if (!NAME.test(name)) {
-      throw new UsageError(`the name ${name} has a character that a name cannot have`, {
+      throw new UsageError(`'${name.length > 101 ? `${name.slice(0, 50)}…` : name}' cannot be a name`, {
         code: 'WRONG_NAME',
-        remedy: 'use letters, digits, dots and hyphens',
+        remedy: 'use letters, digits, dots and hyphens, at most 101, and begin with a letter or digit',
       });
     }
     return join(this.path, name + ENDING);

@@ -30,7 +30,7 @@ export function processState(pid: number): ProcessState | undefined {
   }
 }
 
-/** For errors of a file in /proc, which mean that its process has ended. @throws TestbedError for those that do not */
+/** For errors of a small file, such as in /proc, which mean that it is not there. @throws TestbedError for those that do not */
 export function notThere(error: unknown): undefined {
   const scarce = scarceError(error);
   if (scarce !== undefined) throw scarce;

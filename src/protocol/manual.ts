@@ -2,7 +2,7 @@
 import { createInterface, type Interface } from 'node:readline';
 import type { Writable } from 'node:stream';
 import type { ReadStream } from 'node:tty';
-import { MisuseError, messageOf, VirtError } from '../errors.ts';
+import { MisuseError, messageOf, UsageError, VirtError } from '../errors.ts';
 import { scarceError } from '../scarce.ts';
 import { COMMANDS, closeTestbed, perform, type Session } from './commands.ts';
 import { addHistory, HISTORY_LINES, historyPath, readHistory } from './history.ts';
@@ -101,7 +101,7 @@ async function carryOut(
     return request.verb !== 'quit';
   } catch (error) {
     if (signal.aborted) return false;
-    if (error instanceof Interrupted || error instanceof MisuseError) {
+    if (error instanceof Interrupted || error instanceof MisuseError || error instanceof UsageError) {
       log.warn(error.message);
       return true;
     }

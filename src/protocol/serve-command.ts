@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { MisuseError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { NotRunError } from '../testbed/execute.ts';
 import type { OpenTestbed, RunOptions } from '../testbed/types.ts';
 import { openHostFile, type Stream } from './host-file.ts';
 import { decodeText, decodeWord, quoted } from './line.ts';
@@ -85,6 +86,9 @@ export async function serveCommand(
       ...(signal === NEVER ? {} : { signal }),
     });
     return status;
+  } catch (error) {
+    // A directory or user that the testbed does not have is no failure of the testbed.
+    throw error instanceof NotRunError ? error.forCaller() : error;
   } finally {
     for (const descriptor of new Set(Object.values(opened))) closeSync(descriptor);
   }

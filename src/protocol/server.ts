@@ -49,11 +49,12 @@ export async function serve(options: ServeOptions): Promise<number> {
   // Each write reports its own.
   output.on('error', () => {});
 
-  // A driver that died has sent nothing after the current request, which then gets little time.
+  // A driver that died has sent nothing after the current request, which then gets little time, unless it ends the session itself.
   let grace: NodeJS.Timeout | undefined;
+  let isQuitting = false;
   const watchForEnd = () => {
     const ended = input.readableEnded || input.destroyed;
-    if (!ended || lines.readableLength > 0 || grace !== undefined) return;
+    if (!ended || lines.readableLength > 0 || grace !== undefined || isQuitting) return;
     grace = setTimeout(() => stop(endOfFile()), LAST_REQUEST_GRACE);
   };
   input.once('end', watchForEnd);
@@ -76,14 +77,15 @@ export async function serve(options: ServeOptions): Promise<number> {
   let status: number;
   try {
     for await (const line of lines) {
-      watchForEnd();
       log.debug(`request: ${line}`);
       const request = parseRequest(line);
+      isQuitting = request.verb === 'quit';
+      watchForEnd();
       const reply = await unlessStopped(perform(session, request), stopped.signal, dispose);
-      if (request.verb === 'quit') await dispose();
+      if (isQuitting) await dispose();
       log.debug(`reply: ${reply}`);
       await writeLine(output, reply, stopped.signal);
-      if (request.verb === 'quit') return EXIT.quit;
+      if (isQuitting) return EXIT.quit;
     }
     throw endOfFile();
   } catch (error) {

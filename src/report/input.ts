@@ -1,5 +1,15 @@
 /** Reads what a run has left: a file of events, or the output directory of a driver. Its files are of tests, so hostile. */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
 import type { PackageList } from '../events/packages.ts';
@@ -32,18 +42,22 @@ export interface TestOutput {
   readonly left: number;
 }
 
-const LARGEST = { events: 512 * 1024 ** 2, list: 16 * 1024 ** 2, output: 32 * 1024 } as const;
+/** Bytes. A string of Node has less than 512 MiB. */
+const LARGEST = { events: 500 * 1024 ** 2, list: 16 * 1024 ** 2, output: 32 * 1024 } as const;
 const IS_EVENTS = /^(?:events|.*[.-]events)(?:\.jsonl?)?$|\.jsonl$/;
 
 /** @throws UsageError */
 export function readInput(path: string): Input {
-  const isFolder = statOf(path).isDirectory();
+  const isFolder = reading(path, () => statSync(path)).isDirectory();
   const folder = isFolder ? path : dirname(path);
   const hasDriver = isFolder || lstatSync(join(folder, 'summary'), { throwIfNoEntry: false }) !== undefined;
-  const files = isFolder ? eventFilesIn(folder) : [path];
-  const { events, strange } = parseEventLines(
-    files.map((file) => readPart(file, LARGEST.events, 'start')?.text ?? '').join('\n'),
-  );
+  // What the user names may be a link or a pipe.
+  const texts = isFolder
+    ? reading(path, () => eventFilesIn(folder)).map((file) => textOf(file, LARGEST.events))
+    : [reading(path, () => readFileSync(path, 'utf8'))];
+  const parsed = texts.map(parseEventLines);
+  const events = parsed.flatMap((each) => each.events);
+  const strange = parsed.reduce((sum, each) => sum + each.strange, 0);
   const results = hasDriver ? resultsOf(textOf(join(folder, 'summary'))) : [];
   if (events.length === 0 && results.length === 0) {
     throw new UsageError(`${path} has neither events nor the summary of a driver`, {
@@ -58,26 +72,15 @@ export function readInput(path: string): Input {
   };
 }
 
-function statOf(path: string) {
+function reading<T>(path: string, read: () => T): T {
   try {
-    const stat = lstatSync(path);
-    return stat.isSymbolicLink() ? fstat(path) : stat;
+    return read();
   } catch (cause) {
     throw new UsageError(`cannot read ${path}: ${reasonOf(cause)}`, {
       code: 'CANNOT_READ',
       remedy: 'name a file of events or the output directory of a driver',
       cause,
     });
-  }
-}
-
-/** Of what a link that the user named leads to. */
-function fstat(path: string) {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    return fstatSync(file);
-  } finally {
-    closeSync(file);
   }
 }
 
@@ -126,8 +129,8 @@ function isName(test: string): boolean {
   return !test.includes('/') && !test.startsWith('.');
 }
 
-function textOf(path: string): string {
-  return readPart(path, LARGEST.list, 'start')?.text ?? '';
+function textOf(path: string, most: number = LARGEST.list): string {
+  return readPart(path, most, 'start')?.text ?? '';
 }
 
 /** Undefined when there is no regular file. No link is followed: artifacts of a test are next to it. */

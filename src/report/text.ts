@@ -81,7 +81,7 @@ function sessionText(session: Session): string[] {
       ? []
       : [`of the driver itself ${seconds(callerCpu)} is processor time`];
   return [
-    `${printable(session.program)} ${session.id}: ${seconds(wall)}, of which events explain ${percent(explained(times))}`,
+    `${printable(`${session.program} ${session.id}`)}: ${seconds(wall)}, of which events explain ${percent(explained(times))}`,
     ...indented([...table(rows), ...processor]),
   ];
 }

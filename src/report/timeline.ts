@@ -54,7 +54,7 @@ function sessionBars(session: Session, at: At, failed: ReadonlySet<string>): Pie
   const whole = tag('div', {
     class: 'session',
     style: placed(at(session.from), at(session.to)),
-    title: `${shown(session.program)} ${session.id}, ${seconds(session.to - session.from)}`,
+    title: `${shown(`${session.program} ${session.id}`)}, ${seconds(session.to - session.from)}`,
   });
   // The driver's own time is the background.
   const spans = session.spans.filter(({ kind }) => kind !== 'driver');

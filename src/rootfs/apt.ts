@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeTemporary } from '../folders.ts';
-import { type Argv, runHost } from '../host.ts';
+import { type Argv, quickHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { findProgram } from '../processes/find.ts';
 
@@ -15,10 +15,10 @@ interface AptIndex {
 
 const FORMAT = '$(ORIGIN)\t$(LABEL)\t$(SITE)\t$(RELEASE)\t$(CODENAME)';
 
-/** None when there is no apt or it cannot reach its sources. */
-export async function readAptIndexes(log: Log): Promise<AptIndex[]> {
+/** None when there is no apt or it cannot reach its sources. @throws the reason of the signal */
+export async function readAptIndexes(log: Log, signal?: AbortSignal): Promise<AptIndex[]> {
   if (findProgram('apt-get') === undefined) return [];
-  const known = await askApt([], log);
+  const known = await askApt([], log, signal);
   if (known.some((index) => index.origin !== '')) return known;
   // The host's lists are missing, and only they name the publisher of an archive: download them.
   const folder = makeTemporary('virt-ts-unshare-');
@@ -28,17 +28,26 @@ export async function readAptIndexes(log: Log): Promise<AptIndex[]> {
     }
     const own = [`Dir::State::lists=${folder}/lists`, `Dir::Cache=${folder}/cache`, 'APT::Sandbox::User='];
     const options = own.flatMap((option) => ['-o', option]);
-    await runHost(['apt-get', ...options, '--quiet=2', 'update'], log);
-    return await askApt(options, log);
+    await quickHost(['apt-get', ...options, '--quiet=2', 'update'], log, abortedBy(signal));
+    return await askApt(options, log, signal);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function askApt(options: readonly string[], log: Log): Promise<AptIndex[]> {
+async function askApt(
+  options: readonly string[],
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<AptIndex[]> {
   const argv: Argv = ['apt-get', ...options, 'indextargets', '--format', FORMAT, 'Created-By: Packages'];
-  const { status, stdout } = await runHost(argv, log);
+  const { status, stdout } = await quickHost(argv, log, abortedBy(signal));
+  signal?.throwIfAborted();
   return status === 0 ? parseIndexes(stdout) : [];
+}
+
+function abortedBy(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
 }
 
 export function parseIndexes(text: string): AptIndex[] {

@@ -74,7 +74,7 @@ async function build(
   const own = order.bootstrapCommand === undefined;
   const ending = own && findProgram('zstd') !== undefined ? 'tar.zst' : 'tar';
   const target = `${stem}.${ending}`;
-  const lines = own && order.mirror === undefined ? await ownLines(order.release, log) : [];
+  const lines = own && order.mirror === undefined ? await ownLines(order.release, log, signal) : [];
   const machine = own ? machineNamed(order.arch) : undefined;
   if (machine !== undefined && executionOf(machine, hostArchitecture()).kind === 'own') {
     const argv = bootstrapArgv(order, '-', lines, false);
@@ -94,9 +94,9 @@ async function build(
   return ending;
 }
 
-async function ownLines(release: string, log: Log): Promise<string[]> {
+async function ownLines(release: string, log: Log, signal: AbortSignal | undefined): Promise<string[]> {
   const keyring = existsSync(KEYRING) ? KEYRING : undefined;
-  return sourceLines(await readAptIndexes(log), release, origin(), keyring);
+  return sourceLines(await readAptIndexes(log, signal), release, origin(), keyring);
 }
 
 function origin(): string {

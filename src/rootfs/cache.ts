@@ -83,8 +83,12 @@ function isBelow(path: string, folder: string): boolean {
 }
 
 function isSame(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((path) => statSync(path, { throwIfNoEntry: false }));
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+  try {
+    const [a, b] = [statSync(one), statSync(other)];
+    return a.dev === b.dev && a.ino === b.ino;
+  } catch {
+    return false;
+  }
 }
 
 function mayWrite(path: string): boolean {
@@ -147,11 +151,14 @@ function makeTag(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) writeFileSync(path, TAG);
 }
 
-/** Atomic: a reader sees the old text or the new one. On failure nothing is left. */
-export function writeWhole(path: string, text: string): void {
+/**
+ * Atomic: a reader sees the old text or the new one. On failure nothing is left.
+ * @param options `flush`: also after a power failure, for what cannot be made again
+ */
+export function writeWhole(path: string, text: string, { flush = false } = {}): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    writeFileSync(temporary, text, { mode: 0o600 });
+    writeFileSync(temporary, text, { mode: 0o600, flush });
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

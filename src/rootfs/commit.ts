@@ -77,16 +77,13 @@ export async function commitImage(order: CommitOrder): Promise<string> {
     }
     settle(order);
     const top = placed.at(-1)?.key ?? '';
-    const path = await withLayerLock(cache, log, async () => {
+    const size = placed.reduce((sum, layer) => sum + layer.size, 0);
+    const path = recordPath(cache.images, name);
+    const write = async () => {
       checkImageName(cache.images, name);
-      const record = recordOf(
-        order,
-        top,
-        placed.reduce((sum, { size }) => sum + size, 0),
-      );
-      writeWhole(recordPath(cache.images, name), `${JSON.stringify(record)}\n`);
-      return recordPath(cache.images, name);
-    });
+      writeWhole(path, `${JSON.stringify(recordOf(order, top, size))}\n`, { flush: true });
+    };
+    await withLayerLock(cache, log, write, order.signal);
     return path;
   } finally {
     for (const layer of placed) if (layer.mark !== undefined) removeUser(layer.mark);
@@ -165,12 +162,13 @@ async function freeze(
 
 /** Gives whether there was one. Its layers are pruned. */
 export async function removeCommitted(place: LayerPlace, name: string): Promise<boolean> {
-  const { cache, holder, log } = place;
+  const { cache, holder, log, signal } = place;
   const path = recordPath(cache.images, name);
-  return withLayerLock(cache, log, async () => {
+  const work = async () => {
     if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
     rmSync(path);
     await pruneLayers(cache, holder, log);
     return true;
-  });
+  };
+  return withLayerLock(cache, log, work, signal);
 }

@@ -2,6 +2,7 @@
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { TestbedError } from '../errors.ts';
+import { notThere } from '../processes/stat.ts';
 import type { CacheFolder } from './cache.ts';
 
 const ENDING = '.image';
@@ -62,12 +63,14 @@ function nameOf(path: string): string {
   return basename(path, ENDING);
 }
 
+/** Undefined when it is missing or damaged. @throws TestbedError when this process cannot read it now */
 function readImage(path: string): CommittedImage | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
     return isImage(value) ? { ...value, name: nameOf(path), path } : undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    // Otherwise the layers of an image would be removed because no descriptor was left.
+    return notThere(error);
   }
 }
 

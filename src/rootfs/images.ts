@@ -41,8 +41,10 @@ export function listImages(cache: CacheFolder): Image[] {
       const name = TARBALL_NAME.exec(entry)?.[1];
       if (name === undefined) return [];
       const path = join(cache.images, entry);
-      const { size, mtimeMs } = statSync(path);
-      return [{ name, path, size, made: mtimeMs, order: readOrder(cache.images, name) }];
+      const stats = statSync(path, { throwIfNoEntry: false });
+      // Another process has just replaced it, or it is a link to nothing.
+      if (stats?.isFile() !== true) return [];
+      return [{ name, path, size: stats.size, made: stats.mtimeMs, order: readOrder(cache.images, name) }];
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -93,19 +95,17 @@ async function lockImage(
 ): Promise<Lock> {
   const what = `waiting for another process that makes ${name}`;
   const progress = startProgress(what, { log, plain: what });
-  const lock = await waitLock(join(cache.locks, `image-${name}`), log, signal).finally(progress.done);
-  signal?.throwIfAborted();
-  if (lock === undefined)
-    throw new TestbedError(`waiting for the lock of ${name} failed`, {
-      code: 'CANNOT_LOCK',
-      remedy: 'try again',
-    });
-  return lock;
+  return waitLock(join(cache.locks, `image-${name}`), log, signal).finally(progress.done);
 }
 
 /** Gives whether there was one. Bases that were unpacked from it stay until they are pruned. */
-export async function removeImage(cache: CacheFolder, name: string, log: Log): Promise<boolean> {
-  const lock = await lockImage(cache, name, log, undefined);
+export async function removeImage(
+  cache: CacheFolder,
+  name: string,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const lock = await lockImage(cache, name, log, signal);
   try {
     const images = listImages(cache).filter((image) => image.name === name);
     for (const image of images) rmSync(image.path);

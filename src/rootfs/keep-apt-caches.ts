@@ -1,15 +1,16 @@
 /** Makes and removes the trees of apt-caches.ts. An open loads only that. */
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemCodeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { keyOfAptCaches, writtenCaches } from './apt-caches.ts';
 import type { CacheFolder } from './cache.ts';
 import { HASH_LENGTH, newName, unpackingName } from './keys.ts';
+import { isWhole } from './known-base.ts';
 import { tryLock } from './lock.ts';
 import { makeShell } from './make-base.ts';
 import { type AptCachesRecord, madeNow, readAptCaches } from './record.ts';
-import { removeBase, removeLeftovers } from './remove.ts';
+import { removeBase, removeLeftovers, setAside } from './remove.ts';
 import { type Inside, mustRun } from './unpack.ts';
 
 /** Bytes. Those of all packages of Debian have 90 million. */
@@ -40,7 +41,7 @@ export async function keepAptCaches(
   if (lock === undefined) return;
   const fresh = join(cache.bases, newName(name));
   try {
-    if (existsSync(join(cache.bases, key))) return;
+    if (isWhole(join(cache.bases, key))) return;
     const written = await write();
     if (written === undefined) return;
     const { paths, size } = writtenCaches(written.seen);
@@ -59,10 +60,11 @@ export async function keepAptCaches(
       ...madeNow(),
     };
     writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    // Those of an earlier boot that may not be on disk.
+    await setAside(cache, key, holder, log);
     renameSync(fresh, join(cache.bases, key));
   } catch (error) {
     await removeLeftovers(cache, holder, log, name).catch(() => {});
-    rmSync(fresh, { recursive: true, force: true });
     if (systemCodeOf(error) !== 'ENOTEMPTY' && systemCodeOf(error) !== 'EEXIST') throw error;
   } finally {
     lock.release();

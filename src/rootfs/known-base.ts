@@ -29,8 +29,11 @@ export function inUse(cache: CacheFolder, key: string): Base | undefined {
   // Removes the marks of servers that were killed.
   livingUsers(folder);
   const release = async () => {
-    isWhole(folder);
     removeUser(user);
+    try {
+      // Notes that it is on disk now.
+      isWhole(folder);
+    } catch {}
   };
   const path = join(folder, 'tree', 'root');
   return { path, layers: [path], keys: [key], release };

@@ -1,5 +1,5 @@
 /** Copies an upper layer of a testbed into the cache, with a temporary name until it is complete. */
-import { lstatSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemCodeOf, TestbedError } from '../errors.ts';
 import { type Argv, briefWords, spawnHost, textOf } from '../host.ts';
@@ -54,21 +54,20 @@ export async function placeLayer(
     await run(['find', root, ...notForImages(root, source.binds)], 'removing what belongs to the testbed');
     const used = await run(['du', '-s', '--block-size=1', root], 'measuring the layer');
     const size = Number.parseInt(used, 10) || 0;
-    // A layer cannot be made again as a base can, so it must be on disk.
-    await mustCopy(['sync', '-f', fresh], 'writing the layer to disk', lock.fd, log, signal);
     writeFileSync(join(fresh, 'settled'), '');
     const record: LayerRecord = {
       ...{ parent: source.parent, idMap, size },
       ...madeNow(),
     };
     writeFileSync(join(fresh, 'base.json'), `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    // A layer cannot be made again as a base can, so it must be on disk, with its record: without it prune removes the layer.
+    await mustCopy(['sync', '-f', fresh], 'writing the layer to disk', lock.fd, log, signal);
     const mark = addUser(fresh);
     const key = `${hash}-${idMap}`;
     renameSync(fresh, join(cache.bases, key));
     return { key, size, mark: mark && join(cache.bases, key, 'users', basename(mark)) };
   } catch (error) {
     await removeLeftovers(cache, holder, log, name).catch(() => {});
-    rmSync(fresh, { recursive: true, force: true });
     throw error;
   } finally {
     lock.release();

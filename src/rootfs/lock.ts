@@ -16,9 +16,13 @@ export function tryLock(path: string, log: Log): Promise<Lock | undefined> {
   return take(path, ['-n'], log);
 }
 
-/** Waits; undefined when the signal ends the wait. */
-export function waitLock(path: string, log: Log, signal?: AbortSignal): Promise<Lock | undefined> {
-  return take(path, [], log, signal);
+/** Waits. @throws the reason of the signal when it ends the wait, TestbedError */
+export async function waitLock(path: string, log: Log, signal?: AbortSignal): Promise<Lock> {
+  const lock = await take(path, [], log, signal);
+  if (signal?.aborted !== true && lock !== undefined) return lock;
+  lock?.release();
+  signal?.throwIfAborted();
+  throw new TestbedError(`waiting for the lock ${path} failed`, { code: 'CANNOT_LOCK', remedy: 'try again' });
 }
 
 async function take(

@@ -1,7 +1,7 @@
 /** Unpacks a tarball into a base, with a temporary name until it is complete. */
 import { chmodSync, closeSync, fstatSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
+import { messageOf, reasonOf, systemCodeOf, TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { startProgress } from '../progress-line.ts';
 import type { CacheFolder } from './cache.ts';
@@ -43,22 +43,15 @@ export async function makeBase(
     const { dev, ino } = fstatSync(fd, { bigint: true });
     const name = unpackingName(holder.idMap.key, shortHash(`${dev} ${ino}`));
     lock = await waitLock(join(cache.locks, `unpack-${name}`), log, signal);
-    signal?.throwIfAborted();
-    if (lock === undefined) {
-      throw new TestbedError(`waiting for another unpacking of ${tarball} failed`, {
-        code: 'CANNOT_LOCK',
-        remedy: 'try again',
-      });
-    }
     const state = await settledState(fd);
     return (
       (await knownBase(tarball, fd, state, holder, cache, signal)) ??
       (await unpackBase({ tarball, fd, state, name, holder, cache, log, lock, signal }))
     );
   } finally {
-    lock?.release();
-    closeSync(fd);
     progress.done();
+    closeSync(fd);
+    lock?.release();
   }
 }
 
@@ -163,7 +156,9 @@ async function unpackBase(job: Job): Promise<Base> {
     }
     return await place(job, fresh, hashed.value, unpacked.value);
   } catch (error) {
-    await removeLeftovers(cache, holder, log, job.name);
+    await removeLeftovers(cache, holder, log, job.name).catch((failure: unknown) =>
+      log.debug(`removing ${fresh} failed: ${messageOf(failure)}`),
+    );
     throw error;
   }
 }

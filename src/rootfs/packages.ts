@@ -3,7 +3,7 @@
  * where apt(8) looks for partial downloads. There apt verifies a file by the hash of its signed index before it uses it, and
  * asks the mirror only whether the file is complete. (It uses what lies in the parent directory if only the size is right.)
  */
-import { lstatSync, readdirSync, renameSync, rmSync, type Stats, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, renameSync, type Stats, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../log.ts';
 import { randomBytes } from '../random.ts';
@@ -122,7 +122,7 @@ export async function rememberPackages(tree: string, seen: string, place: Packag
     await makeTree({ tree, added, kept, before }, place);
     await removeOldPackages(cache, holder, log, 1);
   } finally {
-    lock?.release();
+    lock.release();
   }
 }
 
@@ -164,9 +164,8 @@ async function makeTree({ tree, added, kept, before }: Content, place: PackagesP
     renameSync(fresh, join(cache.bases, `${hash}-${holder.idMap.key}`));
   } catch (error) {
     await removeLeftovers(cache, holder, log, name).catch(() => {});
-    rmSync(fresh, { recursive: true, force: true });
     throw error;
   } finally {
-    lock?.release();
+    lock.release();
   }
 }

@@ -32,7 +32,6 @@ export interface BaseInfo extends KnownBase {
 export function listBases(cache: CacheFolder): BaseInfo[] {
   return readBases(cache)
     .map((base) => {
-      // Looking for users may remove marks, which would count as a use.
       const lastUsed = lstatSync(join(base.folder, 'users'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
       return { ...base, lastUsed, users: livingUsers(base.folder) };
     })
@@ -94,18 +93,23 @@ export async function prune(
   holder: Inside,
   log: Log,
   limits: Limits,
-  now: number = Date.now(),
+  signal?: AbortSignal,
 ): Promise<BaseInfo[]> {
-  return withLayerLock(cache, log, () => pruneLocked(cache, holder, log, limits, now));
+  return withLayerLock(cache, log, () => pruneLocked(cache, holder, log, limits, signal), signal);
 }
 
-/** While it is held, no image is made and nothing is removed that one may need. */
-export async function withLayerLock<T>(cache: CacheFolder, log: Log, work: () => Promise<T>): Promise<T> {
-  const lock = await waitLock(join(cache.locks, 'layers'), log);
+/** While it is held, no image is made and nothing is removed that one may need. @param signal ends the wait for it */
+export async function withLayerLock<T>(
+  cache: CacheFolder,
+  log: Log,
+  work: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const lock = await waitLock(join(cache.locks, 'layers'), log, signal);
   try {
     return await work();
   } finally {
-    lock?.release();
+    lock.release();
   }
 }
 
@@ -114,7 +118,7 @@ async function pruneLocked(
   holder: Inside,
   log: Log,
   limits: Limits,
-  now: number,
+  signal: AbortSignal | undefined,
 ): Promise<BaseInfo[]> {
   await removeLeftovers(cache, holder, log);
   await pruneLayers(cache, holder, log);
@@ -122,7 +126,8 @@ async function pruneLocked(
   const removed: BaseInfo[] = [];
   const kept = keptKeys(cache, usedTrees(cache).used);
   const bases = listBases(cache).filter(({ key }) => !kept.has(key));
-  for (const base of choosePruned(bases, limits, now)) {
+  for (const base of choosePruned(bases, limits, Date.now())) {
+    signal?.throwIfAborted();
     if (base.record.idMap !== holder.idMap.key) continue;
     if (await removeBase(cache, base.key, holder, log)) removed.push(base);
   }
@@ -147,9 +152,16 @@ function forgetTarballs(cache: CacheFolder): void {
     if (!entry.endsWith('.json')) continue;
     const path = join(cache.tarballs, entry);
     const tarball = rememberedPath(path);
-    if (tarball === undefined || statSync(tarball, { throwIfNoEntry: false }) === undefined) {
-      rmSync(path, { force: true });
-    }
+    if (tarball === undefined || isGone(tarball)) rmSync(path, { force: true });
+  }
+}
+
+/** One that cannot be looked at, such as on a file system that is not mounted now, may be there. */
+function isGone(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
   }
 }
 

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { ownIdentity } from '../processes/identity.ts';
+import { notThere } from '../processes/stat.ts';
 import type { CacheFolder } from './cache.ts';
 import { readEntry } from './keys.ts';
 
@@ -100,12 +101,14 @@ function readTrees(cache: CacheFolder): (Omit<KnownBase, 'record'> & { record: T
   });
 }
 
+/** Undefined when it is missing or damaged. @throws TestbedError when this process cannot read it now */
 export function readRecord(folder: string): TreeKind | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(join(folder, 'base.json'), 'utf8'));
     return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    // Otherwise prune would remove a whole tree because no descriptor was left.
+    return notThere(error);
   }
 }
 

@@ -1,6 +1,6 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemCodeOf } from '../errors.ts';
+import { messageOf, systemCodeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
 import { oldName, readEntry } from './keys.ts';
@@ -8,7 +8,11 @@ import { tryLock } from './lock.ts';
 import { deleteTree, type Inside } from './unpack.ts';
 import { livingUsers } from './users.ts';
 
-/** What interrupted work of this id map left. @param held the unpacking whose lock the caller holds */
+/**
+ * Removes what interrupted work of this id map left. What cannot be removed stays, and disturbs nothing.
+ * @param held the unpacking whose lock the caller holds
+ * @throws TestbedError when what that left cannot be removed
+ */
 export async function removeLeftovers(
   cache: CacheFolder,
   holder: Inside,
@@ -19,14 +23,20 @@ export async function removeLeftovers(
     const entry = readEntry(name);
     const folder = join(cache.bases, name);
     if (entry.kind === 'base' || entry.idMap !== holder.idMap.key) continue;
-    if (entry.kind === 'old') {
-      if (livingUsers(folder).length === 0) await removeFolder(folder, holder, log);
-    } else if (entry.unpacking === held) {
+    if (entry.kind === 'new' && entry.unpacking === held) {
       await removeFolder(folder, holder, log);
-    } else {
-      await removeUnlocked(cache, entry.unpacking, folder, holder, log);
+      continue;
     }
+    const removing =
+      entry.kind === 'old'
+        ? removeUnused(folder, holder, log)
+        : removeUnlocked(cache, entry.unpacking, folder, holder, log);
+    await removing.catch((error: unknown) => log.debug(`removing ${folder} failed: ${messageOf(error)}`));
   }
+}
+
+async function removeUnused(folder: string, holder: Inside, log: Log): Promise<void> {
+  if (livingUsers(folder).length === 0) await removeFolder(folder, holder, log);
 }
 
 async function removeUnlocked(
@@ -80,7 +90,7 @@ export async function setAside(cache: CacheFolder, key: string, holder: Inside, 
     if (systemCodeOf(error) === 'ENOENT') return;
     throw error;
   }
-  if (livingUsers(old).length === 0) await removeFolder(old, holder, log);
+  await removeUnused(old, holder, log);
 }
 
 function putBack(old: string, folder: string): void {

@@ -73,7 +73,7 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
 
 /** A name without a slash that is no file: `rootfs: 'name'`. */
 export function imageNamed(name: string, arch: string, env: Environment): RootSource | undefined {
-  if (name.includes('/') || statSync(name, { throwIfNoEntry: false }) !== undefined) return undefined;
+  if (name.includes('/') || existsSync(name)) return undefined;
   const committed = committedImage(name, arch, env);
   if (committed !== undefined) return committed;
   const images = join(cachePath(env), 'images');

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import { reasonOf, systemCodeOf } from '../errors.ts';
 import { spawnHost, textOf, toolFailed } from '../host.ts';
 import type { Log } from '../log.ts';
 import type { CacheFolder } from './cache.ts';
@@ -21,6 +22,7 @@ export async function verifyBase(
   holder: Inside,
   cache: CacheFolder,
   log: Log,
+  signal?: AbortSignal,
 ): Promise<Verdict> {
   const { tarball, sha256, skipped } = base.record;
   if (baseKey(sha256, holder.idMap.key) !== base.key) {
@@ -29,12 +31,13 @@ export async function verifyBase(
   let fd: number;
   try {
     fd = openSync(tarball, 'r');
-  } catch {
-    return { kind: 'unknown', why: `its tarball ${tarball} is gone` };
+  } catch (error) {
+    const why = systemCodeOf(error) === 'ENOENT' ? 'is gone' : `cannot be read: ${reasonOf(error)}`;
+    return { kind: 'unknown', why: `its tarball ${tarball} ${why}` };
   }
   try {
     const state = stateOf(fstatSync(fd, { bigint: true }));
-    if (((await rememberedHash(cache, tarball, state)) ?? (await hashOf(fd))) !== sha256) {
+    if (((await rememberedHash(cache, tarball, state)) ?? (await hashOf(fd, signal))) !== sha256) {
       return { kind: 'unknown', why: `its tarball ${tarball} was changed` };
     }
     const argv = holder.enter(

@@ -19,8 +19,8 @@ export function splitWords(text: string): string[] {
       at = end;
     } else if (char === '"') {
       const end = closing(text, at);
-      // In double quotes a backslash stays, except before what it could escape.
-      word = (word ?? '') + text.slice(at + 1, end).replaceAll(/\\(["\\$`])/g, '$1');
+      // In double quotes a backslash stays, except before another one or a double quote. (A shell has more exceptions.)
+      word = (word ?? '') + text.slice(at + 1, end).replaceAll(/\\(["\\])/g, '$1');
       at = end;
     } else if (char === '\\') {
       at += 1;

@@ -2,7 +2,7 @@
  * Prepares a testbed once, for all drivers: autopkgtest runs the setup commands and installs dependencies for a test that does nothing, and
  * meanwhile the testbed is committed.
  */
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import type { Argv } from '../host.ts';
@@ -13,6 +13,7 @@ import { randomBytes } from '../random.ts';
 import { scriptText } from '../scripts.ts';
 import { commitOpen } from '../testbed/commit-open.ts';
 import { type DriverEnd, startDriver } from './driver.ts';
+import { fileIn } from './tree.ts';
 
 const STATE = '/var/lib/virt-ts-unshare-test';
 
@@ -112,8 +113,8 @@ function makeTree({ folder, depends, tree }: ImageOrder, test: string): string {
     `Tests: ${test}\nDepends: ${depends.join(', ')}\nRestrictions: needs-root\n`,
   );
   writeFileSync(join(tests, test), scriptText('in-testbed', 'prepared.sh'), { mode: 0o755 });
-  const control = tree === undefined ? undefined : join(tree, 'debian/control');
-  if (control !== undefined && existsSync(control)) {
+  const control = tree === undefined ? undefined : fileIn(tree, 'debian/control');
+  if (control !== undefined) {
     copyFileSync(control, join(made, 'debian/control'));
     writeFileSync(join(made, 'debian/files'), '');
   }

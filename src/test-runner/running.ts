@@ -1,14 +1,14 @@
 /** Runs a share of the tests by one driver. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Argv, mustRunHost } from '../host.ts';
+import type { Argv } from '../host.ts';
 import type { Log } from '../log.ts';
 import { type DriverEnd, startDriver, stepOf } from './driver.ts';
-import { removing } from './driver-words.ts';
 import { logOf, outputOf } from './image.ts';
 import { readIfThere } from './merge.ts';
 import { calling, parseSummary, type Summary } from './results.ts';
 import type { Unit } from './shares.ts';
+import { builtTree } from './tree.ts';
 
 const NO_BUILD = '--no-built-binaries';
 
@@ -75,22 +75,4 @@ export async function runShare(order: ShareOrder, log: Log): Promise<ShareRun> {
   );
   const end = await driver.ended;
   return { share, folder, end, summary: summary(), unfiltered: unfiltered(), current };
-}
-
-/**
- * The driver takes a tree for built, and copies nothing but what the tests need, when it has debian/files. Where the package was not built,
- * a copy of the tree has that file until the driver has started, because tests must not see it.
- */
-async function builtTree(
-  { tree, server, folder }: ShareOrder,
-  log: Log,
-): Promise<{ readonly tree: string; readonly server: Argv }> {
-  if (existsSync(join(tree, 'debian/files')) || !existsSync(join(tree, 'debian/control'))) {
-    return { tree, server };
-  }
-  const own = join(folder, 'tree');
-  await mustRunHost(['cp', '--archive', '--link', '--', tree, own], log, 'copying the source tree');
-  const mark = join(own, 'debian/files');
-  writeFileSync(mark, '');
-  return { tree: own, server: removing(server, mark) };
 }

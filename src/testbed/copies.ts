@@ -46,11 +46,20 @@ export class Copies {
   }
 
   async putArchive(archive: ArchiveSource, inside: Buffer): Promise<void> {
-    const { putArchive } = await import('../copy/put-archive.ts');
-    const { idMap } = await this.#maker.holder();
-    await this.#run({ direction: 'in', inside }, (options) =>
-      putArchive(this.#testbed, archive, inside, { ...options, owners: !idMap.single }),
-    );
+    const [{ putArchive }, { stopSource }] = await Promise.all([
+      import('../copy/put-archive.ts'),
+      import('../copy/archive-source.ts'),
+    ]);
+    try {
+      const { idMap } = await this.#maker.holder();
+      await this.#run({ direction: 'in', inside }, (options) =>
+        putArchive(this.#testbed, archive, inside, { ...options, owners: !idMap.single }),
+      );
+    } catch (error) {
+      // Also when the copy did not begin.
+      stopSource(archive);
+      throw error;
+    }
   }
 
   async getArchive(inside: Buffer): Promise<Readable> {

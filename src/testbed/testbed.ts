@@ -156,11 +156,16 @@ export class Testbed implements OpenTestbed {
     return connect(this.#target(), place, { log: this.#maker.log, signal });
   }
 
-  /** @param place of a command of the caller; none: a part of a copy, which has no event of its own */
-  async start(argv: Argv, stdio: StdioList, place?: CommandPlace): Promise<StartedCommand> {
+  /** @param place of a command of the caller; none, or with `isPart`: a part of a copy, which has no event of its own */
+  async start(
+    argv: Argv,
+    stdio: StdioList,
+    place?: CommandPlace & { readonly isPart?: boolean },
+  ): Promise<StartedCommand> {
     await this.#life.booted();
     const { instance } = this.#life.incarnation;
-    const target = place === undefined ? this.#quietTarget() : this.#target();
+    const isPart = place === undefined || place.isPart === true;
+    const target = isPart ? this.#quietTarget() : this.#target();
     const started = await startCommand(target, argv, stdio, this.#maker.log, place);
     return { ...started, rebooted: () => isRebooted(instance) };
   }

@@ -37,10 +37,3 @@ export function copyTestbed(testbed: Registered, log: Log): CopyTestbed {
     pidInside,
   };
 }
-
-/** Also of a link to one. A testbed that answers wrongly gets a copy that fails. */
-export async function isDirectoryInside(testbed: CopyTestbed, path: string): Promise<boolean> {
-  const argv = ['sh', '-c', '[ -d "$1" ]', 'sh', path] as const;
-  const started = await testbed.start(argv, ['ignore', 'ignore', 2]);
-  return (await started.exited).status === 0;
-}

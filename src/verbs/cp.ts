@@ -6,6 +6,7 @@ import { isatty } from 'node:tty';
 import { parseSize } from '../command-line/values.ts';
 import { copyIn, copyOut } from '../copy/copy.ts';
 import { getArchive } from '../copy/get-archive.ts';
+import { isDirectoryInside } from '../copy/is-directory.ts';
 import { putArchive } from '../copy/put-archive.ts';
 import { withCopyLine } from '../copy/shown-copy.ts';
 import type { CopyOptions, CopyTestbed } from '../copy/types.ts';
@@ -15,7 +16,7 @@ import { readCaller } from '../namespaces/caller.ts';
 import { chooseIdMaps } from '../namespaces/idmap.ts';
 import { registered } from '../processes/open-testbeds.ts';
 import { type Place, placeOfWord } from './copy-place.ts';
-import { copyTestbed, isDirectoryInside } from './copy-target.ts';
+import { copyTestbed } from './copy-target.ts';
 import { choose } from './exec.ts';
 import type { RunVerb } from './verb.ts';
 
@@ -85,7 +86,7 @@ async function fromTestbed(from: Inside, to: Outside, options: CopyOptions): Pro
     });
     return;
   }
-  const isDirectory = await isDirectoryInside(testbed, from.path);
+  const isDirectory = await isDirectoryInside(testbed, from.path, options);
   const slash = isDirectory ? '/' : '';
   const target = isDirectoryHere(to.path) ? within(to.path, from) : to.path;
   await withCopyLine(`copying ${from.word}`, options, (shown) =>
@@ -108,7 +109,7 @@ async function intoTestbed(from: Outside, to: Inside, options: CopyOptions): Pro
     return;
   }
   const slash = isDirectory ? '/' : '';
-  const target = (await isDirectoryInside(testbed, to.path)) ? within(to.path, from) : to.path;
+  const target = (await isDirectoryInside(testbed, to.path, options)) ? within(to.path, from) : to.path;
   await withCopyLine(`copying ${from.path}`, options, (shown) =>
     copyIn(testbed, Buffer.from(from.path + slash), Buffer.from(target + slash), shown),
   );

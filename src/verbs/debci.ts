@@ -1,5 +1,5 @@
 /** `debci`: the backend for debci's workers. */
-import { chownSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lchownSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Words } from '../command-line/given.ts';
 import { UsageError } from '../errors.ts';
@@ -75,7 +75,8 @@ async function lacksOf(folder: string, server: string, log: Log): Promise<string
 function imageFolder(data: string, { uid, gid }: Pick<Stats, 'uid' | 'gid'>): string {
   const folder = join(dirname(realpathSync(data)), 'ts_unshare');
   makeFolders(folder);
-  chownSync(folder, uid, gid);
+  // That account may have put a link there: root must not give it what the link leads to.
+  lchownSync(folder, uid, gid);
   return folder;
 }
 

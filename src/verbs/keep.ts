@@ -13,7 +13,7 @@ import type { OpenTestbed } from '../testbed/types.ts';
 import { BoundedLog } from './bounded-log.ts';
 import { LoggedCommand } from './logged-command.ts';
 import { openFor } from './open.ts';
-import { checkBefore, conclude } from './run-testbed.ts';
+import { commitOf, conclude } from './run-testbed.ts';
 
 /** In the environment of the keeper. */
 export const KEEPER = 'VIRT_TS_UNSHARE_KEEPER';
@@ -27,7 +27,7 @@ export async function keep(words: Words, signal: AbortSignal): Promise<number> {
   delete process.env[KEEPER];
   // It is removed at logout.
   delete process.env.XDG_RUNTIME_DIR;
-  checkBefore(words);
+  const commit = commitOf(words);
   const given = testbedFromWords(words, process.env);
   const name = given.name ?? given.hostname ?? `testbed-${randomBytes(3).toString('hex')}`;
   const hostname = given.hostname ?? (given.name === undefined ? name : undefined);
@@ -42,7 +42,7 @@ export async function keep(words: Words, signal: AbortSignal): Promise<number> {
         leaveStderr((bytes) => output.write(bytes));
         process.chdir('/');
       };
-      const kept = { testbed, words, log, output, ready, signal };
+      const kept = { testbed, words, commit, log, output, ready, signal };
       status = await (words.command === undefined ? waitForEnd(kept) : runCommand(kept, words.command));
     } catch (error) {
       if (error instanceof NotExecuted) return error.status;
@@ -71,6 +71,7 @@ function say(readiness: Readiness): void {
 interface Kept {
   readonly testbed: OpenTestbed;
   readonly words: Words;
+  readonly commit: ReturnType<typeof commitOf>;
   readonly log: Log;
   readonly output: BoundedLog;
   readonly ready: () => void;
@@ -79,7 +80,7 @@ interface Kept {
 
 /** Gives the status, or undefined when nothing of it is to be kept. */
 async function runCommand(kept: Kept, argv: Argv): Promise<number | undefined> {
-  const { testbed, words, log, output, ready, signal } = kept;
+  const { testbed, words, commit, log, output, ready, signal } = kept;
   const command = await LoggedCommand.start(testbed, argv, { ...placeOf(words), output, log, signal });
   const status = command.status.catch((error: unknown) => {
     if (error instanceof CommandTimeoutError) return undefined;
@@ -98,7 +99,7 @@ async function runCommand(kept: Kept, argv: Argv): Promise<number | undefined> {
   ready();
   const ended = await status;
   if (ended === undefined || signal.aborted) return undefined;
-  const result = await conclude(testbed, { status: ended, argv, words, log, signal });
+  const result = await conclude(testbed, { status: ended, argv, words, commit, log, signal });
   log.warn(`the command ended with status ${result}`);
   return result;
 }

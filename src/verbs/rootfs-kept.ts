@@ -45,10 +45,10 @@ export async function remove({ names, cache, log, signal }: RootfsCall): Promise
   const layered = chosen.flatMap(({ committed }) => (committed === undefined ? [] : [committed.name]));
   if (layered.length > 0) {
     await withHolder({ cache, log, signal }, async (holder) => {
-      for (const name of layered) await removeCommitted({ cache, holder, log }, name);
+      for (const name of layered) await removeCommitted({ cache, holder, log, signal }, name);
     });
   }
-  for (const { image } of chosen) if (image !== undefined) await removeImage(cache, image.name, log);
+  for (const { image } of chosen) if (image !== undefined) await removeImage(cache, image.name, log, signal);
   const doomed = chosen.flatMap(({ base }) => (base === undefined ? [] : [base]));
   if (doomed.length === 0) return status;
   await withHolder({ cache, log, signal }, async (holder) => {
@@ -59,10 +59,11 @@ export async function remove({ names, cache, log, signal }: RootfsCall): Promise
           remedy: 'remove it as that user',
         });
       }
-      const needed = await withLayerLock(cache, log, async () => {
+      const removing = async () => {
         const over = imagesOver(cache, base.key);
         return over.length > 0 ? over : (await removeBase(cache, base.key, holder, log)) ? undefined : [];
-      });
+      };
+      const needed = await withLayerLock(cache, log, removing, signal);
       if (needed === undefined) continue;
       status = 1;
       if (needed.length > 0) {
@@ -102,7 +103,7 @@ export async function pruneBases({ names, words, cache, log, signal }: RootfsCal
   };
   const removed = await withHolder({ cache, log, signal }, async (holder) => {
     await sweepScratch(scratchFolderOf(cache.path), holder, log);
-    return prune(cache, holder, log, words.has('all') ? NO_LIMITS : limits);
+    return prune(cache, holder, log, words.has('all') ? NO_LIMITS : limits, signal);
   });
   const kept = committedImages(cache).map(({ name }) => name);
   if (words.has('all') && kept.length > 0) {
@@ -121,7 +122,7 @@ export async function verify({ names, cache, log, signal }: RootfsCall): Promise
     let status = 0;
     for (const base of bases) {
       signal.throwIfAborted();
-      const verdict = await verifyBase(base, holder, cache, log);
+      const verdict = await verifyBase(base, holder, cache, log, signal);
       const key = base.key.slice(0, KEY_LENGTH);
       if (verdict.kind === 'same') say(`${key}  the same as its tarball\n`);
       else if (verdict.kind === 'unknown') say(`${key}  cannot be compared: ${verdict.why}\n`);

@@ -18,13 +18,19 @@ import { openFor } from './open.ts';
 import { openPipes } from './open-pipes.ts';
 import type { VerbContext } from './verb.ts';
 
-/** Before the command has run for nothing. @throws UsageError */
-export function checkBefore(words: Words): void {
-  const image = words.one('commit');
-  if (image === undefined) return;
+interface Commit {
+  readonly name: string;
+  readonly recipe?: Recipe;
+}
+
+/** What --commit asks for. Checked before the command has run for nothing, and before the working directory is left. @throws UsageError */
+export function commitOf(words: Words): Commit | undefined {
+  const name = words.one('commit');
+  if (name === undefined) return undefined;
   const options = testbedFromWords(words, process.env);
   checkCommit(options);
-  checkImageName(openCache(process.env).images, imageNameFor(image, options.root.arch));
+  checkImageName(openCache(process.env).images, imageNameFor(name, options.root.arch));
+  return { name, ...recipeOf(words, name) };
 }
 
 /** The command is a recipe when it needs nothing else, and the parent is named. */
@@ -43,6 +49,7 @@ interface Conclusion {
   readonly status: number;
   readonly argv: Argv;
   readonly words: Words;
+  readonly commit: Commit | undefined;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -50,15 +57,14 @@ interface Conclusion {
 /** When the command has ended: reports what it left, and makes the image of --commit. Gives the exit status. */
 export async function conclude(
   testbed: OpenTestbed,
-  { status, argv, words, log, signal }: Conclusion,
+  { status, argv, words, commit, log, signal }: Conclusion,
 ): Promise<number> {
   const leaks = await testbed.leaks('command');
   warnOfLeaks(leaks, log);
   const result = status === 0 && words.has('fail-on-leak') && leaks.length > 0 ? 1 : status;
-  const image = words.one('commit');
-  if (image === undefined) return result;
-  if (result !== 0) log.warn(`the image ${image} was not made, because the status is ${result}`);
-  else await testbed.commit({ name: image, command: argv, ...recipeOf(words, image), signal });
+  if (commit === undefined) return result;
+  if (result !== 0) log.warn(`the image ${commit.name} was not made, because the status is ${result}`);
+  else await testbed.commit({ ...commit, command: argv, signal });
   return result;
 }
 
@@ -69,7 +75,7 @@ export async function runInTestbed(
 ): Promise<number> {
   const { command } = words;
   const place = placeOf(words);
-  checkBefore(words);
+  const commit = commitOf(words);
   const { testbed, log, close } = await openFor(words, signal, 'run');
   openPipes();
   try {
@@ -78,7 +84,7 @@ export async function runInTestbed(
     const { status } = await testbed.attach(argv, {
       ...{ ...place, signal, onStart: (started) => passInterrupt(interrupts, started) },
     });
-    return await conclude(testbed, { status, argv, words, log, signal });
+    return await conclude(testbed, { status, argv, words, commit, log, signal });
   } catch (error) {
     if (error instanceof CommandTimeoutError || signal.aborted) return 130;
     if (error instanceof NotRunError) return EXIT_TESTBED;

@@ -24,8 +24,8 @@ export class BaseCache {
     return join(this.folder, name);
   }
 
-  readonly use = (path = this.tarball): Promise<Base> =>
-    useBase({ kind: 'tarball', path }, fakeHolder, this.cache, silentLog);
+  readonly use = (path = this.tarball, holder = fakeHolder): Promise<Base> =>
+    useBase({ kind: 'tarball', path }, holder, this.cache, silentLog);
 
   readonly entries = (): string[] => readdirSync(this.cache.bases);
 

@@ -45,7 +45,7 @@ interface Candidate {
 
 async function fromLayout(files: ImageFiles, { arch, tag }: Choice): Promise<ChosenImage> {
   const index = await readJson(files, plain('index.json'), 'index.json of the image');
-  const all = await collect(files, objectOf(index, 'index.json of the image'), 0);
+  const all = await collect(files, objectOf(index, 'index.json of the image'));
   if (all.length === 0) throw badImage('the image has no manifest');
   const tagged =
     tag === undefined ? all : all.filter(({ names }) => names.some((name) => isNamed(name, tag)));
@@ -93,31 +93,29 @@ function plain(name: string): Blob {
 }
 
 /** The manifests of an index and of the indexes in it. Attestations of builders are none. */
-async function collect(
-  files: ImageFiles,
-  index: Json,
-  depth: number,
-  above: readonly string[] = [],
-): Promise<Candidate[]> {
-  if (depth > DEEPEST_INDEX) throw badImage('the indexes of the image are nested too deeply');
+async function collect(files: ImageFiles, top: Json): Promise<Candidate[]> {
   const found: Candidate[] = [];
-  for (const descriptor of objectsAt(index, 'manifests')) {
+  let seen = 0;
+  const look = async (descriptor: Json, depth: number, above: readonly string[]): Promise<void> => {
+    seen += 1;
+    if (seen > MOST_MANIFESTS) {
+      throw badImage(`the image has more than ${MOST_MANIFESTS} manifests`, { code: 'TOO_LARGE' });
+    }
     const names = [...above, ...namesOf(descriptor)];
     const platform = platformOf(objectAt(descriptor, 'platform'));
     const type = textAt(descriptor, 'mediaType') ?? '';
     if (/\.image\.index\.|\.manifest\.list\./.test(type)) {
       const blob = blobOf(descriptor, 'an index');
       // An archive may lack the platforms that were not pulled.
-      if (!files.has(blob.name)) continue;
+      if (!files.has(blob.name)) return;
+      if (depth > DEEPEST_INDEX) throw badImage('the indexes of the image are nested too deeply');
       const inner = objectOf(await readJson(files, blob, 'an index of the image'), 'an index of the image');
-      found.push(...(await collect(files, inner, depth + 1, names)));
+      for (const each of objectsAt(inner, 'manifests')) await look(each, depth + 1, names);
     } else if (platform?.os !== 'unknown' && files.has(blobOf(descriptor, 'a manifest').name)) {
       found.push({ descriptor, names, platform });
     }
-    if (found.length > MOST_MANIFESTS) {
-      throw badImage(`the image has more than ${MOST_MANIFESTS} manifests`, { code: 'TOO_LARGE' });
-    }
-  }
+  };
+  for (const descriptor of objectsAt(top, 'manifests')) await look(descriptor, 1, []);
   return found;
 }
 

@@ -1,5 +1,5 @@
 /** The files of a container image: in a directory, or in a tar archive, where they are found by tar-stream. */
-import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, createReadStream, fstatSync, openSync } from 'node:fs';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { extract } from 'tar-stream';
@@ -17,9 +17,11 @@ function absent(name: string, cause?: unknown): Error {
 }
 
 export function directoryFiles(directory: string): ImageFiles {
+  // A pipe in the place of a file is not waited for.
+  const open = (name: string) => openSync(`${directory}/${name}`, constants.O_RDONLY | constants.O_NONBLOCK);
   const openFile = (name: string): number => {
     try {
-      return openSync(`${directory}/${name}`, 'r');
+      return open(name);
     } catch (cause) {
       if (systemCodeOf(cause) === 'ENOENT') throw absent(name, cause);
       throw badImage(`cannot read ${name} of the image: ${reasonOf(cause)}`, {
@@ -32,7 +34,7 @@ export function directoryFiles(directory: string): ImageFiles {
   return {
     has(name) {
       try {
-        const fd = openSync(`${directory}/${name}`, 'r');
+        const fd = open(name);
         try {
           return isFile(fd);
         } finally {

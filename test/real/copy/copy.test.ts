@@ -139,7 +139,7 @@ describe('copying through a testbed', function () {
     await fails(down('file/', `${scratch}/x/`), /ENOTDIR/);
     await fails(down('from/', `${scratch}/no/such/`), /No such file/);
     await fails(down('from/', `${scratch}/f/`), /exists|can't cd/);
-    await fails(down('file', `${scratch}/d`), /failed: (?!copy-).*Is a directory/);
+    await fails(down('file', `${scratch}/d`), /failed: a directory has this name there; name the file/);
     await fails(up(`${scratch}/none`, 'x'), /none.*No such file/);
     await fails(up(`${scratch}/none/`, 'x/'), /none.*can't cd/);
     await fails(up(`${scratch}/d`, 'x'), 'IS_A_DIRECTORY');

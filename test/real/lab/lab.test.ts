@@ -5,9 +5,12 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UsageError } from '../../../src/errors.ts';
+import { Testbed } from '../../../src/library/testbed.ts';
 import { silentLog } from '../../../src/log.ts';
 import { Network } from '../../../src/network/laboratory.ts';
+import { Ledger } from '../../../src/network/ledger.ts';
 import { Switch } from '../../../src/network/switch.ts';
+import { updateHosts } from '../../../src/network/update-hosts.ts';
 import { isRecord } from '../../../src/processes/claims.ts';
 import { isProcessName, type ProcessName } from '../../../src/processes/identity.ts';
 import { runtimeFolder } from '../../../src/processes/runtime-folder.ts';
@@ -106,6 +109,43 @@ describe('laboratories', function () {
     }
     // Nothing of what was refused is kept.
     network.member({ hostname: 'two', address: '10.7.0.2' });
+  });
+
+  it('keep no name or address for a testbed whose options are wrong, and add no listener for each', async () => {
+    const network = await create('10.7.0.0/30');
+    const rootfs = testTarball('lab');
+    for (const wrong of [{ drainTimeout: -1 }, { link: { loss: 200 } }]) {
+      const options = { rootfs, network, hostname: 'one', address: '10.7.0.1', ...wrong };
+      await assert.rejects(Testbed.open(options), { code: 'WRONG_VALUE' });
+    }
+    const listeners: number[] = [];
+    for (let round = 0; round < 2; round++) {
+      const testbed = await Testbed.open({ rootfs, network, hostname: 'one', address: '10.7.0.1' });
+      await assert.rejects(network.link('one').shape({ latency: -1 }), { code: 'WRONG_VALUE' });
+      await testbed.close();
+      listeners.push(process.listenerCount('beforeExit'));
+    }
+    assert.equal(listeners[1], listeners[0]);
+  });
+
+  it('may be closed twice, when another one has the name', async () => {
+    const laboratory = `test-${process.pid}`;
+    const first = await Network.create({ laboratory, subnet: '10.7.0.0/24' });
+    await first.close();
+    networks.push(await Network.create({ laboratory, subnet: '10.7.0.0/24' }));
+    await first.close();
+    Network.join(laboratory);
+  });
+
+  it('are not kept from opening hosts by one whose /etc/hosts cannot be written', async () => {
+    const network = await create('10.7.0.0/24');
+    const testbed = await open(network, 'one');
+    await script(testbed, 'rm /etc/hosts; mkfifo /etc/hosts');
+    network.member({ hostname: 'two' });
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (words: string) => void warnings.push(words) };
+    await updateHosts(Ledger.find(network.laboratory.name), log, 200);
+    assert.match(warnings.join(), /^cannot write \/etc\/hosts of the host one, which then lacks names/);
   });
 
   it('may be closed before their hosts, which can still be closed', async () => {

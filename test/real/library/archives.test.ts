@@ -201,6 +201,14 @@ runs as 0
     await testbed.revert();
   });
 
+  it('are destroyed when the copy does not begin', async () => {
+    const closed = await Testbed.open({ rootfs: testTarball() });
+    await closed.close();
+    const silent = new Readable({ read() {} });
+    await assert.rejects(closed.putArchive(silent, '/srv'), { code: 'CLOSED' });
+    assert.ok(silent.destroyed);
+  });
+
   it('that a hostile tar does not take are reported in its words', async () => {
     const text =
       '#!/bin/sh\ncase "$*" in *"-T /dev/null"*) exit 0 ;; esac\ncat >/srv/got\necho owned >&2; exit 1\n';

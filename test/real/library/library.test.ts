@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import {
@@ -51,12 +51,15 @@ describe('the library', function () {
         [{ cwd: '/nowhere' }, 'NO_DIRECTORY', /\/nowhere/],
         [{ user: 'stranger' }, 'NO_USER', /stranger/],
       ] as const) {
-        await assert.rejects(testbed.run(['true'], options), (error) => {
-          assert.ok(error instanceof UsageError);
-          assert.equal(error.code, code);
-          assert.match(error.message, name);
-          return true;
-        });
+        const start = async () => (await testbed.start(['true'], options)).ended;
+        for (const ends of [() => testbed.run(['true'], options), start]) {
+          await assert.rejects(ends, (error) => {
+            assert.ok(error instanceof UsageError);
+            assert.equal(error.code, code);
+            assert.match(error.message, name);
+            return true;
+          });
+        }
       }
     });
 
@@ -191,6 +194,19 @@ describe('the library', function () {
       assert.equal((await testbed.run(['true'])).status, 0);
     });
 
+    it('ends what takes too long though a stream takes nothing of its output', async () => {
+      const stuck = new Writable({ highWaterMark: 1, write: () => {} });
+      await assert.rejects(
+        testbed.run('echo words >&2; exec yes', { stdout: stuck, timeout: 0.1 }),
+        (error) => {
+          assert.ok(error instanceof CommandTimeoutError);
+          assert.equal(error.stderr, 'words\n');
+          return true;
+        },
+      );
+      assert.ok(!stuck.destroyed);
+    });
+
     it('gives a command the outputs of this process, which stay blocking', () => {
       const program = `
         const { readFileSync } = require('node:fs');
@@ -260,6 +276,14 @@ describe('the library', function () {
       // By name: what is loaded late is another instance under tsx.
       await assert.rejects(testbed.copyOut('/absent', join(folder, 'x')), { name: 'CopyError' });
       await assert.rejects(testbed.copyIn(folder, 'relative'), UsageError);
+      for (const [source, target, remedy] of [
+        ['in/below/file', '/root', /a directory has this name there; name the file, not its directory$/],
+        ['in/below/file', '/no/x', /its directory does not exist there; make its directory first$/],
+        ['in', '/no/x', /No such file or directory; make its directory first$/],
+      ] as const) {
+        const copying = testbed.copyIn(join(folder, source), target);
+        await assert.rejects(copying, { name: 'CopyError', message: remedy });
+      }
       for (const [target, remedy] of [
         [folder, /EISDIR.*; name the file, not its directory$/],
         [join(folder, 'no/x'), /ENOENT.*; make its directory first$/],
@@ -273,6 +297,22 @@ describe('the library', function () {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  it('has no event of what is a part of a copy, and its time ends that', async () => {
+    const events: string[] = [];
+    const onEvent = ({ event }: { readonly event: string }) => void events.push(event);
+    await using hostile = await Testbed.open({ rootfs: testTarball(), copyTimeout: 0.3, onEvent });
+    const file = join(mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-')), 'file');
+    await hostile.copyOut('/etc/hostname', file);
+    await hostile.write({ '/root/file': { content: 'x', user: '1' } });
+    assert.deepEqual(events, ['open', 'copy', 'copy']);
+    await hostile.write({ '/root/sh': { content: '#!/usr/bin/perl\nsleep 1000', mode: 0o755 } });
+    await hostile.run('mv /root/sh /usr/bin/sh');
+    await assert.rejects(hostile.copyOut('/etc/hostname', file), { name: 'CopyTimeoutError' });
+    const writing = hostile.write({ '/x': { content: 'x', user: '1' } });
+    await assert.rejects(writing, { name: 'CopyTimeoutError' });
+    rmSync(dirname(file), { recursive: true });
   });
 
   it('reverts, and names what was left until then', async () => {

@@ -62,7 +62,7 @@ describe('a snapshot', function () {
     await assert.rejects(Testbed.open({ from: testbed }), hasCode('WRONG_VALUE'));
     await testbed.close();
     await assert.rejects(testbed.snapshot(), hasCode('CLOSED'));
-    const fork = await Testbed.open({ from: ready });
+    const fork = await Reflect.apply(Testbed.open, Testbed, [{ from: ready, release: undefined }]);
     await fork.close();
     await ready.dispose();
     await assert.rejects(Testbed.open({ from: ready }), hasCode('DISPOSED'));

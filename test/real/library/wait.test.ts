@@ -118,6 +118,11 @@ describe('waiting until something is ready', function () {
     );
     await testbed.waitFor({ port: 82 });
     await assert.rejects(testbed.waitFor({ http: 82 }, { timeout: 1 }), /did not answer in this time/);
+    const once = await testbed.start(
+      `exec perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 83, Listen => 5); my $c = $s->accept; exit(defined <$c> ? 1 : 7)'`,
+    );
+    await assert.rejects(testbed.waitFor({ http: 83, headers: { 'x y': 'z' } }), { code: 'WRONG_VALUE' });
+    assert.equal((await once.ended).status, 7, 'its connection is closed');
   });
 
   it('for a command with status 0', async () => {
@@ -173,6 +178,7 @@ describe('waiting until something is ready', function () {
       [{ log: 'x', of: {} }, /give what start returned/],
       [{ log: 'x', of: running, times: 0 }, /times is 0/],
       [{ http: 80, path: 'x' }, /path is x/],
+      [{ http: 80, path: '/a b' }, /path is \/a b; .* encode it/],
       [{ http: 80, status: 'ok' }, /status is ok/],
       [{ command: [] }, /the command is neither/],
     ] as const) {

@@ -59,6 +59,11 @@ describe('a manual session', function () {
     terminal.type('open\r');
     await terminal.see(/ok \/\S+\r\n/);
     await terminal.see(PROMPT);
+    for (const word of ['cwd=/absent', 'user=stranger']) {
+      terminal.type(`command id ${word}\r`);
+      await terminal.see(/cannot run id in the testbed: it has no \w+ \S+\r\n/);
+      await terminal.see(PROMPT);
+    }
     terminal.type('command sh,-c,echo%20said%20%24((1+1));exit%204\r');
     await terminal.see(/said 2\r\nok 4\r\n/);
     await terminal.see(PROMPT);
@@ -203,7 +208,8 @@ describe('a manual session', function () {
     execFileSync('stty', ['-F', readlinkSync(`/proc/${session}/fd/0`), 'rows', '50', 'cols', '100']);
     terminal.type('until [ "$(stty size)" = "50 100" ]; do :; done; echo res""ized; exit\r');
     await terminal.see(/resized\r\n/);
-    assert.doesNotMatch(terminal.shown.slice(before), PROMPT);
+    const end = terminal.shown.indexOf('resized\r\n', before);
+    assert.doesNotMatch(terminal.shown.slice(before, end), PROMPT);
     await terminal.see(PROMPT);
     terminal.type(CTRL_D);
     assert.equal(await terminal.ended(), 0);

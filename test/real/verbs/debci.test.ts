@@ -2,18 +2,21 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { call, virt } from '../../support/program.ts';
 import { projectDir } from '../../support/rootfs.ts';
+import { skip } from '../../support/skip.ts';
 
 describe('debci', function () {
   this.timeout(60_000);
@@ -68,6 +71,16 @@ describe('debci', function () {
     // Its owner is the caller, for whom testbeds work.
     assert.deepEqual([status, stderr], [0, '']);
     assert.ok(existsSync(join(prefix, 'share/debci/ts_unshare')));
+  });
+
+  it('install gives the account of the workers nothing that a link of it leads to', async function () {
+    if (process.geteuid?.() !== 0) return skip(this, 'only root can give files away');
+    const [data, victim] = [join(prefix, 'share/debci/data'), join(prefix, 'victim')];
+    for (const path of [data, victim]) mkdirSync(path);
+    chownSync(data, 65534, 65534);
+    symlinkSync(victim, join(prefix, 'share/debci/ts_unshare'));
+    assert.equal((await debci('install')).status, 0);
+    assert.equal(statSync(victim).uid, 0);
   });
 
   it('remove takes it away, and reports when there is none', async () => {

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
 import { allPids, childrenOf, commandLine } from '../../../src/processes/list.ts';
 import { register, registered } from '../../../src/processes/open-testbeds.ts';
@@ -86,6 +86,18 @@ describe('run --detach', function () {
     assert.equal(await openNamed(name), undefined);
     assert.equal((await virt(['close', name])).status, 0);
     assert.equal((await virt(['close', name])).status, 2);
+  });
+
+  it('makes the image of --commit, whose recipe has the tarball that was meant', async () => {
+    const [name, tarball] = [called('committed'), testTarball()];
+    const words = ['run', '--detach', '--name', name, '--commit', name, '--tarball', basename(tarball)];
+    await virt([...words, '--', 'touch', '/made'], { cwd: dirname(tarball) });
+    await virt(['logs', '--follow', name]);
+    const { stdout } = await virt(['rootfs', 'list', '--json']);
+    assert.equal((await virt(['rootfs', 'remove', name])).status, 0);
+    const images: { name: string; recipe?: { from: string } }[] = JSON.parse(stdout).images;
+    assert.equal(images.find((each) => each.name.startsWith(name))?.recipe?.from, tarball);
+    await virt(['close', name]);
   });
 
   it('names the directory for temporary files that does not exist', async () => {

@@ -81,6 +81,25 @@ describe('an archive into a testbed', () => {
     assert.deepEqual(texts, ['from tar-stream', 'from the web', 'from memory']);
   });
 
+  it('has its source ended when it is refused', async () => {
+    const ended: string[] = [];
+    const broken = new Uint8Array(1024).fill(1);
+    async function* generated() {
+      try {
+        for (;;) yield broken;
+      } finally {
+        ended.push('generator');
+      }
+    }
+    await fails(put(generated()), 'BROKEN_ARCHIVE');
+    const web = new ReadableStream({
+      pull: (controller) => controller.enqueue(broken),
+      cancel: () => void ended.push('web stream'),
+    });
+    await fails(put(web), 'BROKEN_ARCHIVE');
+    assert.deepEqual(ended, ['generator', 'web stream']);
+  });
+
   it('leaves a link to a directory that is there, and writes through it', async () => {
     mkdirSync(path('to'));
     mkdirSync(path('to/usr'));

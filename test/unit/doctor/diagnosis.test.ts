@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Check, diagnose } from '../../../src/doctor/diagnosis.ts';
 import type { Facts } from '../../../src/doctor/facts.ts';
+import { freeRange } from '../../../src/doctor/free-range.ts';
 import { HOST_TOOLS } from '../../../src/tools.ts';
 
 const PROBES = ['tmpfs', 'overlay-memory', 'overlay-disk', 'proc', 'devpts', 'sys', 'hostname', 'network'];
@@ -16,6 +17,7 @@ const GOOD: Facts = {
   mountInside: undefined,
   package: { folder: '/opt/virt-ts-unshare', helper: '/opt/virt-ts-unshare/dist/helper-x64' },
   ids: 65536,
+  freeRange: '165536-231071',
   holder: undefined,
   probe: new Map(PROBES.map((name) => [name, undefined])),
   cgroup: { path: '/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/run-1.scope' },
@@ -39,6 +41,15 @@ function only(facts: Partial<Facts>, state: Check['state'], remedy: RegExp): voi
   assert.equal(works, state === 'limited');
 }
 
+describe('the range of ids for one more account', () => {
+  it('is the first that no account has', () => {
+    assert.equal(freeRange('', ''), '100000-165535');
+    assert.equal(freeRange('anna:100000:65536\n', ''), '165536-231071');
+    assert.equal(freeRange('', 'x:231072:65536\nanna:100000:65536\nstrange\n'), '165536-231071');
+    assert.equal(freeRange('a:100000:65536\nb:200000:1\n', 'c:150000:100000\n'), '250000-315535');
+  });
+});
+
 describe('the diagnosis', () => {
   it('of a good machine has no remedies', () => {
     const { works, checks } = diagnose(GOOD);
@@ -55,6 +66,18 @@ describe('the diagnosis', () => {
   };
   const remedyOf = (facts: Partial<Facts>, name: string) =>
     without(facts).checks.find((check) => check.name === name)?.remedy ?? '';
+
+  it('leaves the remedy to the error where nothing else explains why there are no namespaces', () => {
+    const { checks } = without({ holder: 'cannot make the cache; set XDG_CACHE_HOME', probe: undefined });
+    assert.deepEqual(trouble(checks), [
+      {
+        name: 'namespaces of a testbed',
+        state: 'fails',
+        detail: 'cannot make the cache; set XDG_CACHE_HOME',
+      },
+    ]);
+    assert.match(remedyOf(failed, 'namespaces of a testbed'), /above/);
+  });
 
   it('names the package that executes other architectures, and which it does not', () => {
     const remedy = 'install the package qemu-user-static';
@@ -150,7 +173,7 @@ describe('the diagnosis', () => {
   });
 
   it('names the range of ids that a user lacks', () => {
-    only({ ids: 1 }, 'limited', /usermod --add-subuids 100000-165535 --add-subgids 100000-165535 anna/);
+    only({ ids: 1 }, 'limited', /usermod --add-subuids 165536-231071 --add-subgids 165536-231071 anna/);
   });
 
   it('names devices and the root filesystem', () => {

@@ -134,6 +134,13 @@ hosts:
     ]);
   });
 
+  it('are none that a later host has in the file', () => {
+    const text = 'networks: { lan: 10.1.0.0/30 }\nhosts: { one: , two: { address: 10.1.0.1 } }';
+    const { hosts } = withAddresses(parseLab(text, '/a.yaml'), []);
+    const addresses = hosts.flatMap(({ member }) => member.interfaces.flatMap((one) => one.addresses ?? []));
+    assert.deepEqual(addresses, ['10.1.0.2', '10.1.0.1']);
+  });
+
   it('are those that open hosts have', () => {
     const port = { network: 'lan', inside: 'eth0', addresses: ['10.1.0.9/30'] };
     const open = [{ hostname: 'one', ports: [port] }];

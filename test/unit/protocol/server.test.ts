@@ -361,6 +361,24 @@ describe('being stopped', () => {
     }
   });
 
+  it('not by end of file behind quit, however long the close takes', async () => {
+    const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const testbed = fakeTestbed();
+      const closing = deferred<void>();
+      testbed.close.returns(closing.promise);
+      const session = startSession(fakeProvider(testbed));
+      session.input.end('open\nquit\n');
+      while (!testbed.close.called) await new Promise(setImmediate);
+      await clock.tickAsync(1_000_000);
+      closing.resolve();
+      assert.equal(await session.ended, 0);
+      assert.equal(session.said(), 'ok /tmp/scratch%20dir\nok\n');
+    } finally {
+      clock.restore();
+    }
+  });
+
   it('not by end of file while more requests are there to be done', async () => {
     const clock = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {

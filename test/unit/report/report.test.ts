@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -115,7 +115,42 @@ describe('a run by its events', () => {
     const { events, strange } = parseEventLines(`${bad.join('\n')}\n${good}${'{"v":1,"sess'}`);
     assert.deepEqual([events.length, strange], [3, 6]);
   });
+
+  it('is read without members that have another form, whatever they are', () => {
+    const events = new Story()
+      .open()
+      .packages({ a: '1' }, LISTS.base)
+      .command(wrapped('one'), 100, { packages, cpu: 7 })
+      .leak('/tmp/left')
+      .end();
+    const failure = { ...events[0], event: 'error', code: 'X', message: 'y' };
+    const failed = { ...events[1], error: { code: 'X', message: 'y' } };
+    const changed = { a: { from: '1', to: '2' } };
+    const list = { ...events[2], id: LISTS.more, base: LISTS.base, installed: {}, changed };
+    for (const good of [...events, failure, failed, list]) {
+      for (const bad of spoilt(good, [null, {}, [], 'x', -1, 1e300, [[]], { a: null }, { kind: 'new' }])) {
+        const { events: read, strange } = parseEventLines(
+          [...events, bad].map((each) => JSON.stringify(each)).join('\n'),
+        );
+        const input = { name: 'x', events: read, strange, results: [], packages: new Map() };
+        const run = runOf({ ...input, output: () => [] });
+        assert.doesNotThrow(() => [runText(run), pageOf(run, { output: () => [] })], JSON.stringify(bad));
+      }
+    }
+  });
 });
+
+/** The value with each of its parts, one at a time, replaced by each of the others. */
+function spoilt(value: unknown, others: readonly unknown[]): unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, part]) =>
+    [...others, ...spoilt(part, others)].map((other) =>
+      Array.isArray(value)
+        ? value.map((each, index) => (String(index) === key ? other : each))
+        : { ...value, [key]: other },
+    ),
+  );
+}
 
 describe('a report', () => {
   let folder: string;
@@ -183,6 +218,9 @@ describe('a report', () => {
     const text = runText(runOf(readInput(output('a', '1', 'good PASS\nbad FAIL non-zero\n'))));
     assert.match(text, /^ {2}bad {3}0\.10 s +0\.00 s +0 {2}FAIL non-zero$/m);
     assert.match(text, /^server 0123456789ab: 0\.27 s, of which events explain 100\.0 %$/m);
+    const events = new Story('\u001b[31mred').open().end();
+    const input = { name: 'x', events, strange: 0, results: [], packages: new Map() };
+    assert.match(runText(runOf({ ...input, output: () => [] })), /^server \?\[31mred: /);
   });
 
   it('names what differs between two runs: results, packages and durations', () => {
@@ -215,6 +253,17 @@ describe('a report', () => {
       return runOf(readInput(path));
     };
     assert.equal(comparisonText(compareRuns(make('a', '1'), make('b', '2'))), 'one: package more: 1 → 2\n');
+  });
+
+  it('is made of a link to a file, and of a pipe', () => {
+    const link = join(folder, 'latest');
+    symlinkSync('out/events.jsonl', link);
+    output('out', '1', '');
+    assert.equal(runOf(readInput(link)).tests.length, 2);
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    spawn('cp', [link, pipe]);
+    assert.equal(runOf(readInput(pipe)).tests.length, 2);
   });
 
   it('of what has neither events nor a summary is a wrong call', () => {

@@ -140,7 +140,7 @@ describe('a base, with several processes', function () {
     // The lock is gone once the killed tar is.
     const [left] = entries().filter((name) => name.startsWith('.new-'));
     const lock = await waitLock(join(cache.locks, `unpack-${left?.slice(5)}`), silentLog);
-    lock?.release();
+    lock.release();
     const warm = await use(join(folder, 'other.tar'));
     await warm.release();
     assert.equal(entries().length, 1);

@@ -49,6 +49,9 @@ describe('the cache', () => {
     const inHome = join(home, '.cache', 'virt-ts-unshare');
     writeFileSync(join(folder, 'file'), '');
     assert.equal(cachePath({ HOME: home }, join(folder, 'file')), inHome);
+    const loop = join(folder, 'loop');
+    symlinkSync('loop', loop);
+    assert.equal(cachePath({ HOME: loop }, own), inOwn);
   });
 
   it('is refused where it cannot be', () => {

@@ -15,12 +15,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError, UsageError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
+import { childrenOf } from '../../../src/processes/list.ts';
+import { processState } from '../../../src/processes/stat.ts';
 import { provideRoot, rebuildRoot } from '../../../src/rootfs/build.ts';
 import { type CacheFolder, openCache } from '../../../src/rootfs/cache.ts';
 import { importImage, listImages, removeImage } from '../../../src/rootfs/images.ts';
+import { waitLock } from '../../../src/rootfs/lock.ts';
 import type { RootOrder } from '../../../src/rootfs/order.ts';
+import { NO_LIMITS, prune } from '../../../src/rootfs/prune.ts';
 import { chooseRoot } from '../../../src/rootfs/source.ts';
 import { readDifferences } from '../../../src/rootfs/verify.ts';
+import { fakeHolder } from '../../support/fake-holder.ts';
 
 describe('images', () => {
   let folder: string;
@@ -164,6 +169,44 @@ describe('images', () => {
     ending.abort();
     await assert.rejects(building, { name: 'AbortError' });
     assert.deepEqual(readdirSync(cache.images), []);
+  });
+
+  it('are not locked for ever when the server ends as the lock is taken', async () => {
+    const ending = new AbortController();
+    const others = childrenOf(process.pid);
+    const building = provideRoot(order(works), cache, silentLog, ending.signal);
+    building.catch(() => {});
+    const [flock] = childrenOf(process.pid).filter((pid) => !others.includes(pid));
+    assert(flock !== undefined);
+    // It has the lock now, which this process sees only at its next event.
+    while (processState(flock)?.state !== 'Z');
+    ending.abort();
+    await assert.rejects(building, { name: 'AbortError' });
+    assert.deepEqual(readdirSync(cache.locks), []);
+  });
+
+  it('that another process makes are waited for until the caller ends', async () => {
+    const lock = await waitLock(join(cache.locks, 'image-sid-amd64'), silentLog);
+    const ending = new AbortController();
+    const removing = removeImage(cache, 'sid-amd64', silentLog, ending.signal);
+    removing.catch(() => {});
+    const layers = await waitLock(join(cache.locks, 'layers'), silentLog);
+    const pruning = prune(cache, fakeHolder, silentLog, NO_LIMITS, ending.signal);
+    pruning.catch(() => {});
+    ending.abort();
+    await assert.rejects(removing, { name: 'AbortError' });
+    await assert.rejects(pruning, { name: 'AbortError' });
+    layers.release();
+    lock.release();
+  });
+
+  it('are listed without links to nothing', async () => {
+    await provideRoot(order(works), cache, silentLog);
+    symlinkSync('/nothing', join(cache.images, 'gone-amd64.tar'));
+    assert.deepEqual(
+      listImages(cache).map(({ name }) => name),
+      ['sid-amd64'],
+    );
   });
 
   it('can be imported from a tarball, named by what it is', async () => {

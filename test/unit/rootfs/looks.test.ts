@@ -124,6 +124,7 @@ describe('looks at files', () => {
         [{ tarball: '/dev/null' }, 'BAD_TARBALL', /\/dev\/null/],
         [{ tarball: text }, 'BAD_TARBALL', /text\.tar/],
         [{ rootfs: join(folder, 'none') }, 'NO_FILE', /none: ENOENT/],
+        [{ rootfs: 'n'.repeat(300) }, 'NO_FILE', /: ENAMETOOLONG/],
         [{ rootfs: tarball }, 'NO_ROOT_FILESYSTEM', /--tarball/],
         [{ rootfs: tree }, 'NO_ROOT_FILESYSTEM', /\/bin\/sh/],
         [{ rootfs: tree, tarball }, 'WRONG_OPTION', /--tarball and --rootfs/],

@@ -38,6 +38,8 @@ describe('splitting a command into words', () => {
     [`"a b"c 'd'"e"`, ['a bc', 'de']],
     [`"a\\"b\\n" c\\ d`, ['a"b\\n', 'c d']],
     [`'' ""`, ['', '']],
+    // A shell in the command, not this program, sees the escaped dollar sign.
+    ['"echo \\$1 \\`x\\`"', ['echo \\$1 \\`x\\`']],
     ['', []],
   ] as const) {
     it(JSON.stringify(text), () => assert.deepEqual(splitWords(text), words));

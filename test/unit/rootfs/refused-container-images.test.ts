@@ -7,7 +7,7 @@ import { UsageError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
 import { importContainerImage } from '../../../src/rootfs/oci/container-image.ts';
 import { hostArchitecture } from '../../../src/rootfs/release.ts';
-import { type Json, type Made, writeLayout } from '../../support/container-image.ts';
+import { type Json, type Made, sha256, writeIndex, writeLayout } from '../../support/container-image.ts';
 import { archive, directory, END, raw, TOP } from '../archive/archives.ts';
 import { ImageFolder, SHELL, whiteout } from './image-folder.ts';
 
@@ -220,6 +220,26 @@ describe('a container image', () => {
     writeLayout(images.layout, { layers: [bomb], compress: (bytes) => bytes });
     execFileSync('tar', ['-c', '-z', '-f', packed, '-C', images.layout, '.']);
     await images.refuses(run(packed), 'TOO_LARGE', /archive of the image has more than 1048576 bytes/);
+  });
+
+  it('is refused when its indexes name each other many times', async () => {
+    let inner: Json[] = [];
+    for (let depth = 0; depth < 3; depth += 1) {
+      const text = Buffer.from(JSON.stringify({ manifests: inner }));
+      mkdirSync(join(images.layout, 'blobs/sha256'), { recursive: true });
+      writeFileSync(join(images.layout, 'blobs/sha256', sha256(text)), text);
+      const mediaType = 'application/vnd.oci.image.index.v1+json';
+      inner = Array(2000).fill({ mediaType, digest: `sha256:${sha256(text)}`, size: text.length });
+    }
+    writeIndex(images.layout, inner);
+    await images.refuses(images.take(), 'TOO_LARGE', /more than 1000 manifests/);
+  });
+
+  it('is refused, and not waited for, when a file of it is a pipe', async () => {
+    mkdirSync(images.layout);
+    writeFileSync(join(images.layout, 'oci-layout'), '');
+    execFileSync('mkfifo', [join(images.layout, 'index.json'), join(images.layout, 'manifest.json')]);
+    await images.refuses(images.take(), 'INCOMPLETE_IMAGE', /has no file manifest\.json/);
   });
 
   it('of the format dir: of skopeo is refused with the remedy', async () => {

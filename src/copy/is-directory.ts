@@ -1,0 +1,22 @@
+import { shown } from '../archive/bytes.ts';
+import { mustHaveRun, withEnds } from './ends.ts';
+import type { CopyOptions, CopyTestbed } from './types.ts';
+
+/**
+ * Also of a link to one. A testbed that answers wrongly gets a copy that fails. @throws CopyTimeoutError, and TestbedError when it
+ * cannot run a shell
+ */
+export async function isDirectoryInside(
+  testbed: CopyTestbed,
+  path: string,
+  options: Pick<CopyOptions, 'timeout' | 'signal'>,
+): Promise<boolean> {
+  let isDirectory = false;
+  await withEnds(`looking at ${shown(Buffer.from(path))} in the testbed`, options, async (ends) => {
+    const argv = ['sh', '-c', '[ -d "$1" ]', 'sh', path] as const;
+    const end = ends.add(await testbed.start(argv, ['ignore', 'ignore', 'pipe']), 'testbed');
+    isDirectory = (await end.process.exited).status === 0;
+    await mustHaveRun(end);
+  });
+  return isDirectory;
+}

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import type { Argv } from '../../../src/host.ts';
+import { silentLog } from '../../../src/log.ts';
+import { listBases } from '../../../src/rootfs/prune.ts';
+import { verifyBase } from '../../../src/rootfs/verify.ts';
+import { BaseCache } from '../../support/bases.ts';
+import { fakeHolder } from '../../support/fake-holder.ts';
+
+describe('the comparison of a base with its tarball', () => {
+  let made: BaseCache;
+  beforeEach(async () => {
+    made = new BaseCache();
+    await (await made.use()).release();
+  });
+  afterEach(() => made.remove());
+
+  const verify = (enter: (argv: Argv) => Argv) => {
+    const [base] = listBases(made.cache);
+    assert.ok(base !== undefined);
+    return verifyBase(base, { ...fakeHolder, enter }, made.cache, silentLog);
+  };
+
+  it('finds nothing different', async () => {
+    assert.deepEqual(await verify((argv) => argv), { kind: 'same' });
+  });
+
+  it('is no result when tar was killed', async () => {
+    const killed = verify(() => ['sh', '-c', 'kill -9 $$']);
+    await assert.rejects(killed, { code: 'TOOL_FAILED', message: /comparing with .*a\.tar failed: .*137/ });
+  });
+
+  it('is not possible without the tarball', async () => {
+    rmSync(made.tarball);
+    assert.deepEqual(await verify((argv) => argv), {
+      kind: 'unknown',
+      why: `its tarball ${made.tarball} is gone`,
+    });
+  });
+});
