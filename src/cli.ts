@@ -8,6 +8,7 @@ import { EXIT_TESTBED, messageOf, reasonOf, systemCodeOf, UsageError, VirtError 
 import type { ProgramEvents } from './events/program.ts';
 import { createLog, type Log } from './log.ts';
 import { didYouMean } from './nearest.ts';
+import { useCommandLineWords } from './option-words.ts';
 import { preflight } from './preflight.ts';
 import type { RootChoice } from './rootfs/source.ts';
 import { scarceError } from './scarce.ts';
@@ -44,6 +45,7 @@ export async function main(
   makeProvider: MakeProvider = makeTestbeds,
 ): Promise<void> {
   keepStderrBlocking();
+  useCommandLineWords();
   const [first = '', ...rest] = argv;
   const isServer = first === '' || first.startsWith('-');
   // Node ends with this status when nothing is left to wait for, though the work is not done.

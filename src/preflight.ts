@@ -3,23 +3,20 @@ import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs
 import { dirname } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError, type VirtError } from './errors.ts';
 import { findCgroup, noCgroup } from './namespaces/cgroups.ts';
+import { option } from './option-words.ts';
 import { hasProgram } from './processes/find.ts';
 import { chooseRoot, type RootChoice } from './rootfs/source.ts';
 import type { TestbedOptions } from './testbed/types.ts';
 import { neededTools } from './tools.ts';
 
-/**
- * Gives the root filesystem that it has found, so that no second search is needed.
- * @param names what its caller has for these options
- */
+/** Gives the root filesystem that it has found, so that no second search is needed. */
 export async function preflight(
   options: TestbedOptions,
   env: Readonly<NodeJS.ProcessEnv>,
-  { bind, readOnlyBind } = { bind: '--bind', readOnlyBind: '--bind-ro' },
 ): Promise<RootChoice> {
   const { root, binds, scratch, network, leakFile, eventFile, init } = options;
   const choice = chooseRoot(root, env);
-  for (const { outside, readOnly } of binds) look(readOnly === true ? readOnlyBind : bind, outside);
+  for (const { outside, readOnly } of binds) look(option(readOnly === true ? 'bind-ro' : 'bind'), outside);
   if (scratch.kind === 'directory') {
     const path = scratch.create === true ? existingPart(scratch.path) : scratch.path;
     if (!look('the scratch directory', path).isDirectory()) {

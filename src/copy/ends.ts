@@ -1,6 +1,7 @@
 import { shown } from '../archive/bytes.ts';
 import { CopyError, CopyTimeoutError, TestbedError } from '../errors.ts';
 import type { HostProcess } from '../host.ts';
+import { copyTimeoutWords } from '../option-words.ts';
 import { factsOf, remedyOfWords, sentenceOf } from './failures.ts';
 import type { CopyOptions } from './types.ts';
 
@@ -91,7 +92,7 @@ export async function withEnds(
     const left = ends.left === undefined ? '' : `; ${ends.left}`;
     if (error instanceof CopyTimeoutError) {
       throw new CopyTimeoutError(`${what} took longer than ${timeout} s and was ended${left}`, {
-        remedy: 'allow more seconds (AUTOPKGTEST_VIRT_COPY_TIMEOUT)',
+        remedy: `allow more seconds (${copyTimeoutWords()})`,
       });
     }
     throw new CopyError(`${what} failed: ${sentenceOf(error)}${left}`, { ...factsOf(error), cause: error });

@@ -1,5 +1,6 @@
 import { shown } from '../archive/bytes.ts';
 import { CopyError, reasonOf, systemCodeOf, VirtError } from '../errors.ts';
+import { option } from '../option-words.ts';
 import { remedyInWords, scarceRemedy } from '../scarce.ts';
 
 export function factsOf(error: unknown): { code?: string; remedy?: string | undefined } {
@@ -96,6 +97,6 @@ export function checkSockets(words: string): void {
 export function tooManyBytes(maxBytes: number, origin = 'the testbed'): CopyError {
   return new CopyError(`more than ${maxBytes} bytes come from ${origin}`, {
     code: 'TOO_MANY_BYTES',
-    remedy: 'give a larger --max-copy (maxCopyBytes in the library)',
+    remedy: `give a larger ${option('max-copy')}`,
   });
 }

@@ -23,16 +23,13 @@ export interface Shared {
 const shared = new Map<string, Shared>();
 const log: Log = process.env.VIRT_TS_UNSHARE_DEBUG ? createLog({ debug: true }) : silentLog;
 
-/** In messages. */
-const BIND = { bind: 'outside of bind', readOnlyBind: 'outside of bind' };
-
 export function sharedProvider(options: OpenOptions): Shared {
   const full = testbedFromOptions(options);
   const ownPlace = typeof full.network === 'object';
   const key = ownPlace ? `place ${randomUUID()}` : JSON.stringify(full);
   const there = shared.get(key);
   if (there !== undefined) return there;
-  const checked = preflight(full, process.env, BIND);
+  const checked = preflight(full, process.env);
   const made = {
     checked,
     provider: new Provider(full, log),

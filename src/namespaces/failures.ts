@@ -1,6 +1,7 @@
 /** Failures of stage, holder and the set-up of a testbed: the errors that they become, with remedies. Pure. */
 import { TestbedError } from '../errors.ts';
 import { failureText, type HelperFailure } from '../helper.ts';
+import { option } from '../option-words.ts';
 import { scarceRemedy } from '../scarce.ts';
 
 const DOCTOR = 'virt-ts-unshare doctor names what this machine lacks';
@@ -26,7 +27,9 @@ export function remedyOf({ code, errno, what }: HelperFailure): string {
   const scarce = scarceRemedy(typeof errno === 'string' ? errno : undefined);
   if (code === 'NO_SHELL')
     return scarce ?? 'use a root filesystem with a /bin/sh that this machine can execute';
-  if (code === 'NO_INIT') return scarce ?? 'name an init that this machine can execute, or use --init=none';
+  if (code === 'NO_INIT') {
+    return scarce ?? `name an init that this machine can execute, or use ${option('init', 'none')}`;
+  }
   // clone3(2) has this error for a limit of namespaces.
   if (errno === 'ENOSPC' && what.includes('namespace')) {
     return 'the limit of namespaces is reached: raise user.max_*_namespaces with sysctl, or close other testbeds';
@@ -36,7 +39,7 @@ export function remedyOf({ code, errno, what }: HelperFailure): string {
     return 'the limit of mounts is reached: raise fs.mount-max with sysctl, or close other testbeds';
   }
   if (errno === 'ENOSPC') {
-    return 'free space where the testbeds are (--scratch), or give them more memory (--max-memory)';
+    return `free space where the testbeds are (${option('scratch')}), or give them more memory (${option('max-memory')})`;
   }
   return scarce ?? DOCTOR;
 }

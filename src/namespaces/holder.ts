@@ -4,6 +4,7 @@ import { reasonOf, TestbedError } from '../errors.ts';
 import { helperWords } from '../helper.ts';
 import { type Argv, mustRunHost, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
+import { option } from '../option-words.ts';
 import { commandLine, treeOf } from '../processes/list.ts';
 import { randomInt } from '../random.ts';
 import type { Groups } from './cgroups.ts';
@@ -170,7 +171,7 @@ export class Holder {
       } catch (cause) {
         throw new TestbedError(`${what} failed: ${reasonOf(cause)}`, {
           code: 'BAD_SCRATCH',
-          remedy: 'name another directory by --scratch',
+          remedy: `name another directory by ${option('scratch')}`,
           cause,
         });
       }

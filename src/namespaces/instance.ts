@@ -1,6 +1,7 @@
 /** A set of namespaces with its pid 1: how it starts, and how it ends completely. */
 import { TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { option } from '../option-words.ts';
 import { isAlive, nameOf, type ProcessName } from '../processes/identity.ts';
 import { commandLine, signalProcess } from '../processes/list.ts';
 import type { ProcessState } from '../processes/stat.ts';
@@ -85,7 +86,7 @@ async function stop({ holder, run }: Begun): Promise<void> {
 export function initEnded(path: string, status: number): TestbedError {
   return new TestbedError(`the init ${path} of the testbed ended with status ${status} while it booted`, {
     code: 'NOT_BOOTED',
-    remedy: 'look whether it starts in other containers, or use --init=none',
+    remedy: `look whether it starts in other containers, or use ${option('init', 'none')}`,
   });
 }
 

@@ -6,6 +6,7 @@ import { type Argv, briefWords, firstLine, type HostProcess, spawnHost, textOf }
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
+import { option } from '../option-words.ts';
 import { findProgram, systemPath } from '../processes/find.ts';
 import { scriptText } from '../scripts.ts';
 import type { Connection, Connector } from './connector.ts';
@@ -35,7 +36,7 @@ export function checkOutside({ publish }: OutsideOptions): void {
   if (findProgram('slirp4netns') === undefined) {
     throw new UsageError('a private network needs the program pasta', {
       code: 'NO_PROGRAM',
-      remedy: 'install the package passt (or slirp4netns), or use --network=none',
+      remedy: `install the package passt (or slirp4netns), or use ${option('network', 'none')}`,
     });
   }
   if (published.length > 0)
@@ -103,8 +104,8 @@ class Outside implements Connection {
       await outside.end();
       const why = words(await complaints);
       const remedy = /bind.*port/i.test(why)
-        ? 'choose another port for --publish, as that one is in use or not open to this user'
-        : '--network=none does without';
+        ? `choose another port for ${option('publish')}, as that one is in use or not open to this user`
+        : `${option('network', 'none')} does without`;
       throw new TestbedError(`${argv[0]} did not connect the testbed with the network of the host: ${why}`, {
         code: 'NETWORK_FAILED',
         remedy,

@@ -50,6 +50,14 @@ function abortedBy(signal: AbortSignal | undefined): { signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }
 
+/**
+ * From the package DISTRIBUTION-archive-keyring or DISTRIBUTION-keyring, on the host and in the built root filesystem.
+ * @param id as in os-release(5)
+ */
+export function keyringOf(id: string): string {
+  return `/usr/share/keyrings/${id}-archive-keyring.gpg`;
+}
+
 export function parseIndexes(text: string): AptIndex[] {
   return text.split('\n').flatMap((line) => {
     const [origin, label, site, release, codename] = line.split('\t');

@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { TestbedError } from '../errors.ts';
 import { ELF_HEADER, type Machine, machineNamed, machineOf } from '../namespaces/machines.ts';
+import { option } from '../option-words.ts';
 import { findInTree } from './tree.ts';
 
 /** Undefined where it cannot be read, or is of no known architecture. */
@@ -30,8 +31,11 @@ export function checkArchitecture(
   // One that this program does not know may be written in another way.
   if (found === undefined || wanted === undefined || machineNamed(wanted) === undefined) return;
   if (found.name === wanted) return;
-  throw new TestbedError(`${path} is a root filesystem of ${found.name}, but --arch is ${wanted}`, {
-    code: 'WRONG_ARCHITECTURE',
-    remedy: `give --arch ${found.name}, or a root filesystem of ${wanted}`,
-  });
+  throw new TestbedError(
+    `${path} is a root filesystem of ${found.name}, but ${option('arch')} is ${wanted}`,
+    {
+      code: 'WRONG_ARCHITECTURE',
+      remedy: `give ${option('arch', found.name)}, or a root filesystem of ${wanted}`,
+    },
+  );
 }

@@ -1,25 +1,23 @@
 /** Builds the root filesystem of a release as an image in the cache. */
 import { existsSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
-import { type Argv, spawnHost } from '../host.ts';
+import { type Argv, type HostProcess, spawnHost } from '../host.ts';
 import { type Log, printable } from '../log.ts';
 import { executionOf } from '../namespaces/emulation.ts';
 import { machineNamed } from '../namespaces/machines.ts';
 import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress-line.ts';
-import { readAptIndexes, sourceLines } from './apt.ts';
+import { keyringOf, readAptIndexes, sourceLines } from './apt.ts';
 import { buildEmulated, type EmulatedRun } from './build-emulated.ts';
 import { buildRemedy } from './build-remedy.ts';
 import type { CacheFolder } from './cache.ts';
-import { endBuild } from './end-build.ts';
+import { endBuild, GRACE } from './end-build.ts';
 import { putImage } from './images.ts';
+import { isOfAnother } from './known-releases.ts';
 import { imageName, type RootOrder } from './order.ts';
 import { hostArchitecture, osReleaseValue, readOsRelease } from './release.ts';
 import { compressionOfFile, imageThatServes, newestTarball, type RootSource } from './source.ts';
 import { EMPTY_COMMAND, EMPTY_COMMAND_FACTS, splitWords } from './words.ts';
-
-/** From the package debian-archive-keyring, on the host and in the built root filesystem. */
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 const MAX_REASON = 160;
 
@@ -95,13 +93,12 @@ async function build(
 }
 
 async function ownLines(release: string, log: Log, signal: AbortSignal | undefined): Promise<string[]> {
-  const keyring = existsSync(KEYRING) ? KEYRING : undefined;
-  return sourceLines(await readAptIndexes(log, signal), release, origin(), keyring);
-}
-
-function origin(): string {
   const id = osReleaseValue(readOsRelease(), 'ID') ?? 'debian';
-  return id.charAt(0).toUpperCase() + id.slice(1);
+  // mmdebstrap knows their mirrors; those of this machine do not have them.
+  if (isOfAnother(release, id)) return [];
+  const path = keyringOf(id);
+  const origin = id.charAt(0).toUpperCase() + id.slice(1);
+  return sourceLines(await readAptIndexes(log, signal), release, origin, existsSync(path) ? path : undefined);
 }
 
 /**
@@ -168,7 +165,8 @@ async function runBuild(argv: Argv, run: BuildRun): Promise<void> {
     });
     let ending: Promise<void> | undefined;
     const stop = () => {
-      ending ??= endBuild(child).then(() => void child.child.stderr?.destroy());
+      progress.done();
+      ending ??= endOf(child, program, log);
     };
     if (signal?.aborted === true) stop();
     signal?.addEventListener('abort', stop, { once: true });
@@ -187,6 +185,18 @@ async function runBuild(argv: Argv, run: BuildRun): Promise<void> {
         remedy: buildRemedy(output.line),
       });
     }
+  } finally {
+    progress.done();
+  }
+}
+
+/** It may remove what it has made. */
+async function endOf(child: HostProcess, program: string, log: Log): Promise<void> {
+  const plain = `waiting for the end of ${program}, which is killed after ${GRACE / 1000} s`;
+  const progress = startProgress(`ending ${program}`, { log, plain });
+  try {
+    await endBuild(child, GRACE);
+    child.child.stderr?.destroy();
   } finally {
     progress.done();
   }

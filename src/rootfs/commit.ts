@@ -5,6 +5,7 @@ import { TestbedError, UsageError } from '../errors.ts';
 import { failureText, helperWords, isFailure, parseEvent } from '../helper.ts';
 import { spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
+import { option } from '../option-words.ts';
 import { startProgress } from '../progress-line.ts';
 import { scarceRemedy } from '../scarce.ts';
 import { writeWhole } from './cache.ts';
@@ -56,7 +57,7 @@ export async function commitImage(order: CommitOrder): Promise<string> {
   if (keys.length === 0) {
     throw new UsageError(`a testbed over the directory ${order.root} cannot become an image`, {
       code: 'NO_PARENT',
-      remedy: `call rootfs import ${order.root} NAME, and open a testbed by --release NAME`,
+      remedy: `call rootfs import ${order.root} NAME, and open a testbed by ${option('release', 'NAME')}`,
     });
   }
   const progress = startProgress(`committing ${name}`, { log });

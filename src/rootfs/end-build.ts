@@ -5,12 +5,12 @@ import { hasEnded, type ProcessState, processState } from '../processes/stat.ts'
 import { waitUntil, within } from '../wait.ts';
 
 /** Milliseconds in which the command may remove what it has made: mmdebstrap deletes a whole tree. */
-const GRACE = 30_000;
+export const GRACE = 30_000;
 /** Milliseconds until a process that got SIGKILL is gone; only one that waits for a disk takes longer. */
 const KILL_LIMIT = 10_000;
 
-/** @param child the leader of a session */
-export async function endBuild(child: HostProcess, grace = GRACE): Promise<void> {
+/** @param child the leader of a session. @param grace milliseconds until SIGKILL */
+export async function endBuild(child: HostProcess, grace: number): Promise<void> {
   const leader = processState(child.pid);
   signalGroup(child, 'SIGTERM');
   if (!(await within(child.exited, grace))) signalGroup(child, 'SIGKILL');

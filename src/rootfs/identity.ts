@@ -1,5 +1,5 @@
 /** The hash of a tarball's content, remembered with the result of stat(2), so that an unchanged file is not read again. */
-import { type BigIntStats, createReadStream, fstatSync, readFileSync } from 'node:fs';
+import { type BigIntStats, fstatSync, read, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import { HASH_LENGTH } from './keys.ts';
@@ -92,20 +92,27 @@ export async function rememberHash(
   } catch {}
 }
 
-/** Reads by position, so that a process that shares the descriptor is not disturbed. */
+/** Reads by position, so that a process that shares the descriptor is not disturbed. @throws the reason of the signal */
 export async function hashOf(fd: number, signal?: AbortSignal): Promise<string> {
   const { createHash } = crypto();
-  signal?.throwIfAborted();
   const hash = createHash('sha256');
-  const stream = createReadStream('', {
-    fd,
-    start: 0,
-    autoClose: false,
-    highWaterMark: 1 << 20,
-    ...(signal === undefined ? {} : { signal }),
+  const buffer = Buffer.allocUnsafe(1 << 20);
+  for (let position = 0; ; ) {
+    signal?.throwIfAborted();
+    const length = await readAt(fd, buffer, position);
+    if (length === 0) return hash.digest('hex');
+    hash.update(buffer.subarray(0, length));
+    position += length;
+  }
+}
+
+/** Not by a stream, which closes the descriptor when it is aborted. */
+function readAt(fd: number, buffer: Buffer, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, buffer, 0, buffer.length, position, (error, length) =>
+      error === null ? resolve(length) : reject(error),
+    );
   });
-  for await (const chunk of stream) hash.update(chunk);
-  return hash.digest('hex');
 }
 
 function hasStrings<Name extends string>(

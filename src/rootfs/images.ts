@@ -5,6 +5,7 @@
 import {
   constants,
   copyFileSync,
+  createReadStream,
   createWriteStream,
   readdirSync,
   renameSync,
@@ -12,6 +13,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
 import { spawnHost, textOf } from '../host.ts';
@@ -151,12 +153,14 @@ type Make = (stem: string, lock: number) => Promise<string>;
 
 function ofRoot(source: RootSource, log: Log, signal: AbortSignal | undefined): Make {
   return (stem, lock) =>
-    source.kind === 'tarball' ? copyTarball(source.path, stem) : packFolder(source, stem, lock, log, signal);
+    source.kind === 'tarball'
+      ? copyTarball(source.path, stem, log, signal)
+      : packFolder(source, stem, lock, log, signal);
 }
 
 function ofStdin(signal: AbortSignal | undefined): Make {
   return async (stem) => {
-    await pipeline(process.stdin, createWriteStream(stem), signal === undefined ? {} : { signal });
+    await writing('stdin', process.stdin, stem, signal);
     const compression = compressionOfFile(stem);
     if (compression === undefined) {
       throw new UsageError('stdin is not a tar archive', {
@@ -173,21 +177,53 @@ function ofContainer(image: ContainerImage, arch: string, log: Log, signal: Abor
   return (stem, lock) => importContainerImage(image, stem, lock, { arch, log, signal });
 }
 
-async function copyTarball(path: string, stem: string): Promise<string> {
-  const compression = compressionOfFile(path);
-  const ending = ENDINGS[compression ?? 'none'];
+async function copyTarball(
+  path: string,
+  stem: string,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const ending = ENDINGS[compressionOfFile(path) ?? 'none'];
+  const target = `${stem}.${ending}`;
+  if (isCloned(path, target)) return ending;
+  const progress = startProgress(`copying ${path}`, { log });
   try {
-    copyFileSync(path, `${stem}.${ending}`, constants.COPYFILE_FICLONE);
+    await writing(path, createReadStream(path, { highWaterMark: 1 << 20 }), target, signal);
+  } finally {
+    progress.done();
+  }
+  return ending;
+}
+
+/** Whether the file system shares the blocks of the file with a new one. */
+function isCloned(path: string, target: string): boolean {
+  try {
+    copyFileSync(path, target, constants.COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws the reason of the signal, TestbedError */
+async function writing(
+  what: string,
+  source: Readable,
+  target: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    await pipeline(source, createWriteStream(target), signal === undefined ? {} : { signal });
   } catch (error) {
-    throw new TestbedError(`copying ${path} failed: ${reasonOf(error)}`, {
+    signal?.throwIfAborted();
+    throw new TestbedError(`copying ${what} failed: ${reasonOf(error)}`, {
       code: 'IMPORT_FAILED',
       remedy: ['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '')
-        ? cacheFullRemedy(stem)
+        ? cacheFullRemedy(target)
         : (scarceRemedy(systemCodeOf(error)) ?? 'make it readable'),
       cause: error,
     });
   }
-  return ending;
 }
 
 async function packFolder(
@@ -225,7 +261,9 @@ async function packFolder(
         ? 'import it as the user whose files they are'
         : /No space left|Disk quota exceeded/.test(why ?? '')
           ? cacheFullRemedy(stem)
-          : 'make the file that it names readable';
+          : /file changed as we read it|File removed before we read it/.test(why ?? '')
+            ? 'import it while no process writes there'
+            : 'make the file that it names readable';
       throw new TestbedError(`packing ${source.path} failed: ${why ?? `tar ended with status ${status}`}`, {
         code: 'IMPORT_FAILED',
         remedy,

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { UsageError } from '../errors.ts';
 import { didYouMean, nearestTo } from '../nearest.ts';
+import { option } from '../option-words.ts';
 
 /** Debian's own, so that a typo is found on a machine without distro-info-data. */
 const DEBIAN = [
@@ -33,8 +34,7 @@ export function checkRelease(
   if (isFileName(release)) {
     throw new UsageError(`${release} is the name of a file, not of a release`, {
       code: 'WRONG_VALUE',
-      remedy:
-        'give a release, such as trixie; a tarball is given with --tarball (rootfs in the library), or becomes an image by rootfs import',
+      remedy: `give a release, such as trixie; a tarball is given with ${option('tarball')}, or becomes an image by rootfs import`,
     });
   }
   const local = mirror === undefined ? undefined : localMirror(mirror);
@@ -48,7 +48,7 @@ export function checkRelease(
   if (meant === undefined) return;
   throw new UsageError(`the release ${release} is not known (did you mean ${meant})`, {
     code: 'UNKNOWN_RELEASE',
-    remedy: 'give a release that exists, or the mirror that has this one with --mirror',
+    remedy: `give a release that exists, or the mirror that has this one with ${option('mirror')}`,
   });
 }
 
@@ -85,6 +85,20 @@ export function knownReleases(): string[] {
   const lists = readNames(APT_LISTS).flatMap((name) => /_dists_([^_]+)_/.exec(name)?.[1] ?? []);
   const all = [...DEBIAN, ...csv, ...lists, ...readNames(DEBOOTSTRAP)];
   return [...new Set(all)];
+}
+
+/**
+ * Whether the release belongs to another distribution than this machine.
+ * @param id of the machine's, as in os-release(5)
+ * @param seriesIn names of the releases of the distribution with this id
+ */
+export function isOfAnother(release: string, id: string, seriesIn = releasesOf): boolean {
+  const others = ['debian', 'ubuntu'].filter((other) => other !== id);
+  return others.some((other) => seriesIn(other).includes(release)) && !seriesIn(id).includes(release);
+}
+
+function releasesOf(id: string): readonly string[] {
+  return [...(id === 'debian' ? DEBIAN : []), ...seriesOf(`${CSV_FILES}/${id}.csv`)];
 }
 
 /** The third field of a line: `13,Trixie,trixie,2023-06-10,...`. */

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
 import { executionOf } from '../namespaces/emulation.ts';
 import { machineNamed } from '../namespaces/machines.ts';
+import { option } from '../option-words.ts';
 import { findProgram } from '../processes/find.ts';
 import { cacheHome, cachePath, type Environment } from './cache.ts';
 import { recordPath } from './committed.ts';
@@ -64,7 +65,7 @@ export function chooseRoot(options: RootOptions, env: Environment): RootChoice {
   if (release === undefined) {
     throw new UsageError('there is no root filesystem, and the host is not a Debian system', {
       code: 'NO_ROOT_FILESYSTEM',
-      remedy: 'give --release or --tarball',
+      remedy: `give ${option('release')} or ${option('tarball')}`,
     });
   }
   checkRelease(release, options, imageNames(images, arch));
@@ -101,8 +102,8 @@ export function imageThatServes(
 
 export function orderRoot(release: string, givenArch: string | undefined, options: RootOptions): RootOrder {
   const arch = givenArch ?? hostArchitecture();
-  checkName('--release', release);
-  checkName('--arch', arch);
+  checkName(option('release'), release);
+  checkName(option('arch'), arch);
   if (options.bootstrapcmd === undefined) checkNotOfKernel(arch);
   checkExecutable(arch);
   const { mirror, bootstrapcmd } = options;
@@ -110,7 +111,7 @@ export function orderRoot(release: string, givenArch: string | undefined, option
     if (findProgram('mmdebstrap') === undefined) {
       throw new UsageError(`there is no root filesystem of ${release}, and no mmdebstrap to make one`, {
         code: 'NO_ROOT_FILESYSTEM',
-        remedy: 'install the package mmdebstrap, or give --tarball',
+        remedy: `install the package mmdebstrap, or give ${option('tarball')}`,
       });
     }
   } else {
@@ -150,10 +151,13 @@ const OF_KERNEL: Readonly<Record<string, string>> = {
 export function checkNotOfKernel(arch: string): void {
   const meant = Object.hasOwn(OF_KERNEL, arch) ? OF_KERNEL[arch] : undefined;
   if (meant === undefined) return;
-  throw new UsageError(`--arch ${arch} is not Debian's name of an architecture (did you mean ${meant})`, {
-    code: 'WRONG_VALUE',
-    remedy: `give ${meant}`,
-  });
+  throw new UsageError(
+    `${option('arch')} ${arch} is not Debian's name of an architecture (did you mean ${meant})`,
+    {
+      code: 'WRONG_VALUE',
+      remedy: `give ${meant}`,
+    },
+  );
 }
 
 /** Both become parts of a file name and arguments of a program. */
@@ -176,7 +180,10 @@ function tarballSource(given: string): RootSource {
   if (!stats.isFile()) {
     throw new UsageError(
       `the tarball ${path} is ${stats.isDirectory() ? 'a directory' : 'not a regular file'}`,
-      { code: 'BAD_TARBALL', remedy: stats.isDirectory() ? 'give it with --rootfs' : 'give a file' },
+      {
+        code: 'BAD_TARBALL',
+        remedy: stats.isDirectory() ? `give it with ${option('rootfs')}` : 'give a file',
+      },
     );
   }
   const compression = compressionOfFile(path);
@@ -224,7 +231,7 @@ function directorySource(given: string): RootSource {
   if (!look('root filesystem', path).isDirectory()) {
     throw new UsageError(`the root filesystem ${path} is not a directory`, {
       code: 'NO_ROOT_FILESYSTEM',
-      remedy: 'give a tarball with --tarball',
+      remedy: `give a tarball with ${option('tarball')}`,
     });
   }
   const why = whyNoRoot(path);

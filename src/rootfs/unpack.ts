@@ -126,11 +126,16 @@ export function readComplaints(words: string): { skipped: string[]; errors: stri
     const node = /^tar: (.*): Cannot mknod: Operation not permitted$/.exec(line)?.[1];
     if (total !== undefined) size = Number(total);
     else if (node !== undefined) skipped.push(node);
-    // The last line sums up; warnings and remarks do not change tar's exit status.
-    else if (line !== '' && !/^tar: (Exiting with failure status|.*: Warning: |Removing leading )/.test(line))
-      errors.push(line);
+    else if (line !== '' && !isRemark(line) && !/^tar: .*: Warning: /.test(line)) errors.push(line);
   }
   return { skipped, errors, size };
+}
+
+/** Of GNU tar: what does not change its exit status, such as of a keyword that another tar has written; and its last line. */
+export function isRemark(line: string): boolean {
+  return /^tar: (Exiting with failure status|Removing leading |Ignoring unknown extended header keyword |A lone zero block at )/.test(
+    line,
+  );
 }
 
 export function decompressorOf(tarball: string, fd: number): string | undefined {

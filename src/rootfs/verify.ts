@@ -6,7 +6,7 @@ import type { CacheFolder } from './cache.ts';
 import { hashOf, rememberedHash, stateOf } from './identity.ts';
 import { baseKey } from './keys.ts';
 import type { KnownBase } from './record.ts';
-import { compareArgv, decompressorOf, type Inside } from './unpack.ts';
+import { compareArgv, decompressorOf, type Inside, isRemark } from './unpack.ts';
 
 type Verdict =
   | { readonly kind: 'same' }
@@ -63,7 +63,7 @@ export async function verifyBase(
 /** The output of GNU tar without expected differences: excluded device nodes, and owners where there is only one id. */
 export function readDifferences(words: string, skipped: readonly string[], single: boolean): string[] {
   return words.split('\n').filter((line) => {
-    if (line === '' || /^tar: (Exiting with failure status|Removing leading )/.test(line)) return false;
+    if (line === '' || isRemark(line)) return false;
     if (single && /: [GU]id differs$/.test(line)) return false;
     const missing = /^tar: (.*): Warning: Cannot stat: No such file or directory$/.exec(line)?.[1];
     return missing === undefined || !skipped.includes(missing);

@@ -4,6 +4,7 @@ import { TestbedError } from '../errors.ts';
 import { textOf } from '../host.ts';
 import type { Log } from '../log.ts';
 import { type Instance, initEnded } from '../namespaces/instance.ts';
+import { option } from '../option-words.ts';
 import { allPids, namespaceOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 import { startCommand, type Target } from './execute.ts';
@@ -56,7 +57,7 @@ async function askSystemd(booting: Booting, limit: number): Promise<readonly str
   const failed = await failedUnits(booting);
   throw new TestbedError(
     `the init ${init.path} of the testbed did not boot but went to the state ${state}${failed.length > 0 ? `; units that failed: ${failed.join(', ')}` : ''}`,
-    { code: 'NOT_BOOTED', remedy: 'correct these units in the image, or use --init=none' },
+    { code: 'NOT_BOOTED', remedy: `correct these units in the image, or use ${option('init', 'none')}` },
   );
 }
 
@@ -130,7 +131,7 @@ async function late(booting: Booting): Promise<TestbedError> {
     `the init ${init.path} of the testbed has not booted after ${BOOT_LIMIT} s${units.length > 0 ? `, and still starts ${units.slice(0, 5).join(', ')}` : ''}`,
     {
       code: 'NOT_BOOTED',
-      remedy: 'mask what waits for something that a testbed has not, or use --init=none',
+      remedy: `mask what waits for something that a testbed has not, or use ${option('init', 'none')}`,
     },
   );
 }

@@ -6,6 +6,7 @@ import { briefWords, runHost } from '../host.ts';
 import { type Log, shellQuote } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { insideUser } from '../namespaces/idmap.ts';
+import { option } from '../option-words.ts';
 import { isAliveAnywhere, ownIdentity } from '../processes/identity.ts';
 import { uniqueDigits } from '../random.ts';
 import type { Upper } from './layer.ts';
@@ -85,7 +86,7 @@ export async function diskUpper(
   } catch (cause) {
     throw new TestbedError(`cannot make a scratch on disk in ${parent}: ${reasonOf(cause)}`, {
       code: 'BAD_SCRATCH',
-      remedy: 'start again, or name another directory with --scratch',
+      remedy: `start again, or name another directory with ${option('scratch')}`,
       cause,
     });
   }

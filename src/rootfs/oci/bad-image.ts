@@ -1,4 +1,4 @@
-import { reasonOf, UsageError, VirtError } from '../../errors.ts';
+import { CopyError, reasonOf, UsageError } from '../../errors.ts';
 
 const SAVE_AGAIN = 'save the image again, as by skopeo copy … oci-archive:FILE';
 
@@ -12,6 +12,6 @@ export function badImage(
 
 /** An error of the readers of archives becomes one of the image; others stay. @param where begins the sentence: "layer 2" */
 export function inImage(where: string, error: unknown): unknown {
-  if (error instanceof UsageError || !(error instanceof VirtError)) return error;
+  if (!(error instanceof CopyError)) return error;
   return badImage(`${where}: ${reasonOf(error)}`, { cause: error });
 }

@@ -28,6 +28,7 @@ export interface Choice {
 const MOST_LAYERS = 1000;
 const DEEPEST_INDEX = 4;
 const MOST_MANIFESTS = 1000;
+const MOST_SHOWN = 20;
 
 export async function chooseImage(files: ImageFiles, choice: Choice): Promise<ChosenImage> {
   const image = files.has('index.json') ? await fromLayout(files, choice) : await fromDocker(files, choice);
@@ -197,8 +198,10 @@ function noPlatform(there: readonly Platform[], arch: string): Error {
   });
 }
 
-function showNames(names: readonly string[]): string {
-  return [...new Set(names)].map((name) => shown(Buffer.from(name))).join(', ');
+/** For a message. */
+export function showNames(names: readonly string[]): string {
+  const all = [...new Set(names)].map((name) => shown(Buffer.from(name)));
+  return [...all.slice(0, MOST_SHOWN), ...(all.length > MOST_SHOWN ? ['…'] : [])].join(', ');
 }
 
 function several(names: readonly string[]): Error {

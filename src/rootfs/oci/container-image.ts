@@ -120,7 +120,7 @@ export async function importContainerImage(
   lock: number,
   { arch, log, signal, maxBytes }: Import,
 ): Promise<string> {
-  const files = await openImage(path, `${stem}.outer`, log, maxBytes);
+  const files = await openImage(path, `${stem}.outer`, { log, signal, maxBytes });
   const image = await chooseImage(files, { arch, tag });
   return flatten(image, stem, lock, { files, log, signal, maxBytes });
 }
@@ -129,19 +129,21 @@ export async function importContainerImage(
 async function openImage(
   path: string,
   temporary: string,
-  log: Log,
-  maxBytes = MAX_BYTES,
+  { log, signal, maxBytes = MAX_BYTES }: Omit<Import, 'arch'>,
 ): Promise<ImageFiles> {
   if (statSync(path).isDirectory()) return directoryFiles(path);
   const opened = await openDecompressed(path, log);
   if (!opened.compressed) {
     opened.stop();
-    return archiveFiles(path);
+    return archiveFiles(path, signal);
   }
   try {
-    await pipeline(opened.stream, atMost(maxBytes), createWriteStream(temporary, { mode: 0o600 }));
+    await pipeline(opened.stream, atMost(maxBytes), createWriteStream(temporary, { mode: 0o600 }), {
+      ...(signal === undefined ? {} : { signal }),
+    });
   } catch (cause) {
     opened.stop();
+    signal?.throwIfAborted();
     if (cause instanceof UsageError) throw cause;
     throw new TestbedError(`decompressing ${path} failed: ${reasonOf(cause)}`, {
       code: 'IMPORT_FAILED',
@@ -150,7 +152,7 @@ async function openImage(
     });
   }
   if ((await opened.ended()) !== 0) throw badImage(`${path} cannot be decompressed`);
-  return archiveFiles(temporary);
+  return archiveFiles(temporary, signal);
 }
 
 function atMost(maxBytes: number): (source: AsyncIterable<Buffer>) => AsyncGenerator<Buffer> {

@@ -66,9 +66,9 @@ interface Place {
 const MOST_FILES = 10_000;
 const MOST_LINKS = 10;
 
-/** @param path of an archive that is not compressed. @throws UsageError */
-export async function archiveFiles(path: string): Promise<ImageFiles> {
-  const places = await listArchive(createReadStream(path, { highWaterMark: 1 << 20 }));
+/** @param path of an archive that is not compressed. @throws the reason of the signal, UsageError */
+export async function archiveFiles(path: string, signal?: AbortSignal): Promise<ImageFiles> {
+  const places = await listArchive(createReadStream(path, { highWaterMark: 1 << 20 }), signal);
   const find = (given: string): Place | undefined => {
     let name = posix.normalize(given);
     for (let links = 0; links <= MOST_LINKS; links += 1) {
@@ -92,12 +92,15 @@ export async function archiveFiles(path: string): Promise<ImageFiles> {
 }
 
 /** Where the content of each file lies. What it is worth is known from its digest. */
-async function listArchive(source: Readable): Promise<Map<string, Place>> {
+async function listArchive(source: Readable, signal: AbortSignal | undefined): Promise<Map<string, Place>> {
   const reading = extract();
   const places = new Map<string, Place>();
   source.on('error', (error) => reading.destroy(error));
   source.pipe(reading);
+  const stop = () => void source.destroy(new Error('aborted'));
+  signal?.addEventListener('abort', stop, { once: true });
   try {
+    signal?.throwIfAborted();
     for await (const entry of reading) {
       const { name, type, linkname, size } = entry.header;
       const offset = byteOffsetOf(entry.header);
@@ -110,9 +113,11 @@ async function listArchive(source: Readable): Promise<Map<string, Place>> {
       entry.resume();
     }
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof Error && error.name === 'UsageError') throw error;
     throw badImage(`the archive of the image is broken: ${reasonOf(error)}`, { cause: error });
   } finally {
+    signal?.removeEventListener('abort', stop);
     source.destroy();
   }
   return places;

@@ -15,8 +15,8 @@ import { findProgram } from '../../processes/find.ts';
 import { startProgress } from '../../progress-line.ts';
 import { roomIn } from '../../wait.ts';
 import { cacheFullRemedy } from '../cache-failure.ts';
-import { badImage, inImage } from './bad-image.ts';
-import type { ChosenImage } from './choose.ts';
+import { badImage } from './bad-image.ts';
+import { type ChosenImage, showNames } from './choose.ts';
 import { mergeEnvironment } from './environment.ts';
 import type { ImageFiles } from './files.ts';
 import { keptAttributes, planTree, whyNoProgram } from './plan.ts';
@@ -53,8 +53,10 @@ export async function flatten(image: ChosenImage, stem: string, lock: number, jo
   const writer = new TarWriter('pax', (bytes) => void output.stream.write(bytes));
   const progress = startProgress('writing the layers as one image', { log: job.log });
   try {
-    for (const entry of plan.first) writer.entry(entry);
-    await output.room();
+    for (const entry of plan.first) {
+      writer.entry(entry);
+      await output.room();
+    }
     for (const [at, layer] of image.layers.entries()) {
       const wanted = plan.files.get(at + 1);
       if (wanted === undefined) continue;
@@ -93,12 +95,18 @@ export async function flatten(image: ChosenImage, stem: string, lock: number, jo
   }
 }
 
+/** Of the last /etc/environment. */
+interface Environment {
+  readonly inode: Inode;
+  readonly content: Buffer[];
+}
+
 async function readHeaders(
   image: ChosenImage,
   job: Job,
-): Promise<{ tree: LayerTree; environment: ReadonlyMap<Inode, readonly Buffer[]> }> {
+): Promise<{ tree: LayerTree; environment: Environment | undefined }> {
   const tree = new LayerTree({ maxBytes: job.maxBytes ?? MAX_BYTES });
-  const environment = new Map<Inode, Buffer[]>();
+  let environment: Environment | undefined;
   const progress = startProgress('reading the layers of the image', { log: job.log });
   try {
     for (const [at, layer] of image.layers.entries()) {
@@ -111,16 +119,11 @@ async function readHeaders(
         {
           entry(entry) {
             kept = undefined;
-            let inode: Inode | undefined;
-            try {
-              inode = tree.add(entry);
-            } catch (error) {
-              throw inImage(what, error);
-            }
-            const isEnvironment = /^\.?\/*etc\/environment$/.test(entry.path) && entry.kind === 'file';
-            if (inode === undefined || !isEnvironment || entry.size > LARGEST_ENVIRONMENT) return;
+            const inode = tree.add(entry);
+            if (inode === undefined || tree.find(ENVIRONMENT)?.inode !== inode) return;
+            if (entry.kind !== 'file' || entry.size > LARGEST_ENVIRONMENT) return;
             kept = [];
-            environment.set(inode, kept);
+            environment = { inode, content: kept };
           },
           data: (bytes) => void kept?.push(Buffer.from(bytes)),
         },
@@ -137,11 +140,11 @@ async function readHeaders(
 function environmentOf(
   image: ChosenImage,
   tree: LayerTree,
-  contents: ReadonlyMap<Inode, readonly Buffer[]>,
+  last: Environment | undefined,
   log: Log,
 ): Buffer | undefined {
   const there = tree.find(ENVIRONMENT)?.inode;
-  const content = there === undefined ? [] : contents.get(there);
+  const content = there === undefined ? [] : last?.inode === there ? last.content : undefined;
   const parent = tree.find('etc');
   if (content === undefined || (parent !== undefined && parent.children === undefined)) {
     log.warn(
@@ -155,7 +158,7 @@ function environmentOf(
   if (merged === undefined) return undefined;
   if (merged.skipped.length > 0) {
     log.warn(
-      `variables of the image that /${ENVIRONMENT} cannot have are left out: ${merged.skipped.join(' ')}`,
+      `variables of the image that /${ENVIRONMENT} cannot have are left out: ${showNames(merged.skipped)}`,
     );
   }
   return Buffer.from(merged.text, 'latin1');

@@ -1,5 +1,5 @@
 /** What is written of a tree: directories first, then what has no content, files in the order of the layers, hard links last. */
-import { type ByteString, fromBytes } from '../../archive/bytes.ts';
+import type { ByteString } from '../../archive/bytes.ts';
 import type { TarEntry } from '../../archive/tar-entry.ts';
 import type { Inode, LayerTree, Node } from './tree.ts';
 
@@ -60,30 +60,9 @@ export function keptAttributes({ attributes }: TarEntry): TarEntry['attributes']
 
 const KEPT = /^SCHILY\.xattr\.(user\.|security\.capability$|system\.posix_acl_(access|default)$)/;
 
-const MOST_LINKS = 40;
-
-/** Why a program of the tree cannot be executed, as the end of a sentence. Links are followed as if the tree were the root. */
+/** Why a program of the tree cannot be executed, as the end of a sentence. */
 export function whyNoProgram(tree: LayerTree, program: string): string | undefined {
-  const todo = program.split('/').reverse();
-  const done: Node[] = [tree.root];
-  for (let links = 0, name = todo.pop(); name !== undefined; name = todo.pop()) {
-    if (name === '' || name === '.') continue;
-    if (name === '..') {
-      if (done.length > 1) done.pop();
-      continue;
-    }
-    const node = done.at(-1)?.children?.get(fromBytes(Buffer.from(name, 'latin1')));
-    if (node === undefined) return `it has no ${program}`;
-    const { entry } = node.inode;
-    if (entry.kind !== 'symbolic link') {
-      done.push(node);
-      continue;
-    }
-    links += 1;
-    if (links > MOST_LINKS) return `it has no ${program}`;
-    if (entry.link.startsWith('/')) done.splice(1);
-    todo.push(...entry.link.split('/').reverse());
-  }
-  const found = done.at(-1)?.inode.entry;
-  return found?.kind === 'file' && (found.mode & 0o111) !== 0 ? undefined : `its ${program} is no program`;
+  const found = tree.follow(program)?.inode.entry;
+  if (found === undefined) return `it has no ${program}`;
+  return found.kind === 'file' && (found.mode & 0o111) !== 0 ? undefined : `its ${program} is no program`;
 }

@@ -28,6 +28,7 @@ const OPAQUE = '.wh..wh..opq';
 /** Other names of aufs, which mean nothing to other programs. */
 const AUFS = '.wh..wh.';
 const LONGEST_TARGET = 4095;
+const MOST_LINKS = 40;
 const LARGEST_ID = 2 ** 32 - 2;
 
 export interface TreeLimits {
@@ -92,6 +93,38 @@ export class LayerTree {
     return node;
   }
 
+  /** What a path names when links are followed as if the tree were the root directory. */
+  follow(path: ByteString): Node | undefined {
+    return this.#walk(path, [this.root])?.at(-1);
+  }
+
+  /** The directories from the root to what a path names, and this; `from` are those of the directory where it starts. */
+  #walk(path: ByteString, from: readonly Node[]): Node[] | undefined {
+    const done = path.startsWith('/') ? [this.root] : [...from];
+    const todo = path.split('/').reverse();
+    for (let links = 0, name = todo.pop(); name !== undefined; name = todo.pop()) {
+      if (name === '' || name === '.') continue;
+      if (name === '..') {
+        if (done.length > 1) done.pop();
+        continue;
+      }
+      const node = done.at(-1)?.children?.get(name);
+      if (node === undefined) return undefined;
+      const { kind, link } = node.inode.entry;
+      if (kind !== 'symbolic link') {
+        done.push(node);
+        continue;
+      }
+      links += 1;
+      // As a path that an image has: long links may not be followed a million times.
+      this.#pathBytes += link.length;
+      if (links > MOST_LINKS) return undefined;
+      if (link.startsWith('/')) done.splice(1);
+      todo.push(...link.split('/').reverse());
+    }
+    return done;
+  }
+
   /** Puts a file in place of what is there, with content that is not from a layer. */
   replace(path: ByteString, size: number): Inode {
     const { entry } = this.find(path)?.inode ?? { entry: { ...IMPLICIT, mode: 0o644 } };
@@ -120,38 +153,53 @@ export class LayerTree {
     return node.inode;
   }
 
-  /** The directory of an entry; as in an overlay, one of the upper layer replaces a file or link below. */
+  /**
+   * The directory of an entry. Its path may lead through links of the layers below, as where other programs unpack a layer: /bin is
+   * one in Debian. A directory replaces whatever else is below.
+   */
   #parent(entry: TarEntry, names: readonly ByteString[]): Map<ByteString, Node> {
-    let { children } = this.root;
+    let way: Node[] = [this.root];
     for (const name of names) {
+      const children = way.at(-1)?.children;
       let node = children?.get(name);
       if (node?.children === undefined) {
         if (node !== undefined && node.layer === this.#layer) {
           refuse(entry, `it would be written through a ${node.inode.entry.kind}`);
         }
+        const linked = node === undefined ? undefined : this.#walk(name, way);
+        if (linked?.at(-1)?.children !== undefined) {
+          way = linked;
+          continue;
+        }
         node = this.#directory({ ...IMPLICIT, mtime: entry.mtime });
         children?.set(name, node);
       }
-      children = node.children;
+      way.push(node);
     }
-    return children ?? new Map();
+    return way.at(-1)?.children ?? new Map();
   }
 
   #target(entry: TarEntry): Inode {
     const path = cleanPath(fromRoot(entry.link), () =>
       refuse(entry, `it is a hard link to ${shown(entry.link)}, outside of the image`),
     );
-    const node = this.find(path);
+    const node = this.#lookUp(path);
     if (node === undefined)
       refuse(entry, `it is a hard link to ${shown(path)}, which is not in the layers before it`);
     if (node.children !== undefined) refuse(entry, `it is a hard link to the directory ${shown(path)}`);
     return node.inode;
   }
 
+  /** Follows links of its directories only, as link(2). */
+  #lookUp(path: ByteString): Node | undefined {
+    const slash = path.lastIndexOf('/');
+    return this.follow(path.slice(0, Math.max(slash, 0)))?.children?.get(path.slice(slash + 1));
+  }
+
   #whiteOut(entry: TarEntry, names: readonly ByteString[], name: ByteString): void {
     const hidden = name.slice(WHITEOUT.length);
     if (name !== OPAQUE && ['', '.', '..'].includes(hidden)) refuse(entry, 'it is a whiteout without a name');
-    const above = this.find(names.length === 0 ? '.' : names.join('/'))?.children;
+    const above = this.follow(names.join('/'))?.children;
     if (above === undefined) return;
     for (const [each, node] of name === OPAQUE ? [...above] : [[hidden, above.get(hidden)] as const]) {
       if (node !== undefined && !this.#keepUpper(node)) above.delete(each);

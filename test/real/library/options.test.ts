@@ -48,7 +48,7 @@ describe('opening by the library', function () {
       ['trixie', /what open has as options is trixie; give an object/],
       [{ bind: { outside: '/usr', inside: '/u' } }, /bind is an object; give a list of/],
       [{ bind: ['/usr:/u'] }, /bind is \/usr:\/u; write \{ outside, inside \} for each/],
-      [{ arch: 'x86_64' }, /--arch x86_64 is not Debian's name .*did you mean amd64/],
+      [{ arch: 'x86_64' }, /^arch x86_64 is not Debian's name .*did you mean amd64/],
       [{ bind: [null] }, /what bind has as options is null/],
       [
         { bind: [{ outside: '/usr', inside: '/u', readonly: true }] },

@@ -162,7 +162,7 @@ describe('networks', function () {
       try {
         await assert.rejects(
           open({ network: 'private', publish: [`${port}:80`] }),
-          /choose another port for --publish/,
+          /choose another port for publish/,
         );
       } finally {
         listener.close();

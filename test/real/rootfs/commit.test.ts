@@ -227,7 +227,7 @@ describe('committed images', function () {
       'true',
     );
     await refused(
-      /--mode copy cannot become/,
+      /--mode=copy cannot become/,
       'run',
       '-r',
       'made',

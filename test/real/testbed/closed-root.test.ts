@@ -54,7 +54,7 @@ describeWithUsers('a root filesystem that is closed to root of the testbed', fun
     chmodSync(join(root, 'etc/shadow'), 0o000);
     assert.match(
       await sentence(),
-      /; make a tarball of it for --tarball FILE by 'tar -C \S+ -cf FILE \.', as the user that owns the files$/m,
+      /; make a tarball of it for --tarball=FILE by 'tar -C \S+ -cf FILE \.', as the user that owns the files$/m,
     );
     const { status, stderr } = await virt(['rootfs', 'import', root, 'other'], { env });
     assert.match(stderr, /shadow: .*Permission denied; import it as the user whose files they are$/m);

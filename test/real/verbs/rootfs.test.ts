@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { textOf } from '../../../src/host.ts';
 import { processTree, stillThere, untilRuns } from '../../support/processes.ts';
 import { ended, PROGRAM, Terminal, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
@@ -45,6 +46,21 @@ describe('virt-ts-unshare rootfs', function () {
     assert.equal(stdout, '');
     assert.equal(status, 2);
   }
+
+  it('import ends at a signal while it reads stdin, without a message', async () => {
+    const importing = spawn(process.execPath, [PROGRAM, 'rootfs', 'import', '-', 'half'], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    const words = textOf(importing.stderr);
+    const images = join(folder, 'virt-ts-unshare/images');
+    const parts = () =>
+      existsSync(images) ? readdirSync(images).filter((name) => name.startsWith('.half')) : [];
+    while (parts().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    importing.kill('SIGTERM');
+    const [, signal] = await once(importing, 'exit');
+    assert.deepEqual([signal, await words, parts()], ['SIGTERM', '', []]);
+  });
 
   /** A server with an open testbed: gives what ends it. */
   async function openServer(options: string[] = []): Promise<() => Promise<void>> {

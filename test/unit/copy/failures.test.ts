@@ -34,7 +34,7 @@ describe('a copy that fails', () => {
     await assert.rejects(up('from', 'old', { ...OPTIONS, maxBytes: 100_000 }), (error) => {
       assert.ok(error instanceof CopyError);
       assert.equal(error.code, 'TOO_MANY_BYTES');
-      assert.match(error.remedy ?? '', /--max-copy/);
+      assert.match(error.remedy ?? '', /maxCopyBytes/);
       assert.ok(error.message.endsWith(`only a part of it now; ${error.remedy}`), error.message);
       return true;
     });

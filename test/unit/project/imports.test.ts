@@ -11,7 +11,7 @@ const source = fileURLToPath(new URL('../../../src', import.meta.url));
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'stderr.ts'],
-  ['log.ts', 'scarce.ts'],
+  ['log.ts', 'option-words.ts', 'scarce.ts'],
   [
     'folders.ts',
     'helper.ts',

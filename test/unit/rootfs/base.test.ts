@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -19,6 +21,7 @@ import { silentLog } from '../../../src/log.ts';
 import { ownIdentity } from '../../../src/processes/identity.ts';
 import { useBase } from '../../../src/rootfs/base.ts';
 import { type CacheFolder, writeWhole } from '../../../src/rootfs/cache.ts';
+import { hashOf } from '../../../src/rootfs/identity.ts';
 import { type BaseInfo, choosePruned, prune } from '../../../src/rootfs/prune.ts';
 import { livingUsers } from '../../../src/rootfs/users.ts';
 import { BaseCache, textIn } from '../../support/bases.ts';
@@ -187,6 +190,15 @@ describe('a base', () => {
     mkdirSync(join(cache.tarballs, 'record'));
     assert.throws(() => writeWhole(join(cache.tarballs, 'record'), 'text'));
     assert.deepEqual(readdirSync(cache.tarballs), ['record']);
+  });
+
+  it('ends a hash that is aborted with the reason of the caller, and leaves the descriptor open', async () => {
+    const ending = new AbortController();
+    const fd = openSync(tarball, 'r');
+    const hashing = hashOf(fd, ending.signal);
+    ending.abort(new Error('enough'));
+    await assert.rejects(hashing, /^Error: enough$/);
+    closeSync(fd);
   });
 
   it('ends an unpacking that is aborted', async () => {

@@ -35,5 +35,6 @@ describe('the remedy for a failed build', () => {
     it(`of ${what}`, () => assert.match(buildRemedy(said), remedy));
   }
 
-  it('is there without a word of the program', () => assert.match(buildRemedy(undefined), /--debug shows/));
+  it('is there without a word of the program', () =>
+    assert.match(buildRemedy(undefined), /VIRT_TS_UNSHARE_DEBUG=1 shows/));
 });

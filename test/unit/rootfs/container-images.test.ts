@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TarEntry } from '../../../src/archive/tar-entry.ts';
 import { TarReader } from '../../../src/archive/tar-reader.ts';
+import { silentLog } from '../../../src/log.ts';
 import { findProgram } from '../../../src/processes/find.ts';
+import { importImage } from '../../../src/rootfs/images.ts';
 import {
   goArchitecture,
   type Json,
@@ -14,7 +17,7 @@ import {
   writeIndex,
   writeLayout,
 } from '../../support/container-image.ts';
-import { archive, pax, raw, TOP } from '../archive/archives.ts';
+import { archive, directory, pax, raw, TOP } from '../archive/archives.ts';
 import { ImageFolder, listing, SHELL, whiteout } from './image-folder.ts';
 
 describe('a container image', () => {
@@ -100,10 +103,44 @@ describe('a container image', () => {
         raw({ type: '2', name: 'lib', link: 'usr/lib' }),
         raw({ name: 'usr/lib/old', data: '1' }),
       ),
-      archive(raw({ name: 'lib/new', data: '2' })),
+      archive(directory('lib/'), raw({ name: 'lib/new', data: '2' })),
     );
     assert.deepEqual(others(lines).slice(0, 1), ['directory ./lib/']);
     assert.ok(lines.includes('file ./lib/new 2'));
+  });
+
+  it('follows links of the layers below where a layer does not have the directory, as umoci and podman do', async () => {
+    const lines = await flattened(
+      archive(
+        ...[
+          directory('usr/'),
+          directory('usr/bin/'),
+          raw({ name: 'usr/bin/sh', mode: 0o755, data: 'shell' }),
+        ],
+        ...[raw({ name: 'usr/bin/old', data: '1' }), raw({ name: 'usr/bin/kept', data: '1' })],
+        ...[
+          raw({ type: '2', name: 'bin', link: 'usr/bin' }),
+          raw({ type: '2', name: 'far', link: '/bin/../lib' }),
+        ],
+        ...[directory('usr/lib/'), raw({ type: '2', name: 'gone', link: '../../etc/gone' })],
+      ),
+      archive(
+        ...[
+          raw({ name: 'bin/tool', data: '2' }),
+          whiteout('bin/.wh.old'),
+          raw({ name: 'far/a/b', data: '2' }),
+        ],
+        ...[raw({ type: '1', name: 'hard', link: 'bin/kept' }), raw({ name: 'gone/x', data: '2' })],
+      ),
+    );
+    assert.deepEqual(
+      lines.filter((line) => !line.startsWith('directory ')),
+      [
+        ...['symbolic link ./bin usr/bin', 'symbolic link ./far /bin/../lib'],
+        ...['file ./usr/bin/sh shell', 'file ./hard 1', 'file ./usr/bin/tool 2', 'file ./usr/lib/a/b 2'],
+        ...['file ./gone/x 2', 'hard link ./usr/bin/kept ./hard'],
+      ],
+    );
   });
 
   it('keeps modes, owners, times, attributes, sparse files, devices and names of any bytes', async () => {
@@ -235,6 +272,50 @@ describe('a container image', () => {
     process.env.PATH = `${programs}:${PATH}`;
     try {
       assert.deepEqual(listing(await images.take(file)), USUAL);
+    } finally {
+      process.env.PATH = PATH;
+    }
+  });
+
+  it('for which the cache has no room is not called broken', async () => {
+    writeLayout(images.layout, {
+      layers: [archive(SHELL, raw({ name: 'large', data: Buffer.alloc(2 ** 20) }))],
+    });
+    const programs = join(images.folder, 'programs');
+    mkdirSync(programs);
+    const full =
+      '#!/bin/sh\nhead -c 512 >/dev/null\necho "zstd: error 70 : No space left on device" >&2\nexit 1\n';
+    writeFileSync(join(programs, 'zstd'), full, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env.PATH = `${programs}:${PATH}`;
+    try {
+      await assert.rejects(images.take(), { name: 'TestbedError', code: 'CACHE_FULL', remedy: /free space/ });
+    } finally {
+      process.env.PATH = PATH;
+    }
+    assert.deepEqual(readdirSync(images.cache.images), []);
+  });
+
+  it('that is decompressed is not waited for when the caller ends', async () => {
+    writeLayout(images.layout, { layers: [archive(SHELL)] });
+    const [file, programs] = [join(images.folder, 'packed.tar.zst'), join(images.folder, 'programs')];
+    execFileSync('tar', ['-c', '-f', file, '--zstd', '-C', images.layout, '.']);
+    mkdirSync(programs);
+    const started = join(images.folder, 'started');
+    execFileSync('mkfifo', [started]);
+    // The first one is asked for the first name of the archive.
+    const hangs = `#!/bin/sh\nmkdir ${programs}/first && exec ${findProgram('zstd')} "$@"\necho x >${started}\nexec sleep 1000\n`;
+    writeFileSync(join(programs, 'zstd'), hangs, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env.PATH = `${programs}:${PATH}`;
+    try {
+      const ending = new AbortController();
+      const taking = importImage(images.cache, file, 'c-amd64', silentLog, ending.signal);
+      taking.catch(() => {});
+      assert.equal(await readFile(started, 'utf8'), 'x\n');
+      ending.abort(new Error('enough'));
+      await assert.rejects(taking, /^Error: enough$/);
+      assert.deepEqual(readdirSync(images.cache.images), []);
     } finally {
       process.env.PATH = PATH;
     }

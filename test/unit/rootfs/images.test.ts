@@ -209,6 +209,29 @@ describe('images', () => {
     );
   });
 
+  it('report what they wait for when the command does not end', async () => {
+    const [started, go] = [join(folder, 'started'), join(folder, 'go')];
+    execFileSync('mkfifo', [started, go]);
+    const ending = new AbortController();
+    let warn = (_: string) => {};
+    const warned = new Promise<string>((resolve) => {
+      warn = resolve;
+    });
+    const building = provideRoot(
+      order(`trap '' TERM; echo x >'${started}'; read -r go <'${go}'`),
+      cache,
+      { ...silentLog, warn },
+      ending.signal,
+    );
+    building.catch(() => {});
+    assert.equal(await readFile(started, 'utf8'), 'x\n');
+    ending.abort();
+    assert.match(await warned, /^waiting for the end of .*strap, which is killed after 30 s$/);
+    writeFileSync(go, '\n');
+    await assert.rejects(building, { name: 'AbortError' });
+    assert.deepEqual(readdirSync(cache.images), []);
+  });
+
   it('can be imported from a tarball, named by what it is', async () => {
     const tarball = join(folder, 'odd-name');
     execFileSync('tar', ['-czf', tarball, '-C', tree, '.']);
@@ -231,6 +254,21 @@ describe('images', () => {
     assert.match(list, /\.\/link -> \/etc\n/);
     await assert.rejects(importImage(cache, folder, 'x', silentLog), UsageError);
     await assert.rejects(importImage(cache, join(folder, 'none'), 'x', silentLog), UsageError);
+  });
+
+  it('that are packed of a folder in use are refused with the remedy', async () => {
+    const programs = join(folder, 'programs');
+    mkdirSync(programs);
+    const tar = '#!/bin/sh\necho "tar: ./log: file changed as we read it" >&2\nexit 1\n';
+    writeFileSync(join(programs, 'tar'), tar, { mode: 0o755 });
+    const { PATH } = process.env;
+    process.env.PATH = `${programs}:${PATH}`;
+    try {
+      const importing = importImage(cache, tree, 'sid-amd64', silentLog);
+      await assert.rejects(importing, { code: 'IMPORT_FAILED', remedy: /while no process writes/ });
+    } finally {
+      process.env.PATH = PATH;
+    }
   });
 
   it('can be removed', async () => {

@@ -15,7 +15,7 @@ describe('a release', () => {
     ] as const) {
       assert.throws(() => checkRelease(typed, {}), {
         code: 'UNKNOWN_RELEASE',
-        message: `the release ${typed} is not known (did you mean ${meant}); give a release that exists, or the mirror that has this one with --mirror`,
+        message: `the release ${typed} is not known (did you mean ${meant}); give a release that exists, or the mirror that has this one with mirror`,
       });
     }
   });
@@ -31,7 +31,7 @@ describe('a release', () => {
     for (const name of ['y.tar', 'sid.tar.zst', 'chroots/sid', './sid', 'sid.tgz']) {
       assert.throws(() => checkRelease(name, { mirror: 'http://mirror.example/debian' }), {
         code: 'WRONG_VALUE',
-        message: `${name} is the name of a file, not of a release; give a release, such as trixie; a tarball is given with --tarball (rootfs in the library), or becomes an image by rootfs import`,
+        message: `${name} is the name of a file, not of a release; give a release, such as trixie; a tarball is given with rootfs, or becomes an image by rootfs import`,
       });
     }
   });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { UsageError } from '../../../src/errors.ts';
-import { parseIndexes, sourceLines } from '../../../src/rootfs/apt.ts';
+import { keyringOf, parseIndexes, sourceLines } from '../../../src/rootfs/apt.ts';
 import { bootstrapArgv } from '../../../src/rootfs/build.ts';
+import { isOfAnother } from '../../../src/rootfs/known-releases.ts';
 import type { RootOrder } from '../../../src/rootfs/order.ts';
 import { osReleaseValue, resolveRelease } from '../../../src/rootfs/release.ts';
 import { splitWords } from '../../../src/rootfs/words.ts';
@@ -88,6 +89,25 @@ describe("the machine's own mirrors", () => {
       'deb http://mirror.example/debian unstable main',
       'deb-src http://mirror.example/debian unstable main',
     ]);
+  });
+
+  it('are signed by the keyring of the distribution, and are not of use for releases of another one', () => {
+    assert.equal(keyringOf('debian'), '/usr/share/keyrings/debian-archive-keyring.gpg');
+    assert.equal(keyringOf('ubuntu'), '/usr/share/keyrings/ubuntu-archive-keyring.gpg');
+    const series = (id: string) =>
+      ({ debian: ['trixie', 'sid'], ubuntu: ['noble'], other: ['sid'] })[id] ?? [];
+    for (const [release, id, expected] of [
+      ['trixie', 'debian', false],
+      ['noble', 'debian', true],
+      ['trixie', 'ubuntu', true],
+      ['noble', 'ubuntu', false],
+      ['newest', 'ubuntu', false],
+      ['sid', 'other', false],
+    ] as const) {
+      assert.equal(isOfAnother(release, id, series), expected, `${release} on ${id}`);
+    }
+    assert.equal(isOfAnother('trixie', 'ubuntu'), true);
+    assert.equal(isOfAnother('trixie', 'debian'), false);
   });
 
   it('are none when the distribution is not among them', () => {

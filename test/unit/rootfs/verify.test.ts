@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 import { listBases } from '../../../src/rootfs/prune.ts';
@@ -22,6 +24,17 @@ describe('the comparison of a base with its tarball', () => {
   };
 
   it('finds nothing different', async () => {
+    assert.deepEqual(await verify((argv) => argv), { kind: 'same' });
+  });
+
+  it('does not take for a difference what another tar has written beside', async () => {
+    const tarball = made.makeTarball('keyword.tar', 'two');
+    const tree = join(made.folder, 'tree');
+    mkdirSync(tree);
+    execFileSync('tar', ['-xf', tarball, '-C', tree]);
+    const keyword = ['--format=posix', '--pax-option=LIBARCHIVE.creationtime:=1700000000'];
+    execFileSync('tar', [...keyword, '-cf', made.tarball, '-C', tree, '.']);
+    await (await made.use()).release();
     assert.deepEqual(await verify((argv) => argv), { kind: 'same' });
   });
 
