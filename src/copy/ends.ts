@@ -87,7 +87,9 @@ export async function withEnds(
   try {
     await Promise.race([job, stopped]);
   } catch (error) {
-    await Promise.allSettled([ends.settled(), job]);
+    const [, outcome] = await Promise.allSettled([ends.settled(), job]);
+    // Everything was copied when its time was over.
+    if (outcome.status === 'fulfilled') return;
     if (error instanceof TestbedError) throw error;
     const left = ends.left === undefined ? '' : `; ${ends.left}`;
     if (error instanceof CopyTimeoutError) {

@@ -1,4 +1,5 @@
 import { shown } from '../archive/bytes.ts';
+import { CopyError } from '../errors.ts';
 import { mustHaveRun, withEnds } from './ends.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
@@ -15,8 +16,10 @@ export async function isDirectoryInside(
   await withEnds(`looking at ${shown(Buffer.from(path))} in the testbed`, options, async (ends) => {
     const argv = ['sh', '-c', '[ -d "$1" ]', 'sh', path] as const;
     const end = ends.add(await testbed.start(argv, ['ignore', 'ignore', 'pipe']), 'testbed');
-    isDirectory = (await end.process.exited).status === 0;
+    const { status } = await end.process.exited;
     await mustHaveRun(end);
+    if (status > 1) throw new CopyError(`its shell ended with status ${status}`);
+    isDirectory = status === 0;
   });
   return isDirectory;
 }

@@ -16,6 +16,7 @@ export class OpenFile {
   /** The same file with its own position, if its halves may be copied at the same time. */
   readonly again: number | undefined;
   #half: number | undefined;
+  #copied = 0;
 
   constructor(file: number, use: 'read' | 'written') {
     this.file = file;
@@ -26,8 +27,10 @@ export class OpenFile {
     this.#half = at;
   }
 
+  /** What was known last, when /proc cannot be read, as without a free descriptor. */
   get copied(): number {
-    return positionOf(this.file) + this.#copiedOfSecondHalf;
+    this.#copied = attempt(() => positionOf(this.file) + this.#copiedOfSecondHalf) ?? this.#copied;
+    return this.#copied;
   }
 
   get #copiedOfSecondHalf(): number {

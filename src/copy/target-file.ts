@@ -23,6 +23,7 @@ const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constant
 
 export class TargetFile {
   readonly open: OpenFile;
+  readonly #path: Buffer;
   readonly #directory: number;
   readonly #name: Buffer;
   readonly #created: { readonly name: string; readonly guard: Guard } | undefined;
@@ -30,6 +31,7 @@ export class TargetFile {
 
   /** An existing file is written through a symbolic link too, and does not change before `begin`. @throws CopyError */
   constructor(path: Buffer, log: Log) {
+    this.#path = path;
     let directory: number | undefined;
     try {
       const { parent, name } = splitPath(path);
@@ -49,8 +51,16 @@ export class TargetFile {
     }
   }
 
-  /** Truncates the file. If it is to be executable, its readers may execute it. */
+  /** Truncates the file. If it is to be executable, its readers may execute it. @throws CopyError */
   begin(executable: boolean): void {
+    try {
+      this.#begin(executable);
+    } catch (error) {
+      throw cannotWrite(this.#path, error);
+    }
+  }
+
+  #begin(executable: boolean): void {
     const { file } = this.open;
     const stat = fstatSync(file);
     if (!stat.isFile()) return;

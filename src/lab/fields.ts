@@ -26,12 +26,17 @@ export function fields(value: unknown, where: string, known?: readonly string[])
   if (known !== undefined && stranger !== undefined) {
     const meant = known.includes('root') && ROOTS.get(stranger);
     const words = meant ? ` (did you mean ${meant})` : didYouMean(stranger, known);
-    throw new UsageError(`${where} has the unknown key ${stranger}${words}`, {
+    throw new UsageError(`${where} has the unknown key ${quoted(stranger)}${words}`, {
       code: 'WRONG_LAB_FILE',
       remedy: `use one of ${known.join(', ')}`,
     });
   }
   return value;
+}
+
+/** A key may have spaces, and several lines. */
+function quoted(key: string): string {
+  return /^[\w-]+$/.test(key) ? key : JSON.stringify(key);
 }
 
 export function list(value: unknown, where: string): readonly unknown[] {
@@ -48,6 +53,8 @@ export function word(value: unknown, where: string): string {
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string' || value === '')
     throw new UsageError(`${where} is not a text`, { code: 'WRONG_LAB_FILE', remedy: 'put it in quotes' });
+  if (value.includes('\0'))
+    throw new UsageError(`${where} has a null byte`, { code: 'WRONG_LAB_FILE', remedy: 'remove it' });
   return value;
 }
 

@@ -6,6 +6,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { parseCount, parseSize } from '../command-line/values.ts';
 import { messageOf, UsageError } from '../errors.ts';
+import { isHostname } from '../network/hosts.ts';
 import type { MemberOptions, Route } from '../network/membership.ts';
 import { formatSubnet, normalAddress, parseSubnet } from '../network/subnet.ts';
 import { hostArchitecture } from '../rootfs/release.ts';
@@ -62,10 +63,14 @@ export function parseLab(text: string, path: string): LabFile {
   }
 }
 
+/** A network's is a part of names of claims. */
+const LONGEST_NAME = 50;
+
 function labName(path: string, given?: unknown): string {
   const stem = given === undefined ? basename(path).replace(/\.[a-z]+$/, '') : word(given, 'name');
   const sum = createHash('sha256').update(path).digest('hex').slice(0, 8);
-  return `${stem.replaceAll(/[^A-Za-z0-9.-]/g, '-').replace(/^[^A-Za-z0-9]+/, '') || 'lab'}-${sum}`;
+  const plain = stem.replaceAll(/[^A-Za-z0-9.-]/g, '-').replace(/^[^A-Za-z0-9]+/, '');
+  return `${plain.slice(0, LONGEST_NAME) || 'lab'}-${sum}`;
 }
 
 function labOf(value: unknown, path: string): LabFile {
@@ -95,6 +100,12 @@ function labOf(value: unknown, path: string): LabFile {
 
 function networkOf(name: string, value: unknown): LabNetwork {
   const where = `networks.${name}`;
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) || name.length > LONGEST_NAME) {
+    throw new UsageError(`networks has ${JSON.stringify(name)}, which is not a name`, {
+      code: 'WRONG_LAB_FILE',
+      remedy: `use letters, digits, dots and hyphens, at most ${LONGEST_NAME}`,
+    });
+  }
   const subnets =
     typeof value === 'string' || Array.isArray(value)
       ? words(value, where)
@@ -116,6 +127,12 @@ function hostOf(
   folder: string,
 ): LabHost {
   const where = `hosts.${hostname}`;
+  if (!isHostname(hostname)) {
+    throw new UsageError(`hosts has ${JSON.stringify(hostname)}, which is not a host name`, {
+      code: 'WRONG_LAB_FILE',
+      remedy: 'use lower-case letters, digits and hyphens',
+    });
+  }
   const host = fields(value ?? {}, where, HOST_KEYS);
   const dns = host.dns ?? lab.dns;
   const search = host.search ?? lab.search;
@@ -140,7 +157,7 @@ function hostOf(
     binds: (['binds', 'binds-ro'] as const).flatMap((key) =>
       Object.entries(fields(host[key] ?? {}, `${where}.${key}`)).map(([outside, inside]) => ({
         outside: resolve(folder, outside),
-        inside: word(inside, `${where}.${key}`),
+        inside: absolute(word(inside, `${where}.${key}`), `${where}.${key}`),
         readOnly: key === 'binds-ro',
       })),
     ),
@@ -162,7 +179,7 @@ function routeOf(value: unknown, where: string): Route {
 
 function rootOf(value: unknown, where: string, folder: string): RootOptions {
   if (value === undefined) return {};
-  if (typeof value === 'string') return { release: value };
+  if (typeof value === 'string') return { release: word(value, where) };
   const { tarball, rootfs, ...rest } = fields(value, where, [
     'tarball',
     'rootfs',
@@ -184,6 +201,14 @@ function initOf(value: unknown, where: string): { init?: InitChoice } {
   throw new UsageError(`${where} is not an init`, {
     code: 'WRONG_LAB_FILE',
     remedy: 'write true, false, auto, systemd or an absolute path in the testbed',
+  });
+}
+
+function absolute(path: string, where: string): string {
+  if (isAbsolute(path)) return path;
+  throw new UsageError(`${where} has ${path}, which is not an absolute path`, {
+    code: 'WRONG_LAB_FILE',
+    remedy: 'write PATH_OF_THE_HOST: /PATH/IN/THE/TESTBED',
   });
 }
 

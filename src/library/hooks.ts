@@ -30,9 +30,12 @@ export function withTestbed(first: OpenOptions | FromSnapshot | Test, second?: T
     const testbed = await Testbed.open(options);
     try {
       await test(testbed);
-    } finally {
-      await testbed.close();
+    } catch (error) {
+      // Only the first error is reported.
+      await testbed.close().catch(() => {});
+      throw error;
     }
+    await testbed.close();
   };
 }
 
@@ -87,9 +90,12 @@ export function suiteTestbed(
     used = true;
   });
   hooks.after(async () => {
-    await testbed?.close();
-    await prepared?.dispose();
-    testbed = undefined;
+    try {
+      await testbed?.close();
+    } finally {
+      testbed = undefined;
+      await prepared?.dispose();
+    }
   });
   return () => {
     if (testbed === undefined)

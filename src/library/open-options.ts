@@ -212,16 +212,24 @@ function networkOf(options: OpenOptions): Pick<TestbedOptions, 'network' | 'host
   if (network === null || typeof network.member !== 'function') {
     throw notAllowed('network', network, 'give host, none, private or a Network');
   }
+  if (outside !== undefined && typeof outside !== 'boolean')
+    throw notAllowed('outside', outside, 'give true or false');
   const name = hostname ?? `host-${randomBytes(3).toString('hex')}`;
   const member = network.member({
     hostname: name,
     publish,
     outside: outside ?? publish.length > 0,
-    ...(address === undefined ? {} : { address }),
-    ...(dns === undefined ? {} : { dns: typeof dns === 'string' ? [dns] : dns }),
+    ...(address === undefined ? {} : { address: addressesOf('address', address) }),
+    ...(dns === undefined ? {} : { dns: addressesOf('dns', dns) }),
     ...(link === undefined ? {} : { quality: link }),
   });
   return { network: member, hostname: name, publish: [] };
+}
+
+function addressesOf(name: string, value: string | readonly string[]): readonly string[] {
+  const all: unknown = typeof value === 'string' ? [value] : value;
+  if (Array.isArray(all) && all.every((each) => typeof each === 'string')) return all;
+  throw notAllowed(name, value, 'give an address, or a list of addresses');
 }
 
 function rootChoice(path: string): { tarball: string } | { rootfs: string } {

@@ -118,7 +118,8 @@ export async function feed(stream: Writable | undefined, { input, stdin }: Input
   if (stream === undefined) return;
   if (input !== undefined) stream.end(input);
   if (typeof stdin !== 'object') return;
-  let failed = stdin.errored !== null || (stdin.destroyed && !stdin.readableEnded);
+  // Streams of readable-stream, which other libraries have, may lack it.
+  let failed = Boolean(stdin.errored) || (stdin.destroyed && !stdin.readableEnded);
   const note = () => {
     failed ||= !stream.destroyed && !stdin.readableEnded;
   };

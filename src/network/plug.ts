@@ -1,4 +1,5 @@
 /** How an open host of a laboratory gets its links, addresses, routes and outside access, and how they end. */
+import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Holder } from '../namespaces/holder.ts';
 import { nameOf } from '../processes/identity.ts';
@@ -50,7 +51,8 @@ export async function plugIn(
     ledger.update({ ...member, testbed: nameOf(pid) });
     await updateHosts(ledger, log);
   } catch (error) {
-    await end();
+    // Only a consequence of the error.
+    await end().catch((left: unknown) => log.warn(messageOf(left)));
     throw error;
   }
   return {

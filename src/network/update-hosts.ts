@@ -12,13 +12,17 @@ const WRITE_LIMIT = 10_000;
 
 /** By a command inside, because /etc/hosts may be a link there. */
 export async function updateHosts(ledger: Ledger, log: Log, limit = WRITE_LIMIT): Promise<void> {
-  const hosts = ledger.hostLines();
   const signal = AbortSignal.timeout(limit);
-  await Promise.all(
-    ledger.members().map(async (member) => {
-      if (member.hosts !== hosts) await updateHost(ledger, member, { hosts, log, signal });
-    }),
-  );
+  for (let isFirst = true; ; isFirst = false) {
+    const hosts = ledger.hostLines();
+    await Promise.all(
+      ledger.members().map(async (member) => {
+        if (!isFirst || member.hosts !== hosts) await updateHost(ledger, member, { hosts, log, signal });
+      }),
+    );
+    // A host that was declared meanwhile has written the new list, perhaps before this one was written.
+    if (signal.aborted || ledger.hostLines() === hosts) return;
+  }
 }
 
 interface Update {

@@ -144,8 +144,16 @@ describe('laboratories', function () {
     network.member({ hostname: 'two' });
     const warnings: string[] = [];
     const log = { ...silentLog, warn: (words: string) => void warnings.push(words) };
-    await updateHosts(Ledger.find(network.laboratory.name), log, 200);
+    const ledger = Ledger.find(network.laboratory.name);
+    await updateHosts(ledger, log, 200);
     assert.match(warnings.join(), /^cannot write \/etc\/hosts of the host one, which then lacks names/);
+    // A list that is written late is not the last one.
+    const updating = updateHosts(ledger, silentLog);
+    network.member({ hostname: 'three' });
+    const read = async () => (await script(testbed, 'timeout 10 cat /etc/hosts')).stdout;
+    assert.match(await read(), / two\n(?!.* three)/s);
+    assert.match(await read(), / three\n/);
+    await updating;
   });
 
   it('may be closed before their hosts, which can still be closed', async () => {

@@ -15,6 +15,7 @@ import {
   TestbedError,
   UsageError,
   VirtError,
+  withTestbed,
 } from '../../../src/index.ts';
 import { registered } from '../../../src/processes/open-testbeds.ts';
 import { processState } from '../../../src/processes/stat.ts';
@@ -389,6 +390,18 @@ describe('the library', function () {
     await twice.close();
     assert.equal(processState(pid), undefined);
     await first;
+  });
+
+  it('reports the failure of a test, and not that of the close after it', async () => {
+    const failing = withTestbed({ rootfs: testTarball() }, async (opened) => {
+      const close = opened.close.bind(opened);
+      opened.close = async () => {
+        await close();
+        throw new Error('the close');
+      };
+      throw new Error('the test');
+    });
+    await assert.rejects(failing(), /the test/);
   });
 
   it('reports that a testbed is closed', async () => {

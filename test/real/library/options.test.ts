@@ -32,6 +32,8 @@ describe('opening by the library', function () {
   });
 
   it('refuses options that types would have caught', async () => {
+    // A name and addresses are taken in it only after the checks.
+    const network = { member: () => assert.fail('a place was taken') };
     for (const [options, sentence] of [
       [{ rootf: '/' }, /open has no option rootf \(did you mean rootfs\); it has rootfs, /],
       [{ rootfs: 5 }, /rootfs is 5; give the path/],
@@ -59,6 +61,8 @@ describe('opening by the library', function () {
       [{ signal: 5 }, /signal is 5; give an AbortSignal/],
       [{ network: null }, /network is null; give host, none, private or a Network/],
       [{ network: 'private', publish: '8080:80' }, /publish is 8080:80; give a list/],
+      [{ network, dns: 5 }, /dns is 5; give an address, or a list/],
+      [{ network, outside: 'yes' }, /outside is yes; give true or false/],
       [{ publish: ['80'] }, /publish needs a network.*; give network: 'private'/],
     ] as const) {
       await assert.rejects(Reflect.apply(Testbed.open, Testbed, [options]), (error) => {

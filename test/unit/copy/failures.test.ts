@@ -2,9 +2,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import fs, { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { copyOut } from '../../../src/copy/copy.ts';
+import { withEnds } from '../../../src/copy/ends.ts';
+import { OpenFile } from '../../../src/copy/open-file.ts';
 import { CopyError } from '../../../src/errors.ts';
 import { helperWords } from '../../../src/helper.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
@@ -46,6 +56,24 @@ describe('a copy that fails', () => {
       assert.match(error.message, /one complaint; another complaint$/);
       return true;
     });
+  });
+
+  it('names the file of the host that may not be made executable', async () => {
+    writeFileSync(path('from'), 'x', { mode: 0o755 });
+    symlinkSync('/proc/self/comm', path('to'));
+    await fails(up('from', 'to'), /cannot write to \S+to on the host: EPERM.*; name one that this user may/);
+  });
+
+  it('is none when all was copied as its time was over', () =>
+    withEnds('copying', { timeout: 0.001 }, () => new Promise((resolve) => setTimeout(resolve, 20))));
+
+  it('does not come from the count of what is copied', () => {
+    writeFileSync(path('file'), 'x');
+    const open = new OpenFile(openSync(path('file'), 'r'), 'read');
+    readFileSync(open.file);
+    assert.equal(open.copied, 1);
+    open.close();
+    assert.equal(open.copied, 1, 'of a file that /proc does not show');
   });
 
   it('never replaces a file that another process makes in the last moment', async () => {

@@ -77,6 +77,13 @@ describe('the file of a laboratory', () => {
       'networks: {lan: 10.1.0.0/24}\nhosts: {a: {link: {latency: 5}}}': /latency 5/,
       'networks: {lan: 10.1.0.0/24}\nhosts: [a]': /hosts /,
       'networks: {lan: 10.1.0.0/24}\nhosts: {}': /it describes no network, or no host/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {A_b: }': /hosts has "A_b", which is not a host name/,
+      'networks: {"a/b": 10.1.0.0/24}\nhosts: {a: }': /networks has "a\/b", which is not a name/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {binds: {./x: srv}}}':
+        /hosts\.a\.binds has srv, which is not an absolute path/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {commands: ["a\\0b"]}}': /hosts\.a\.commands has a null byte/,
+      'root: ""\nnetworks: {lan: 10.1.0.0/24}\nhosts: {a: }': /hosts\.a\.root is not a text/,
+      'networks: {lan: 10.1.0.0/24}\nhosts: {a: {"two\\nlines": x}}': /unknown key "two\\nlines"; use one of/,
       'hosts: [': /cannot be read/,
     };
     for (const [text, message] of Object.entries(wrong)) {

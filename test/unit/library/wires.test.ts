@@ -53,6 +53,14 @@ describe('what a command is fed with', () => {
     await feeding;
   });
 
+  it('may be a stream of another library, of which a command does not read all', async () => {
+    const other = Object.defineProperty(new Readable({ read() {} }), 'errored', { value: undefined });
+    const ours = new PassThrough();
+    const feeding = feed(ours, { stdin: other });
+    ours.destroy();
+    await feeding;
+  });
+
   it('may be at its end already', async () => {
     const ended = Readable.from(['x']);
     for await (const _ of ended);
