@@ -6,8 +6,8 @@ import {
   owners,
   PROGRAMS,
   subCommands,
-  verbs,
 } from './completion.ts';
+import { verbs } from './pages.ts';
 
 export function bashCompletion(): string {
   const withCommands = verbs().filter((verb) => subCommands(verb).length > 0);

@@ -1,7 +1,7 @@
 /** What a shell can complete, as data: the source of the files for bash, zsh and fish. */
 import type { Owner } from './given.ts';
 import type { Option, Verb } from './options/option.ts';
-import { PAGES } from './pages.ts';
+import { PAGES, verbs } from './pages.ts';
 import { optionsOf } from './table.ts';
 
 export const PROGRAMS = ['virt-ts-unshare', 'autopkgtest-virt-ts-unshare'] as const;
@@ -79,10 +79,6 @@ function completedVerb(name: Verb): CompletedVerb {
 
 export function owners(): Owner[] {
   return ['server', ...verbs()];
-}
-
-export function verbs(): Verb[] {
-  return Object.keys(PAGES).filter((name): name is Verb => name !== 'server');
 }
 
 export function completedOptions(owner: Owner): Completed[] {

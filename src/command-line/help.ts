@@ -1,7 +1,7 @@
 import { type Owner, written } from './given.ts';
 import type { Option } from './options/option.ts';
 import { PAGES } from './pages.ts';
-import { optionsOf } from './table.ts';
+import { helpOf, optionsOf } from './table.ts';
 
 const WIDTH = 80;
 const NARROWEST = 40;
@@ -58,13 +58,7 @@ function optionSections(owner: Owner, layout: Layout): string[] {
 
 function describe(owner: Owner, option: Option, layout: Layout): string {
   const letter = option.short === undefined ? '   ' : `-${option.short},`;
-  const users = option.calls.filter((call) => call.startsWith(`${owner} `) && !call.includes('--'));
-  const all = new Set(
-    optionsOf(owner).flatMap(({ calls }) => calls.filter((call) => call.startsWith(`${owner} `))),
-  );
-  const some = users.length > 0 && users.length < all.size && !option.calls.some((call) => call === owner);
-  const whom = some ? `${users.map((call) => call.slice(owner.length + 1)).join(', ')}: ` : '';
-  return entryOf(`${letter} ${written(option)}`, whom + option.help, layout);
+  return entryOf(`${letter} ${written(option)}`, helpOf(owner, option), layout);
 }
 
 function verbs(layout: Layout): string[] {

@@ -1,8 +1,8 @@
 /** Manual pages in the macros of man(7), made from the table of options and the pages of --help when the program is built. */
 import { type Owner, written } from './given.ts';
 import type { Option, Verb } from './options/option.ts';
-import { PAGES } from './pages.ts';
-import { optionsOf } from './table.ts';
+import { PAGES, verbs } from './pages.ts';
+import { helpOf, optionsOf } from './table.ts';
 
 const PROGRAM = 'virt-ts-unshare';
 const SERVER = 'autopkgtest-virt-ts-unshare';
@@ -65,10 +65,6 @@ export function manualPages(edition: Edition): ReadonlyMap<string, string> {
       return [`${name}.1`, verbPage(edition, verb, seeAlso(name))];
     }),
   ]);
-}
-
-function verbs(): Verb[] {
-  return Object.keys(PAGES).filter((name): name is Verb => name !== 'server');
 }
 
 function mainPage(edition: Edition, own: readonly Verb[], seeAlso: readonly string[]): string {
@@ -174,13 +170,7 @@ function describe(owner: Owner, option: Option): string {
   const letter = option.short === undefined ? '' : `${bold(`-${option.short}`)}, `;
   const [name = '', ...values] = written(option).split(' ');
   const label = [bold(name), ...values.map((value) => `\\fI${roff(value)}\\fR`)].join(' ');
-  const users = option.calls.filter((call) => call.startsWith(`${owner} `) && !call.includes('--'));
-  const all = new Set(
-    optionsOf(owner).flatMap(({ calls }) => calls.filter((call) => call.startsWith(`${owner} `))),
-  );
-  const some = users.length > 0 && users.length < all.size && !option.calls.some((call) => call === owner);
-  const whom = some ? `${users.map((call) => call.slice(owner.length + 1)).join(', ')}: ` : '';
-  return tagged(letter + label, roff(whom + option.help));
+  return tagged(letter + label, roff(helpOf(owner, option)));
 }
 
 function page(

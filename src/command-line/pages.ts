@@ -1,4 +1,5 @@
 import type { Owner } from './given.ts';
+import type { Verb } from './options/option.ts';
 
 interface Page {
   readonly usage: readonly string[];
@@ -226,3 +227,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
     ],
   },
 };
+
+export function verbs(): Verb[] {
+  return Object.keys(PAGES).filter((name): name is Verb => name !== 'server');
+}

@@ -6,7 +6,7 @@
 const FILE = '/etc/apparmor.d/virt-ts-unshare';
 
 /** @param helper path of the helper */
-export function appArmorProfile(helper: string): string {
+function appArmorProfile(helper: string): string {
   return `abi <abi/4.0>,\ninclude <tunables/global>\nprofile virt-ts-unshare "${helper}" flags=(unconfined) {\n  userns,\n}\n`;
 }
 

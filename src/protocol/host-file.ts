@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, open, openSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { CommandTimeoutError, MisuseError, reasonOf, systemCodeOf } from '../errors.ts';
-import { spawnHost } from '../host.ts';
+import { type Argv, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 
 export type Stream = 'stdin' | 'stdout' | 'stderr';
@@ -55,7 +55,7 @@ function nameOf(path: Buffer): number | undefined {
   }
 }
 
-/** Opens its standard file as the command would, reports that, and keeps it open until its stdin is closed. */
+/** Opens the file as the command would, reports that, and keeps it open until its stdin is closed. */
 const WAIT = {
   stdin: 'exec 4</proc/self/fd/3; echo; read -r _',
   stdout: 'exec 4>/proc/self/fd/3; echo; read -r _',
@@ -68,9 +68,9 @@ async function openFifo(
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<number> {
   if (signal.aborted) throw notOpened(stream);
-  const waiter = await spawnHost(['/bin/sh', '-c', WAIT[stream]], log, {
-    stdio: ['pipe', 'pipe', 2, named],
-  });
+  // It ends with this process: while it waits it does not read its stdin.
+  const argv: Argv = ['setpriv', '--pdeathsig=KILL', '--', '/bin/sh', '-c', WAIT[stream]];
+  const waiter = await spawnHost(argv, log, { stdio: ['pipe', 'pipe', 2, named] });
   const end = () => waiter.kill('SIGKILL');
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();

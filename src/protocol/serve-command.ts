@@ -78,10 +78,12 @@ export async function serveCommand(
       const same = files.stdout?.equals(files.stderr) === true ? opened.stdout : undefined;
       opened.stderr = same ?? (await openHostFile('stderr', files.stderr, until));
     }
-    const elapsed = (performance.now() - started) / 1000;
+    // In whole milliseconds, because an error names it.
+    const left = (seconds: number) =>
+      Math.max(1, Math.round(seconds * 1000 - Math.floor(performance.now() - started))) / 1000;
     const { status } = await testbed.run(argv, {
       ...options,
-      ...(timeout === undefined ? {} : { timeout: Math.max(timeout - elapsed, 0.001) }),
+      ...(timeout === undefined ? {} : { timeout: left(timeout) }),
       ...opened,
       ...(signal === NEVER ? {} : { signal }),
     });

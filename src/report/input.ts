@@ -92,7 +92,7 @@ function eventFilesIn(folder: string): string[] {
 }
 
 /** Lines `NAME  RESULT`, as autopkgtest(1) has them; a name is without blanks. */
-export function resultsOf(text: string): TestResult[] {
+function resultsOf(text: string): TestResult[] {
   return text.split('\n').flatMap((line) => {
     const [, name, result] = /^(\S+)\s+((?:PASS|FAIL|SKIP|FLAKY)\b.*)$/.exec(line) ?? [];
     return name === undefined || result === undefined ? [] : [{ name, result: result.trimEnd() }];

@@ -105,7 +105,7 @@ function word(result: string | undefined): string {
   return result === undefined ? 'not run' : printable(result);
 }
 
-export function packageLines({ installed, removed, changed }: PackageChanges): string[] {
+function packageLines({ installed, removed, changed }: PackageChanges): string[] {
   return [
     ...Object.entries(changed).map(([name, { from, to }]) => `package ${name}: ${from} → ${to}`),
     ...Object.entries(installed).map(([name, version]) => `package ${name}: none → ${version}`),

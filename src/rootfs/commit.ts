@@ -33,6 +33,9 @@ export interface CommitOrder extends LayerPlace, Pick<ImageRecord, 'command' | '
   readonly hasInit?: boolean;
 }
 
+/** Milliseconds. */
+const PATIENCE = 1_000;
+
 /** @throws UsageError when the name cannot be used */
 export function checkImageName(images: string, name: string): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9+._-]{0,199}$/.test(name)) {
@@ -90,8 +93,10 @@ export async function commitImage(order: CommitOrder): Promise<string> {
     for (const layer of placed) if (layer.mark !== undefined) removeUser(layer.mark);
     for (const base of below) await base.release();
     progress.done();
+    // A caller that has given up does not wait long for another process; the next prune removes them then.
+    const limit = order.signal?.aborted === true ? AbortSignal.timeout(PATIENCE) : undefined;
     // Those of an image that was replaced, or of a commit that failed.
-    await withLayerLock(cache, log, () => pruneLayers(cache, holder, log)).catch(() => {});
+    await withLayerLock(cache, log, () => pruneLayers(cache, holder, log), limit).catch(() => {});
   }
 }
 

@@ -1,7 +1,9 @@
 /** Runs the tests of a package by several drivers, and puts together what they report. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { VirtError } from '../errors.ts';
 import { shellLine } from '../log.ts';
+import { scarceError } from '../scarce.ts';
 import type { DriverEnd } from './driver.ts';
 import { writeOutput } from './finish.ts';
 import { outputOf } from './image.ts';
@@ -47,7 +49,7 @@ function serverLine({ server }: RunOrder): string {
   return shellLine(['autopkgtest-virt-ts-unshare', ...server.argvWithout([])]);
 }
 
-class Runner {
+export class Runner {
   readonly #order: RunOrder;
   readonly #ready: Ready;
   readonly #queue: Queue;
@@ -82,11 +84,21 @@ class Runner {
       await this.#runAll(running);
     } catch (error) {
       this.#failing.abort(error);
-      throw error;
+      this.#fail(error);
     } finally {
       await Promise.allSettled(running);
     }
     return this.#finish();
+  }
+
+  /** The results that there are must not be lost, such as when the disk is full. */
+  #fail(error: unknown): void {
+    if (this.#order.signal.aborted) return;
+    const shown = scarceError(error) ?? error;
+    if (!(shown instanceof VirtError)) throw error;
+    this.#order.screen.warn(shown.message);
+    this.#notes.add(`quitting: ${shown.message}`);
+    this.#status = EXIT_OTHER;
   }
 
   async #runAll(running: Set<Promise<void>>): Promise<void> {
@@ -117,7 +129,7 @@ class Runner {
     this.#runs.push(run);
     const { signal, screen } = this.#order;
     const complete = this.#take(run);
-    if (signal.aborted) return;
+    if (signal.aborted || this.#failing.signal.aborted) return;
     const current =
       run.current === undefined ? undefined : share.find(({ name }) => !complete.has(name))?.name;
     const isPackage = run.end.status === EXIT_BAD_PACKAGE && run.summary.notes.length > 0;
@@ -216,18 +228,20 @@ class Runner {
     const summary = none ?? { results: [...skipped.filter((one) => !isRepeated(one)), ...results], notes };
     const position = ({ share }: ShareRun) => share[0]?.position ?? 0;
     const runs = [...this.#runs].sort((one, other) => position(one) - position(other));
-    writeOutput(output, {
+    const finished = {
       ...{ folders: [folder, ...runs.map((run) => run.folder)], summary, server: serverLine(this.#order) },
       parts: runs.map((run) => ({
         folder: outputOf(run.folder),
         names: run.share.map(({ name }) => name),
         prepared: run.share[0]?.setting.prepared ?? false,
       })),
-    });
-    return {
-      status: status ?? Math.max(this.#status, this.#status > 0 ? 0 : statusOf(summary.results)),
-      summary,
     };
+    try {
+      writeOutput(output, finished);
+    } catch (error) {
+      this.#fail(error);
+    }
+    return { status: this.#status > 0 ? this.#status : (status ?? statusOf(summary.results)), summary };
   }
 }
 

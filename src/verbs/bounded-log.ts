@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-export const HALF = 4 * 1024 ** 2;
+const HALF = 4 * 1024 ** 2;
 export const CURRENT = 'log';
 export const BEFORE = 'log.1';
 

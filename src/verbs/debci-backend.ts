@@ -77,7 +77,7 @@ function hasDebianPackage(debci: string): boolean {
 }
 
 /** With the path of Node, because services have a short PATH. */
-export function serverScript(node: string, folder: string): string {
+function serverScript(node: string, folder: string): string {
   const [program, script] = [node, join(folder, 'bin/virt-ts-unshare')].map(shellQuote);
   return `#!/bin/sh\n# Made by virt-ts-unshare debci install.\nexec ${program} -- ${script} "$@"\n`;
 }

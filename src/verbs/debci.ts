@@ -88,7 +88,7 @@ interface Checked {
 }
 
 /** The checks that `doctor --json` prints; undefined for any other output. */
-export function parseChecks(text: string): Checked[] | undefined {
+function parseChecks(text: string): Checked[] | undefined {
   try {
     const value: unknown = JSON.parse(text);
     const checks: unknown =

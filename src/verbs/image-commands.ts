@@ -176,7 +176,7 @@ export async function exportCommitted(
 }
 
 /** The same tree gives the same bytes. */
-export function exportArguments(root: string): string[] {
+function exportArguments(root: string): string[] {
   return [
     ...['--create', '--file=-', `--directory=${root}`, '--format=posix', '--sort=name', '--sparse'],
     '--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime',

@@ -29,7 +29,7 @@ export const stats: RunVerb = async (words) => {
   return 0;
 };
 
-export function statsTable(all: readonly Stats[]): string {
+function statsTable(all: readonly Stats[]): string {
   if (all.length === 0) return 'no testbed is open\n';
   const rows = all.map(({ name, pid, processes, memory, layer }) => [
     ...[name, String(pid), String(processes), showSize(memory), layer === undefined ? '?' : showSize(layer)],

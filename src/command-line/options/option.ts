@@ -52,7 +52,7 @@ export interface Option {
 
 export const TESTBEDS = ['server', 'run', 'shell'] as const;
 export const HOSTS = ['run --host', 'shell --host'] as const;
-export const ROOTFS = [
+const ROOTFS = [
   ...(['rootfs list', 'rootfs build', 'rootfs update', 'rootfs import', 'rootfs remove'] as const),
   ...(['rootfs export', 'rootfs prune', 'rootfs verify'] as const),
 ] as const;
@@ -60,8 +60,8 @@ export const LABS = [
   ...(['lab up', 'lab ps', 'lab exec', 'lab link', 'lab cut', 'lab heal', 'lab down', 'lab graph'] as const),
 ] as const;
 export const DEBCI = ['debci install', 'debci remove'] as const;
-export const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
-export const EVIDENCE = ['report', 'compare'] as const;
+const OPEN_ONES = ['exec', 'close', 'ps', 'stats', 'logs', 'cp', 'commit'] as const;
+const EVIDENCE = ['report', 'compare'] as const;
 export const VERBS = [
   ...(['run', 'shell', ...HOSTS, 'test', ...OPEN_ONES, ...EVIDENCE, 'doctor'] as const),
   ...[...ROOTFS, ...LABS],

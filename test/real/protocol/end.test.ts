@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import type { Marker } from '../../support/left.ts';
 import { openServer } from '../../support/open-server.ts';
 import { program, runProgram, ServerProcess } from '../../support/pipes.ts';
+import { untilGone, untilRuns } from '../../support/processes.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { eachInPlace } from '../../support/server-place.ts';
 
@@ -45,6 +46,15 @@ describe('the server', function () {
         });
       }
     }
+
+    it('by SIGKILL while it waits for the writer of a FIFO: no process waits on', async () => {
+      const { server } = await openServer(marker.options);
+      const { pid = 0 } = server.child;
+      server.send(`command true stdin=${folder}/fifo\n`);
+      const processes = await untilRuns('/bin/sh -c exec 4</proc/self/fd/3; echo; read -r _', pid);
+      server.child.kill('SIGKILL');
+      await untilGone(processes);
+    });
 
     for (const milliseconds of [0, 5, 10, 20, 40]) {
       it(`by SIGTERM ${milliseconds} ms into open: nothing is left`, async () => {

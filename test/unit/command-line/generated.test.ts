@@ -1,11 +1,12 @@
 /** The manual pages and completions that the build makes of the table of options. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { completedOptions, owners, subCommands, verbs } from '../../../src/command-line/completion.ts';
+import { completedOptions, owners, subCommands } from '../../../src/command-line/completion.ts';
 import { bashCompletion } from '../../../src/command-line/completion-bash.ts';
 import { fishCompletion } from '../../../src/command-line/completion-fish.ts';
 import { zshCompletion } from '../../../src/command-line/completion-zsh.ts';
 import { manualPages, verbsWithPages } from '../../../src/command-line/man.ts';
+import { verbs } from '../../../src/command-line/pages.ts';
 import { optionsOf } from '../../../src/command-line/table.ts';
 import { projectDir } from '../../support/rootfs.ts';
 

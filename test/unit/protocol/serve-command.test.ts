@@ -4,9 +4,10 @@ import { closeSync, mkdtempSync, readFileSync, readSync, rmSync, writeFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { CommandTimeoutError, MisuseError } from '../../../src/errors.ts';
+import { CommandTimeoutError, MisuseError, UsageError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
 import { parseCommand, parseVariables, serveCommand } from '../../../src/protocol/serve-command.ts';
+import { NotRunError } from '../../../src/testbed/execute.ts';
 import { fakeTestbed } from './fake.ts';
 
 const quiet = { log: silentLog };
@@ -97,6 +98,24 @@ describe('a command', () => {
     assert.equal(readFileSync(join(folder, 'out'), 'utf8'), 'hello');
     assert.equal(readFileSync(join(folder, 'err'), 'utf8'), 'problem');
     assert.throws(() => closeSync(descriptor), { code: 'EBADF' });
+  });
+
+  it('has the time that is left, as a number that an error can name', async () => {
+    const testbed = fakeTestbed();
+    await serveCommand(testbed, ['true', 'timeout=0.5'], quiet);
+    assert.match(String(testbed.run.firstCall.args[1]?.timeout), /^0\.\d{1,3}$/);
+  });
+
+  it('is refused without harm to the testbed where that has no such directory or user', async () => {
+    const testbed = fakeTestbed();
+    testbed.run.rejects(
+      new NotRunError(['true'], { event: 'failed', code: 'NO_USER', what: 'it has no user x' }),
+    );
+    await assert.rejects(serveCommand(testbed, ['true', 'user=x'], quiet), UsageError);
+    testbed.run.rejects(
+      new NotRunError(['true'], { event: 'failed', code: 'CLOSED', what: 'its pid 1 has ended' }),
+    );
+    await assert.rejects(serveCommand(testbed, ['true'], quiet), NotRunError);
   });
 
   it('writes stdout and stderr one after the other into one file', async () => {
