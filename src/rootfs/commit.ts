@@ -30,7 +30,7 @@ export interface CommitOrder extends LayerPlace, Pick<ImageRecord, 'command' | '
   /** Pid 1, whose processes are stopped meanwhile. */
   readonly pid: number;
   /** It is an init of the root filesystem, and stopped too. */
-  readonly hasInit?: boolean;
+  readonly hasInit: boolean;
 }
 
 /** Milliseconds. */
@@ -137,7 +137,7 @@ export function nameOfRoot(images: string, root: string): string {
 
 /** Stops the processes of a testbed. They go on when the returned function is called, or this process ends. */
 async function freeze(
-  { pid, hasInit = false }: Pick<CommitOrder, 'pid' | 'hasInit'>,
+  { pid, hasInit }: Pick<CommitOrder, 'pid' | 'hasInit'>,
   log: Log,
 ): Promise<() => Promise<void>> {
   const child = await spawnHost(helperWords('freeze', ...(hasInit ? ['-a'] : []), String(pid)), log, {
