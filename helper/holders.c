@@ -10,7 +10,9 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <linux/kcmp.h>
 #include <linux/nsfs.h>
+#include <sys/syscall.h>
 
 struct file {
 	uint64_t device, inode;
@@ -96,8 +98,8 @@ bool read_stat(int directory, struct process *process) {
 	if (read_at(directory, "stat", text, sizeof text) < 0) return false;
 	const char *end = strrchr(text, ')');
 	unsigned long minor, major, user, system;
-	if (end == NULL || sscanf(end, ") %c %d %d %*d %*d %*d %*u %lu %*u %lu %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu", &process->state,
-	                          &process->parent, &process->group, &minor, &major, &user, &system, &process->start) != 8)
+	if (end == NULL || sscanf(end, ") %c %d %d %*d %*d %*d %*u %lu %*u %lu %*u %lu %lu %*d %*d %*d %*d %d %*d %llu", &process->state,
+	                          &process->parent, &process->group, &minor, &major, &user, &system, &process->threads, &process->start) != 9)
 		return false;
 	process->pid = (pid_t)strtol(text, NULL, 10);
 	process->ticks = user + system;
@@ -105,8 +107,7 @@ bool read_stat(int directory, struct process *process) {
 	return true;
 }
 
-static void read_files(int directory, struct process *process) {
-	DIR *list = open_list(directory, "fd");
+static void read_list(DIR *list, struct process *process) {
 	for (const char *name; (name = next_number(list)) != NULL;) {
 		/* The mode of the link shows how a descriptor is open. */
 		struct stat link;
@@ -118,6 +119,18 @@ static void read_files(int directory, struct process *process) {
 		if (mode == 0 || (!S_ISFIFO(mode) && !is_output(&file))) continue;
 		process->files = grown(process->files, process->count, sizeof file);
 		process->files[process->count++] = file;
+	}
+}
+
+static void read_files(int directory, struct process *process) {
+	read_list(open_list(directory, "fd"), process);
+	/* A thread may have files of its own, and the first one has none when it ends before the others. */
+	DIR *threads = process->threads > 1 ? open_list(directory, "task") : NULL;
+	for (const char *name; threads != NULL && (name = next_number(threads)) != NULL;) {
+		char path[300];
+		if (syscall(SYS_kcmp, process->pid, strtol(name, NULL, 10), KCMP_FILES, 0, 0) == 0) continue;
+		snprintf(path, sizeof path, "%s/fd", name);
+		read_list(open_list(dirfd(threads), path), process);
 	}
 	if (process->count == 0) return;
 	qsort(process->files, process->count, sizeof *process->files, compare);

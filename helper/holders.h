@@ -8,7 +8,9 @@
 
 struct process {
 	pid_t pid, parent, group;
+	/* Of the first thread. */
 	char state;
+	int threads;
 	/* The time of its start: with the pid, it identifies the process. */
 	unsigned long long start;
 	/* Of a processor; and its time in ns with page faults, a sign of work. */

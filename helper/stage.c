@@ -52,11 +52,14 @@ static void kill_process(int process) {
 	syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
 }
 
-static bool is_zombie(int process) {
-	char text[1024];
+/* In the state of a zombie is also a process whose first thread has ended before others. */
+static bool has_ended(int process) {
+	char text[1024], state;
+	int threads;
 	if (read_at(process, "stat", text, sizeof text) <= 0) return true;
-	const char *state = strrchr(text, ')');
-	return state == NULL || state[2] == 'Z' || state[2] == 'X';
+	const char *end = strrchr(text, ')');
+	if (end == NULL || sscanf(end, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d", &state, &threads) != 2) return true;
+	return (state == 'Z' || state == 'X') && threads <= 1;
 }
 
 /* After the end of the holder, pid 1 of each testbed is a child of this process. False when it has no child. */
@@ -105,7 +108,7 @@ static bool end_members(int proc, const struct stat *users, int round) {
 		pid_t pid = (pid_t)atol(entry->d_name);
 		int process = pid <= 0 || pid == getpid() ? -1 : open_process(proc, pid);
 		if (process < 0) continue;
-		if (is_member(process, users) && !is_zombie(process)) {
+		if (is_member(process, users) && !has_ended(process)) {
 			found = true;
 			bool outside = fstatat(process, "ns/pid", &its, 0) == 0 && its.st_ino == own.st_ino;
 			if (!outside || round >= GRACE) kill_process(process);

@@ -185,7 +185,8 @@ export class TarReader {
     if (pax?.get(SPARSE.major) !== '1' || pax.get(SPARSE.minor) !== '0') {
       this.#fail('has a sparse file in another format than 1.0');
     }
-    if (KINDS.get(header.type) !== 'file') this.#fail('marks an entry as sparse that is not a file');
+    if (KINDS.get(header.type) !== 'file' || header.path.endsWith('/'))
+      this.#fail('marks an entry as sparse that is not a file');
     this.#state = { in: 'map', header, sparseSize };
   }
 

@@ -170,7 +170,7 @@ export const PAGES: Readonly<Record<Owner, Page>> = {
       ['update [NAME...]', 'build images again that were built before (default: all)'],
       [
         'import PATH|- NAME',
-        'make an image of a tarball (-: on stdin), a directory, or an image of a container; replaces an imported image of that name',
+        'make an image of a tarball or of an image of a container (-: on stdin), or of a directory; replaces an imported image of that name',
       ],
       ['export NAME', 'write an image to stdout as a tar archive, all layers as one tree'],
       ['remove NAME|KEY...', 'remove images or bases'],

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { allPids, childrenOf, namespaceOf } from '../processes/list.ts';
-import { processState } from '../processes/stat.ts';
+import { hasEnded, processState } from '../processes/stat.ts';
 import type { ProcessLeak } from './leak.ts';
 import { commandText } from './text.ts';
 
@@ -30,7 +30,7 @@ export function processesOf({ pid, mark, insideUser, exceptManagers = false }: P
   }
   const reader = mark === undefined ? undefined : childrenOf(pid).find((child) => slackOf(child) === mark);
   return states
-    .filter((each) => each.pid !== pid && each.pid !== reader && tree.has(each.pid) && each.state !== 'Z')
+    .filter((each) => each.pid !== pid && each.pid !== reader && tree.has(each.pid) && !hasEnded(each))
     .filter((each) => !exceptManagers || !isManager(each.pid))
     .flatMap((each) => describeProcess(each.pid, insideUser));
 }

@@ -81,7 +81,7 @@ export class Traces {
       .flatMap((pid) => processState(pid) ?? []);
   }
 
-  /** Whether it has the root, and is not in the pid namespace of another testbed, which has got the same id for its mount. */
+  /** Whether its root is the mount. In the pid namespace of another testbed it is a later mount that has got the id. */
   #isBelow(pid: number): boolean {
     if (this.#rootMount === undefined || mountOf(`/proc/${pid}/root`) !== this.#rootMount) return false;
     const namespace = namespaceOf(pid, 'pid');

@@ -2,7 +2,7 @@
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { TestbedError } from '../errors.ts';
-import { type ProcessState, processState } from './stat.ts';
+import { hasEnded, type ProcessState, processState } from './stat.ts';
 
 export interface ProcessName extends Pick<ProcessState, 'pid' | 'startTime'> {}
 
@@ -25,10 +25,10 @@ export function processEnded(pid: number): TestbedError {
   return new TestbedError(`the process ${pid} has ended`, { code: 'PROCESS_ENDED' });
 }
 
-/** A zombie counts as ended: it holds nothing. */
+/** A zombie counts as ended. */
 export function isAlive({ pid, startTime }: ProcessName): boolean {
   const state = processState(pid);
-  return state?.startTime === startTime && state.state !== 'Z' && state.state !== 'X';
+  return state?.startTime === startTime && !hasEnded(state);
 }
 
 export function isProcessName(value: unknown): value is ProcessName {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { scarceError } from '../scarce.ts';
 import { isAlive, type ProcessName } from './identity.ts';
-import { processState } from './stat.ts';
+import { hasEnded, processState } from './stat.ts';
 
 /** @throws TestbedError when this process has no descriptor or memory to look */
 export function allPids(): number[] {
@@ -63,7 +63,7 @@ export function treeOf(root: number): number[] {
       }
     }
   }
-  return states.filter((s) => tree.has(s.pid) && s.state !== 'Z').map((s) => s.pid);
+  return states.filter((s) => tree.has(s.pid) && !hasEnded(s)).map((s) => s.pid);
 }
 
 /** One that is given with its start time gets the signal only as that process, not as a later one with its pid. */

@@ -4,7 +4,9 @@ import { scarceError } from '../scarce.ts';
 
 export interface ProcessState {
   readonly pid: number;
+  /** Of the first thread. */
   readonly state: string;
+  readonly threads: number;
   readonly parent: number;
   readonly session: number;
   readonly startTime: string;
@@ -18,7 +20,15 @@ export function parseStat(text: string): ProcessState | undefined {
   const [state, parent, , session] = fields;
   const startTime = fields[19];
   if (name < 0 || pid === undefined || state === undefined || startTime === undefined) return undefined;
-  return { pid: Number(pid), state, parent: Number(parent), session: Number(session), startTime };
+  return {
+    ...{ pid: Number(pid), state, threads: Number(fields[17]) },
+    ...{ parent: Number(parent), session: Number(session), startTime },
+  };
+}
+
+/** A zombie holds nothing; but its state is also that of a process whose first thread has ended before others. */
+export function hasEnded({ state, threads }: ProcessState): boolean {
+  return (state === 'Z' || state === 'X') && threads <= 1;
 }
 
 /** Undefined when there is no such process. @throws TestbedError when this process has no descriptor or memory to look */

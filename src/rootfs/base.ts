@@ -68,14 +68,19 @@ async function findOrMake(
     source.kind === 'image'
       ? await remakeStack(source, holder, cache, log, signal)
       : await makeBase(source.path, holder, cache, log, signal);
-  return tidying(made, log, () => prune(cache, holder, log, DEFAULT_LIMITS));
+  return tidying(made, log, (ending) => prune(cache, holder, log, DEFAULT_LIMITS, ending));
 }
 
-function tidying(base: Base, log: Log, work: () => Promise<unknown>): Base {
-  const done = work().catch((error) => log.debug(`tidying the cache failed: ${messageOf(error)}`));
+/** @param work ends at the signal when it waits for another process */
+function tidying(base: Base, log: Log, work: (signal: AbortSignal) => Promise<unknown>): Base {
+  const ending = new AbortController();
+  const done = work(ending.signal).catch((error) =>
+    log.debug(`tidying the cache failed: ${messageOf(error)}`),
+  );
   return {
     ...base,
     release: async () => {
+      ending.abort();
       await done;
       await base.release();
     },

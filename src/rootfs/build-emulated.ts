@@ -23,9 +23,16 @@ export interface EmulatedRun {
   readonly program?: string;
 }
 
+interface EmulatedBuild {
+  readonly machine: Machine;
+  readonly target: string;
+  readonly log: Log;
+  readonly signal: AbortSignal | undefined;
+}
+
 export async function buildEmulated(
   argv: Argv,
-  { machine, target, log }: { readonly machine: Machine; readonly target: string; readonly log: Log },
+  { machine, target, log, signal }: EmulatedBuild,
   run: (argv: Argv, options: EmulatedRun) => Promise<void>,
 ): Promise<void> {
   const idMap = chooseIdMaps(readCaller());
@@ -35,7 +42,7 @@ export async function buildEmulated(
       remedy: 'virt-ts-unshare doctor names how to get subordinate ids',
     });
   }
-  const holder = await Holder.start({ idMap, sources: [], log });
+  const holder = await Holder.start({ idMap, sources: [], log, ...(signal === undefined ? {} : { signal }) });
   try {
     await emulate(holder, machine, hostArchitecture());
     const mounted = holder.run('', [steps.root('/'), steps.mount('tmpfs', WORK, 'mode=1777')]);
@@ -48,7 +55,12 @@ export async function buildEmulated(
   }
 }
 
-async function packing(target: string, log: Log, work: (stdout: Stdio) => Promise<void>): Promise<void> {
+/** @param work writes a tarball; zstd packs it where the name of the target says so */
+export async function packing(
+  target: string,
+  log: Log,
+  work: (stdout: Stdio) => Promise<void>,
+): Promise<void> {
   const file = openSync(target, 'w');
   try {
     if (!target.endsWith('.zst')) return await work(file);
@@ -61,8 +73,10 @@ async function packing(target: string, log: Log, work: (stdout: Stdio) => Promis
       zstd.exited,
       textOf(stderr),
     ]);
-    if (made.status === 'rejected') throw made.reason;
-    if (packed.status === 'fulfilled' && packed.value.status === 0) return;
+    const isPacked = packed.status === 'fulfilled' && packed.value.status === 0;
+    // Without its reader the command fails too.
+    if (made.status === 'rejected' && (isPacked || !(made.reason instanceof TestbedError))) throw made.reason;
+    if (isPacked) return;
     const why = words.status === 'fulfilled' ? words.value.trim() : '';
     throw new TestbedError(`writing ${target} failed: ${why || 'zstd was killed'}`, {
       code: 'BUILD_FAILED',

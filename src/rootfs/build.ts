@@ -76,7 +76,7 @@ async function build(
   const machine = own ? machineNamed(order.arch) : undefined;
   if (machine !== undefined && executionOf(machine, hostArchitecture()).kind === 'own') {
     const argv = bootstrapArgv(order, '-', lines, false);
-    await buildEmulated(argv, { machine, target, log }, (words, options) =>
+    await buildEmulated(argv, { machine, target, log, signal }, (words, options) =>
       runBuild(words, { name, lock, log, signal, ...options }),
     );
   } else {

@@ -27,7 +27,8 @@ export function cacheFailure(cache: CacheFolder, error: unknown): unknown {
   return new TestbedError(`using the cache ${cache.path} failed: ${reasonOf(error)}`, {
     code: 'CACHE_UNUSABLE',
     remedy:
-      (reason === 'EFBIG' ? scarceRemedy(reason) : undefined) ??
+      // Of a file system that is read-only, another directory is a better one.
+      (reason === 'EROFS' ? undefined : scarceRemedy(reason)) ??
       'try again, or set XDG_CACHE_HOME to another directory',
     cause: error,
   });

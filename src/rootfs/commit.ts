@@ -30,8 +30,11 @@ export interface CommitOrder extends LayerPlace, Pick<ImageRecord, 'command' | '
   /** Pid 1, whose processes are stopped meanwhile. */
   readonly pid: number;
   /** It is an init of the root filesystem, and stopped too. */
-  readonly hasInit?: boolean;
+  readonly hasInit: boolean;
 }
+
+/** Milliseconds. */
+const PATIENCE = 1_000;
 
 /** @throws UsageError when the name cannot be used */
 export function checkImageName(images: string, name: string): void {
@@ -90,8 +93,10 @@ export async function commitImage(order: CommitOrder): Promise<string> {
     for (const layer of placed) if (layer.mark !== undefined) removeUser(layer.mark);
     for (const base of below) await base.release();
     progress.done();
+    // A caller that has given up does not wait long for another process; the next prune removes them then.
+    const limit = order.signal?.aborted === true ? AbortSignal.timeout(PATIENCE) : undefined;
     // Those of an image that was replaced, or of a commit that failed.
-    await withLayerLock(cache, log, () => pruneLayers(cache, holder, log)).catch(() => {});
+    await withLayerLock(cache, log, () => pruneLayers(cache, holder, log), limit).catch(() => {});
   }
 }
 
@@ -132,7 +137,7 @@ export function nameOfRoot(images: string, root: string): string {
 
 /** Stops the processes of a testbed. They go on when the returned function is called, or this process ends. */
 async function freeze(
-  { pid, hasInit = false }: Pick<CommitOrder, 'pid' | 'hasInit'>,
+  { pid, hasInit }: Pick<CommitOrder, 'pid' | 'hasInit'>,
   log: Log,
 ): Promise<() => Promise<void>> {
   const child = await spawnHost(helperWords('freeze', ...(hasInit ? ['-a'] : []), String(pid)), log, {

@@ -1,7 +1,7 @@
 /** Ends a command that builds a root filesystem, with all that it has started. */
 import type { HostProcess } from '../host.ts';
 import { allPids, signalProcess } from '../processes/list.ts';
-import { type ProcessState, processState } from '../processes/stat.ts';
+import { hasEnded, type ProcessState, processState } from '../processes/stat.ts';
 import { waitUntil, within } from '../wait.ts';
 
 /** Milliseconds in which the command may remove what it has made: mmdebstrap deletes a whole tree. */
@@ -38,5 +38,5 @@ function membersOf(session: number, leader: ProcessState | undefined): ProcessSt
   if (there !== undefined && there.startTime !== leader?.startTime) return [];
   return allPids()
     .flatMap((pid) => processState(pid) ?? [])
-    .filter((state) => state.session === session && state.state !== 'Z' && state.state !== 'X');
+    .filter((state) => state.session === session && !hasEnded(state));
 }

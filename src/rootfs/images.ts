@@ -136,13 +136,14 @@ export async function importImage(
   log: Log,
   signal?: AbortSignal,
 ): Promise<string> {
+  const arch = name.slice(name.lastIndexOf('-') + 1);
   const container = given === '-' ? undefined : await findContainerImage(given, log);
   const make =
     given === '-'
-      ? ofStdin(signal)
+      ? ofStdin(arch, log, signal)
       : container === undefined
         ? ofRoot(checkRoot(given), log, signal)
-        : ofContainer(container, name.slice(name.lastIndexOf('-') + 1), log, signal);
+        : ofContainer(container, arch, log, signal);
   const path = await putImage(cache, name, undefined, log, signal, make);
   if (path === undefined)
     throw new TestbedError(`importing ${given} made nothing`, { code: 'IMPORT_FAILED', remedy: 'try again' });
@@ -158,9 +159,11 @@ function ofRoot(source: RootSource, log: Log, signal: AbortSignal | undefined): 
       : packFolder(source, stem, lock, log, signal);
 }
 
-function ofStdin(signal: AbortSignal | undefined): Make {
-  return async (stem) => {
+function ofStdin(arch: string, log: Log, signal: AbortSignal | undefined): Make {
+  return async (stem, lock) => {
     await writing('stdin', process.stdin, stem, signal);
+    const container = await findContainerImage(stem, log);
+    if (container !== undefined) return ofContainer(container, arch, log, signal)(stem, lock);
     const compression = compressionOfFile(stem);
     if (compression === undefined) {
       throw new UsageError('stdin is not a tar archive', {

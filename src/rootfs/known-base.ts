@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { join } from 'node:path';
+import { keepFresh } from '../processes/fresh.ts';
 import { ownIdentity } from '../processes/identity.ts';
 import type { CacheFolder } from './cache.ts';
 import { readRecord } from './record.ts';
@@ -28,7 +29,10 @@ export function inUse(cache: CacheFolder, key: string): Base | undefined {
   }
   // Removes the marks of servers that were killed.
   livingUsers(folder);
+  // A process of another pid namespace believes only a mark that is new.
+  const stop = keepFresh(user);
   const release = async () => {
+    stop();
     removeUser(user);
     try {
       // Notes that it is on disk now.

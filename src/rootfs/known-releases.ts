@@ -65,7 +65,13 @@ function localMirror(mirror: string): string | undefined {
   const word = mirror.split(/\s+/).find((each) => /^(?:(?:file|copy):)?\//.test(each));
   if (word === undefined) return undefined;
   const path = word.replace(/^(?:file|copy):/, '');
-  return path.startsWith('//') ? fileURLToPath(`file:${path}`) : path;
+  if (!path.startsWith('//')) return path;
+  try {
+    return fileURLToPath(`file:${path}`);
+  } catch {
+    // Of another machine, or with a wrong percent code: apt reports it.
+    return undefined;
+  }
 }
 
 function checkSuites(release: string, folder: string, mirror: string): void {

@@ -66,7 +66,8 @@ async function flock(
   });
 }
 
-function isAt(fd: number, path: string): boolean {
+/** Whether the path still leads to an open file. */
+export function isAt(fd: number, path: string): boolean {
   try {
     const [own, there] = [fstatSync(fd), statSync(path)];
     return own.ino === there.ino && own.dev === there.dev;

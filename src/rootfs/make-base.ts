@@ -18,15 +18,36 @@ import {
 } from './identity.ts';
 import { baseKey, newName, unpackingName } from './keys.ts';
 import { type Base, inUse, isWhole } from './known-base.ts';
-import { type Lock, waitLock } from './lock.ts';
+import { isAt, type Lock, waitLock } from './lock.ts';
 import { type BaseRecord, madeNow, readBases } from './record.ts';
 import { removeLeftovers, setAside } from './remove.ts';
 import { whyNoRoot } from './tree.ts';
 import { decompressorOf, type Inside, readSoFar, type Unpacked, unpack } from './unpack.ts';
 import { addUser, makeUsersFolder, removeUser } from './users.ts';
 
+/** Times that a tarball may be replaced by another one while it is unpacked. */
+const MOST_TIMES = 3;
+
 /** Waits for another process that makes the same base now. @throws TestbedError */
 export async function makeBase(
+  tarball: string,
+  holder: Inside,
+  cache: CacheFolder,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<Base> {
+  for (let times = 1; ; times += 1) {
+    try {
+      return await makeOnce(tarball, holder, cache, log, signal);
+    } catch (error) {
+      const replaced = error instanceof TestbedError && error.code === 'TARBALL_REPLACED';
+      if (!replaced || times >= MOST_TIMES) throw error;
+      log.debug(error.message);
+    }
+  }
+}
+
+async function makeOnce(
   tarball: string,
   holder: Inside,
   cache: CacheFolder,
@@ -61,7 +82,7 @@ function openTarball(path: string): number {
   } catch (error) {
     throw new TestbedError(`cannot read the tarball ${path}: ${reasonOf(error)}`, {
       code: 'CANNOT_READ',
-      remedy: 'make it readable',
+      remedy: systemCodeOf(error) === 'ENOENT' ? 'put it back' : 'make it readable',
       cause: error,
     });
   }
@@ -102,6 +123,13 @@ async function readHash(
 
 function checkUnchanged(tarball: string, fd: number, state: FileState): void {
   if (sameState(state, stateOf(fstatSync(fd, { bigint: true })))) return;
+  // As by `rootfs update`; the loss of its name changes the state of a file too.
+  if (!isAt(fd, tarball)) {
+    throw new TestbedError(`the tarball ${tarball} was replaced while it was read`, {
+      code: 'TARBALL_REPLACED',
+      remedy: 'try again',
+    });
+  }
   throw new TestbedError(`the tarball ${tarball} changed while it was read`, {
     code: 'TARBALL_CHANGED',
     remedy: 'try again when it is complete',

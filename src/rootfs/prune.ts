@@ -87,6 +87,7 @@ export function choosePruned(bases: readonly BaseInfo[], limits: Limits, now: nu
 /**
  * Also removes what crashes left. Gives the removed bases. Bases of other id maps cannot be removed. Images stay, with all that
  * they lie over, which does not count.
+ * @param signal ends the wait for another process
  */
 export async function prune(
   cache: CacheFolder,
@@ -95,7 +96,7 @@ export async function prune(
   limits: Limits,
   signal?: AbortSignal,
 ): Promise<BaseInfo[]> {
-  return withLayerLock(cache, log, () => pruneLocked(cache, holder, log, limits, signal), signal);
+  return withLayerLock(cache, log, () => pruneLocked(cache, holder, log, limits), signal);
 }
 
 /** While it is held, no image is made and nothing is removed that one may need. @param signal ends the wait for it */
@@ -118,7 +119,6 @@ async function pruneLocked(
   holder: Inside,
   log: Log,
   limits: Limits,
-  signal: AbortSignal | undefined,
 ): Promise<BaseInfo[]> {
   await removeLeftovers(cache, holder, log);
   await pruneLayers(cache, holder, log);
@@ -127,7 +127,6 @@ async function pruneLocked(
   const kept = keptKeys(cache, usedTrees(cache).used);
   const bases = listBases(cache).filter(({ key }) => !kept.has(key));
   for (const base of choosePruned(bases, limits, Date.now())) {
-    signal?.throwIfAborted();
     if (base.record.idMap !== holder.idMap.key) continue;
     if (await removeBase(cache, base.key, holder, log)) removed.push(base);
   }

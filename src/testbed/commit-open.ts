@@ -47,6 +47,6 @@ export async function commitOpen(
   };
   return commitImage({
     ...{ name, holder: inside, cache, log, signal },
-    ...{ keys, uppers: layers, binds, root, pid },
+    ...{ keys, uppers: layers, binds, root, pid, hasInit: testbed.init !== undefined },
   });
 }

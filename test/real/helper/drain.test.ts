@@ -51,6 +51,29 @@ describe('what holds the output of a command that has ended', function () {
     }
   });
 
+  it('is ended though its first thread has ended, or has other files', async () => {
+    const program = join(folder, 'threads');
+    const source = `${projectDir}test/support/threads.c`;
+    execFileSync('gcc', ['-std=c17', '-static', '-pthread', '-o', program, source], { stdio: 'inherit' });
+    const provider = testProvider();
+    try {
+      const testbed = await provider.open();
+      await testbed.copyIn(Buffer.from(program), Buffer.from('/threads'));
+      let ended = 0;
+      for (const how of ['ended', 'own-files']) {
+        const behind = `/threads ${how} | { read line; echo $line; : >/read-${how}; cat; } &`;
+        const command = `${behind} until [ -e /read-${how} ]; do :; done; /threads ${how}`;
+        const outcome = await script(testbed, command, { timeout: 30 });
+        assert.deepEqual([outcome.status, outcome.stdout], [0, 'here\nhere\n'], how);
+        const left = (await testbed.leaks()).flatMap((leak) => (leak.kind === 'process' ? [leak.ended] : []));
+        ended += 2;
+        assert.deepEqual(left, Array(ended).fill(true), how);
+      }
+    } finally {
+      await provider.dispose();
+    }
+  });
+
   it('is no leak while it is only about to redirect its output, however busy the machine is', async function () {
     this.timeout(180_000);
     const provider = testProvider();

@@ -5,6 +5,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { silentLog } from '../../../src/log.ts';
+import { waitLock } from '../../../src/rootfs/lock.ts';
 import { PROGRAM, virt } from '../../support/program.ts';
 import { randomFrom } from '../../support/random.ts';
 import { testTarball } from '../../support/rootfs.ts';
@@ -163,6 +165,20 @@ describe('committed images', function () {
         await good('exec', 'live', '--', 'sh', '-c', goesOn);
       }
       assert.match(await from('child', 'cat /srv/a'), /^\d*\n?$/);
+      // One that waits for another process ends at a signal.
+      const trees = () =>
+        readdirSync(join(folder, 'virt-ts-unshare/bases')).filter((key) => !key.startsWith('.'));
+      const lock = await waitLock(join(folder, 'virt-ts-unshare/locks/layers'), silentLog);
+      const before = trees().length;
+      const waits = spawn(process.execPath, [PROGRAM, 'commit', 'live', 'waits'], {
+        env: allEnv(),
+        stdio: 'ignore',
+      });
+      const ended = once(waits, 'exit');
+      while (trees().length === before) await delay(10);
+      waits.kill('SIGTERM');
+      assert.deepEqual(await ended, [null, 'SIGTERM']);
+      lock.release();
     } finally {
       server.endOfFile();
       await server.reaped;

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { virt } from '../../support/program.ts';
+import { PROGRAM, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { layeredImage, skopeo, umoci } from '../../support/skopeo.ts';
 
@@ -102,9 +102,16 @@ describe('images of containers', function () {
     umoci('unpack', `${layout}:x`, wanted);
     const got = path('got');
     mkdirSync(got);
+    const content = contentOf(await imported(layout, 'tree'));
     execFileSync('tar', ['-x', '--same-permissions', '--delay-directory-restore', '-C', got], {
-      input: contentOf(await imported(layout, 'tree')),
+      input: content,
     });
+    const piped = execFileSync(process.execPath, [PROGRAM, 'rootfs', 'import', '-', 'piped'], {
+      env: { ...process.env, ...env },
+      input: execFileSync('tar', ['-c', '-z', '-C', layout, '.']),
+      encoding: 'utf8',
+    });
+    assert.ok(contentOf(piped.trim()).equals(content));
     assert.deepEqual(treeOf(got), treeOf(join(wanted, 'rootfs')));
   });
 

@@ -1,5 +1,7 @@
 /** An init of the image in a copy of the tree, on the network of the host, in a laboratory, and in an image that was committed. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { findCgroup } from '../../../src/namespaces/cgroups.ts';
 import { Network } from '../../../src/network/laboratory.ts';
 import type { Provider } from '../../../src/testbed/provider.ts';
@@ -69,6 +71,30 @@ describe('an init of the image', function () {
       await Promise.all(providers.splice(0).map((provider) => provider.dispose()));
     } finally {
       await network.close();
+    }
+  });
+
+  it('has its services stopped while another process commits', async () => {
+    const name = `vtu-init-stopped-${process.pid}`;
+    const testbed = await provide({ hostname: name }).open();
+    // Both are written by turns, so they are at most one step apart. What lies between them takes time to copy.
+    await script(
+      testbed,
+      `cd /srv && echo 0 >a && seq 3000 | xargs touch && echo 0 >b
+      systemd-run -q sh -c 'i=0; while :; do i=$((i+1)); echo $i >/srv/a; echo $i >/srv/b; done'
+      until [ "$(cat b)" -gt 9 ]; do :; done 2>/dev/null`,
+    );
+    const { status, stdout } = await virt(['commit', name, name]);
+    try {
+      assert.equal(status, 0);
+      const { layer } = JSON.parse(readFileSync(stdout.trim(), 'utf8'));
+      const [a, b] = ['a', 'b'].map((file) =>
+        readFileSync(join(stdout.trim(), '../../bases', layer, 'tree/root/srv', file), 'latin1').trim(),
+      );
+      assert.ok(a === '' || b === '' || [0, 1].includes(Number(a) - Number(b)), `${a} ${b}`);
+    } finally {
+      await Promise.all(providers.splice(0).map((provider) => provider.dispose()));
+      assert.equal((await virt(['rootfs', 'remove', name])).status, 0);
     }
   });
 

@@ -122,6 +122,17 @@ describe('the tar reader', () => {
     );
   });
 
+  it('refuses a directory that is marked as sparse', () => {
+    const records = pax([
+      ['GNU.sparse.major', '1'],
+      ['GNU.sparse.minor', '0'],
+      ['GNU.sparse.name', 'directory/'],
+      ['GNU.sparse.realsize', '0'],
+    ]);
+    const bytes = archive(records, raw({ name: 'x', data: Buffer.from('0\n'.padEnd(512, '\0')) }));
+    assert.throws(() => members(bytes), /marks an entry as sparse that is not a file/);
+  });
+
   it('refuses the sparse formats that it does not read, by what they are', () => {
     assert.throws(
       () => members(tar('--format=posix', '--sparse', '--sparse-version=0.1')),

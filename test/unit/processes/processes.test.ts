@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { commandLine, treeOf } from '../../../src/processes/list.ts';
-import { parseStat, processState } from '../../../src/processes/stat.ts';
+import { hasEnded, parseStat, processState } from '../../../src/processes/stat.ts';
 import { waitUntil } from '../../../src/wait.ts';
 import { call } from '../../support/program.ts';
 
@@ -13,11 +13,19 @@ describe('processes', () => {
     assert.deepEqual(parseStat(`12 (a) R (b\n) ${rest}`), {
       pid: 12,
       state: 'S',
+      threads: 1,
       parent: 17,
       session: 4,
       startTime: '180466',
     });
     assert.equal(parseStat(''), undefined);
+  });
+
+  it('have ended as zombies, unless only their first thread has', () => {
+    const of = (state: string, threads: number) =>
+      parseStat(`12 (a) ${state} 17 4 4 0 -1 4194560 84 402 0 0 0 0 0 0 20 0 ${threads} 0 180466 0`);
+    const ended = [of('Z', 1), of('X', 0), of('Z', 2), of('S', 1)].map((each) => each && hasEnded(each));
+    assert.deepEqual(ended, [true, true, false, false]);
   });
 
   it('that are gone have no state', () => {

@@ -16,12 +16,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { mock } from 'node:test';
+import { TestbedError } from '../../../src/errors.ts';
 import type { Argv } from '../../../src/host.ts';
 import { silentLog } from '../../../src/log.ts';
 import { ownIdentity } from '../../../src/processes/identity.ts';
 import { useBase } from '../../../src/rootfs/base.ts';
 import { type CacheFolder, writeWhole } from '../../../src/rootfs/cache.ts';
+import { cacheFailure } from '../../../src/rootfs/cache-failure.ts';
 import { hashOf } from '../../../src/rootfs/identity.ts';
+import { waitLock } from '../../../src/rootfs/lock.ts';
 import { type BaseInfo, choosePruned, prune } from '../../../src/rootfs/prune.ts';
 import { livingUsers } from '../../../src/rootfs/users.ts';
 import { BaseCache, textIn } from '../../support/bases.ts';
@@ -172,6 +176,37 @@ describe('a base', () => {
     assert.deepEqual(entries(), []);
   });
 
+  it('is made of the tarball that takes the place of the one that is unpacked', async () => {
+    const other = makeTarball('b.tar', 'two');
+    let replace = () => renameSync(other, tarball);
+    const holder = {
+      ...fakeHolder,
+      enter: (argv: Argv): Argv => {
+        if (argv[0] !== 'tar') return argv;
+        replace();
+        replace = () => {};
+        return argv;
+      },
+    };
+    const base = await made.use(tarball, holder);
+    assert.equal(textIn(base), 'two');
+    await base.release();
+    assert.equal(entries().length, 1);
+  });
+
+  it('is released while another process prunes', async () => {
+    const lock = await waitLock(join(cache.locks, 'layers'), silentLog);
+    await (await use()).release();
+    lock.release();
+  });
+
+  it('that cannot be made for want of descriptors has the remedy', () => {
+    const error = Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE' });
+    const failure = cacheFailure(cache, error);
+    assert.ok(failure instanceof TestbedError);
+    assert.match(failure.message, /failed: EMFILE: too many open files; raise .*ulimit -n/);
+  });
+
   it('that finds no room reports this, whatever else tar reports, and in plain text', async () => {
     const complain = (words: string) => ({
       ...fakeHolder,
@@ -243,6 +278,22 @@ describe('a base', () => {
     writeFileSync(old, '');
     utimesSync(old, 1, 1);
     assert.deepEqual(livingUsers(bases), []);
+  });
+
+  it('counts for processes of other pid namespaces as long as it is used', async () => {
+    const timers = mock.method(globalThis, 'setInterval');
+    try {
+      const base = await use();
+      const users = join(base.path, '../../users');
+      const [mark = ''] = readdirSync(users);
+      utimesSync(join(users, mark), 1, 1);
+      for (const { arguments: words } of timers.mock.calls) words[0]();
+      assert.ok(Date.now() - statSync(join(users, mark)).mtimeMs < 60_000);
+      await base.release();
+      assert.deepEqual(readdirSync(users), []);
+    } finally {
+      timers.mock.restore();
+    }
   });
 
   it('prunes by age, then by size, what was used longest ago', () => {

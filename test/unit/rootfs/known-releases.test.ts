@@ -38,6 +38,10 @@ describe('a release', () => {
 
   it('is left to a mirror or a command that is named', () => {
     checkRelease('trixy', { mirror: 'http://mirror.example/debian' });
+    // No path of this machine: apt reports what is wrong.
+    for (const mirror of ['file://mirror/debian', 'copy://mirror/debian', 'file:///a%zz']) {
+      checkRelease('trixy', { mirror });
+    }
     checkRelease('trixy', { mirror: 'deb [trusted=yes] http://mirror.example/debian trixy main' });
     checkRelease('trixy', { bootstrapcmd: 'make-it' });
   });
