@@ -128,7 +128,7 @@ export async function mustEnd(end: End, what: string): Promise<string> {
   await mustHaveRun(end, words);
   if (status !== 0) {
     throw new CopyError(words === '' ? `${what} ended with status ${status}` : words, {
-      remedy: remedyOfWords(words),
+      remedy: remedyOfWords(words, end.place),
     });
   }
   return words;

@@ -1,5 +1,6 @@
 import { shown } from '../archive/bytes.ts';
 import { CopyError, reasonOf, systemCodeOf, VirtError } from '../errors.ts';
+import { roomRemedy } from '../namespaces/failures.ts';
 import { option } from '../option-words.ts';
 import { remedyInWords, scarceRemedy } from '../scarce.ts';
 
@@ -66,15 +67,19 @@ export function noDirectory(): CopyError {
   });
 }
 
+const EXISTS = 'name one that exists';
+
 /** The words are hostile, and only choose a remedy. */
 const REMEDIES_OF_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^mkdir: .*: No such file or directory/, MAKE_DIRECTORY],
   [/^mkdir: .*: (File exists|Not a directory)/, 'name a directory'],
-  [/^(cannot open |can't open )?[^:]*: No such file( or directory)?$/, 'name one that exists'],
+  [/^(cannot open |can't open )?[^:]*: No such file( or directory)?$/, EXISTS],
+  [/^cd: (can't cd to |.*: No such file or directory$)/, EXISTS],
 ];
 
-/** @param words of a program at either end of a copy */
-export function remedyOfWords(words: string): string | undefined {
+/** @param words of a program at that end of a copy */
+export function remedyOfWords(words: string, place: 'host' | 'testbed'): string | undefined {
+  if (/No space left/.test(words)) return place === 'testbed' ? roomRemedy() : scarceRemedy('ENOSPC');
   return REMEDIES_OF_WORDS.find(([pattern]) => pattern.test(words))?.[1] ?? remedyInWords(words);
 }
 

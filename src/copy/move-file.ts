@@ -8,6 +8,8 @@ import { createInterface } from 'node:readline';
 import { CopyError } from '../errors.ts';
 import { failureText, type HelperFailure, isFailure, parseEvent } from '../helper.ts';
 import type { StdioList } from '../host.ts';
+import { roomRemedy } from '../namespaces/failures.ts';
+import { scarceRemedy } from '../scarce.ts';
 import { within } from '../wait.ts';
 import { type End, type Ends, mustEnd, mustHaveRun } from './ends.ts';
 import { isDirectory, namesDirectory, noDirectory, notRegular } from './failures.ts';
@@ -70,7 +72,7 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   if (typeof result !== 'number') {
     talk.destroy();
     if (await within(opener.process.exited, LAST_WORDS)) await mustHaveRun(opener);
-    if (result !== undefined) throw failureOf(result);
+    if (result !== undefined) throw failureOf(result, way[0]);
   }
   await mustEnd(mover, 'copying');
   if (typeof result !== 'number')
@@ -114,8 +116,9 @@ function listen(
   });
 }
 
-function failureOf(failure: HelperFailure): CopyError {
+function failureOf(failure: HelperFailure, way: MoverWay[0]): CopyError {
   const { code } = failure;
+  const errno = typeof failure.errno === 'string' ? failure.errno : undefined;
   switch (code) {
     case 'FILE_CLOSED':
       return closed();
@@ -126,7 +129,10 @@ function failureOf(failure: HelperFailure): CopyError {
     case 'SHORTER':
       return new CopyError('the file became shorter while it was copied', { code });
     default:
-      return new CopyError(failureText(failure), { code });
+      return new CopyError(failureText(failure), {
+        code,
+        remedy: errno === 'ENOSPC' && way === 'in' ? roomRemedy() : scarceRemedy(errno),
+      });
   }
 }
 

@@ -141,9 +141,20 @@ function createFile(directory: number, log: Log): { file: number; name: string; 
 
 function openExisting(path: Buffer): number {
   // A fifo must not block the server. A link to a file that does not exist fails, as with cp.
-  const file = openSync(path, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+  const file = openThere(path);
   const stat = fstatSync(file);
   if (stat.isFile() || stat.isCharacterDevice()) return file;
   closeSync(file);
   throw notRegular();
+}
+
+function openThere(path: Buffer): number {
+  try {
+    return openSync(path, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+  } catch (cause) {
+    if (systemCodeOf(cause) !== 'ENOENT') throw cause;
+    throw new CopyError('it is a link to a file that does not exist', {
+      ...{ code: 'NO_FILE', remedy: 'remove the link first', cause },
+    });
+  }
 }

@@ -38,10 +38,13 @@ export function remedyOf({ code, errno, what }: HelperFailure): string {
   if (errno === 'ENOSPC' && /^(mounting|binding)/.test(what)) {
     return 'the limit of mounts is reached: raise fs.mount-max with sysctl, or close other testbeds';
   }
-  if (errno === 'ENOSPC') {
-    return `free space where the testbeds are (${option('scratch')}), or give them more memory (${option('max-memory')})`;
-  }
+  if (errno === 'ENOSPC') return roomRemedy();
   return scarce ?? DOCTOR;
+}
+
+/** Of what is written in a testbed. */
+export function roomRemedy(): string {
+  return `free space where the testbeds are (${option('scratch')}), or give them more memory (${option('max-memory')})`;
 }
 
 export function endedEarly(status: number): TestbedError {

@@ -11,7 +11,10 @@ export interface Connector {
   readonly hosts?: string;
   /** As `Holder.start` takes it. */
   readonly below?: number;
-  /** Connects the network namespace of a process in the holder; undefined: nothing to connect. @throws TestbedError */
-  readonly connect: ((holder: Holder, pid: number) => Promise<Connection>) | undefined;
+  /**
+   * Connects the network namespace of a process in the holder, until `signal` is aborted; undefined: nothing to connect.
+   * @throws TestbedError, or the reason of the abort
+   */
+  readonly connect: ((holder: Holder, pid: number, signal: AbortSignal) => Promise<Connection>) | undefined;
   readonly release?: () => void;
 }

@@ -136,7 +136,8 @@ export class Laboratory {
         return hosts;
       },
       below: this.#switch.process.pid,
-      connect: (holder, pid) => plugIn(place, holder, pid, member, options, outside),
+      connect: (holder, pid, signal) =>
+        plugIn(place, pid, member, options, () => outside?.connect?.(holder, pid, signal)),
       release,
     };
   }

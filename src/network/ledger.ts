@@ -1,5 +1,5 @@
 /** The networks, hosts and addresses of a laboratory, each claimed by a process of the user. Files only. */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { type Claim, Claims, isRecord } from '../processes/claims.ts';
@@ -98,8 +98,17 @@ export class Ledger {
     laboratories().remove(this.name);
   }
 
+  /** @throws UsageError when the laboratory was closed, or swept away because its keeper has ended */
+  #open(claims: Claims): Claims {
+    if (existsSync(claims.path)) return claims;
+    throw new UsageError(`the laboratory ${this.name} is closed`, {
+      code: 'NO_LABORATORY',
+      remedy: 'make another one',
+    });
+  }
+
   enterNetwork(name: string, claim: NetworkClaim): void {
-    if (!this.#networks.claim(name, claim))
+    if (!this.#open(this.#networks).claim(name, claim))
       throw new UsageError(`the laboratory ${this.name} has a network ${name} already`, {
         code: 'NAME_TAKEN',
         remedy: 'use another name',
@@ -107,7 +116,7 @@ export class Ledger {
   }
 
   network(name: string): NetworkClaim {
-    const claim = this.#networks.read(name);
+    const claim = this.#open(this.#networks).read(name);
     if (!isNetworkClaim(claim)) {
       throw new UsageError(`there is no network ${name} in the laboratory ${this.name}`, {
         code: 'NO_NETWORK',
@@ -118,13 +127,17 @@ export class Ledger {
   }
 
   networks(): ReadonlyMap<string, NetworkClaim> {
-    return new Map(this.#networks.names().map((name) => [name, this.network(name)]));
+    return new Map(
+      this.#open(this.#networks)
+        .names()
+        .map((name) => [name, this.network(name)]),
+    );
   }
 
   /** Claims a host's name and addresses. @throws UsageError when one is taken or does not fit; nothing is claimed then */
   declare(hostname: string, interfaces: readonly InterfaceOptions[]): Declared {
     const empty: Member = { owner: thisProcess(), hostname, ports: [], hosts: '' };
-    if (!this.#members.claim(hostname, empty)) {
+    if (!this.#open(this.#members).claim(hostname, empty)) {
       throw new UsageError(`the laboratory ${this.name} has a host ${hostname} already`, {
         code: 'NAME_TAKEN',
         remedy: 'use another name',
@@ -205,7 +218,9 @@ export class Ledger {
   }
 
   members(): Member[] {
-    return this.#members.names().flatMap((name) => this.member(name) ?? []);
+    return this.#open(this.#members)
+      .names()
+      .flatMap((name) => this.member(name) ?? []);
   }
 
   /** @throws UsageError when the host is not open */

@@ -56,7 +56,7 @@ export function outsideConnector(options: OutsideOptions, log: Log): Connector {
     ];
     return {
       resolvConf: `nameserver ${SLIRP_RESOLVER}\n`,
-      connect: (holder, pid) => Outside.start(holder, pid, slirp, log),
+      connect: (holder, pid, signal) => Outside.start(holder, pid, { argv: slirp, log, signal }),
     };
   }
   const { text, forward } = privateResolver(hostResolver(), hostAddresses());
@@ -67,7 +67,10 @@ export function outsideConnector(options: OutsideOptions, log: Log): Connector {
     ...pastaPorts(options.publish.map(parsePublish)),
     ...forward.flatMap((address) => ['--dns-forward', address]),
   ];
-  return { resolvConf: text, connect: (holder, pid) => Outside.start(holder, pid, pasta, log) };
+  return {
+    resolvConf: text,
+    connect: (holder, pid, signal) => Outside.start(holder, pid, { argv: pasta, log, signal }),
+  };
 }
 
 class Outside implements Connection {
@@ -79,7 +82,12 @@ class Outside implements Connection {
     this.#lifeline = lifeline;
   }
 
-  static async start(holder: Holder, pid: number, argv: Argv, log: Log): Promise<Outside> {
+  static async start(
+    holder: Holder,
+    pid: number,
+    { argv, log, signal }: { readonly argv: Argv; readonly log: Log; readonly signal: AbortSignal },
+  ): Promise<Outside> {
+    signal.throwIfAborted();
     const keeper = await spawnHost(
       holder.enter(
         [
@@ -98,11 +106,18 @@ class Outside implements Connection {
     );
     const outside = new Outside(keeper, lifelineOf(keeper));
     const complaints = textOf(keeper.child.stderr);
+    // The program may hang, and then reads no lifeline.
+    const kill = () => keeper.kill('SIGKILL');
+    signal.addEventListener('abort', kill, { once: true });
+    if (signal.aborted) kill();
     const line = await firstLine(keeper.child.stdout);
+    signal.removeEventListener('abort', kill);
     keeper.child.stdout?.destroy();
     if (line !== 'ready') {
       await outside.end();
+      // All that has its stderr has ended then.
       const why = words(await complaints);
+      signal.throwIfAborted();
       const remedy = /bind.*port/i.test(why)
         ? `choose another port for ${option('publish')}, as that one is in use or not open to this user`
         : `${option('network', 'none')} does without`;

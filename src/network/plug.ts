@@ -1,9 +1,8 @@
 /** How an open host of a laboratory gets its links, addresses, routes and outside access, and how they end. */
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Holder } from '../namespaces/holder.ts';
 import { nameOf } from '../processes/identity.ts';
-import type { Connection, Connector } from './connector.ts';
+import type { Connection } from './connector.ts';
 import type { Ledger } from './ledger.ts';
 import { type LinkQuality, queueArguments } from './link.ts';
 import { hardwareAddress, type Member, type MemberOptions, type Port, portName } from './membership.ts';
@@ -26,11 +25,10 @@ interface Cable extends Port {
 /** @throws UsageError when the kernel cannot do what the options ask for, TestbedError; nothing is connected then */
 export async function plugIn(
   { ledger, theSwitch, log }: Place,
-  holder: Holder,
   pid: number,
   member: Member,
   options: MemberOptions,
-  outside: Connector | undefined,
+  goOutside: () => Promise<Connection> | undefined,
 ): Promise<Connection> {
   const cables = member.ports.map(
     (port, index): Cable => ({
@@ -47,7 +45,7 @@ export async function plugIn(
   try {
     await lay(theSwitch, cables, pid, options);
     if (options.forward === true) await theSwitch.forward(pid);
-    beyond = await outside?.connect?.(holder, pid);
+    beyond = await goOutside();
     ledger.update({ ...member, testbed: nameOf(pid) });
     await updateHosts(ledger, log);
   } catch (error) {

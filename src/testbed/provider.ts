@@ -189,12 +189,12 @@ export class Provider implements TestbedProvider, TestbedMaker {
     });
     let connection: Connection | undefined;
     const report = place.before === undefined ? ReportFile.open(this.log) : place.before.report;
+    const signal = this.#endOr(place.signal);
     try {
       place.signal?.throwIfAborted();
-      connection = await prepared.connector.connect?.(prepared.holder, instance.pid);
+      connection = await prepared.connector.connect?.(prepared.holder, instance.pid, signal);
       const { init } = await prepared.filled;
-      const failed =
-        init === undefined ? [] : await this.#boot(init, instance, { report, signal: place.signal });
+      const failed = init === undefined ? [] : await this.#boot(init, instance, { report, signal });
       const parts = {
         ...{ instance, layer, report, init },
         baseline: readBaseline(instance.pid, this.options.network !== 'host'),
@@ -229,17 +229,17 @@ export class Provider implements TestbedProvider, TestbedMaker {
     }
   }
 
+  #endOr(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? this.#ending.signal : AbortSignal.any([this.#ending.signal, signal]);
+  }
+
   /** Gives the units that have failed. */
   async #boot(
     init: Init,
     instance: Instance,
-    {
-      report,
-      signal: given,
-    }: { readonly report: ReportFile | undefined; readonly signal: AbortSignal | undefined },
+    { report, signal }: { readonly report: ReportFile | undefined; readonly signal: AbortSignal },
   ): Promise<readonly string[]> {
     const { options, log } = this;
-    const signal = given === undefined ? this.#ending.signal : AbortSignal.any([this.#ending.signal, given]);
     // What was asked of the init has no answer then.
     const kill = () => signalProcess(instance, 'SIGKILL');
     signal.addEventListener('abort', kill);

@@ -16,6 +16,9 @@ import { commandLine, membersOf, namespaceOf } from '../../src/processes/list.ts
 import { call, type Ended, virt } from './program.ts';
 import { testTarball } from './rootfs.ts';
 
+/** Status of a process that got SIGKILL. */
+const KILLED = 137;
+
 /**
  * The network and user namespaces of some processes, to list later what is in them. They are held open: the
  * kernel gives the number of one that is gone to the next at once.
@@ -49,15 +52,10 @@ export class Namespaces {
           : [`--user=/proc/${process.pid}/fd/${user.fd}`, '--preserve-credentials']),
         `--net=/proc/${process.pid}/fd/${net.fd}`,
       ];
-      const { status, stdout, stderr } = await call([
-        'nsenter',
-        ...enter,
-        '--',
-        'ip',
-        '-json',
-        'link',
-        'show',
-      ]);
+      const list = () => call(['nsenter', ...enter, '--', 'ip', '-json', 'link', 'show']);
+      let { status, stdout, stderr } = await list();
+      // The stage of a server that was killed kills all that it finds in its user namespaces, this process too, until it ends.
+      while (status === KILLED) ({ status, stdout, stderr } = await list());
       const links: unknown = status === 0 ? JSON.parse(stdout) : undefined;
       if (!Array.isArray(links)) throw new Error(`cannot list interfaces: ${stderr}`);
       names.push(...links.map((link: { ifname?: unknown }) => String(link.ifname)));

@@ -297,7 +297,7 @@ describe('copying through a testbed', function () {
       const opened = await small.open();
       await fails(
         opened.copyIn(long, Buffer.from(`${opened.scratchDirectory}/long`)),
-        /writing in the testbed failed: No space left[^;]*$/,
+        /writing in the testbed failed: No space left on device; free space[^;]*$/,
       );
     } finally {
       await small.dispose();
@@ -311,9 +311,15 @@ describe('copying through a testbed', function () {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'small', path('small')]);
     try {
       await fails(up(`${scratch}/d/`, 'small/new/'), /No space left/);
-      await fails(up(`${scratch}/d/large`, 'small/large'), /writing on the host failed: No space left[^;]*$/);
+      await fails(
+        up(`${scratch}/d/large`, 'small/large'),
+        /writing on the host failed: No space left on device; free space[^;]*$/,
+      );
       writeFileSync(path('small/filled'), Buffer.alloc(20 * 1024 ** 2 - 40_000));
-      await fails(up(`${scratch}/d/short`, 'small/short'), /writing on the host failed: No space left[^;]*$/);
+      await fails(
+        up(`${scratch}/d/short`, 'small/short'),
+        /writing on the host failed: No space left on device; free space[^;]*$/,
+      );
       rmSync(path('small/filled'));
       assert.deepEqual(readdirSync(path('small')), []);
     } finally {

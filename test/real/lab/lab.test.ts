@@ -137,6 +137,15 @@ describe('laboratories', function () {
     Network.join(laboratory);
   });
 
+  it('are reported as closed when a testbed is opened in one that is', async () => {
+    const network = await create('10.7.0.0/24');
+    await network.close();
+    const closed = { name: 'UsageError', code: 'NO_LABORATORY' };
+    assert.throws(() => network.member({ hostname: 'one' }), closed);
+    await assert.rejects(network.laboratory.network('two', ['10.8.0.0/24']), closed);
+    assert.throws(() => network.laboratory.networks(), closed);
+  });
+
   it('are not kept from opening hosts by one whose /etc/hosts cannot be written', async () => {
     const network = await create('10.7.0.0/24');
     const testbed = await open(network, 'one');

@@ -1,12 +1,12 @@
 /** Testbed.open with a signal that is aborted: the reason comes back, and nothing of the testbed is left. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { closeAll, Testbed } from '../../../src/index.ts';
 import { registered } from '../../../src/processes/open-testbeds.ts';
-import { processTree, stillThere, untilRuns } from '../../support/processes.ts';
+import { processTree, stillThere, untilGone, untilRuns } from '../../support/processes.ts';
 import { testTarball } from '../../support/rootfs.ts';
 
 describe('an abort of Testbed.open', function () {
@@ -42,6 +42,28 @@ describe('an abort of Testbed.open', function () {
       Object.assign(process.env, { PATH });
       if (XDG_CACHE_HOME === undefined) delete process.env.XDG_CACHE_HOME;
       else process.env.XDG_CACHE_HOME = XDG_CACHE_HOME;
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('ends a program that hangs while it connects the network', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-abort-'));
+    chmodSync(folder, 0o755);
+    writeFileSync(join(folder, 'pasta'), '#!/bin/sh\nexec sleep 1004', { mode: 0o755 });
+    const { PATH } = process.env;
+    Object.assign(process.env, { PATH: `${folder}:${PATH}` });
+    try {
+      const ending = new AbortController();
+      const options = { rootfs: testTarball(), network: 'private', init: false } as const;
+      const opening = Testbed.open({ ...options, signal: ending.signal });
+      await Promise.race([untilRuns('sleep 1004', process.pid), opening]);
+      const made = processTree(process.pid).filter(({ command }) => command === 'sleep 1004');
+      assert.equal(made.length, 1);
+      ending.abort(reason);
+      await assert.rejects(opening, isReason);
+      await untilGone(made);
+    } finally {
+      Object.assign(process.env, { PATH });
       rmSync(folder, { recursive: true });
     }
   });

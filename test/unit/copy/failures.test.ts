@@ -64,6 +64,12 @@ describe('a copy that fails', () => {
     await fails(up('from', 'to'), /cannot write to \S+to on the host: EPERM.*; name one that this user may/);
   });
 
+  it('names the link of the host that leads to nothing', async () => {
+    writeFileSync(path('from'), 'x');
+    symlinkSync('nothing', path('to'));
+    await fails(up('from', 'to'), /it is a link to a file that does not exist; remove the link first$/);
+  });
+
   it('is none when all was copied as its time was over', () =>
     withEnds('copying', { timeout: 0.001 }, () => new Promise((resolve) => setTimeout(resolve, 20))));
 
