@@ -10,7 +10,7 @@ import type { Argv } from '../host.ts';
 import { shellLine } from '../log.ts';
 import { endOfCommand, NotRunError, type StartedCommand } from '../testbed/execute.ts';
 import type { Testbed } from '../testbed/testbed.ts';
-import { within } from '../wait.ts';
+import { unlessAborted, within } from '../wait.ts';
 import { argvOf, checkCommandOptions, checkRunOptions } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
@@ -119,7 +119,11 @@ export async function runToEnd(
   ]).then(([first, second]) => ({ stdout: first, stderr: second }));
   const signals = [failure.signal, ...(options.signal === undefined ? [] : [options.signal])];
   try {
-    const { status } = await endForCaller(started, argv, { ...options, signal: AbortSignal.any(signals) });
+    const signal = AbortSignal.any(signals);
+    const begin = performance.now();
+    const { status } = await endForCaller(started, argv, { ...options, signal });
+    const left = options.timeout && options.timeout * 1000 - (performance.now() - begin);
+    if (!(await inTime(receiving, left, signal))) throw withoutEnd(argv);
     const outputs = await receiving;
     failure.signal.throwIfAborted();
     if (check && status !== 0) throw failed(argv, status, outputs);
@@ -137,6 +141,19 @@ export async function runToEnd(
   }
 }
 
+/** False when it is aborted, or after so many milliseconds. */
+async function inTime(
+  work: Promise<unknown>,
+  limit: number | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const ended = unlessAborted(work, signal).then(
+    () => true,
+    () => false,
+  );
+  return limit === undefined ? ended : (await within(ended, limit)) && ended;
+}
+
 /** @throws as endOfCommand; UsageError when the testbed lacks what the options name */
 async function endForCaller(
   started: StartedCommand,
@@ -148,6 +165,13 @@ async function endForCaller(
   } catch (error) {
     throw error instanceof NotRunError ? error.forCaller() : error;
   }
+}
+
+/** Its own processes hold its output no more, but that of another command may have got a descriptor. */
+function withoutEnd(argv: Argv): CommandTimeoutError {
+  return new CommandTimeoutError(`${shellLine(argv)} has ended, but not its output`, {
+    remedy: 'look for a process of another command that holds it, or for a stream that takes no more',
+  });
 }
 
 type Outputs = Pick<CommandOutcome, 'stdout' | 'stderr'>;

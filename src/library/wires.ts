@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { systemCodeOf } from '../errors.ts';
 import { forStream } from './adopt.ts';
 import type { OutputTo, RunOptions } from './command.ts';
 import type { Pipes } from './fifos.ts';
@@ -145,11 +146,16 @@ export async function receive(
   }
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of stream) {
-    size += chunk.length;
-    // Read on: until the command is dead, it must not wait for a reader.
-    if (size > limit) onLimit();
-    else chunks.push(chunk);
+  try {
+    for await (const chunk of stream) {
+      size += chunk.length;
+      // Read on: until the command is dead, it must not wait for a reader.
+      if (size > limit) onLimit();
+      else chunks.push(chunk);
+    }
+  } catch (error) {
+    // Destroyed by destroyStreams.
+    if (systemCodeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   }
   const all = Buffer.concat(chunks);
   return to === 'bytes' ? all : all.toString('utf8');

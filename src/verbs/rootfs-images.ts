@@ -1,4 +1,5 @@
 /** `rootfs build`, `update`, `import` and `export`. */
+import { isatty } from 'node:tty';
 import type { Words } from '../command-line/given.ts';
 import { UsageError } from '../errors.ts';
 import { rebuildRoot } from '../rootfs/build.ts';
@@ -96,6 +97,12 @@ export async function importOne({ names, words, cache, log, signal }: RootfsCall
     throw new UsageError('rootfs import takes a path and a name', {
       code: more.length > 0 ? 'UNEXPECTED_WORD' : 'MISSING_WORD',
       remedy: 'give both, such as chroot.tar unstable',
+    });
+  }
+  if (path === '-' && isatty(0)) {
+    throw new UsageError('rootfs import reads a tar archive from stdin, which is a terminal', {
+      code: 'WRONG_INPUT',
+      remedy: `give it a file: rootfs import FILE ${given}`,
     });
   }
   const arch = words.one('arch') ?? hostArchitecture();

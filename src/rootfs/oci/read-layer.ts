@@ -27,7 +27,7 @@ export function showLayer(number: number, { diffId }: Layer): string {
   return `layer ${number} (${showDigest(diffId)})`;
 }
 
-/** @throws UsageError that names the layer */
+/** @throws the reason of the signal, UsageError that names the layer */
 export async function readLayer(
   what: string,
   layer: Layer,
@@ -51,6 +51,7 @@ export async function readLayer(
       await sink.room?.();
     }
   } catch (error) {
+    reading.signal?.throwIfAborted();
     throw inImage(what, error);
   } finally {
     stream.destroy();
@@ -93,6 +94,8 @@ async function* decompressed(
   const [program = '', ...options] = (choice.command ?? '').split(' ');
   const child = await spawnHost([program, ...options, '-d', '-c'], log, { stdio: ['pipe', 'pipe', 'pipe'] });
   const { stdin, stdout, stderr } = child.child;
+  const stop = () => child.kill('SIGKILL');
+  signal?.addEventListener('abort', stop, { once: true });
   try {
     if (stdin === null || stdout === null)
       throw badImage('internal: a pipe is missing', { code: 'INTERNAL' });
@@ -106,7 +109,8 @@ async function* decompressed(
     }
     await feeding;
   } finally {
-    if (child.child.exitCode === null && child.child.signalCode === null) child.kill('SIGKILL');
+    signal?.removeEventListener('abort', stop);
+    if (child.child.exitCode === null && child.child.signalCode === null) stop();
     for (const pipe of [stdin, stdout, stderr]) pipe?.destroy();
   }
 }

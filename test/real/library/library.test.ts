@@ -208,6 +208,18 @@ describe('the library', function () {
       assert.ok(!stuck.destroyed);
     });
 
+    it('ends at its time though a process of another command has opened its output', async () => {
+      const keeper = 'until [ -e /pid ]; do :; done; exec 3>/proc/$(cat /pid)/fd/1; : >/held; sleep 1000';
+      await testbed.run(`(${keeper}) </dev/null >/dev/null 2>&1 &`);
+      const held = 'echo $$ >/pid.new; mv /pid.new /pid; until [ -e /held ]; do :; done; echo out';
+      await assert.rejects(testbed.run(held, { timeout: 3 }), (error) => {
+        assert.ok(error instanceof CommandTimeoutError);
+        assert.match(error.message, / has ended, but not its output; /);
+        assert.equal(error.stdout, 'out\n');
+        return true;
+      });
+    });
+
     it('gives a command the outputs of this process, which stay blocking', () => {
       const program = `
         const { readFileSync } = require('node:fs');

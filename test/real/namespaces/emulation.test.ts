@@ -62,7 +62,7 @@ describe('another architecture', function () {
         (error) => {
           assert.ok(error instanceof VirtError, messageOf(error));
           assert.equal(error.code, 'WRONG_ARCHITECTURE');
-          assert.match(error.message, new RegExp(`of ${hostArchitecture()}, but --arch is arm64`));
+          assert.match(error.message, new RegExp(`of ${hostArchitecture()}, but arch is arm64`));
           return true;
         },
       );

@@ -62,6 +62,12 @@ describe('virt-ts-unshare rootfs', function () {
     assert.deepEqual([signal, await words, parts()], ['SIGTERM', '', []]);
   });
 
+  it('import refuses a terminal, with the remedy', async () => {
+    const terminal = new Terminal([PROGRAM, 'rootfs', 'import', '-', 'typed'], env);
+    await terminal.shows('stdin, which is a terminal; give it a file: rootfs import FILE typed');
+    await terminal.close();
+  });
+
   /** A server with an open testbed: gives what ends it. */
   async function openServer(options: string[] = []): Promise<() => Promise<void>> {
     const server = spawn(process.execPath, [PROGRAM, ...options], {

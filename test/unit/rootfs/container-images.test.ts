@@ -296,15 +296,13 @@ describe('a container image', () => {
     assert.deepEqual(readdirSync(images.cache.images), []);
   });
 
-  it('that is decompressed is not waited for when the caller ends', async () => {
-    writeLayout(images.layout, { layers: [archive(SHELL)] });
-    const [file, programs] = [join(images.folder, 'packed.tar.zst'), join(images.folder, 'programs')];
-    execFileSync('tar', ['-c', '-f', file, '--zstd', '-C', images.layout, '.']);
+  /** Gives up an import while the decompressor runs; `first` is a command of sh(1) for how it starts. */
+  async function givesUp(file: string, first = ':'): Promise<void> {
+    const programs = join(images.folder, 'programs');
     mkdirSync(programs);
     const started = join(images.folder, 'started');
     execFileSync('mkfifo', [started]);
-    // The first one is asked for the first name of the archive.
-    const hangs = `#!/bin/sh\nmkdir ${programs}/first && exec ${findProgram('zstd')} "$@"\necho x >${started}\nexec sleep 1000\n`;
+    const hangs = `#!/bin/sh\n${first}\necho x >${started}\nexec sleep 1000\n`;
     writeFileSync(join(programs, 'zstd'), hangs, { mode: 0o755 });
     const { PATH } = process.env;
     process.env.PATH = `${programs}:${PATH}`;
@@ -319,6 +317,20 @@ describe('a container image', () => {
     } finally {
       process.env.PATH = PATH;
     }
+  }
+
+  it('that is decompressed is not waited for when the caller ends', async () => {
+    writeLayout(images.layout, { layers: [archive(SHELL)] });
+    const file = join(images.folder, 'packed.tar.zst');
+    execFileSync('tar', ['-c', '-f', file, '--zstd', '-C', images.layout, '.']);
+    // The first one is asked for the first name of the archive.
+    await givesUp(file, `mkdir ${images.folder}/first && exec ${findProgram('zstd')} "$@"`);
+  });
+
+  it('of which a layer is decompressed is not waited for when the caller ends', async () => {
+    const zstd = (bytes: Buffer) => execFileSync('zstd', ['-q'], { input: bytes });
+    writeLayout(images.layout, { layers: [archive(SHELL)], compress: zstd });
+    await givesUp(images.layout);
   });
 
   /** docker save as of old versions: no digests but those of the content. */
