@@ -15,9 +15,10 @@ export function watchSource(source: ArchiveSource): void {
   call(source, 'on', 'error', () => {});
 }
 
-/** A source that still waits must not keep this process alive. */
+/** A source that still waits must not keep this process alive. A web stream that is read already belongs to its reader. */
 export function stopSource(source: ArchiveSource): void {
-  if (!(source instanceof Uint8Array)) call(source, 'destroy');
+  if (source instanceof ReadableStream && !source.locked) void source.cancel().catch(() => {});
+  else if (!(source instanceof Uint8Array)) call(source, 'destroy');
 }
 
 function call(source: object, method: 'on' | 'destroy', ...args: readonly unknown[]): void {

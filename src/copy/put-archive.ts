@@ -1,4 +1,5 @@
 /** An archive of the caller into a directory of a testbed. The tar of the testbed reads only what is written here. */
+import { Readable } from 'node:stream';
 import { shown } from '../archive/bytes.ts';
 import { TarReader } from '../archive/tar-reader.ts';
 import { TarWriter } from '../archive/tar-writer.ts';
@@ -21,10 +22,13 @@ export interface PutOptions extends CopyOptions {
 
 export async function putArchive(
   testbed: CopyTestbed,
-  source: ArchiveSource,
+  given: ArchiveSource,
   inside: Buffer,
   options: PutOptions,
 ): Promise<void> {
+  // Only so can it be cancelled while a piece of it is awaited.
+  const isWeb = given instanceof ReadableStream && !given.locked;
+  const source = isWeb ? Readable.fromWeb(given, { objectMode: true }) : given;
   watchSource(source);
   try {
     await withEnds(`putting an archive into ${shown(inside)}`, options, async (ends) => {
@@ -106,7 +110,7 @@ async function* readable(source: ArchiveSource): AsyncGenerator<Buffer> {
       yield bytesOf(next.value);
     }
   } finally {
-    // When the copy has failed: a web stream is cancelled, and a generator closes what it has open.
+    // When the copy has failed: a generator closes what it has open.
     Promise.resolve(iterator.return?.()).catch(() => {});
   }
 }

@@ -194,9 +194,11 @@ function failed(argv: Argv, status: number, outputs: Outputs): CommandFailedErro
 }
 
 function withOutput(error: CommandTimeoutError, { stdout, stderr }: Outputs): CommandTimeoutError {
-  const { message, code } = error;
-  return new CommandTimeoutError(message, {
+  const { message, code, remedy } = error;
+  const what = remedy === undefined ? message : message.slice(0, -`; ${remedy}`.length);
+  return new CommandTimeoutError(what, {
     code,
+    remedy,
     cause: error.cause ?? error,
     stdout: stdout?.toString(),
     stderr: stderr?.toString(),

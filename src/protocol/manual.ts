@@ -45,7 +45,7 @@ export async function converse(options: ConverseOptions): Promise<number> {
       if (line.trim() === '') continue;
       addHistory(historyFile, line, log);
       const work = () => carryOut(options, session, dispose, line);
-      const goOn = isOpen ? await withoutEditor({ input, screen, editor }, work) : await work();
+      const goOn = isOpen ? await withoutEditor({ input, screen, editor }, () => isOpen, work) : await work();
       if (!goOn) break;
     }
     await closeTestbed(session);
@@ -176,7 +176,11 @@ interface Screen {
 }
 
 /** Leaves raw mode during a request: Ctrl-C is a signal again, and a shell can read input. */
-async function withoutEditor<T>({ input, screen, editor }: Screen, work: () => Promise<T>): Promise<T> {
+async function withoutEditor<T>(
+  { input, screen, editor }: Screen,
+  isOpen: () => boolean,
+  work: () => Promise<T>,
+): Promise<T> {
   editor.pause();
   input.setRawMode(false);
   // readline shows its prompt again, also when it is paused.
@@ -186,10 +190,9 @@ async function withoutEditor<T>({ input, screen, editor }: Screen, work: () => P
     return await work();
   } finally {
     for (const listener of whenResized) screen.on('resize', listener);
-    if (!input.destroyed) {
-      input.setRawMode(true);
-      editor.resume();
-    }
+    // An editor that a signal has closed must not be resumed: from version 24 on Node.js takes it for an error.
+    if (isOpen() && !input.destroyed) input.setRawMode(true);
+    if (isOpen()) editor.resume();
   }
 }
 

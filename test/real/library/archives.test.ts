@@ -207,6 +207,12 @@ runs as 0
     const silent = new Readable({ read() {} });
     await assert.rejects(closed.putArchive(silent, '/srv'), { code: 'CLOSED' });
     assert.ok(silent.destroyed);
+    let isCancelled = false;
+    const cancel = () => {
+      isCancelled = true;
+    };
+    await assert.rejects(closed.putArchive(new ReadableStream({ cancel }), '/srv'), { code: 'CLOSED' });
+    assert.ok(isCancelled);
   });
 
   it('that a hostile tar does not take are reported in its words', async () => {

@@ -11,6 +11,7 @@ import {
   CopyError,
   closeAll,
   OutputLimitError,
+  type RunOptions,
   Testbed,
   TestbedError,
   UsageError,
@@ -19,6 +20,7 @@ import {
 } from '../../../src/index.ts';
 import { registered } from '../../../src/processes/open-testbeds.ts';
 import { processState } from '../../../src/processes/stat.ts';
+import { patience } from '../../support/patience.ts';
 import { projectDir, testTarball } from '../../support/rootfs.ts';
 import { itWithUsers } from '../../support/skip.ts';
 
@@ -195,16 +197,17 @@ describe('the library', function () {
       assert.equal((await testbed.run(['true'])).status, 0);
     });
 
-    it('ends what takes too long though a stream takes nothing of its output', async () => {
-      const stuck = new Writable({ highWaterMark: 1, write: () => {} });
-      await assert.rejects(
-        testbed.run('echo words >&2; exec yes', { stdout: stuck, timeout: 0.1 }),
-        (error) => {
-          assert.ok(error instanceof CommandTimeoutError);
-          assert.equal(error.stderr, 'words\n');
-          return true;
-        },
-      );
+    it('ends what takes too long or is aborted though a stream takes nothing of its output', async () => {
+      const ending = new AbortController();
+      const stuck = new Writable({ highWaterMark: 1, write: () => ending.abort() });
+      const run = (limits: RunOptions) =>
+        testbed.run('echo words >&2; exec yes', { stdout: stuck, ...limits });
+      await assert.rejects(run({ signal: ending.signal }), (error) => {
+        assert.ok(error instanceof CommandTimeoutError);
+        assert.equal(error.stderr, 'words\n');
+        return true;
+      });
+      await assert.rejects(run({ timeout: 0.1 }), CommandTimeoutError);
       assert.ok(!stuck.destroyed);
     });
 
@@ -212,9 +215,10 @@ describe('the library', function () {
       const keeper = 'until [ -e /pid ]; do :; done; exec 3>/proc/$(cat /pid)/fd/1; : >/held; sleep 1000';
       await testbed.run(`(${keeper}) </dev/null >/dev/null 2>&1 &`);
       const held = 'echo $$ >/pid.new; mv /pid.new /pid; until [ -e /held ]; do :; done; echo out';
-      await assert.rejects(testbed.run(held, { timeout: 3 }), (error) => {
+      await assert.rejects(testbed.run(held, { timeout: patience(1000) / 1000 }), (error) => {
         assert.ok(error instanceof CommandTimeoutError);
         assert.match(error.message, / has ended, but not its output; /);
+        assert.match(error.remedy ?? '', /^look for a process/);
         assert.equal(error.stdout, 'out\n');
         return true;
       });
@@ -315,13 +319,14 @@ describe('the library', function () {
   it('has no event of what is a part of a copy, and its time ends that', async () => {
     const events: string[] = [];
     const onEvent = ({ event }: { readonly event: string }) => void events.push(event);
-    await using hostile = await Testbed.open({ rootfs: testTarball(), copyTimeout: 0.3, onEvent });
+    await using good = await Testbed.open({ rootfs: testTarball(), onEvent });
     const file = join(mkdtempSync(join(tmpdir(), 'virt-ts-unshare-test-')), 'file');
-    await hostile.copyOut('/etc/hostname', file);
-    await hostile.write({ '/root/file': { content: 'x', user: '1' } });
+    await good.copyOut('/etc/hostname', file);
+    await good.write({ '/root/file': { content: 'x', user: '1' } });
     assert.deepEqual(events, ['open', 'copy', 'copy']);
-    await hostile.write({ '/root/sh': { content: '#!/usr/bin/perl\nsleep 1000', mode: 0o755 } });
-    await hostile.run('mv /root/sh /usr/bin/sh');
+    await using hostile = await Testbed.open({ rootfs: testTarball(), copyTimeout: 0.3 });
+    const input = '#!/usr/bin/perl\nsleep 1000';
+    await hostile.run('cat >/root/sh; chmod 755 /root/sh; mv /root/sh /usr/bin/sh', { input, check: true });
     await assert.rejects(hostile.copyOut('/etc/hostname', file), { name: 'CopyTimeoutError' });
     const writing = hostile.write({ '/x': { content: 'x', user: '1' } });
     await assert.rejects(writing, { name: 'CopyTimeoutError' });

@@ -180,6 +180,17 @@ describe('a manual session', function () {
     assert.deepEqual(marker.left(), []);
   });
 
+  it('ends at a signal during a command, without an internal error', async () => {
+    const terminal = await opened();
+    const [session = 0] = childrenOf(terminal.pid);
+    terminal.type('command sleep,1000\r');
+    await untilRuns('sleep 1000', session);
+    process.kill(session, 'SIGTERM');
+    await terminal.ended();
+    assert.doesNotMatch(terminal.shown, /internal error/);
+    assert.deepEqual(marker.left(), []);
+  });
+
   it('ends at Ctrl-D with the testbed gone', async () => {
     const terminal = await opened();
     terminal.type(CTRL_D);

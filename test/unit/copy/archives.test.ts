@@ -211,6 +211,12 @@ describe('an archive into a testbed', () => {
     const silent = new Readable({ read() {} });
     await fails(put(silent, { ...OPTIONS, timeout: 0.2 }), 'COPY_TIMEOUT');
     assert.ok(silent.destroyed);
+    let isCancelled = false;
+    const cancel = () => {
+      isCancelled = true;
+    };
+    await fails(put(new ReadableStream({ cancel }), { ...OPTIONS, timeout: 0.2 }), 'COPY_TIMEOUT');
+    assert.ok(isCancelled);
   });
 
   it('ends with a tar that fails, while the source still has more', async () => {
