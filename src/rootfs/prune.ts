@@ -5,7 +5,7 @@ import type { CacheFolder } from './cache.ts';
 import { committedImages } from './committed.ts';
 import { removeAptCaches } from './keep-apt-caches.ts';
 import { readEntry } from './keys.ts';
-import { waitLock } from './lock.ts';
+import { tryLock, waitLock } from './lock.ts';
 import { removeOldPackages } from './packages.ts';
 import { type KnownBase, type KnownLayer, readBases, readLayers, readRecord } from './record.ts';
 import { removeBase, removeLeftovers } from './remove.ts';
@@ -106,7 +106,10 @@ export async function withLayerLock<T>(
   work: () => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  const lock = await waitLock(join(cache.locks, 'layers'), log, signal);
+  signal?.throwIfAborted();
+  const path = join(cache.locks, 'layers');
+  // To take a free lock is no wait: a short session prunes too.
+  const lock = (await tryLock(path, log)) ?? (await waitLock(path, log, signal));
   try {
     return await work();
   } finally {

@@ -200,6 +200,14 @@ describe('a base', () => {
     lock.release();
   });
 
+  it('has those pruned that were not used for long, also when it is released at once', async () => {
+    const old = await use();
+    await old.release();
+    utimesSync(join(old.path, '../../users'), 1, 1);
+    await (await use(makeTarball('b.tar', 'two'))).release();
+    assert.equal(entries().length, 1);
+  });
+
   it('that cannot be made for want of descriptors has the remedy', () => {
     const error = Object.assign(new Error('EMFILE: too many open files, open'), { code: 'EMFILE' });
     const failure = cacheFailure(cache, error);
