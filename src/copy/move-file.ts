@@ -47,9 +47,11 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     way[0] === 'in'
       ? [file.file, 'ignore', 'pipe', 'pipe', again]
       : ['ignore', file.file, 'pipe', 'pipe', again];
-  const mover = ends.add(await testbed.startMover(way, stdio), 'host');
   const talk = socketOf(opener);
-  const sent = await Promise.race([firstByte(talk), opener.process.exited.then(() => undefined)]);
+  // Listened to at once: when a process ends, Node drops what it has written and nothing has read.
+  const byte = firstByte(talk);
+  const mover = ends.add(await testbed.startMover(way, stdio), 'host');
+  const sent = await Promise.race([byte, opener.process.exited.then(() => undefined)]);
   if (sent === DIRECTORY) throw way[0] === 'in' ? namesDirectory() : isDirectory();
   if (sent === NO_DIRECTORY) throw noDirectory();
   if (sent === NOT_REGULAR) throw notRegular();

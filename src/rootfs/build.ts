@@ -15,7 +15,7 @@ import { endBuild, GRACE } from './end-build.ts';
 import { putImage } from './images.ts';
 import { isOfAnother } from './known-releases.ts';
 import { imageName, type RootOrder } from './order.ts';
-import { hostArchitecture, osReleaseValue, readOsRelease } from './release.ts';
+import { hostArchitecture, hostRelease, osReleaseValue, readOsRelease } from './release.ts';
 import { compressionOfFile, imageThatServes, newestTarball, type RootSource } from './source.ts';
 import { EMPTY_COMMAND, EMPTY_COMMAND_FACTS, splitWords } from './words.ts';
 
@@ -95,7 +95,7 @@ async function build(
 async function ownLines(release: string, log: Log, signal: AbortSignal | undefined): Promise<string[]> {
   const id = osReleaseValue(readOsRelease(), 'ID') ?? 'debian';
   // mmdebstrap knows their mirrors; those of this machine do not have them.
-  if (isOfAnother(release, id)) return [];
+  if (isOfAnother(release, { id, release: hostRelease() })) return [];
   const path = keyringOf(id);
   const origin = id.charAt(0).toUpperCase() + id.slice(1);
   return sourceLines(await readAptIndexes(log, signal), release, origin, existsSync(path) ? path : undefined);

@@ -93,12 +93,19 @@ export function knownReleases(): string[] {
   return [...new Set(all)];
 }
 
+interface Machine {
+  /** As in os-release(5). */
+  readonly id: string;
+  readonly release: string | undefined;
+}
+
 /**
- * Whether the release belongs to another distribution than this machine.
- * @param id of the machine's, as in os-release(5)
+ * Whether the release belongs to another distribution than this machine. That of the machine does not, though Raspbian has the names
+ * of Debian's releases.
  * @param seriesIn names of the releases of the distribution with this id
  */
-export function isOfAnother(release: string, id: string, seriesIn = releasesOf): boolean {
+export function isOfAnother(release: string, { id, release: own }: Machine, seriesIn = releasesOf): boolean {
+  if (release === own) return false;
   const others = ['debian', 'ubuntu'].filter((other) => other !== id);
   return others.some((other) => seriesIn(other).includes(release)) && !seriesIn(id).includes(release);
 }

@@ -12,13 +12,14 @@ import fs, {
   writeFileSync,
 } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { copyOut } from '../../../src/copy/copy.ts';
+import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import { withEnds } from '../../../src/copy/ends.ts';
 import { isDirectoryInside } from '../../../src/copy/is-directory.ts';
 import { OpenFile } from '../../../src/copy/open-file.ts';
 import { CopyError } from '../../../src/errors.ts';
 import { helperWords } from '../../../src/helper.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
+import { HostTestbed } from './host-testbed.ts';
 
 const openFiles = (): number => readdirSync('/proc/self/fd').length;
 
@@ -76,6 +77,22 @@ describe('a copy that fails', () => {
     writeFileSync(path('from'), 'x');
     symlinkSync('nothing', path('to'));
     await fails(up('from', 'to'), /it is a link to a file that does not exist; remove the link first$/);
+  });
+
+  it('names its reason when the end of the shell is noticed before what it has sent', async () => {
+    class Late extends HostTestbed {
+      override async startMover(...words: Parameters<HostTestbed['startMover']>) {
+        await this.started.at(-1)?.exited;
+        return super.startMover(...words);
+      }
+    }
+    const late = new Late();
+    writeFileSync(path('from'), 'x');
+    mkdirSync(path('directory'));
+    await fails(copyIn(late, bytes('from'), bytes('directory'), OPTIONS), 'IS_A_DIRECTORY');
+    await fails(copyIn(late, bytes('from'), bytes('none/to'), OPTIONS), 'NO_DIRECTORY');
+    await fails(copyOut(late, bytes('directory'), bytes('to'), OPTIONS), 'IS_A_DIRECTORY');
+    await fails(copyOut(late, bytes('none'), bytes('to'), OPTIONS), /No such file/);
   });
 
   it('is none when all was copied as its time was over', () =>

@@ -103,11 +103,14 @@ describe("the machine's own mirrors", () => {
       ['noble', 'ubuntu', false],
       ['newest', 'ubuntu', false],
       ['sid', 'other', false],
+      ['trixie', 'raspbian', true],
     ] as const) {
-      assert.equal(isOfAnother(release, id, series), expected, `${release} on ${id}`);
+      const machine = { id, release: 'bookworm' };
+      assert.equal(isOfAnother(release, machine, series), expected, `${release} on ${id}`);
     }
-    assert.equal(isOfAnother('trixie', 'ubuntu'), true);
-    assert.equal(isOfAnother('trixie', 'debian'), false);
+    assert.equal(isOfAnother('trixie', { id: 'raspbian', release: 'trixie' }, series), false);
+    assert.equal(isOfAnother('trixie', { id: 'ubuntu', release: undefined }), true);
+    assert.equal(isOfAnother('trixie', { id: 'debian', release: undefined }), false);
   });
 
   it('are none when the distribution is not among them', () => {
