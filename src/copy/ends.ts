@@ -109,9 +109,8 @@ const LAST_WORDS = 500;
 /** The status of an execute command that could not enter the testbed; a command's own 255 arrives as 253. */
 const NOT_STARTED = 255;
 
-/** Gives the stderr of a process that ended with status 0. @throws CopyError, or TestbedError when it could not be run */
-export async function mustEnd(end: End, what: string): Promise<string> {
-  const { status } = await end.process.exited;
+/** What a process that has ended wrote to its stderr. */
+export async function lastWords(end: End): Promise<string> {
   const { stderr } = end.process.child;
   if (stderr !== null && !stderr.closed) {
     await new Promise<void>((resolve) => {
@@ -122,9 +121,16 @@ export async function mustEnd(end: End, what: string): Promise<string> {
       });
     });
   }
-  const words = end
-    .complaint()
-    .replace(/Wrote only \d+ of \d+ bytes/g, '$&: No space left, or the quota is used up');
+  return end.complaint();
+}
+
+/** Gives the stderr of a process that ended with status 0. @throws CopyError, or TestbedError when it could not be run */
+export async function mustEnd(end: End, what: string): Promise<string> {
+  const { status } = await end.process.exited;
+  const words = (await lastWords(end)).replace(
+    /Wrote only \d+ of \d+ bytes/g,
+    '$&: No space left, or the quota is used up',
+  );
   await mustHaveRun(end, words);
   if (status !== 0) {
     throw new CopyError(words === '' ? `${what} ended with status ${status}` : words, {

@@ -1,6 +1,6 @@
 import { shown } from '../archive/bytes.ts';
 import { CopyError } from '../errors.ts';
-import { mustHaveRun, withEnds } from './ends.ts';
+import { lastWords, mustHaveRun, withEnds } from './ends.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
 
 /**
@@ -17,8 +17,11 @@ export async function isDirectoryInside(
     const argv = ['sh', '-c', '[ -d "$1" ]', 'sh', path] as const;
     const end = ends.add(await testbed.start(argv, ['ignore', 'ignore', 'pipe']), 'testbed');
     const { status } = await end.process.exited;
-    await mustHaveRun(end);
-    if (status > 1) throw new CopyError(`its shell ended with status ${status}`);
+    if (status > 1) {
+      const words = await lastWords(end);
+      await mustHaveRun(end, words);
+      throw new CopyError(words === '' ? `its shell ended with status ${status}` : words);
+    }
     isDirectory = status === 0;
   });
   return isDirectory;

@@ -14,6 +14,7 @@ import fs, {
 import { syncBuiltinESMExports } from 'node:module';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
 import { withEnds } from '../../../src/copy/ends.ts';
+import { isDirectoryInside } from '../../../src/copy/is-directory.ts';
 import { OpenFile } from '../../../src/copy/open-file.ts';
 import { CopyError } from '../../../src/errors.ts';
 import { helperWords } from '../../../src/helper.ts';
@@ -37,7 +38,14 @@ function replaceDuring<Name extends 'linkSync' | 'openSync' | 'renameSync'>(
 }
 
 describe('a copy that fails', () => {
-  const { path, bytes, up, withTar } = useFolder();
+  const { path, bytes, up, withTar, withShell } = useFolder();
+
+  it('has the words of a shell that cannot look at a path', async () => {
+    const looking = (status: number) =>
+      isDirectoryInside(withShell(`echo broken >&2; exit ${status}`), path('from'), OPTIONS);
+    await assert.rejects(looking(127), { name: 'CopyError', message: /^looking at .* failed: broken$/ });
+    await assert.rejects(looking(255), { name: 'TestbedError', message: 'broken' });
+  });
 
   it('has a remedy as a field where there is one, and takes no second complaint for it', async () => {
     writeFileSync(path('from'), 'x'.repeat(200_000));
