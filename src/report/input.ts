@@ -10,10 +10,12 @@ import {
   readSync,
   statSync,
 } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
 import type { PackageList } from '../events/packages.ts';
 import type { TestbedEvent } from '../events/types.ts';
+import { unlessAborted } from '../wait.ts';
 import { parseEventLines } from './guard.ts';
 
 export interface TestResult {
@@ -46,15 +48,32 @@ export interface TestOutput {
 const LARGEST = { events: 500 * 1024 ** 2, list: 16 * 1024 ** 2, output: 32 * 1024 } as const;
 const IS_EVENTS = /^(?:events|.*[.-]events)(?:\.jsonl?)?$|\.jsonl$/;
 
-/** @throws UsageError */
-export function readInput(path: string): Input {
+/**
+ * What a pipe gives, such as one of `<(zcat FILE)`; undefined when it is none, or cannot be read. Its writer may be slow, or never come.
+ * @throws the reason of an abort
+ */
+export async function readPipe(path: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    if (!statSync(path).isFIFO()) return undefined;
+    return await unlessAborted(readFile(path, 'utf8'), signal);
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
+
+/**
+ * @param piped what `readPipe` gave
+ * @throws UsageError
+ */
+export function readInput(path: string, piped?: string): Input {
   const isFolder = reading(path, () => statSync(path)).isDirectory();
   const folder = isFolder ? path : dirname(path);
   const hasDriver = isFolder || lstatSync(join(folder, 'summary'), { throwIfNoEntry: false }) !== undefined;
   // What the user names may be a link or a pipe.
   const texts = isFolder
     ? reading(path, () => eventFilesIn(folder)).map((file) => textOf(file, LARGEST.events))
-    : [reading(path, () => readFileSync(path, 'utf8'))];
+    : [piped ?? reading(path, () => readFileSync(path, 'utf8'))];
   const parsed = texts.map(parseEventLines);
   const events = parsed.flatMap((each) => each.events);
   const strange = parsed.reduce((sum, each) => sum + each.strange, 0);

@@ -1,13 +1,13 @@
 /** `report`: a run as a page, or as text on stdout. */
 import { writeFileSync } from 'node:fs';
 import { reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
-import { readInput } from '../report/input.ts';
+import { readInput, readPipe } from '../report/input.ts';
 import { runOf } from '../report/run.ts';
 import { runText } from '../report/text.ts';
 import { scarceRemedy } from '../scarce.ts';
 import type { RunVerb } from './verb.ts';
 
-export const report: RunVerb = async (words) => {
+export const report: RunVerb = async (words, signal) => {
   const [path] = words.operands;
   if (path === undefined) {
     throw new UsageError('report takes one file of events or output directory', {
@@ -15,7 +15,7 @@ export const report: RunVerb = async (words) => {
       remedy: 'see report --help',
     });
   }
-  const input = readInput(path);
+  const input = readInput(path, await readPipe(path, signal));
   const run = runOf(input);
   const target = words.one('output');
   if (target === undefined) {

@@ -8,7 +8,7 @@ import { purposeOf, testOf } from '../../../src/report/classify.ts';
 import { compareRuns } from '../../../src/report/compare.ts';
 import { list } from '../../../src/report/elements.ts';
 import { parseEventLines } from '../../../src/report/guard.ts';
-import { readInput } from '../../../src/report/input.ts';
+import { readInput, readPipe } from '../../../src/report/input.ts';
 import { sessionsOf } from '../../../src/report/model.ts';
 import { pageOf } from '../../../src/report/page.ts';
 import { type Run, runOf } from '../../../src/report/run.ts';
@@ -263,7 +263,7 @@ describe('a report', () => {
     assert.equal(list(items).children.length, items.length);
   });
 
-  it('is made of a link to a file, and of a pipe', () => {
+  it('is made of a link to a file, and of a pipe, for which an abort ends the wait', async () => {
     const link = join(folder, 'latest');
     symlinkSync('out/events.jsonl', link);
     output('out', '1', '');
@@ -271,7 +271,15 @@ describe('a report', () => {
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
     spawn('cp', [link, pipe]);
-    assert.equal(runOf(readInput(pipe)).tests.length, 2);
+    const never = new AbortController().signal;
+    assert.equal(runOf(readInput(pipe, await readPipe(pipe, never))).tests.length, 2);
+    assert.equal(await readPipe(link, never), undefined);
+    const ending = new AbortController();
+    const waiting = readPipe(pipe, ending.signal);
+    ending.abort();
+    await assert.rejects(waiting, { name: 'AbortError' });
+    // The thread that opens it must not keep this process.
+    writeFileSync(pipe, '');
   });
 
   it('of what has neither events nor a summary is a wrong call', () => {
