@@ -93,7 +93,7 @@ function waitOf(place: WaitPlace, condition: Condition): Wait {
 
 function repeat<T>({ what, attempt }: Attempt<T>): Wait {
   return async ({ limit, signal }) => {
-    const time = AbortSignal.timeout(limit * 1000);
+    const time = AbortSignal.timeout(Math.ceil(limit * 1000));
     const either = AbortSignal.any([signal, time]);
     let seen = 'nothing';
     for (let pause = PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {

@@ -66,7 +66,7 @@ export async function serveCommand(
 ): Promise<number> {
   const { argv, files, options } = parseCommand(words);
   const { timeout } = options;
-  const limit = timeout === undefined ? NEVER : AbortSignal.timeout(timeout * 1000);
+  const limit = timeout === undefined ? NEVER : AbortSignal.timeout(Math.ceil(timeout * 1000));
   const started = performance.now();
   const until = { log, signal: AbortSignal.any([signal, limit]) };
   const opened: Partial<Record<Stream, number>> = {};

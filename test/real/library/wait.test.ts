@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { closeAll, NotReadyError, Testbed, TestbedError, UsageError } from '../../../src/index.ts';
+import { patience } from '../../support/patience.ts';
 import { testTarball } from '../../support/rootfs.ts';
 
 /** A server in Perl, which each Debian has: gives an answer to each connection. */
@@ -47,14 +48,20 @@ describe('waiting until something is ready', function () {
   });
 
   it('reports after its time what was seen last', async () => {
-    await assert.rejects(testbed.waitFor({ port: 81 }, { timeout: 0.3 }), (error) => {
-      assert.ok(error instanceof NotReadyError);
-      assert.equal(error.code, 'NOT_READY');
-      assert.match(error.message, /port 81 of the testbed was not ready after 0.3 s: .*Connection refused/);
-      assert.match(error.seen, /127\.0\.0\.1:81.*\[::1\]:81/);
-      assert.ok(error.remedy);
-      return true;
-    });
+    await assert.rejects(
+      testbed.waitFor({ port: 81 }, { timeout: Math.ceil(patience(300)) / 1000 }),
+      (error) => {
+        assert.ok(error instanceof NotReadyError);
+        assert.equal(error.code, 'NOT_READY');
+        assert.match(
+          error.message,
+          /port 81 of the testbed was not ready after [0-9.]+ s: .*Connection refused/,
+        );
+        assert.match(error.seen, /127\.0\.0\.1:81.*\[::1\]:81/);
+        assert.ok(error.remedy);
+        return true;
+      },
+    );
   });
 
   it('for a line of either output, also one that came before, and a number of lines', async () => {
@@ -99,11 +106,14 @@ describe('waiting until something is ready', function () {
     });
     assert.equal(status, 404);
     assert.match(body, /asked GET \/health HTTP/);
-    await assert.rejects(testbed.waitFor({ http: 80 }, { timeout: 0.5 }), (error) => {
-      assert.ok(error instanceof NotReadyError);
-      assert.match(error.seen, /status 404 and asked GET/);
-      return true;
-    });
+    await assert.rejects(
+      testbed.waitFor({ http: 80 }, { timeout: Math.ceil(patience(500)) / 1000 }),
+      (error) => {
+        assert.ok(error instanceof NotReadyError);
+        assert.match(error.seen, /status 404 and asked GET/);
+        return true;
+      },
+    );
   });
 
   it('for HTTP from a server that answers nothing, something else or without end', async () => {
@@ -129,8 +139,10 @@ describe('waiting until something is ready', function () {
     const waiting = testbed.waitFor({ command: 'echo look; test -e /tmp/ready', user: 'nobody' });
     await testbed.run('sleep 0.2; touch /tmp/ready');
     assert.deepEqual(await waiting, { status: 0, stdout: 'look\n', stderr: '' });
+    // A limit that is no number of whole milliseconds.
+    assert.equal((await testbed.waitFor({ command: 'true' }, { timeout: 20.0005 })).status, 0);
     await assert.rejects(
-      testbed.waitFor({ command: 'echo not yet >&2; exit 7' }, { timeout: 0.3 }),
+      testbed.waitFor({ command: 'echo not yet >&2; exit 7' }, { timeout: Math.ceil(patience(500)) / 1000 }),
       /its status was 7, and it wrote not yet/,
     );
   });
@@ -143,7 +155,10 @@ describe('waiting until something is ready', function () {
       { command: ['true'] },
     ]);
     assert.deepEqual([port, line, status], [undefined, 'up', 0]);
-    await assert.rejects(testbed.waitFor([{ port: 8080 }, { port: 9 }], { timeout: 0.3 }), /port 9/);
+    await assert.rejects(
+      testbed.waitFor([{ port: 8080 }, { port: 9 }], { timeout: Math.ceil(patience(300)) / 1000 }),
+      /port 9/,
+    );
   });
 
   it('ends at once at an abort, a revert and a close', async () => {

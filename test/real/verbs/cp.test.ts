@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { shellLine } from '../../../src/log.ts';
 import type { OpenTestbed } from '../../../src/testbed/types.ts';
 import { call, PROGRAM, virt } from '../../support/program.ts';
 import { testProvider } from '../../support/testbed.ts';
@@ -46,6 +47,21 @@ describe('cp', function () {
     return stdout;
   }
   const here = (...path: string[]) => join(folder, ...path);
+
+  it('copies on a terminal too, and shows nothing of a copy that takes no time', async () => {
+    writeFileSync(here('from'), 'content');
+    for (const [from, to] of [
+      ['from', `${bed}:/srv/there`],
+      [`${bed}:/srv/there`, 'back'],
+    ] as const) {
+      const line = shellLine([PROGRAM, 'cp', from, to]);
+      const shown = await call(['script', '--quiet', '--return', '--command', line, '/dev/null'], {
+        cwd: folder,
+      });
+      assert.deepEqual([shown.status, shown.stdout.replaceAll('\r\x1b[K', '')], [0, '']);
+    }
+    assert.equal(readFileSync(here('back'), 'utf8'), 'content');
+  });
 
   it('copies a file into a directory or to a new name, in both directions', async () => {
     writeFileSync(here('a file'), 'content\n', { mode: 0o755 });

@@ -52,6 +52,31 @@ describe('a mistyped verb', () => {
   });
 });
 
+describe('a verb without what it needs, or with more', () => {
+  const CALLS = ['close', 'commit', 'commit a b c', 'exec', 'logs', 'report', 'shell -- true'];
+  it('is an error with status 2 that names the verb and a remedy', async () => {
+    const outcomes = await Promise.all(CALLS.map((words) => shell(`"$0" "$1" ${words}`)));
+    for (const [at, { status, stderr }] of outcomes.entries()) {
+      const [verb] = CALLS[at]?.split(' ') ?? [];
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, new RegExp(`^virt-ts-unshare: ${verb} (needs|takes) [^\\n;]*; [^\\n]+\\n$`));
+    }
+  });
+});
+
+describe('a report', () => {
+  it('that cannot be written is an error that names its file', async () => {
+    const session = `printf 'open\\nquit\\n' | "$0" "$1" --events "$F" -t '${testTarball()}' >&2`;
+    const script = `F=$(mktemp); ${session} && "$0" "$1" report "$F" -o "$F/report.html"; s=$?; rm "$F"; exit $s`;
+    const { status, stderr } = await shell(script);
+    assert.equal(status, 255, stderr);
+    assert.match(
+      stderr,
+      /cannot write the report \S+\/report\.html: ENOTDIR[^;]*; name a file in a directory/,
+    );
+  });
+});
+
 describe('help', () => {
   it('of a verb is that of its --help', async () => {
     const [one, other] = [await shell('"$0" "$1" help run'), await shell('"$0" "$1" run --help')];

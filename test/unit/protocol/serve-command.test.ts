@@ -106,6 +106,10 @@ describe('a command', () => {
     assert.match(String(testbed.run.firstCall.args[1]?.timeout), /^0\.\d{1,3}$/);
   });
 
+  it('may have a time that is no number of whole milliseconds', async () => {
+    assert.equal(await serveCommand(fakeTestbed(), ['true', 'timeout=0.5005'], quiet), 0);
+  });
+
   it('is refused without harm to the testbed where that has no such directory or user', async () => {
     const testbed = fakeTestbed();
     testbed.run.rejects(
