@@ -20,7 +20,10 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Name or number of a user in the testbed. Default: root. */
   readonly user?: string;
-  /** Seconds, after which the command is ended with all its processes. Default: no limit. */
+  /**
+   * Seconds, after which the command is ended with all its processes; `run` also waits no longer for the end of its output, which
+   * a process of another command may hold. Default: no limit.
+   */
   readonly timeout?: number;
   /** Aborting ends the command with all its processes. */
   readonly signal?: AbortSignal;

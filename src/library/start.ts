@@ -28,7 +28,7 @@ import {
 } from './wires.ts';
 
 const MAX_OUTPUT = 64 * 1024 * 1024;
-/** Milliseconds in which a stream of the caller takes what is left of the output of a command that was killed. */
+/** Milliseconds in which the rest of its output is read, at least, after a command has ended or was killed. */
 const LAST_OUTPUT = 500;
 
 export interface StartPlace {
@@ -122,7 +122,8 @@ export async function runToEnd(
     const signal = AbortSignal.any(signals);
     const begin = performance.now();
     const { status } = await endForCaller(started, argv, { ...options, signal });
-    const left = options.timeout && options.timeout * 1000 - (performance.now() - begin);
+    const left =
+      options.timeout && Math.max(LAST_OUTPUT, options.timeout * 1000 - (performance.now() - begin));
     if (!(await inTime(receiving, left, signal))) throw withoutEnd(argv);
     const outputs = await receiving;
     failure.signal.throwIfAborted();

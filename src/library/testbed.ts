@@ -3,28 +3,21 @@ import type { Socket } from 'node:net';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ArchiveSource, watchSource } from '../copy/archive-source.ts';
-import {
-  CommandTimeoutError,
-  CopyError,
-  CopyTimeoutError,
-  reasonOf,
-  systemCodeOf,
-  TestbedError,
-  UsageError,
-} from '../errors.ts';
+import { CopyError, reasonOf, systemCodeOf, TestbedError, UsageError } from '../errors.ts';
 import type { OnEvent } from '../events/types.ts';
 import type { Leak } from '../leaks/leak.ts';
 import { Testbed as InnerTestbed } from '../testbed/testbed.ts';
 import { checkAddress, checkPort, checkText, notAllowed } from './checks.ts';
 import type { Command, CommandOptions, RunningCommand, RunOptions, RunResult } from './command.ts';
 import type { OpenOptions } from './open-options.ts';
+import { ownersOf } from './owners.ts';
 import { forget, leave, type Shared, sharedProvider } from './providers.ts';
 import { type FromSnapshot, makeSnapshot, type Snapshot, snapshotOf } from './snapshot.ts';
 import { runToEnd, startPiped } from './start.ts';
 import { Unit, withoutInit } from './unit.ts';
 import { waitFor } from './wait.ts';
 import type { Condition, Ready, WaitOptions } from './wait-types.ts';
-import type { FilesToWrite, Owner } from './write.ts';
+import type { FilesToWrite } from './write.ts';
 
 /**
  * A Debian system for tests: a layer over a root filesystem, which the testbed cannot change, in namespaces of its own. It is
@@ -214,18 +207,11 @@ export class Testbed {
    * @throws {@link CopyError}, {@link CopyTimeoutError}, {@link TestbedError}
    */
   async write(files: FilesToWrite): Promise<void> {
-    const { checkFiles, OWN_IDS, packFiles, parseIds } = await import('./write.ts');
+    const { checkFiles, packFiles } = await import('./write.ts');
     const checked = checkFiles(files);
-    const owners = new Map<string, Owner>([['root', { uid: 0, gid: 0 }]]);
-    for (const user of new Set(checked.map((file) => file.user))) {
-      if (owners.has(user)) continue;
-      const asking = { user, maxOutput: 1000, ...this.#copyTime };
-      const { stdout } = await runToEnd({ ...this.#place(), isPart: true }, OWN_IDS, asking).catch(
-        noOwner(user),
-      );
-      owners.set(user, parseIds(String(stdout), user));
-    }
     if (checked.length === 0) return;
+    const users = checked.map(({ user }) => user);
+    const owners = await ownersOf(this.#place(), users, this.#copyTime.timeout);
     await this.#inner.putArchive(packFiles(checked, owners), Buffer.from('/'));
   }
 
@@ -379,21 +365,6 @@ function placeTaken(): UsageError {
       remedy: 'close that one first',
     },
   );
-}
-
-/** The command that asks for the ids is none of the caller's. */
-function noOwner(user: string): (error: unknown) => never {
-  return (error) => {
-    if (error instanceof CommandTimeoutError) {
-      throw new CopyTimeoutError(`the testbed took too long to find the ids of the user ${user}`, {
-        cause: error,
-      });
-    }
-    if (!(error instanceof UsageError) || error.code !== 'NO_USER') throw error;
-    throw new UsageError(`no file can belong to ${user}: the testbed has no such user`, {
-      ...{ code: error.code, cause: error, remedy: 'add the user first, or give its number' },
-    });
-  };
 }
 
 function checkHostPath(path: string): void {

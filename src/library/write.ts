@@ -1,7 +1,8 @@
 /** Files from memory: checked, and packed by tar-stream as an archive for `putArchive`. */
 import { type Pack, pack } from 'tar-stream';
-import { CopyError, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { checkNames, checkText, type Names, notAllowed } from './checks.ts';
+import type { Owner } from './owners.ts';
 
 /** The content of a file. A text is written as UTF-8. */
 export type FileContent = string | Uint8Array;
@@ -18,11 +19,6 @@ export interface FileToWrite {
 
 /** Absolute paths in the testbed, with what is to be written there. */
 export type FilesToWrite = Readonly<Record<string, FileContent | FileToWrite>>;
-
-export interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 interface CheckedFile {
   readonly path: string;
@@ -83,22 +79,6 @@ function isContent(value: unknown): value is FileContent {
 
 function bytesOf(content: FileContent): Uint8Array {
   return typeof content === 'string' ? Buffer.from(content) : content;
-}
-
-/**
- * The program of a shell that prints the ids of its process; it needs no program of the image. Its output is as hostile as
- * everything from a testbed.
- */
-export const OWN_IDS =
-  'while read -r key id rest; do case $key in Uid: | Gid:) echo "$id" ;; esac; done </proc/self/status';
-
-/** @throws CopyError */
-export function parseIds(text: string, user: string): Owner {
-  const [, uid, gid] = /^(\d{1,10})\n(\d{1,10})\n$/.exec(text) ?? [];
-  if (uid === undefined || gid === undefined) {
-    throw new CopyError(`the ids of the user ${user} are unknown`, { code: 'NO_IDS' });
-  }
-  return { uid: Number(uid), gid: Number(gid) };
 }
 
 /** @param owners of each user that is named */
