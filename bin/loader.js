@@ -1,8 +1,8 @@
 // Loads the built program, dist/cli.cjs and the files that it requires, with the code that V8 made of them when it was built
 // (FILE.cache): compiling takes a fifth of the time until the first testbed is open. Node.js has this from version 22 on. V8 checks
-// that a cache is of the same version of V8 and of the same flags; else it compiles the file as usual.
-// `node bin/loader.js` makes the caches.
-const { readFileSync, writeFileSync } = require('node:fs');
+// that a cache is of the same version of V8 and of the same flags; else it compiles the file as usual. `node bin/loader.js` makes the
+// caches. Where there are none, as in the package of npm, Node's own loader does all.
+const { existsSync, readFileSync, writeFileSync } = require('node:fs');
 const { dirname, resolve } = require('node:path');
 const { constants, Script } = require('node:vm');
 
@@ -46,6 +46,10 @@ function load(file) {
   return module.exports;
 }
 
+function loadProgram() {
+  return existsSync(`${CLI}.cache`) ? load(CLI) : require(CLI);
+}
+
 /** dist/cli.cjs and all files that it requires, now or later. */
 function filesOf(file, found = new Set()) {
   if (found.has(file)) return found;
@@ -58,7 +62,7 @@ function filesOf(file, found = new Set()) {
 function makeCaches() {
   const { setFlagsFromString } = require('node:v8');
   for (const file of filesOf(CLI)) {
-    if (readFileSync(file).length < LEAST) continue;
+    if (file !== CLI && readFileSync(file).length < LEAST) continue;
     // All functions, also those that are not called at once. The flag counts when the cache is used, so it is set back before.
     setFlagsFromString('--no-lazy');
     const script = compile(file);
@@ -67,5 +71,5 @@ function makeCaches() {
   }
 }
 
-module.exports = { CLI, load };
+module.exports = { CLI, loadProgram };
 if (require.main === module) makeCaches();

@@ -45,6 +45,12 @@ describe('the loader of the program', () => {
     assert.equal(run(), 'as built a word\n');
   });
 
+  it('executes the file where nothing was compiled, as after npm install', () => {
+    for (const name of ['cli.cjs', 'chunks/words.cjs']) rmSync(join(folder, 'dist', `${name}.cache`));
+    write('chunks/words.cjs', words('as found'));
+    assert.equal(run(), 'as found a word\n');
+  });
+
   it('executes the file where V8 has other flags, or another file was compiled', () => {
     write('chunks/words.cjs', words('as found'));
     assert.equal(run('--no-opt'), 'as found a word\n');
