@@ -157,7 +157,7 @@ describe('an init of the image', function () {
       const boot = () => script(testbed, BOOT_ID).then(({ stdout }) => stdout);
       const first = await boot();
       const before = nameOf(testbed.pid);
-      const [program, ...words] = testbed.executeCommand;
+      const [program = '', ...words] = testbed.executeCommand;
       const text = 'tty; grep ^0: /proc/self/cgroup; systemctl reboot; sleep 600';
       const terminal = new Terminal([program, ...words, 'sh', '-c', text], {
         env: process.env,
