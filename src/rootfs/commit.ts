@@ -11,6 +11,7 @@ import { startProgress } from '../progress-line.ts';
 import { scarceRemedy } from '../scarce.ts';
 import { writeWhole } from './cache.ts';
 import { type ImageRecord, recordPath } from './committed.ts';
+import { lockImage } from './images.ts';
 import { type Base, inUse } from './known-base.ts';
 import { type LayerPlace, type PlacedLayer, placeLayer } from './layers.ts';
 import { pruneLayers, withLayerLock } from './prune.ts';
@@ -90,7 +91,13 @@ export async function commitImage(order: CommitOrder): Promise<string> {
       checkImageName(cache.images, name);
       writeWhole(path, `${JSON.stringify(recordOf(order, top, size))}\n`, { flush: true });
     };
-    await withLayerLock(cache, log, write, order.signal);
+    // An import of that name holds it from its look at committed images to its end.
+    const lock = await lockImage(cache, name, log, order.signal);
+    try {
+      await withLayerLock(cache, log, write, order.signal);
+    } finally {
+      lock.release();
+    }
     return path;
   } finally {
     for (const layer of placed) if (layer.mark !== undefined) removeUser(layer.mark);

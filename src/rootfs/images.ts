@@ -23,6 +23,7 @@ import { startProgress } from '../progress-line.ts';
 import { scarceRemedy } from '../scarce.ts';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
+import { findCommitted } from './committed.ts';
 import type { Compression } from './compression.ts';
 import { type Lock, waitLock } from './lock.ts';
 import { type ContainerImage, findContainerImage, importContainerImage } from './oci/container-image.ts';
@@ -67,6 +68,8 @@ export async function putImage(
   const lock = await lockImage(cache, name, log, signal);
   const stem = join(cache.images, `.${name}.${process.pid}`);
   try {
+    // Perhaps while this process waited.
+    refuseCommitted(cache, name);
     // Parts that a killed process left; this one holds the lock.
     removeParts(cache, name);
     const ending = await make(stem, lock.fd);
@@ -89,11 +92,20 @@ function removeParts(cache: CacheFolder, name: string): void {
   }
 }
 
-async function lockImage(
+/** Else a name would have two images. A commit holds the lock too. @throws UsageError */
+export function refuseCommitted(cache: CacheFolder, name: string): void {
+  if (findCommitted(cache, name) === undefined) return;
+  throw new UsageError(`the image ${name} was committed`, {
+    code: 'NAME_TAKEN',
+    remedy: `call rootfs remove ${name} first, or give another name`,
+  });
+}
+
+export async function lockImage(
   cache: CacheFolder,
   name: string,
   log: Log,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<Lock> {
   const what = `waiting for another process that makes ${name}`;
   const progress = startProgress(what, { log, plain: what });

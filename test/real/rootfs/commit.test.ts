@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -18,7 +19,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { silentLog } from '../../../src/log.ts';
 import { waitLock } from '../../../src/rootfs/lock.ts';
 import { processTree } from '../../support/processes.ts';
-import { PROGRAM, virt } from '../../support/program.ts';
+import { ended, PROGRAM, virt } from '../../support/program.ts';
 import { randomFrom } from '../../support/random.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
@@ -200,6 +201,28 @@ describe('committed images', function () {
       images().find(({ name }) => name.startsWith('child'))?.parent,
       images().find(({ name }) => name.startsWith('odd'))?.name,
     );
+  });
+
+  it('and imported ones wait for each other where they have one name, and the second is refused', async () => {
+    const made = images().find(({ name }) => name.startsWith('odd'))?.name ?? '';
+    const [arch = ''] = made.split('-').slice(-1);
+    const place = (kind: string) => join(folder, `virt-ts-unshare/${kind}`);
+    /** What a program that has waited for the lock of the image reports, when the file was made meanwhile. */
+    const waits = async (file: string, ...args: string[]): Promise<string> => {
+      const lock = await waitLock(join(place('locks'), `image-both-${arch}`), silentLog);
+      const child = spawn(process.execPath, [PROGRAM, ...args], { env: allEnv() });
+      const end = ended(child);
+      for await (const chunk of child.stderr) if (String(chunk).includes('waiting for another')) break;
+      copyFileSync(join(place('images'), `odd-${arch}.image`), join(place('images'), file));
+      lock.release();
+      const { status, stdout } = await end;
+      rmSync(join(place('images'), file));
+      return `${status} ${stdout}`;
+    };
+    const words = ['run', '--release', 'odd', '--commit', 'both', '--', 'true'];
+    assert.equal(await waits(`both-${arch}.tar`, ...words), '2 ');
+    assert.equal(await waits(`both-${arch}.image`, 'rootfs', 'import', testTarball(), 'both'), '2 ');
+    assert.ok(!images().some(({ name }) => name.startsWith('both')));
   });
 
   it('are not made when the helper that keeps the processes stopped is killed, and these go on', async () => {
