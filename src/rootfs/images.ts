@@ -256,7 +256,9 @@ async function packFolder(
   try {
     const tar = await spawnHost(
       [
-        ...(['tar', '--create', `--file=${stem}.${ending}`, `--directory=${source.path}`] as const),
+        // It has the lock, so it must end with this process, also when that is killed.
+        ...(['setpriv', '--pdeathsig=KILL', '--', 'tar', '--create'] as const),
+        ...[`--file=${stem}.${ending}`, `--directory=${source.path}`],
         ...(zstd ? ['--use-compress-program=zstd -T0 -q'] : []),
         ...['--one-file-system', '--sparse', '--xattrs', '--xattrs-include=*', ...owners, '.'],
       ],
