@@ -22,7 +22,7 @@ struct job {
 	long tag;
 	/* Whether the command has a terminal of its own. */
 	bool terminal;
-	/* The host's /proc, pid 1 in it, the file for events, and cgroup.procs of the command's cgroup; -1: none. */
+	/* The host's /proc, pid 1 in it, the file for events, and the directory of the command's cgroup; -1: none. */
 	int proc, init, report, cgroup;
 	/* In the child: it reads one byte before it runs, and writes one when it cannot execute the command. */
 	int channel;
@@ -31,6 +31,12 @@ struct job {
 /* exec.c: these report that the command cannot be run, and exit. */
 _Noreturn __attribute__((format(printf, 3, 4))) void fail(const struct job *job, const char *code, const char *format, ...);
 _Noreturn void fail_to_enter(const struct job *job, const char *what);
+
+/*
+ * Makes a process in the cgroup for commands: the testbed's init cannot move one from outside, for a session or a scope. The right to is
+ * the caller's, before it becomes root of the testbed; an ordinary user does not have it in another login session.
+ */
+pid_t fork_for_command(const struct job *job);
 
 /* command.c: in the child. mask: the command's blocked signals. */
 _Noreturn void become_command(struct job *job, const sigset_t *mask);

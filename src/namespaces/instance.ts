@@ -115,7 +115,7 @@ export class Instance {
   ) {
     const { groups } = ends.holder;
     if (ends.init !== undefined && groups !== undefined) {
-      this.commandGroup = `${groups}/${mark}/commands/cgroup.procs`;
+      this.commandGroup = `${groups}/${mark}/commands`;
     }
     this.pid = process.pid;
     this.startTime = process.startTime;
