@@ -19,7 +19,9 @@
  *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
  *                               it needs neither a process nor a descriptor; "ended" with the status 0, or 1 when it fails
  * stdout: events: "held" with the holder's pid; for each run "started" with its pid, "failed", "standing" when it waits for "go", or "ready" when its steps
- *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped
+ *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped; at the end "left" with the pid of
+ *   each process, at most some, that SIGKILL has not ended
+ * status: 0, or 1 after "failed" or "left"
  */
 #include "hold.h"
 
@@ -213,7 +215,7 @@ int hold_main(int argc, char **argv) {
 	set_title("virt-ts-unshare stage");
 	if (write(mapped[1], "", 1) != 1) _exit(1);
 	close(mapped[1]);
-	wait_for_end(holder, &users, proc);
+	bool complete = wait_for_end(holder, &users, proc);
 	if (given.group != NULL) remove_group(AT_FDCWD, given.group, true);
-	return 0;
+	return complete ? 0 : 1;
 }
