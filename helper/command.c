@@ -35,11 +35,6 @@ static void set_environment(const struct job *job, const struct account *account
 void become_command(struct job *job, const sigset_t *mask) {
 	char word, keyring[64], map[256] = "";
 	if (read(job->channel, &word, 1) != 1) _exit(NOT_RUN);
-	/*
-	 * Its init cannot move a process from outside of its cgroup, for a session or a scope. The right to move it there is that of the user
-	 * that has opened the file, and an ordinary user does not have it in another login session.
-	 */
-	if (job->cgroup >= 0 && write(job->cgroup, "0", 1) < 0 && errno == ENODEV) fail(job, "CLOSED", "it is closed");
 	/* With the caller's controlling terminal, root of the testbed could insert input (TIOCSTI of ioctl_tty(2)). */
 	if (job->terminal) setpgid(0, 0);
 	else setsid();

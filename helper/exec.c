@@ -2,11 +2,11 @@
  * The execute program: runs a command in a testbed with the caller's stdin, stdout and stderr, and returns when all output of
  * the command has been written.
  *
- * argv: exec -p PID -m MARK [-h HOLDER] [-g FILE] [-n] [-c DIR] [-u USER[:GROUP]] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-E NUMBER:FILE]
+ * argv: exec -p PID -m MARK [-h HOLDER] [-g DIR] [-n] [-c DIR] [-u USER[:GROUP]] [-e NAME=VALUE]... [-d SECONDS] [-l FILE] [-E NUMBER:FILE]
  *   [-T] [-3] [-f] [-N FILES] -- COMMAND [ARGUMENT]...
  *   -p -m  host pid of the testbed's pid 1, and its mark, because pids are reused
  *   -h     host pid of its holder: after a reboot another child of that is pid 1, with the same mark
- *   -g     the testbed has an init of its own: cgroup.procs of the cgroup for commands
+ *   -g     the testbed has an init of its own: the directory of the cgroup for commands
  *   -n     the testbed has a network namespace of its own
  *   -c -u  working directory, and user and group (name or number) in the testbed; default / and root
  *   -e     one more variable of the command's environment
@@ -27,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 void fail(const struct job *job, const char *code, const char *format, ...) {
@@ -96,7 +97,7 @@ static void parse_options(struct job *job, int argc, char **argv) {
 		case 'h': job->holder = (pid_t)strtol(optarg, NULL, 10); break;
 		case 'g':
 			job->has_init = true;
-			job->cgroup = open(optarg, O_WRONLY | O_CLOEXEC);
+			job->cgroup = open(optarg, O_PATH | O_DIRECTORY | O_CLOEXEC);
 			break;
 		case 'n': job->network = true; break;
 		case 'c': job->directory = optarg; break;
@@ -125,6 +126,23 @@ static void parse_options(struct job *job, int argc, char **argv) {
 	}
 	job->command = argv + optind;
 	if (job->command[0] == NULL || job->variables == NULL) fail(job, "WRONG_OPTION", "no command is given");
+}
+
+/*
+ * The command's process, in the cgroup for commands: the testbed's init cannot move one from outside, for a session or a scope. The right to
+ * is the caller's, before it becomes root of the testbed; an ordinary user does not have it in another login session.
+ */
+static pid_t fork_for_command(const struct job *job) {
+	pid_t child = fork_into(job->cgroup);
+	if (child >= 0 || job->cgroup < 0) return child;
+	if (errno == ENODEV) fail(job, "CLOSED", "it is closed");
+	return fork();
+}
+
+/* Root of the testbed must not ptrace(2) what has the caller's memory. A change of ids may have permitted it. */
+static void take_ids(const struct job *job) {
+	if (!become_root()) fail_to_enter(job, "its root's ids");
+	prctl(PR_SET_DUMPABLE, 0);
 }
 
 static bool find_pid1(struct job *job) {
@@ -165,16 +183,19 @@ int exec_main(int argc, char **argv) {
 	/* With SIGCHLD ignored the kernel reaps the children, and their status is lost. */
 	signal(SIGCHLD, SIG_DFL);
 	job.terminal = isatty(0) == 1 && isatty(1) == 1;
+	/* A terminal is taken as root, before the command's process is made, which then moves itself by a file that the caller has opened. */
+	int procs = job.terminal && job.cgroup >= 0 ? openat(job.cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC) : -1;
+	if (job.terminal) job.cgroup = -1;
 	int link = job.terminal ? split_for_terminal() : -1;
 	if (job.terminal && link < 0) fail(&job, "NO_TERMINAL", "making a terminal for it failed: %s; %s", strerror(errno), remedy(errno));
 
 	/* Without the mount namespace, because /proc has to stay that of the host. */
 	const char *missing = enter_namespaces(job.init, USER_NS | PID_NS);
 	if (missing != NULL) fail_to_enter(&job, missing);
-	if (!become_root()) fail_to_enter(&job, "its root's ids");
+	if (job.terminal) take_ids(&job);
 	if (job.terminal && !take_terminal(job.init, link))
 		fail(&job, "NO_TERMINAL", "its devpts at /dev/pts makes no terminal: %s; %s", strerror(errno), remedy(errno));
-	/* Root of the testbed must not ptrace(2) the child, which has the caller's memory until it executes the command. */
+	/* Not even before the child has changed its ids. */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* The command line can be read in spite of that, and has the path of a private home. */
 	size_t length = strlen(program_invocation_name);
@@ -182,14 +203,17 @@ int exec_main(int argc, char **argv) {
 	memset(program_invocation_name, 0, length);
 	int channel[2];
 	if (name == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0) fail_to_enter(&job, "a pair of sockets");
-	pid_t child = fork();
+	pid_t child = fork_for_command(&job);
 	if (child < 0) fail_to_enter(&job, "a new process");
 	if (child == 0) {
 		close(channel[0]);
 		job.channel = channel[1];
+		if (procs >= 0 && write(procs, "0", 1) < 0 && errno == ENODEV) fail(&job, "CLOSED", "it is closed");
+		take_ids(&job);
 		become_command(&job, &mask);
 	}
 	close(channel[1]);
+	take_ids(&job);
 	memcpy(program_invocation_name, name, length);
 	/* The server must see the namespaces of this process, to end a testbed when this process is stopped. */
 	prctl(PR_SET_DUMPABLE, 1);
@@ -216,5 +240,7 @@ int exec_main(int argc, char **argv) {
 		                      .group = job.terminal ? 0 : child, .report = job.report});
 	journal_finish(&(struct finished){.init = job.init, .self = job.self, .child = child, .status = was_run ? status : -1});
 	waitpid(child, NULL, 0);
+	/* systemd-shutdown waits for all that it has killed, and looks again at SIGCHLD only, which this process gets for the command. */
+	if (job.has_init) syscall(SYS_pidfd_send_signal, job.init, SIGCHLD, NULL, 0);
 	return status;
 }

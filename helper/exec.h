@@ -22,7 +22,7 @@ struct job {
 	long tag;
 	/* Whether the command has a terminal of its own. */
 	bool terminal;
-	/* The host's /proc, pid 1 in it, the file for events, and cgroup.procs of the command's cgroup; -1: none. */
+	/* The host's /proc, pid 1 in it, the file for events, and the directory of the command's cgroup; -1: none. */
 	int proc, init, report, cgroup;
 	/* In the child: it reads one byte before it runs, and writes one when it cannot execute the command. */
 	int channel;

@@ -6,7 +6,10 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static bool write_at(int directory, const char *path, const char *text) {
 	int file = openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -88,22 +91,25 @@ int make_groups(const char *path, uid_t uid, gid_t gid) {
 	return -1;
 }
 
-bool join_group(int groups, const char *name, pid_t pid) {
-	char path[NAME_MAX + 32], number[32];
-	snprintf(path, sizeof path, "%s/cgroup.procs", name);
-	snprintf(number, sizeof number, "%ld", (long)pid);
-	return write_at(groups, path, number);
+int open_group(int groups, const char *name) {
+	return openat(groups, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-bool make_group(int groups, const char *name) {
-	int group = mkdirat(groups, name, 0755) == 0 ? openat(groups, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+pid_t fork_into(int group) {
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned long long)group};
+	return group < 0 ? fork() : (pid_t)syscall(SYS_clone3, &args, sizeof args);
+}
+
+int make_group(int groups, const char *name) {
+	int group = mkdirat(groups, name, 0755) == 0 ? open_group(groups, name) : -1;
 	/*
 	 * Commands from outside run in "commands". The kernel lets a process of the caller enter it when the caller may write to
 	 * cgroup.procs there and in the cgroup above both; the latter keeps other users out.
 	 */
 	bool good = group >= 0 && mkdirat(group, "commands", 0755) == 0 && fchmodat(group, "commands/cgroup.procs", 0666, 0) == 0;
+	if (good || group < 0) return group;
 	int error = errno;
-	if (group >= 0) close(group);
+	close(group);
 	errno = error;
-	return good;
+	return -1;
 }

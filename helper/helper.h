@@ -121,10 +121,14 @@ bool same_map(const char *file, char *text, size_t size);
 /* groups.c: cgroups. All give -1 or false and errno. */
 /* Makes the directory of a server, and "holder" in it. The caller may be an ordinary user; the directory belongs to these ids. */
 int make_groups(const char *path, uid_t uid, gid_t gid);
-/* pid 0: this process. */
-bool join_group(int groups, const char *name, pid_t pid);
-/* As root of the testbeds: makes one for a testbed. */
-bool make_group(int groups, const char *name);
+int open_group(int groups, const char *name);
+/* As root of the testbeds: makes one for a testbed, and opens it. */
+int make_group(int groups, const char *name);
+/*
+ * As fork(2), with the child in that cgroup; -1: in that of this process. A write to cgroup.procs would wait until no process of the
+ * machine is in a fork, which takes some 10 ms.
+ */
+pid_t fork_into(int group);
 /* Removes it with all below it. `kill`: with their processes. True when it no longer exists. */
 bool remove_group(int parent, const char *name, bool kill);
 

@@ -19,7 +19,9 @@
  *   drop ID PATH                unmounts PATH, if it is mounted, and removes the directory: the holder does it itself, so that
  *                               it needs neither a process nor a descriptor; "ended" with the status 0, or 1 when it fails
  * stdout: events: "held" with the holder's pid; for each run "started" with its pid, "failed", "standing" when it waits for "go", or "ready" when its steps
- *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped
+ *   are done (for a testbed: when its pid 1 executes /bin/sh), and "ended" with its status when it was reaped; at the end "left" with the pid of
+ *   each process, at most some, that SIGKILL has not ended
+ * status: 0, or 1 after "failed" or "left"
  */
 #include "hold.h"
 
@@ -160,7 +162,21 @@ static _Noreturn void become_holder(const int made[2], const int mapped[2]) {
 	serve();
 }
 
-/* Gives the holder its id maps and moves it to its cgroup, for which it has no right itself. Returns its user namespace. */
+/* In its cgroup, to which the holder has no right itself. */
+static pid_t fork_holder(const struct arguments *given) {
+	int group = given->group == NULL ? -1 : open_group(groups, "holder");
+	pid_t holder = given->group != NULL && group < 0 ? -1 : fork_into(group);
+	if (holder < 0 && given->group != NULL) {
+		report_failure(EVENTS, "NO_CGROUP", "making a process in the cgroup", given->group, errno);
+		remove_group(AT_FDCWD, given->group, true);
+		_exit(1);
+	}
+	if (holder < 0) fail_to_hold("making a process", NULL);
+	if (group >= 0) close(group);
+	return holder;
+}
+
+/* Gives the holder its id maps. Returns its user namespace. */
 static struct stat admit(pid_t holder, int proc, const struct arguments *given) {
 	char number[32];
 	struct stat users;
@@ -169,12 +185,6 @@ static struct stat admit(pid_t holder, int proc, const struct arguments *given) 
 	int process = open_process(proc, holder);
 	if (process < 0 || fstatat(process, "ns/user", &users, 0) != 0) fail_to_hold("looking at the user namespace of", number);
 	close(process);
-	if (given->group != NULL && !join_group(groups, "holder", holder)) {
-		report_failure(EVENTS, "NO_CGROUP", "moving a process to the cgroup", given->group, errno);
-		kill(holder, SIGKILL);
-		remove_group(AT_FDCWD, given->group, true);
-		_exit(1);
-	}
 	return users;
 }
 
@@ -195,8 +205,7 @@ int hold_main(int argc, char **argv) {
 	bind_sources(given.sources, given.source_count);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (pipe2(made, O_CLOEXEC) != 0 || pipe2(mapped, O_CLOEXEC) != 0) fail_to_hold("making a pipe", NULL);
-	pid_t holder = fork();
-	if (holder < 0) fail_to_hold("making a process", NULL);
+	pid_t holder = fork_holder(&given);
 	if (holder == 0) become_holder(made, mapped);
 	close(made[1]);
 	wait_for_byte(made[0]);
@@ -206,7 +215,7 @@ int hold_main(int argc, char **argv) {
 	set_title("virt-ts-unshare stage");
 	if (write(mapped[1], "", 1) != 1) _exit(1);
 	close(mapped[1]);
-	wait_for_end(holder, &users, proc);
+	bool complete = wait_for_end(holder, &users, proc);
 	if (given.group != NULL) remove_group(AT_FDCWD, given.group, true);
-	return 0;
+	return complete ? 0 : 1;
 }

@@ -19,8 +19,11 @@ void wait_for_byte(int pipe_end);
 /* stage.c */
 void own_mounts(void);
 void bind_sources(char **sources, size_t count);
-/* Waits for the end of the holder or of the requests; then ends the holder and all processes of its user namespace. */
-void wait_for_end(pid_t holder, const struct stat *users, int proc);
+/*
+ * Waits for the end of the holder or of the requests; then ends the holder and all processes of its user namespace. False when some survive
+ * SIGKILL, which are reported.
+ */
+bool wait_for_end(pid_t holder, const struct stat *users, int proc);
 
 /* runs.c: the processes of requests. Each function reports by events. */
 /* More than the limits of open files and mounts admit. */

@@ -63,6 +63,11 @@ static bool give_ids(pid_t pid) {
 	       same_map("/proc/self/gid_map", map, sizeof map) && write_map(process, "gid_map", map);
 }
 
+static void cannot_group(const struct request *request, int error) {
+	struct place failed = {.id = request->id, .report = EVENTS, .code = "NO_CGROUP"};
+	report_step(&failed, "making the cgroup of a testbed", error);
+}
+
 /*
  * In a child of the holder: makes another child of the holder, with a user namespace below. The kernel counts what a user namespace
  * uses (RLIMIT_NPROC, /proc/sys/user) for its owner, so that of each testbed has another owner.
@@ -72,12 +77,6 @@ static _Noreturn void set_up_below(const struct request *request, int made) {
 	umask(022);
 	if (!run_steps(&place, request->steps, request->first)) _exit(1);
 	struct clone_args args = {.flags = request->flags | CLONE_PARENT};
-	/* A new cgroup namespace has the cgroup of this process as its root. */
-	if (*request->group != '\0' && (!make_group(groups, request->group) || !join_group(groups, request->group, 0))) {
-		struct place failed = {.id = request->id, .report = EVENTS, .code = "NO_CGROUP"};
-		report_step(&failed, "making the cgroup of a testbed", errno);
-		_exit(1);
-	}
 	/* A change of ids closes /proc/PID to the processes that write the id map and read the namespaces. */
 	bool good = seteuid(request->owner) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;
 	pid_t pid = good ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
@@ -106,8 +105,12 @@ static pid_t start_below(const struct request *request, int *handle) {
 		cannot_make(request, errno);
 		return -1;
 	}
-	pid_t maker = fork();
-	if (maker < 0) cannot_make(request, errno);
+	/* A new cgroup namespace has the cgroup of the process that makes it as its root. */
+	bool grouped = *request->group != '\0';
+	int group = grouped ? make_group(groups, request->group) : -1;
+	pid_t maker = grouped && group < 0 ? -1 : fork_into(group);
+	if (maker < 0) (grouped ? cannot_group : cannot_make)(request, errno);
+	if (group >= 0) close(group);
 	if (maker == 0) {
 		close(made[0]);
 		set_up_below(request, made[1]);

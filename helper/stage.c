@@ -92,15 +92,17 @@ static bool is_member(int process, const struct stat *users) {
 	return found;
 }
 
-/* Rounds in which a process outside of the testbeds may reap its children. */
-enum { GRACE = 8 };
+/* Rounds in which a process outside of the testbeds may reap its children; all rounds, some 2 s; processes that are reported after them. */
+enum { GRACE = 8, ROUNDS = 200, MOST_REPORTED = 8 };
 
 /*
  * Kills the processes of a user namespace and of those below, including a tar whose server was killed. False when there is none. A process
- * outside of the testbeds is killed last: it may be the parent of one inside, which only the init of the host could reap after it.
+ * outside of the testbeds is killed last: it may be the parent of one inside, which only the init of the host could reap after it. What
+ * SIGKILL has not ended in all rounds, such as a process in a frozen cgroup, is reported.
  */
 static bool end_members(int proc, const struct stat *users, int round) {
 	bool found = false, stuck = round >= 20 && round % 20 == 0;
+	int reported = 0;
 	struct stat own, its;
 	if (stat("/proc/self/ns/pid", &own) != 0) own.st_ino = 0;
 	DIR *list = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -114,6 +116,7 @@ static bool end_members(int proc, const struct stat *users, int round) {
 			if (!outside || round >= GRACE) kill_process(process);
 			/* A process that SIGKILL does not end may wait for a FUSE file system. */
 			if (stuck) abort_fuse(process);
+			if (round == ROUNDS && reported++ < MOST_REPORTED) report_run("left", 0, "pid", pid);
 		}
 		close(process);
 	}
@@ -121,15 +124,16 @@ static bool end_members(int proc, const struct stat *users, int round) {
 	return found;
 }
 
-void wait_for_end(pid_t holder, const struct stat *users, int proc) {
+bool wait_for_end(pid_t holder, const struct stat *users, int proc) {
 	int handle = (int)syscall(SYS_pidfd_open, holder, 0);
 	struct pollfd ends[] = {{.fd = handle, .events = POLLIN}, {.fd = REQUESTS}};
 	while (poll(ends, 2, -1) < 0 && errno == EINTR) continue;
 	if (ends[0].revents == 0 && poll(ends, 1, 2000) == 0) kill_process(handle);
 	waitpid(holder, NULL, 0);
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round <= ROUNDS; round++) {
 		bool children = end_children(proc), members = end_members(proc, users, round);
-		if (!children && !members) break;
+		if (!children && !members) return true;
 		usleep(round < 5 ? 1000 : 10000);
 	}
+	return false;
 }

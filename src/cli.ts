@@ -14,7 +14,6 @@ import type { RootChoice } from './rootfs/source.ts';
 import { scarceError } from './scarce.ts';
 import { packageRoot } from './scripts.ts';
 import { flushAtEnd, keepStderrBlocking } from './stderr.ts';
-import { leaveSudo } from './sudo.ts';
 import type { TestbedOptions, TestbedProvider } from './testbed/types.ts';
 import type { Interrupts } from './verbs/verb.ts';
 import { isVerb, VERBS, VERBS_ELSEWHERE } from './verbs.ts';
@@ -131,6 +130,7 @@ async function callVerb(verb: string, argv: readonly string[]): Promise<End> {
   if (words.has('help')) return help(name);
   return untilSignal(async (signal, interrupts) => {
     const staysRoot = name === 'debci' || words.has('stay-root');
+    const { leaveSudo } = await import('./sudo.ts');
     const elsewhere = staysRoot ? undefined : await leaveSudo(process.env, signal, interrupts);
     if (elsewhere !== undefined) return elsewhere;
     watchOutput();

@@ -2,7 +2,6 @@
 import { accessSync, constants, existsSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { reasonOf, systemCodeOf, UsageError, type VirtError } from './errors.ts';
-import { findCgroup, noCgroup } from './namespaces/cgroups.ts';
 import { option } from './option-words.ts';
 import { hasProgram } from './processes/find.ts';
 import { chooseRoot, type RootChoice } from './rootfs/source.ts';
@@ -27,7 +26,7 @@ export async function preflight(
     }
     access('the scratch directory', path, constants.W_OK | constants.X_OK);
   }
-  if (init !== undefined && init !== 'auto') checkCgroup();
+  if (init !== undefined && init !== 'auto') await checkCgroup();
   if (leakFile !== undefined) checkOutputFile('--report-leaks:', leakFile);
   if (eventFile !== undefined) checkOutputFile('--events:', eventFile);
   for (const { name, package: debianPackage } of neededTools(network !== 'host')) {
@@ -46,7 +45,9 @@ export async function preflight(
   return choice;
 }
 
-function checkCgroup(): void {
+async function checkCgroup(): Promise<void> {
+  // Only testbeds with an init need a cgroup.
+  const { findCgroup, noCgroup } = await import('./namespaces/cgroups.ts');
   const found = findCgroup();
   if (found.path === undefined) throw asUsage(noCgroup(found));
 }

@@ -7,7 +7,7 @@ import { type Argv, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { readCaller } from '../namespaces/caller.ts';
 import { type FoundCgroup, findCgroup } from '../namespaces/cgroups.ts';
-import { type Execution, executionOf } from '../namespaces/emulation.ts';
+import { type Execution, executionOf } from '../namespaces/execution.ts';
 import { Holder } from '../namespaces/holder.ts';
 import { chooseIdMaps, type IdMaps } from '../namespaces/idmap.ts';
 import { machineNamed } from '../namespaces/machines.ts';

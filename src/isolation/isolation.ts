@@ -16,7 +16,7 @@ import { abortFuse } from '../namespaces/fuse.ts';
 import { chooseIdMaps, insideUser, mapText } from '../namespaces/idmap.ts';
 import { lifelineOf } from '../namespaces/lifeline.ts';
 import { bind, mount, place, root, type Step } from '../namespaces/steps.ts';
-import { commandLine, treeOf } from '../processes/list.ts';
+import { describeProcess, treeOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 
 interface IsolationOptions {
@@ -119,7 +119,7 @@ export class Isolation {
     this.#helper.kill('SIGCONT');
     await abortFuse(treeOf(this.pid), log);
     if (await within(exited, END_LIMIT)) return;
-    const left = treeOf(this.pid).map((pid) => `${pid} (${commandLine(pid)})`);
+    const left = treeOf(this.pid).map(describeProcess);
     this.#helper.child.unref();
     throw new TestbedError(`processes that the command started do not end: ${left.join(', ')}`, {
       code: 'NOT_ENDED',

@@ -47,6 +47,15 @@ export function roomRemedy(): string {
   return `free space where the testbeds are (${option('scratch')}), or give them more memory (${option('max-memory')})`;
 }
 
+/** @param left processes that have got SIGKILL, with their command lines */
+export function survived(what: string, left: readonly string[]): TestbedError {
+  return new TestbedError(`${what}: ${left.join(', ')}`, {
+    code: 'LEFT_OVER',
+    remedy:
+      'SIGKILL does not end them before they are taken out of a frozen cgroup, or have what they wait for, such as a disk or a network file system',
+  });
+}
+
 export function endedEarly(status: number): TestbedError {
   return new TestbedError(`making a testbed failed: its set-up ended with status ${status}`, {
     code: 'SETUP_KILLED',

@@ -4,7 +4,7 @@ import { type HelperEvent, type HelperFailure, isFailure, parseEvent } from '../
 import { type Argv, type HostProcess, spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { systemPath } from '../processes/find.ts';
-import { signalProcess } from '../processes/list.ts';
+import { signalProcess, treeOf } from '../processes/list.ts';
 import { within } from '../wait.ts';
 import { cannotHold } from './failures.ts';
 import { Run } from './run.ts';
@@ -33,11 +33,18 @@ export class Hold {
   readonly #stage: HostProcess;
   readonly #runs = new Map<number, Run>();
   readonly #awaited = new Set<Run>();
+  /** Processes that SIGKILL has not ended. */
+  readonly #left: number[] = [];
+  readonly #gone: Promise<void>;
+  #tellGone: () => void = () => {};
   #next = 1;
 
   private constructor(stage: HostProcess, pid: number) {
     this.#stage = stage;
     this.pid = pid;
+    this.#gone = new Promise((resolve) => {
+      this.#tellGone = resolve;
+    });
   }
 
   /** @param signal kills it while it is being made: a program that writes an id map may hang */
@@ -145,13 +152,19 @@ export class Hold {
     wakeGroup(this.#stage);
   }
 
-  /** Closes the connection, which ends the holder. False when stage and holder have not ended after `limit` milliseconds. */
-  async close(limit: number): Promise<boolean> {
-    this.#stage.child.ref();
-    this.#stage.child.stdin?.destroy();
-    if (await within(this.#stage.exited, Math.min(PATIENCE, limit))) return true;
-    this.wake();
-    return within(this.#stage.exited, limit);
+  /**
+   * Closes the connection, which ends the holder and all processes of its user namespace. Gives the processes that are left: those that
+   * survive SIGKILL, or after `limit` milliseconds stage and holder themselves.
+   */
+  async close(limit: number): Promise<readonly number[]> {
+    const { child, exited, pid } = this.#stage;
+    child.ref();
+    child.stdin?.destroy();
+    if (!(await within(exited, Math.min(PATIENCE, limit)))) this.wake();
+    if (!(await within(exited, limit))) return treeOf(pid);
+    // What it has reported last may not be read yet.
+    if ((await exited).status !== 0) await within(this.#gone, PATIENCE);
+    return this.#left;
   }
 
   #ask(...fields: readonly string[]): void {
@@ -161,6 +174,7 @@ export class Hold {
   }
 
   #take(event: HelperEvent): void {
+    if (event.event === 'left') this.#left.push(Number(event.pid));
     const run = this.#runs.get(Number(event.id));
     if (run === undefined) return;
     if (run.take(event)) this.#runs.delete(Number(event.id));
@@ -174,6 +188,7 @@ export class Hold {
     for (const run of this.#runs.values()) run.finish(137);
     this.#runs.clear();
     this.#awaited.clear();
+    this.#tellGone();
   }
 
   /** Keeps the event loop alive until the process is ready or has ended. */

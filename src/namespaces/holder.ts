@@ -5,15 +5,16 @@ import { helperWords } from '../helper.ts';
 import { type Argv, mustRunHost, runHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { option } from '../option-words.ts';
-import { commandLine, treeOf } from '../processes/list.ts';
+import { describeProcess } from '../processes/list.ts';
 import { randomInt } from '../random.ts';
 import type { Groups } from './cgroups.ts';
+import { survived } from './failures.ts';
 import { Hold, type RunRequest } from './hold.ts';
 import { type IdMaps, type IdRange, mapText, namespaceOwners } from './idmap.ts';
 import type { Run } from './run.ts';
 import type { Step } from './steps.ts';
 
-/** Milliseconds; the stage itself waits 2 s for processes that cannot be killed. */
+/** Milliseconds; the stage itself gives up after 2 s for the holder, and 2 s for other processes. */
 const END_LIMIT = 5_000;
 
 interface HolderOptions {
@@ -36,6 +37,8 @@ interface HolderOptions {
 
 export class Holder {
   readonly idMap: IdMaps;
+  /** Processes that do not end, which an error has named already. */
+  readonly named = new Set<number>();
   readonly #sources: readonly string[];
   readonly #hold: Hold;
   /** The directory of its testbeds' cgroups. */
@@ -190,16 +193,16 @@ export class Holder {
     return status === 0;
   }
 
-  /** Ends holder, stage and every process in the holder's user namespace. @throws TestbedError that names what is left after 5 s */
+  /**
+   * Ends holder, stage and every process in the holder's user namespace.
+   * @throws TestbedError that names what is left after at most 6 s, and is not in `named`
+   */
   async stop(): Promise<void> {
-    if (await this.#hold.close(END_LIMIT)) return;
-    const left = treeOf(this.#hold.stage.pid).map((pid) => `${pid} (${commandLine(pid)})`);
-    throw new TestbedError(
-      `the process that holds the namespaces of the testbeds does not end: ${left.join(', ')}`,
-      {
-        code: 'LEFT_OVER',
-        remedy: 'kill these processes by hand',
-      },
+    const left = (await this.#hold.close(END_LIMIT)).filter((pid) => !this.named.has(pid));
+    if (left.length === 0) return;
+    throw survived(
+      'processes of testbeds, or of programs that worked for them, do not end',
+      left.map(describeProcess),
     );
   }
 }

@@ -3,10 +3,11 @@ import { TestbedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { option } from '../option-words.ts';
 import { isAlive, nameOf, type ProcessName } from '../processes/identity.ts';
-import { commandLine, signalProcess } from '../processes/list.ts';
+import { commandLine, describeProcess, signalProcess } from '../processes/list.ts';
 import type { ProcessState } from '../processes/stat.ts';
 import { scriptText } from '../scripts.ts';
 import { waitUntil, within } from '../wait.ts';
+import { survived } from './failures.ts';
 import { abortFuse } from './fuse.ts';
 import type { Holder } from './holder.ts';
 import { keyringOf, makeMark } from './mark.ts';
@@ -114,7 +115,7 @@ export class Instance {
   ) {
     const { groups } = ends.holder;
     if (ends.init !== undefined && groups !== undefined) {
-      this.commandGroup = `${groups}/${mark}/commands/cgroup.procs`;
+      this.commandGroup = `${groups}/${mark}/commands`;
     }
     this.pid = process.pid;
     this.startTime = process.startTime;
@@ -232,12 +233,13 @@ export class Instance {
   }
 
   #left(holders: readonly ProcessState[]): TestbedError {
-    const name = ({ pid }: ProcessState) => `${pid} (${commandLine(pid)})`;
-    const names = holders.length > 0 ? holders.map(name) : this.#traces.users().map(name);
-    const what =
-      holders.length > 0 || this.alive
-        ? `still running in it: ${names.join(', ') || `its pid 1, ${this.pid}`}`
-        : `its mounts are held by processes with an open file in it: ${names.join(', ') || 'not visible to this user'}`;
+    const running = holders.length > 0 || !this.alive ? holders.map(({ pid }) => pid) : [this.pid];
+    if (running.length > 0) {
+      for (const pid of running) this.#holder.named.add(pid);
+      return survived('a testbed does not end, still running in it', running.map(describeProcess));
+    }
+    const names = this.#traces.users().map(({ pid }) => describeProcess(pid));
+    const what = `its mounts are held by processes with an open file in it: ${names.join(', ') || 'not visible to this user'}`;
     return new TestbedError(`a testbed does not end: ${what}`, {
       code: 'LEFT_OVER',
       remedy: 'kill these processes by hand',

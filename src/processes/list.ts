@@ -40,6 +40,21 @@ export function commandLine(pid: number): string {
   }
 }
 
+/** For messages: the pid and the command line, or in brackets the name where it has no command line any more. */
+export function describeProcess(pid: number): string {
+  return `${pid} (${commandLine(pid) || `[${nameOfCommand(pid)}]`})`;
+}
+
+function nameOfCommand(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1')
+      .trimEnd()
+      .replace(/[^ -~]/g, '?');
+  } catch {
+    return 'ended';
+  }
+}
+
 export function childrenOf(pid: number): number[] {
   try {
     const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();

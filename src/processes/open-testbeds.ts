@@ -33,7 +33,7 @@ export interface Registered extends ProcessName {
   readonly binds?: readonly string[];
   /** Path of its init, if it has one of its own. */
   readonly init?: string;
-  /** cgroup.procs of the cgroup for commands. */
+  /** The directory of the cgroup for commands. */
   readonly group?: string;
 }
 

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
 import { type Argv, type HostProcess, spawnHost } from '../host.ts';
 import { type Log, printable } from '../log.ts';
-import { executionOf } from '../namespaces/emulation.ts';
+import { executionOf } from '../namespaces/execution.ts';
 import { machineNamed } from '../namespaces/machines.ts';
 import { findProgram } from '../processes/find.ts';
 import { startProgress } from '../progress-line.ts';

@@ -6,10 +6,12 @@ import { failureText, helperWords, isFailure, parseEvent } from '../helper.ts';
 import { spawnHost } from '../host.ts';
 import type { Log } from '../log.ts';
 import { option } from '../option-words.ts';
+import { membersOf, namespaceOf, signalProcess, treeOf } from '../processes/list.ts';
 import { startProgress } from '../progress-line.ts';
 import { scarceRemedy } from '../scarce.ts';
 import { writeWhole } from './cache.ts';
 import { type ImageRecord, recordPath } from './committed.ts';
+import { lockImage } from './images.ts';
 import { type Base, inUse } from './known-base.ts';
 import { type LayerPlace, type PlacedLayer, placeLayer } from './layers.ts';
 import { pruneLayers, withLayerLock } from './prune.ts';
@@ -69,6 +71,7 @@ export async function commitImage(order: CommitOrder): Promise<string> {
   try {
     for (const key of keys) below.push(mark(order, key));
     const thaw = await freeze(order, log);
+    let wereStopped = true;
     try {
       let parent = keys[0] ?? '';
       for (const upper of [...order.uppers].reverse()) {
@@ -77,8 +80,9 @@ export async function commitImage(order: CommitOrder): Promise<string> {
         parent = layer.key;
       }
     } finally {
-      await thaw();
+      wereStopped = await thaw();
     }
+    if (!wereStopped) throw ranMeanwhile();
     settle(order);
     const top = placed.at(-1)?.key ?? '';
     const size = placed.reduce((sum, layer) => sum + layer.size, 0);
@@ -87,7 +91,13 @@ export async function commitImage(order: CommitOrder): Promise<string> {
       checkImageName(cache.images, name);
       writeWhole(path, `${JSON.stringify(recordOf(order, top, size))}\n`, { flush: true });
     };
-    await withLayerLock(cache, log, write, order.signal);
+    // An import of that name holds it from its look at committed images to its end.
+    const lock = await lockImage(cache, name, log, order.signal);
+    try {
+      await withLayerLock(cache, log, write, order.signal);
+    } finally {
+      lock.release();
+    }
     return path;
   } finally {
     for (const layer of placed) if (layer.mark !== undefined) removeUser(layer.mark);
@@ -135,11 +145,14 @@ export function nameOfRoot(images: string, root: string): string {
   return TARBALL_NAME.exec(file)?.[1] ?? file.replace(/\.image$/, '');
 }
 
-/** Stops the processes of a testbed. They go on when the returned function is called, or this process ends. */
+/**
+ * Stops the processes of a testbed. They go on when the returned function is called, or this process ends. It gives whether they were
+ * stopped until then.
+ */
 async function freeze(
   { pid, hasInit }: Pick<CommitOrder, 'pid' | 'hasInit'>,
   log: Log,
-): Promise<() => Promise<void>> {
+): Promise<() => Promise<boolean>> {
   const child = await spawnHost(helperWords('freeze', ...(hasInit ? ['-a'] : []), String(pid)), log, {
     stdio: ['pipe', 'pipe', 'ignore'],
   });
@@ -155,7 +168,13 @@ async function freeze(
   });
   const thaw = async () => {
     stdin?.end();
-    await child.exited;
+    const { status } = await child.exited;
+    if (status === 0) return true;
+    // A helper that was killed has left them stopped.
+    const namespace = namespaceOf(pid, 'pid');
+    const inside = namespace === undefined ? [] : [...membersOf('pid', namespace), ...treeOf(pid)];
+    for (const each of new Set(inside)) signalProcess(each, 'SIGCONT');
+    return false;
   };
   if (event !== undefined && !isFailure(event)) return thaw;
   await thaw();
@@ -164,6 +183,13 @@ async function freeze(
     code: event === undefined ? 'SETUP_KILLED' : event.code,
     remedy: scarceRemedy(String(event?.errno)) ?? 'try again, or end the processes that do not stop',
   });
+}
+
+function ranMeanwhile(): TestbedError {
+  return new TestbedError(
+    'the helper that keeps the processes of the testbed stopped was killed while their files were read',
+    { code: 'SETUP_KILLED', remedy: 'commit again: its files may be of different moments' },
+  );
 }
 
 /** Gives whether there was one. Its layers are pruned. */

@@ -23,6 +23,7 @@ import { startProgress } from '../progress-line.ts';
 import { scarceRemedy } from '../scarce.ts';
 import { type CacheFolder, writeWhole } from './cache.ts';
 import { cacheFullRemedy } from './cache-failure.ts';
+import { findCommitted } from './committed.ts';
 import type { Compression } from './compression.ts';
 import { type Lock, waitLock } from './lock.ts';
 import { type ContainerImage, findContainerImage, importContainerImage } from './oci/container-image.ts';
@@ -67,6 +68,8 @@ export async function putImage(
   const lock = await lockImage(cache, name, log, signal);
   const stem = join(cache.images, `.${name}.${process.pid}`);
   try {
+    // Perhaps while this process waited.
+    refuseCommitted(cache, name);
     // Parts that a killed process left; this one holds the lock.
     removeParts(cache, name);
     const ending = await make(stem, lock.fd);
@@ -89,11 +92,20 @@ function removeParts(cache: CacheFolder, name: string): void {
   }
 }
 
-async function lockImage(
+/** Else a name would have two images. A commit holds the lock too. @throws UsageError */
+export function refuseCommitted(cache: CacheFolder, name: string): void {
+  if (findCommitted(cache, name) === undefined) return;
+  throw new UsageError(`the image ${name} was committed`, {
+    code: 'NAME_TAKEN',
+    remedy: `call rootfs remove ${name} first, or give another name`,
+  });
+}
+
+export async function lockImage(
   cache: CacheFolder,
   name: string,
   log: Log,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<Lock> {
   const what = `waiting for another process that makes ${name}`;
   const progress = startProgress(what, { log, plain: what });
@@ -244,7 +256,9 @@ async function packFolder(
   try {
     const tar = await spawnHost(
       [
-        ...(['tar', '--create', `--file=${stem}.${ending}`, `--directory=${source.path}`] as const),
+        // It has the lock, so it must end with this process, also when that is killed.
+        ...(['setpriv', '--pdeathsig=KILL', '--', 'tar', '--create'] as const),
+        ...[`--file=${stem}.${ending}`, `--directory=${source.path}`],
         ...(zstd ? ['--use-compress-program=zstd -T0 -q'] : []),
         ...['--one-file-system', '--sparse', '--xattrs', '--xattrs-include=*', ...owners, '.'],
       ],

@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { reasonOf, UsageError } from '../errors.ts';
-import { executionOf } from '../namespaces/emulation.ts';
+import { executionOf } from '../namespaces/execution.ts';
 import { machineNamed } from '../namespaces/machines.ts';
 import { option } from '../option-words.ts';
 import { findProgram } from '../processes/find.ts';

@@ -179,6 +179,13 @@ export class Provider implements TestbedProvider, TestbedMaker {
     // Others may wait for it too.
     const prepared = await unlessAborted(ready, place.signal);
     this.#ending.signal.throwIfAborted();
+    const make = () => this.#make(preparing, prepared, place);
+    if (this.options.init === undefined) return make();
+    const { whileMovesAreQuick } = await import('../namespaces/quick-moves.ts');
+    return whileMovesAreQuick(make);
+  }
+
+  async #make(preparing: Promise<Prepared>, prepared: Prepared, place: Place): Promise<Incarnation> {
     const { instance, layer } = await this.#starter.start(prepared, place).catch(async (error: unknown) => {
       const isFilled = await prepared.filled.then(
         () => true,

@@ -1,9 +1,10 @@
 /** `close`: ends testbeds that run or shell opened, and removes what is kept of detached ones. */
 import { rmSync } from 'node:fs';
 import { TestbedError, UsageError } from '../errors.ts';
+import { survived } from '../namespaces/failures.ts';
 import { findDetached } from '../processes/detached.ts';
 import { isAlive, type ProcessName } from '../processes/identity.ts';
-import { signalProcess } from '../processes/list.ts';
+import { describeProcess, membersOf, namespaceOf, signalProcess } from '../processes/list.ts';
 import { type Registered, registered } from '../processes/open-testbeds.ts';
 import { waitUntil } from '../wait.ts';
 import { choose } from './exec.ts';
@@ -11,6 +12,7 @@ import type { RunVerb } from './verb.ts';
 
 /** Milliseconds. */
 const CLOSE_LIMIT = 60_000;
+const REST_LIMIT = 5_000;
 
 export const close: RunVerb = async (words, signal) => {
   if (words.operands.length === 0) {
@@ -58,10 +60,17 @@ async function end({ name, opener, ...testbed }: Closable, signal: AbortSignal):
   signalProcess(opener, 'SIGTERM');
   // It may be stopped, as by Ctrl-Z.
   signalProcess(opener, 'SIGCONT');
-  const isGone = () => !isAlive(opener) && !isAlive(testbed);
-  const isSettled = await waitUntil(() => signal.aborted || isGone(), CLOSE_LIMIT);
+  const hasEnded = (process: ProcessName, limit: number) =>
+    waitUntil(() => signal.aborted || !isAlive(process), limit);
+  const isClosed = await hasEnded(opener, CLOSE_LIMIT);
+  // Where the opener was killed, the processes inside end after it.
+  const isGone = isClosed && (await hasEnded(testbed, REST_LIMIT));
   signal.throwIfAborted();
-  if (isSettled) return;
+  if (isGone) return;
+  if (isClosed) {
+    const left = membersOf('pid', namespaceOf(testbed.pid, 'pid') ?? '');
+    throw survived(`the testbed ${name} does not end, still running in it`, left.map(describeProcess));
+  }
   throw new TestbedError(`the testbed ${name} did not end within ${CLOSE_LIMIT / 1000} s`, {
     code: 'LEFT_OVER',
     remedy: `kill the process ${opener.pid}`,

@@ -38,6 +38,7 @@ export function installBackend(debci: string): string {
   const path = ownPath(debci);
   return changing(path, () => {
     const work = mkdtempSync(join(backends, `.${NAME}-`));
+    const old = join(work, 'old');
     try {
       const made = join(work, 'new');
       cpSync(join(packageRoot(), 'debci', NAME), made, { recursive: true });
@@ -47,10 +48,16 @@ export function installBackend(debci: string): string {
       chmodSync(made, 0o755);
       writeFileSync(join(made, SERVER), serverScript(process.execPath, packageRoot()), { mode: 0o755 });
       chmodSync(join(made, SERVER), 0o755);
-      if (existsSync(path)) renameSync(path, join(work, 'old'));
-      renameSync(made, path);
+      if (existsSync(path)) renameSync(path, old);
+      try {
+        renameSync(made, path);
+      } catch (error) {
+        if (existsSync(old)) renameSync(old, path);
+        throw error;
+      }
     } finally {
-      rmSync(work, { recursive: true, force: true });
+      // An old one that could not be put back stays there.
+      if (existsSync(path) || !existsSync(old)) rmSync(work, { recursive: true, force: true });
     }
     return path;
   });

@@ -3,8 +3,7 @@ import { isatty } from 'node:tty';
 import type { Words } from '../command-line/given.ts';
 import { UsageError } from '../errors.ts';
 import { rebuildRoot } from '../rootfs/build.ts';
-import { findCommitted } from '../rootfs/committed.ts';
-import { importImage, listImages } from '../rootfs/images.ts';
+import { importImage, listImages, refuseCommitted } from '../rootfs/images.ts';
 import { checkRelease } from '../rootfs/known-releases.ts';
 import { imageNameFor } from '../rootfs/order.ts';
 import { hostArchitecture, hostRelease, resolveRelease } from '../rootfs/release.ts';
@@ -119,12 +118,7 @@ export async function importOne({ names, words, cache, log, signal }: RootfsCall
       remedy: `call rootfs remove ${name} first, or give another name`,
     });
   }
-  if (findCommitted(cache, name) !== undefined) {
-    throw new UsageError(`the image ${name} was committed`, {
-      code: 'NAME_TAKEN',
-      remedy: `call rootfs remove ${name} first, or give another name`,
-    });
-  }
+  refuseCommitted(cache, name);
   say(`${await importImage(cache, path, name, log, signal)}\n`);
   return 0;
 }

@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -33,11 +34,37 @@ import { copyArchive } from '../../support/archive.ts';
 import { patience } from '../../support/patience.ts';
 import { call, ended, PROGRAM, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
+import { skip } from '../../support/skip.ts';
 import { testOptions, testProvider } from '../../support/testbed.ts';
 
 /** The stage is the holder's parent. */
 function stageOf(holder: Holder): number {
   return processState(holder.pid)?.parent ?? assert.fail('the holder has ended');
+}
+
+interface Freezer {
+  freeze(pid: number): void;
+  thaw(): void;
+  remove(): void;
+}
+
+/** A cgroup of version 1; that of version 2 lets SIGKILL pass. */
+function freezer(): Freezer | undefined {
+  const path = `/sys/fs/cgroup/freezer/vtu-test-${process.pid}`;
+  try {
+    mkdirSync(path);
+  } catch {
+    return undefined;
+  }
+  const state = (word: string) => writeFileSync(join(path, 'freezer.state'), word);
+  return {
+    freeze: (pid) => {
+      writeFileSync(join(path, 'cgroup.procs'), String(pid));
+      state('FROZEN');
+    },
+    thaw: () => state('THAWED'),
+    remove: () => rmdirSync(path),
+  };
 }
 
 /** Steps that take long enough for their process to be found. */
@@ -75,6 +102,29 @@ describe('stage and holder', function () {
     await holder.stop();
     assert.ok(await within(exited, patience(5_000)));
     assert.equal(started.signalCode, 'SIGKILL');
+  });
+
+  it('name a process that SIGKILL does not end', async function () {
+    const frozen = freezer();
+    if (frozen === undefined)
+      return skip(this, 'a cgroup whose processes survive SIGKILL needs root and version 1');
+    const holder = await testProvider().holder();
+    const [program = '', ...argv] = holder.enter(['sleep', '1000']);
+    const started = spawn(program, argv, { stdio: 'ignore' });
+    const exited = once(started, 'exit');
+    const { pid = 0 } = started;
+    try {
+      assert.ok(await waitUntil(() => commandLine(pid) === 'sleep 1000', patience(5_000)));
+      frozen.freeze(pid);
+      await assert.rejects(holder.stop(), {
+        code: 'LEFT_OVER',
+        message: new RegExp(`\\b${pid} \\(sleep 1000\\)`),
+      });
+    } finally {
+      frozen.thaw();
+    }
+    await exited;
+    frozen.remove();
   });
 
   for (const victim of ['stage', 'holder'] as const) {

@@ -1,13 +1,25 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLog } from '../../../src/log.ts';
 import { waitLock } from '../../../src/rootfs/lock.ts';
-import { PROGRAM, virt } from '../../support/program.ts';
+import { processTree } from '../../support/processes.ts';
+import { ended, PROGRAM, virt } from '../../support/program.ts';
 import { randomFrom } from '../../support/random.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
@@ -37,6 +49,9 @@ perl -e 'my $acl = pack("V", 2) . join("", map { pack("vvV", @$_) } [1, 7, ~0], 
 touch acl/in
 rm -r /usr/share/doc; mkdir /usr/share/doc; echo new >/usr/share/doc/new; rm /etc/motd
 echo 10.9.8.7 elsewhere >>/etc/hosts; groupadd more`;
+
+/** Waits until a process has written another number. */
+const GOES_ON = 'was=$(cat /srv/a); until [ "$(cat /srv/a)" != "$was" ]; do :; done';
 
 describe('committed images', function () {
   this.timeout(120_000);
@@ -149,8 +164,7 @@ describe('committed images', function () {
       await good('commit', 'live', 'child');
       const [a = 0, b = 0] = (await from('child', 'cat /srv/a /srv/b')).split('\n').map(Number);
       assert.ok(a - b === 0 || a - b === 1 || a === 0 || b === 0, `${a} ${b}`);
-      const goesOn = 'was=$(cat /srv/a); until [ "$(cat /srv/a)" != "$was" ]; do :; done';
-      await good('exec', 'live', '--', 'sh', '-c', goesOn);
+      await good('exec', 'live', '--', 'sh', '-c', GOES_ON);
       // Killed at any instant, a commit leaves processes that go on, and the old image.
       for (let round = 0; round < 3; round += 1) {
         const killed = spawn(process.execPath, [PROGRAM, 'commit', 'live', 'child'], {
@@ -162,7 +176,7 @@ describe('committed images', function () {
         await delay(random() * 600);
         killed.kill('SIGKILL');
         await ended;
-        await good('exec', 'live', '--', 'sh', '-c', goesOn);
+        await good('exec', 'live', '--', 'sh', '-c', GOES_ON);
       }
       assert.match(await from('child', 'cat /srv/a'), /^\d*\n?$/);
       // One that waits for another process ends at a signal.
@@ -187,6 +201,71 @@ describe('committed images', function () {
       images().find(({ name }) => name.startsWith('child'))?.parent,
       images().find(({ name }) => name.startsWith('odd'))?.name,
     );
+  });
+
+  it('and imported ones wait for each other where they have one name, and the second is refused', async () => {
+    const made = images().find(({ name }) => name.startsWith('odd'))?.name ?? '';
+    const [arch = ''] = made.split('-').slice(-1);
+    const place = (kind: string) => join(folder, `virt-ts-unshare/${kind}`);
+    /** What a program that has waited for the lock of the image reports, when the file was made meanwhile. */
+    const waits = async (file: string, ...args: string[]): Promise<string> => {
+      const lock = await waitLock(join(place('locks'), `image-both-${arch}`), silentLog);
+      const child = spawn(process.execPath, [PROGRAM, ...args], { env: allEnv() });
+      const end = ended(child);
+      for await (const chunk of child.stderr) if (String(chunk).includes('waiting for another')) break;
+      copyFileSync(join(place('images'), `odd-${arch}.image`), join(place('images'), file));
+      lock.release();
+      const { status, stdout } = await end;
+      rmSync(join(place('images'), file));
+      return `${status} ${stdout}`;
+    };
+    const words = ['run', '--release', 'odd', '--commit', 'both', '--', 'true'];
+    assert.equal(await waits(`both-${arch}.tar`, ...words), '2 ');
+    assert.equal(await waits(`both-${arch}.image`, 'rootfs', 'import', testTarball(), 'both'), '2 ');
+    assert.ok(!images().some(({ name }) => name.startsWith('both')));
+  });
+
+  it('are not made when the helper that keeps the processes stopped is killed, and these go on', async () => {
+    const programs = mkdtempSync(join(tmpdir(), 'vtu-commit-programs-'));
+    const [cp, copying, go] = ['cp', 'copying', 'go'].map((name) => join(programs, name));
+    assert.ok(cp !== undefined && copying !== undefined && go !== undefined);
+    // Root of the holder executes it.
+    chmodSync(programs, 0o755);
+    execFileSync('mkfifo', ['-m', '666', copying, go]);
+    writeFileSync(cp, `#!/bin/sh\necho >${copying}; read -r word <${go}; exec /bin/cp "$@"\n`, {
+      mode: 0o755,
+    });
+    const server = Server.start({ argv: ['--release', 'odd', '--hostname', 'stopped'], env });
+    try {
+      assert.equal(await server.reply(), 'ok');
+      await server.ask('open');
+      const counter = 'i=0; while :; do i=$((i+1)); echo $i >/srv/a; done';
+      await good(
+        'exec',
+        'stopped',
+        '--',
+        'sh',
+        '-c',
+        `setsid sh -c '${counter}' >/dev/null 2>&1 </dev/null &`,
+      );
+      const committing = virt(['commit', 'stopped', 'torn'], {
+        env: { ...env, PATH: `${programs}:${process.env.PATH}` },
+      });
+      await readFile(copying);
+      rmSync(cp);
+      const helper = processTree(process.pid).find(({ command }) => / freeze \d+$/.test(command));
+      process.kill(helper?.pid ?? assert.fail('there is no helper'), 'SIGKILL');
+      await writeFile(go, '\n');
+      const { status, stderr } = await committing;
+      assert.equal(status, 255, stderr);
+      assert.match(stderr, /stopped was killed while their files were read; commit again/);
+      assert.ok(!images().some(({ name }) => name.startsWith('torn')));
+      await good('exec', 'stopped', '--', 'sh', '-c', GOES_ON);
+    } finally {
+      server.endOfFile();
+      await server.reaped;
+      rmSync(programs, { recursive: true });
+    }
   });
 
   it('keep their parents, whatever is pruned or removed', async () => {

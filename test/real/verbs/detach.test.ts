@@ -2,13 +2,23 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { isAlive, nameOf } from '../../../src/processes/identity.ts';
 import { allPids, childrenOf, commandLine } from '../../../src/processes/list.ts';
 import { register, registered } from '../../../src/processes/open-testbeds.ts';
 import { waitUntil } from '../../../src/wait.ts';
+import { makeRoots } from '../../race/beds.ts';
 import { patience } from '../../support/patience.ts';
 import { call, ended, PROGRAM, Terminal, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
@@ -156,27 +166,30 @@ describe('run --detach', function () {
 
   it('closes the testbed when the process that waits for it was killed', async () => {
     const name = called('abandoned');
-    const folder = mkdtempSync(join(tmpdir(), 'virt-ts-unshare-detach-'));
-    const events = join(folder, 'events');
-    const reported = join(folder, 'stderr');
-    execFileSync('mkfifo', [events]);
-    // Its keeper waits for a reader of this FIFO.
-    const words = ['run', '--detach', '--name', name, ...root, `--events=${events}`, '--', 'sleep', '1000'];
-    const child = spawn(process.execPath, [PROGRAM, ...words], {
+    const { folder, tarball } = makeRoots(['busybox']);
+    const [go, reported] = [join(folder, 'go'), join(folder, 'stderr')];
+    execFileSync('mkfifo', [go]);
+    // Its keeper waits for a writer of this FIFO.
+    const slow = `sh -c 'cat ${go}; cp ${tarball('busybox')} "$1"'`;
+    const words = ['run', '--detach', '--name', name, '--release', 'slow', '--bootstrapcmd', slow];
+    const env = { XDG_CACHE_HOME: folder };
+    const child = spawn(process.execPath, [PROGRAM, ...words, '--', 'sleep', '1000'], {
       stdio: ['ignore', 'pipe', openSync(reported, 'w')],
+      env: { ...process.env, ...env },
     });
     const { pid = 0 } = child;
     assert.ok(await waitUntil(() => childrenOf(pid).length > 0, LIMIT));
     const processes = childrenOf(pid).map(nameOf);
     child.kill('SIGKILL');
     await once(child, 'close');
-    await call(['cat', events]);
+    writeFileSync(go, '');
     assert.ok(await waitUntil(() => !processes.some(isAlive), LIMIT));
     assert.match(
       readFileSync(reported, 'utf8'),
-      /^virt-ts-unshare: the testbed \S+ was closed, because the process that opened it was killed\n$/,
+      /^virt-ts-unshare: the testbed \S+ was closed, because the process that opened it was killed\n$/m,
     );
     assert.equal(await openNamed(name), undefined);
+    await virt(['rootfs', 'prune', '--all'], { env });
     rmSync(folder, { recursive: true });
   });
 

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { textOf } from '../../../src/host.ts';
-import { processTree, stillThere, untilRuns } from '../../support/processes.ts';
+import { processTree, stillThere, untilGone, untilRuns } from '../../support/processes.ts';
 import { ended, PROGRAM, Terminal, virt } from '../../support/program.ts';
 import { testTarball } from '../../support/rootfs.ts';
 
@@ -60,6 +60,24 @@ describe('virt-ts-unshare rootfs', function () {
     importing.kill('SIGTERM');
     const [, signal] = await once(importing, 'exit');
     assert.deepEqual([signal, await words, parts()], ['SIGTERM', '', []]);
+  });
+
+  it('import leaves no tar that packs a directory when it is killed', async () => {
+    const tree = join(folder, 'tree-to-pack');
+    mkdirSync(join(tree, 'bin'), { recursive: true });
+    execFileSync('cp', ['-L', '/bin/sh', join(tree, 'bin')]);
+    const programs = join(folder, 'programs');
+    mkdirSync(programs);
+    writeFileSync(join(programs, 'tar'), '#!/bin/sh\nexec sleep 1003\n', { mode: 0o755 });
+    const importing = spawn(process.execPath, [PROGRAM, 'rootfs', 'import', tree, 'killed'], {
+      env: { ...process.env, ...env, PATH: `${programs}:${process.env.PATH}` },
+      stdio: 'ignore',
+    });
+    const ended = once(importing, 'exit');
+    const running = await untilRuns('sleep 1003', importing.pid ?? 0);
+    importing.kill('SIGKILL');
+    await ended;
+    await untilGone(running);
   });
 
   it('import refuses a terminal, with the remedy', async () => {

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openEventFile } from '../../../src/events/file.ts';
@@ -35,6 +45,38 @@ describe('the file of events', () => {
       [EVENT, { ...EVENT, status: 3 }],
     );
     assert.deepEqual(warnings, []);
+  });
+
+  it('may be a FIFO, which keeps what fits until a program reads it', () => {
+    const path = join(folder, 'events');
+    execFileSync('mkfifo', [path]);
+    const file = open(path);
+    file.onEvent(EVENT);
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    file.onEvent({ ...EVENT, status: 3 });
+    file.close();
+    const lines = readFileSync(reader, 'utf8').trimEnd().split('\n');
+    closeSync(reader);
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line)),
+      [EVENT, { ...EVENT, status: 3 }],
+    );
+    assert.deepEqual(warnings, []);
+  });
+
+  it('that is a full FIFO costs one warning', () => {
+    const path = join(folder, 'events');
+    execFileSync('mkfifo', [path]);
+    const file = open(path);
+    // Its size is 64 KiB, where no program has changed it.
+    const argv = ['x'.repeat(30_000)];
+    const command: TestbedEvent = { ...EVENT, event: 'command', testbed: 1, argv };
+    for (let i = 0; i < 4; i++) file.onEvent(command);
+    file.close();
+    assert.deepEqual(warnings, [
+      `cannot write an event to ${path}: EAGAIN: resource temporarily unavailable; start the program that reads it, or give a file`,
+      `2 events were not written to ${path}`,
+    ]);
   });
 
   it('on a full disk costs one warning, and the number of lost events at the end', () => {

@@ -28,7 +28,7 @@ describe('the package', function () {
     const programs = Object.values(described.bin);
     assert.equal(programs.length, 2);
     const built = ['dist/cli.cjs', 'dist/index.js', 'dist/types/index.d.ts', `dist/helper-${process.arch}`];
-    assert.deepEqual(missing([...programs, 'bin/package.json', ...built]), []);
+    assert.deepEqual(missing([...programs, 'bin/loader.js', 'bin/package.json', ...built]), []);
   });
 
   it('has each script that is read when the program runs', () => {
@@ -43,9 +43,18 @@ describe('the package', function () {
     assert.deepEqual(missing(readdirSync(join(projectDir, 'helper')).map((name) => `helper/${name}`)), []);
   });
 
+  it('has no compiled form of the program, which fits one Node.js only', () => {
+    const built = readdirSync(join(projectDir, 'dist/chunks')).filter((name) => name.endsWith('.cache'));
+    assert.notDeepEqual(built, []);
+    assert.deepEqual(
+      [...files].filter((path) => path.endsWith('.cache')),
+      [],
+    );
+  });
+
   it('lists nothing that does not exist', () => {
     const empty = (entry: string) =>
-      ![...files].some((path) => path === entry || path.startsWith(`${entry}/`));
+      !entry.startsWith('!') && ![...files].some((path) => path === entry || path.startsWith(`${entry}/`));
     assert.deepEqual(described.files.filter(empty), []);
   });
 });

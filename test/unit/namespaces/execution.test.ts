@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { executionOf, hasOwnRegistrations } from '../../../src/namespaces/emulation.ts';
+import { executionOf, hasOwnRegistrations } from '../../../src/namespaces/execution.ts';
 import type { Machine } from '../../../src/namespaces/machines.ts';
 
 describe('the execution of another architecture', () => {
