@@ -22,6 +22,15 @@ export async function getArchive(
   inside: Buffer,
   options: CopyOptions,
 ): Promise<Readable> {
+  return (await beginArchive(testbed, inside, options)).stream;
+}
+
+/** `sent` is the copy, which ends though nothing reads the stream: at an abort, when its time is over, or when the rest fits into buffers. */
+export async function beginArchive(
+  testbed: CopyTestbed,
+  inside: Buffer,
+  options: CopyOptions,
+): Promise<{ readonly stream: Readable; readonly sent: Promise<void> }> {
   const archive = new PassThrough({ highWaterMark: 1 << 16 });
   const unwanted = new AbortController();
   archive.once('close', () => unwanted.abort());
@@ -44,7 +53,7 @@ export async function getArchive(
   // The failure of a stream that nothing reads yet is no uncaught exception.
   const given = Readable.from(archive, { objectMode: false });
   given.once('close', () => archive.destroy());
-  return given;
+  return { stream: given, sent };
 }
 
 const LONGEST_KIND = 2;

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import type { CommandEvent, TestbedEvent } from '../../../src/events/types.ts';
 import { Testbed } from '../../../src/index.ts';
 import { checkedEvents, only, readEvents } from '../../support/event-schema.ts';
@@ -101,6 +102,18 @@ describe('events', function () {
     assert.deepEqual([second?.packages?.before, second?.packages?.after], [all?.id, change?.id]);
     assert.equal(change?.base, all?.id);
     assert.deepEqual({ ...change?.changed }, { dash: { from: all?.installed.dash, to: '99' } });
+  });
+
+  it('of an archive that is never read come before that of the close', async () => {
+    const events: TestbedEvent[] = [];
+    const onEvent = (event: TestbedEvent) => void events.push(event);
+    const testbed = await Testbed.open({ rootfs: testTarball(), onEvent });
+    // More than buffers take.
+    const archive = await testbed.getArchive('/usr/share');
+    await testbed.close();
+    assert.deepEqual(kinds(events).slice(-2), ['copy', 'close']);
+    assert.equal(only('copy', events)[0]?.error?.code, 'CLOSED');
+    await assert.rejects(buffer(archive), { code: 'CLOSED' });
   });
 
   it('of two servers share a file', async () => {
