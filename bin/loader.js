@@ -4,7 +4,7 @@
 // caches. Where there are none, as in the package of npm, Node's own loader does all.
 const { existsSync, readFileSync, writeFileSync } = require('node:fs');
 const { dirname, resolve } = require('node:path');
-const { constants, Script } = require('node:vm');
+const { Script } = require('node:vm');
 
 const CLI = resolve(__dirname, '../dist/cli.cjs');
 
@@ -25,7 +25,6 @@ function compile(file, cachedData) {
   const source = readFileSync(file, 'utf8');
   return new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
     filename: file,
-    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     cachedData,
   });
 }

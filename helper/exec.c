@@ -27,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 void fail(const struct job *job, const char *code, const char *format, ...) {
@@ -127,7 +128,11 @@ static void parse_options(struct job *job, int argc, char **argv) {
 	if (job->command[0] == NULL || job->variables == NULL) fail(job, "WRONG_OPTION", "no command is given");
 }
 
-pid_t fork_for_command(const struct job *job) {
+/*
+ * The command's process, in the cgroup for commands: the testbed's init cannot move one from outside, for a session or a scope. The right to
+ * is the caller's, before it becomes root of the testbed; an ordinary user does not have it in another login session.
+ */
+static pid_t fork_for_command(const struct job *job) {
 	pid_t child = fork_into(job->cgroup);
 	if (child >= 0 || job->cgroup < 0) return child;
 	if (errno == ENODEV) fail(job, "CLOSED", "it is closed");
@@ -178,7 +183,10 @@ int exec_main(int argc, char **argv) {
 	/* With SIGCHLD ignored the kernel reaps the children, and their status is lost. */
 	signal(SIGCHLD, SIG_DFL);
 	job.terminal = isatty(0) == 1 && isatty(1) == 1;
-	int link = job.terminal ? split_for_terminal(&job) : -1;
+	/* A terminal is taken as root, before the command's process is made, which then moves itself by a file that the caller has opened. */
+	int procs = job.terminal && job.cgroup >= 0 ? openat(job.cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC) : -1;
+	if (job.terminal) job.cgroup = -1;
+	int link = job.terminal ? split_for_terminal() : -1;
 	if (job.terminal && link < 0) fail(&job, "NO_TERMINAL", "making a terminal for it failed: %s; %s", strerror(errno), remedy(errno));
 
 	/* Without the mount namespace, because /proc has to stay that of the host. */
@@ -195,12 +203,12 @@ int exec_main(int argc, char **argv) {
 	memset(program_invocation_name, 0, length);
 	int channel[2];
 	if (name == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) != 0) fail_to_enter(&job, "a pair of sockets");
-	/* With a terminal, this process has been made so already. */
-	pid_t child = job.terminal ? fork() : fork_for_command(&job);
+	pid_t child = fork_for_command(&job);
 	if (child < 0) fail_to_enter(&job, "a new process");
 	if (child == 0) {
 		close(channel[0]);
 		job.channel = channel[1];
+		if (procs >= 0 && write(procs, "0", 1) < 0 && errno == ENODEV) fail(&job, "CLOSED", "it is closed");
 		take_ids(&job);
 		become_command(&job, &mask);
 	}
@@ -232,5 +240,7 @@ int exec_main(int argc, char **argv) {
 		                      .group = job.terminal ? 0 : child, .report = job.report});
 	journal_finish(&(struct finished){.init = job.init, .self = job.self, .child = child, .status = was_run ? status : -1});
 	waitpid(child, NULL, 0);
+	/* systemd-shutdown waits for all that it has killed, and looks again at SIGCHLD only, which this process gets for the command. */
+	if (job.has_init) syscall(SYS_pidfd_send_signal, job.init, SIGCHLD, NULL, 0);
 	return status;
 }

@@ -32,12 +32,6 @@ struct job {
 _Noreturn __attribute__((format(printf, 3, 4))) void fail(const struct job *job, const char *code, const char *format, ...);
 _Noreturn void fail_to_enter(const struct job *job, const char *what);
 
-/*
- * Makes a process in the cgroup for commands: the testbed's init cannot move one from outside, for a session or a scope. The right to is
- * the caller's, before it becomes root of the testbed; an ordinary user does not have it in another login session.
- */
-pid_t fork_for_command(const struct job *job);
-
 /* command.c: in the child. mask: the command's blocked signals. */
 _Noreturn void become_command(struct job *job, const sigset_t *mask);
 

@@ -158,8 +158,7 @@ void read_environment(void);
  * Forks: this process stays outside as the relay of the terminal on stdin and stdout, and ends with the status of its child. Returns
  * in the child, with a socket to it; -1: failed.
  */
-struct job;
-int split_for_terminal(const struct job *job);
+int split_for_terminal(void);
 /*
  * In the child, as root of the testbed: makes a terminal by the devpts of `init`, which becomes the controlling terminal, stdin,
  * stdout, and where that was a terminal stderr. False and errno when that fails.

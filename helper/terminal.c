@@ -3,7 +3,7 @@
  * (TIOCSTI of ioctl_tty(2)): the command gets a new one, made by the testbed's devpts, and a process outside relays. It also
  * stops with the command, so that job control of the caller's shell works.
  */
-#include "exec.h"
+#include "helper.h"
 #include "steps.h"
 
 #include <poll.h>
@@ -171,10 +171,10 @@ static _Noreturn void relay_until_end(void) {
 	_exit(status);
 }
 
-int split_for_terminal(const struct job *job) {
+int split_for_terminal(void) {
 	int link[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) != 0) return -1;
-	pid_t outside = getpid(), entered = fork_for_command(job);
+	pid_t outside = getpid(), entered = fork();
 	if (entered < 0) return -1;
 	if (entered > 0) {
 		close(link[1]);

@@ -34,6 +34,8 @@ async function bundle(name, groups) {
     format: 'cjs',
     entryFileNames: '[name].cjs',
     chunkFileNames: 'chunks/[name]-[hash].cjs',
+    // A compiled form (bin/loader.js) cannot have import().
+    dynamicImportInCjs: false,
     // Only for scripts/coverage: they are larger than the program.
     sourcemap: process.env.BUILD_SOURCE_MAPS === '1',
     // Names and lines stay, for stack traces: Node.js shows the line of an error that is not caught.

@@ -12,9 +12,11 @@ import { idMapsFor } from '../../../src/testbed/holding.ts';
 import { Provider } from '../../../src/testbed/provider.ts';
 import type { OpenTestbed, TestbedOptions } from '../../../src/testbed/types.ts';
 import { waitUntil } from '../../../src/wait.ts';
+import { patience } from '../../support/patience.ts';
 import { testTarball } from '../../support/rootfs.ts';
 import { Server } from '../../support/server.ts';
 import { lack, ONLY_ROOT } from '../../support/skip.ts';
+import { Terminal } from '../../support/terminal.ts';
 import { script, testOptions, testProvider } from '../../support/testbed.ts';
 
 const BOOT_ID = 'cat /proc/sys/kernel/random/boot_id';
@@ -147,6 +149,29 @@ describe('an init of the image', function () {
       await script(testbed, 'systemctl poweroff');
       assert.ok(await waitUntil(() => !isAlive(last), 60_000));
       await assert.rejects(testbed.run(['true']), { code: 'CLOSED' });
+    });
+  });
+
+  it('has a command at a terminal in the cgroup of commands, and is rebooted from there', async () => {
+    await withInit(async (testbed) => {
+      const boot = () => script(testbed, BOOT_ID).then(({ stdout }) => stdout);
+      const first = await boot();
+      const before = nameOf(testbed.pid);
+      const [program = '', ...words] = testbed.executeCommand;
+      const text = 'tty; grep ^0: /proc/self/cgroup; systemctl reboot; sleep 600';
+      const terminal = new Terminal([program, ...words, 'sh', '-c', text], {
+        env: process.env,
+        cwd: '/',
+        size: [24, 80],
+      });
+      try {
+        await terminal.see(/^\/dev\/pts\/\d+\r\n0::\/commands\r\n/m);
+        // systemd-shutdown waits 10 s for a process of whose end it does not get to know.
+        assert.ok(await waitUntil(() => !isAlive(before), patience(8000)));
+        assert.notEqual(await boot(), first);
+      } finally {
+        terminal.kill();
+      }
     });
   });
 

@@ -12,6 +12,9 @@ const CLI = 'const e = require("./chunks/words.cjs");\nexports.main = e.main;\n'
 const words = (text: string) =>
   `${LONG}exports.main = (argv) => console.log(${JSON.stringify(text)}, ...argv);\n`;
 
+const withoutComments = (file: string) =>
+  readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+
 describe('the loader of the program', () => {
   let folder: string;
 
@@ -66,6 +69,14 @@ describe('the loader of the program', () => {
       writeFileSync(cache, bytes);
       assert.equal(run(), 'as found a word\n');
     }
+  });
+
+  it('finds no import() in the files of the program, which fails in a compiled form', () => {
+    const chunks = join(projectDir, 'dist/chunks');
+    const dynamic = readdirSync(chunks).filter(
+      (name) => name.endsWith('.cjs') && /[^\w.$]import\s*\(/.test(withoutComments(join(chunks, name))),
+    );
+    assert.deepEqual(dynamic, []);
   });
 
   it('names the remedy where nothing was built', () => {
