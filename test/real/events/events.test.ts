@@ -104,16 +104,19 @@ describe('events', function () {
     assert.deepEqual({ ...change?.changed }, { dash: { from: all?.installed.dash, to: '99' } });
   });
 
-  it('of an archive that is never read come before that of the close', async () => {
+  it('of archives have what was sent, and come before that of the close though one is never read', async () => {
     const events: TestbedEvent[] = [];
     const onEvent = (event: TestbedEvent) => void events.push(event);
     const testbed = await Testbed.open({ rootfs: testTarball(), onEvent });
+    await testbed.run(['sh', '-c', 'mkdir /srv/a; echo text >/srv/a/b']);
+    await buffer(await testbed.getArchive('/srv/a'));
     // More than buffers take.
     const archive = await testbed.getArchive('/usr/share');
     await testbed.close();
     assert.deepEqual(kinds(events).slice(-2), ['copy', 'close']);
-    const [copy] = only('copy', events);
-    assert.ok(copy?.error !== undefined && copy.bytes > 0 && copy.files > 0, JSON.stringify(copy));
+    const [read, unread] = only('copy', events);
+    assert.ok(read?.error === undefined && read?.files === 2 && read.bytes > 0, JSON.stringify(read));
+    assert.ok(unread?.error !== undefined);
     await assert.rejects(buffer(archive));
   });
 
