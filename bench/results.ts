@@ -37,6 +37,7 @@ export const FIGURES = {
   'lab up, each of 8 hosts': 'start of the program to its end, for each host',
   'lab down, each of 8 hosts': 'the same, until nothing is left',
   'open, booted': "until the image's systemd has started all of its services",
+  'run true, booted': '`true` in it, now and then: each starts when the machine has been idle for a while',
   reboot: 'its services are stopped, and started again over the same files',
   'autopkgtest, 2 tests': 'autopkgtest from start to end; null is no isolation at all',
   'autopkgtest, 5 tests with dependencies':

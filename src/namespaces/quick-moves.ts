@@ -1,6 +1,6 @@
 /**
  * Quick moves between cgroups. The kernel moves a process when no process of the machine is in a fork, and to know this it waits some
- * 10 ms; not so for a move that follows another one soon. An init moves each service that it starts (systemd before 256), so while it boots
+ * 10 ms; not so for a move that follows another one soon. An init such as systemd 252 moves each service that it starts, so while it boots
  * this process is moved, again and again, to the cgroup that it is in.
  */
 import { constants } from 'node:fs';
