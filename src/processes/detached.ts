@@ -16,7 +16,7 @@ export interface Detached {
 }
 
 const FOLDER = 'detached';
-const RECORD = 'record.json';
+export const RECORD = 'record.json';
 /** Of testbeds that have ended. */
 const MOST_KEPT = 20;
 

@@ -1,17 +1,19 @@
 /** The process that keeps a testbed of `run --detach` open until its command has ended, or `close` ends it. */
 import { writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { placeOf, type Words } from '../command-line/given.ts';
 import { testbedFromWords } from '../command-line/testbed-options.ts';
 import { CommandTimeoutError, EXIT_TESTBED, TestbedError } from '../errors.ts';
 import type { Argv } from '../host.ts';
 import type { Log } from '../log.ts';
-import { beginDetached, endDetached } from '../processes/detached.ts';
+import { beginDetached, endDetached, RECORD } from '../processes/detached.ts';
+import { keepFresh } from '../processes/fresh.ts';
 import { randomBytes } from '../random.ts';
 import { leaveStderr, writeToStderr } from '../stderr.ts';
 import { NotRunError } from '../testbed/execute.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
 import { aborted } from '../wait.ts';
-import { BoundedLog } from './bounded-log.ts';
+import { BEFORE, BoundedLog, CURRENT } from './bounded-log.ts';
 import { LoggedCommand } from './logged-command.ts';
 import { openFor } from './open.ts';
 import { commitOf, conclude } from './run-testbed.ts';
@@ -35,6 +37,7 @@ export async function keep(words: Words, signal: AbortSignal): Promise<number> {
   const { testbed, log, close } = await openFor(words, signal, 'run', { name, hostname });
   try {
     const folder = beginDetached(name, process.env);
+    const stopCare = keepFresh(...[RECORD, CURRENT, BEFORE].map((file) => join(folder, file)));
     let status: number | undefined;
     try {
       const output = new BoundedLog(folder);
@@ -49,6 +52,7 @@ export async function keep(words: Words, signal: AbortSignal): Promise<number> {
       if (error instanceof NotExecuted) return error.status;
       throw error;
     } finally {
+      stopCare();
       endDetached(folder, status);
     }
     return status ?? 0;
