@@ -72,7 +72,7 @@ static const char *remedy(int error) {
 void fail_to_enter(const struct job *job, const char *what) {
 	int error = errno;
 	if (testbed_is_gone(job)) fail(job, "CLOSED", "it is closed");
-	if (error == EAGAIN) fail(job, "PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger --max-processes");
+	if (error == EAGAIN) fail(job, "PROCESS_LIMIT", "it has as many processes as it may have; end some, or give a larger limit (--max-processes, maxProcesses in the library)");
 	fail(job, "CANNOT_ENTER", "entering it failed (%s): %s; %s", what, strerror(error), remedy(error));
 }
 

@@ -159,6 +159,8 @@ async function untilSignal(
   let received: EndingSignal | undefined;
   const onSignal = (signal: EndingSignal) => {
     if (signal === 'SIGINT' && interrupts.handler?.() === true) return;
+    // A second Ctrl-C.
+    if (signal === 'SIGINT' && received === signal) void hurry();
     received ??= signal;
     ending.abort();
   };
@@ -173,6 +175,11 @@ async function untilSignal(
   } finally {
     for (const signal of ENDING_SIGNALS) process.removeListener(signal, onSignal);
   }
+}
+
+async function hurry(): Promise<void> {
+  const { hurryEnds } = await import('./rootfs/end-build.ts');
+  hurryEnds();
 }
 
 function reportFailure(failure: unknown): number {

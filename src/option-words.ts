@@ -13,6 +13,7 @@ export const IN_LIBRARY = {
   init: 'init',
   'max-copy': 'maxCopyBytes',
   'max-memory': 'maxMemory',
+  'max-processes': 'maxProcesses',
   mirror: 'mirror',
   mode: 'mode',
   network: 'network',

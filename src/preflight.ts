@@ -72,7 +72,7 @@ function look(what: string, path: string): Stats {
 
 /** The file is created later, when it is too late to find that it cannot be. */
 export function checkOutputFile(option: string, path: string): void {
-  const there = existsSync(path);
+  const there = exists(option, path);
   const folder = there ? path : dirname(path);
   if (!there && !existsSync(folder)) {
     throw new UsageError(`${option} ${folder} does not exist`, {
@@ -87,6 +87,16 @@ export function checkOutputFile(option: string, path: string): void {
     });
   }
   access(option, folder, there ? constants.W_OK : constants.W_OK | constants.X_OK);
+}
+
+/** Names that are too long, or links that lead to themselves, cannot be made either. */
+function exists(option: string, path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    if (['ELOOP', 'ENAMETOOLONG'].includes(systemCodeOf(error) ?? '')) look(option, path);
+    return false;
+  }
 }
 
 function existingPart(path: string): string {

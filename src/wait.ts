@@ -22,6 +22,11 @@ export async function within(promise: Promise<unknown>, limit: number): Promise<
   }
 }
 
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
 /** Rejects with the reason of an abort, whatever becomes of the promise. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;

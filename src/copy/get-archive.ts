@@ -12,6 +12,7 @@ import { type Ends, mustEnd, withEnds } from './ends.ts';
 import { checkSockets, noTar } from './failures.ts';
 import { splitPath, withoutSlash } from './host-paths.ts';
 import { drain, existing } from './pipes.ts';
+import { Progress } from './progress.ts';
 import { startInside } from './script.ts';
 import { NO_PROGRAM } from './tree-out.ts';
 import type { CopyOptions, CopyTestbed } from './types.ts';
@@ -22,6 +23,15 @@ export async function getArchive(
   inside: Buffer,
   options: CopyOptions,
 ): Promise<Readable> {
+  return (await beginArchive(testbed, inside, options)).stream;
+}
+
+/** `sent` is the copy, which ends though nothing reads the stream: at an abort, when its time is over, or when the rest fits into buffers. */
+export async function beginArchive(
+  testbed: CopyTestbed,
+  inside: Buffer,
+  options: CopyOptions,
+): Promise<{ readonly stream: Readable; readonly sent: Promise<void> }> {
   const archive = new PassThrough({ highWaterMark: 1 << 16 });
   const unwanted = new AbortController();
   archive.once('close', () => unwanted.abort());
@@ -31,11 +41,12 @@ export async function getArchive(
   const begun = new Promise<void>((resolve) => {
     begin = resolve;
   });
+  const progress = new Progress(options);
   const sent = withEnds(
     `reading ${shown(inside)} as an archive`,
     { ...options, signal: AbortSignal.any(signals) },
-    (ends) => send(testbed, withoutSlash(inside), archive, ends, options, begin),
-  );
+    (ends) => send(testbed, withoutSlash(inside), archive, ends, { ...options, counted: progress }, begin),
+  ).finally(() => progress.end());
   sent.then(
     () => archive.end(),
     (error) => archive.destroy(error),
@@ -44,17 +55,21 @@ export async function getArchive(
   // The failure of a stream that nothing reads yet is no uncaught exception.
   const given = Readable.from(archive, { objectMode: false });
   given.once('close', () => archive.destroy());
-  return given;
+  return { stream: given, sent };
 }
 
 const LONGEST_KIND = 2;
+
+interface CountedOptions extends CopyOptions {
+  readonly counted: Progress;
+}
 
 async function send(
   testbed: CopyTestbed,
   path: Buffer,
   archive: PassThrough,
   ends: Ends,
-  options: CopyOptions,
+  options: CountedOptions,
   begin: () => void,
 ): Promise<void> {
   const stdio = ['ignore', 'pipe', 'pipe'] as const;
@@ -88,12 +103,14 @@ class CheckedArchive {
   readonly #checker: EntryChecker;
   readonly #writer: TarWriter;
   readonly #name: string;
+  readonly #counted: Progress;
   #single = false;
   empty = true;
 
-  constructor(path: Buffer, writer: TarWriter, options: CopyOptions) {
+  constructor(path: Buffer, writer: TarWriter, options: CountedOptions) {
     this.#checker = new EntryChecker(options, (what) => options.log.warn(what));
     this.#writer = writer;
+    this.#counted = options.counted;
     this.#name = splitPath(path).name.toString('latin1');
   }
 
@@ -119,11 +136,13 @@ class CheckedArchive {
       });
     }
     this.empty = false;
+    this.#counted.files += 1;
     const shownPath = path === '.' ? './' : kind === 'directory' ? `${path}/` : path;
     this.#writer.entry({ ...entry, path: shownPath });
   }
 
   data(bytes: Buffer): void {
+    this.#counted.bytes += bytes.length;
     this.#writer.data(bytes);
   }
 }

@@ -51,6 +51,14 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
   // Listened to at once: when a process ends, Node drops what it has written and nothing has read.
   const byte = firstByte(talk);
   const mover = ends.add(await testbed.startMover(way, stdio), 'host');
+  // The same holds for one that fails before it has its orders.
+  const orders = socketOf(mover);
+  let begun: number | undefined;
+  const outcome = listen(orders, {
+    opened: () => move.opened?.(begun ?? 0),
+    halved: (at) => file.halved(at),
+  });
+  outcome.catch(() => {});
   const sent = await Promise.race([byte, opener.process.exited.then(() => undefined)]);
   if (sent === DIRECTORY) throw way[0] === 'in' ? namesDirectory() : isDirectory();
   if (sent === NO_DIRECTORY) throw noDirectory();
@@ -61,11 +69,8 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
     await mustEnd(opener, OPENING);
     throw new CopyError('the testbed did not open the file', { code: 'FILE_CLOSED' });
   }
-  const outcome = listen(socketOf(mover), {
-    begin: `${pid} ${testbed.pid}\n`,
-    opened: () => move.opened?.(sent),
-    halved: (at) => file.halved(at),
-  });
+  begun = sent;
+  orders.write(`${pid} ${testbed.pid}\n`);
   const gone = opener.process.exited.then(async () => {
     await mustEnd(opener, OPENING);
     throw closed();
@@ -85,15 +90,11 @@ export async function moveFile(testbed: CopyTestbed, ends: Ends, move: Move): Pr
 }
 
 interface Listener {
-  readonly begin: string;
   readonly opened: () => void;
   readonly halved: (at: number) => void;
 }
 
-function listen(
-  orders: Socket,
-  { begin, opened, halved }: Listener,
-): Promise<number | HelperFailure | undefined> {
+function listen(orders: Socket, { opened, halved }: Listener): Promise<number | HelperFailure | undefined> {
   return new Promise((resolve, reject) => {
     let outcome: number | HelperFailure | undefined;
     const lines = createInterface({ input: orders });
@@ -114,7 +115,6 @@ function listen(
       }
     });
     orders.once('close', () => resolve(outcome));
-    orders.write(begin);
   });
 }
 

@@ -179,6 +179,11 @@ export class Hold {
     if (run === undefined) return;
     if (run.take(event)) this.#runs.delete(Number(event.id));
     else if (event.event !== 'ready' && event.event !== 'standing') return;
+    this.release(run);
+  }
+
+  /** This process may end though the run has not. */
+  release(run: Run): void {
     this.#awaited.delete(run);
     if (this.#awaited.size === 0) this.#rest();
   }

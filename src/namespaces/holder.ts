@@ -136,6 +136,11 @@ export class Holder {
     this.#hold.end(run);
   }
 
+  /** This process may end though the run has not. */
+  release(run: Run): void {
+    this.#hold.release(run);
+  }
+
   wake(): void {
     this.#hold.wake();
   }

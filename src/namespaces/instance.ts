@@ -192,6 +192,7 @@ export class Instance {
         await this.#endHolders(waitUntil(() => this.#holders().length === 0, END_LIMIT));
     } finally {
       this.#traces.release();
+      this.#holder.release(this.#run);
     }
   }
 

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { messageOf } from '../errors.ts';
@@ -12,16 +12,26 @@ export function historyPath(env: Readonly<NodeJS.ProcessEnv>): string {
   return join(isAbsolute(state) ? state : join(homedir(), '.local/state'), 'virt-ts-unshare/history');
 }
 
-export function readHistory(path: string): string[] {
+/** The newest line first. Older ones than the limit are removed from the file. */
+export function readHistory(path: string, log: Log): string[] {
+  let all: string[] = [];
   try {
-    const lines = readFileSync(path, 'utf8').split('\n');
-    return lines
-      .filter((line) => line !== '')
-      .slice(-HISTORY_LINES)
-      .reverse();
-  } catch {
-    return [];
+    all = readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+    // In its place, because it may be a link to a file elsewhere.
+    if (all.length > HISTORY_LINES)
+      writeFileSync(
+        path,
+        all
+          .slice(-HISTORY_LINES)
+          .map((line) => `${line}\n`)
+          .join(''),
+      );
+  } catch (error) {
+    log.debug(`cannot read or shorten the history: ${messageOf(error)}`);
   }
+  return all.slice(-HISTORY_LINES).reverse();
 }
 
 export function addHistory(path: string, line: string, log: Log): void {

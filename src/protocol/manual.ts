@@ -29,7 +29,7 @@ export async function converse(options: ConverseOptions): Promise<number> {
     output: screen,
     terminal: true,
     prompt: 'virt-ts-unshare> ',
-    history: readHistory(historyFile),
+    history: readHistory(historyFile, log),
     historySize: HISTORY_LINES,
     removeHistoryDuplicates: true,
     completer: complete,

@@ -97,11 +97,11 @@ export async function serve(options: ServeOptions): Promise<number> {
     lines.destroy();
     input.destroy();
   }
-  try {
-    await closeTestbed(session);
-    await dispose();
-  } catch (error) {
-    status = fail(error);
+  // A testbed that does not end must not keep the rest, nor this process.
+  for (const end of [() => closeTestbed(session), dispose]) {
+    await end().catch((error: unknown) => {
+      status = fail(error);
+    });
   }
   return status;
 }

@@ -2,18 +2,27 @@
 import type { HostProcess } from '../host.ts';
 import { allPids, signalProcess } from '../processes/list.ts';
 import { hasEnded, type ProcessState, processState } from '../processes/stat.ts';
-import { waitUntil, within } from '../wait.ts';
+import { aborted, waitUntil, within } from '../wait.ts';
 
 /** Milliseconds in which the command may remove what it has made: mmdebstrap deletes a whole tree. */
 export const GRACE = 30_000;
 /** Milliseconds until a process that got SIGKILL is gone; only one that waits for a disk takes longer. */
 const KILL_LIMIT = 10_000;
 
+const hurry = new AbortController();
+
+/** Ends the grace of the commands that are being ended in this process, now or later: a person does not wait for them. */
+export function hurryEnds(): void {
+  hurry.abort();
+}
+
 /** @param child the leader of a session. @param grace milliseconds until SIGKILL */
 export async function endBuild(child: HostProcess, grace: number): Promise<void> {
   const leader = processState(child.pid);
   signalGroup(child, 'SIGTERM');
-  if (!(await within(child.exited, grace))) signalGroup(child, 'SIGKILL');
+  const hurried = aborted(hurry.signal);
+  await within(Promise.race([child.exited, hurried]), grace);
+  signalGroup(child, 'SIGKILL');
   await child.exited;
   await waitUntil(() => {
     const rest = membersOf(child.pid, leader);

@@ -10,7 +10,7 @@ import type { Instance } from '../namespaces/instance.ts';
 import { findAptCaches, type KnownCaches, writtenCaches } from '../rootfs/apt-caches.ts';
 import type { CacheFolder } from '../rootfs/cache.ts';
 import type { Base } from '../rootfs/known-base.ts';
-import { within } from '../wait.ts';
+import { aborted, within } from '../wait.ts';
 import { endOfCommand, startCommand, type Target } from './execute.ts';
 import type { Layer } from './layer.ts';
 
@@ -120,10 +120,6 @@ export class AptCaches {
       await instance.stop();
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function seenBy(holder: Holder, { upper }: Layer): string {

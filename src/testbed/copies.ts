@@ -63,15 +63,16 @@ export class Copies {
   }
 
   async getArchive(inside: Buffer): Promise<Readable> {
-    const [{ getArchive }, { finished }] = await Promise.all([
-      import('../copy/get-archive.ts'),
-      import('node:stream/promises'),
-    ]);
-    const { facts, report } = copyFacts({ direction: 'out', inside });
-    const stream = await getArchive(this.#testbed, inside, this.#options(report));
-    // Its reader gets an error of the stream.
-    this.#recorder?.operation(facts, () => finished(stream, { cleanup: true })).catch(() => {});
-    return stream;
+    const { beginArchive } = await import('../copy/get-archive.ts');
+    return new Promise((resolve, reject) => {
+      const copy = async (options: CopyOptions) => {
+        const { stream, sent } = await beginArchive(this.#testbed, inside, options);
+        resolve(stream);
+        await sent;
+      };
+      // After its begin, the reader of the stream gets the error.
+      this.#run({ direction: 'out', inside }, copy).catch(reject);
+    });
   }
 
   /** Resolves when none is under way: a program of the host that takes part in one does not end with the testbed's processes. */

@@ -3,6 +3,7 @@ import { CommandTimeoutError, TestbedError, UsageError, VirtError } from '../err
 import { type HelperFailure, helperPath, helperWords } from '../helper.ts';
 import { type Argv, type HostProcess, type StdioList, spawnHost } from '../host.ts';
 import { type Log, shellLine } from '../log.ts';
+import { option } from '../option-words.ts';
 import { childrenOf, namespaceOf } from '../processes/list.ts';
 import { callersOpenFiles } from '../processes/open-files.ts';
 import { wholeTree } from './killing.ts';
@@ -39,12 +40,18 @@ export interface CommandPlace {
 /** Codes of failures in the request, not in the testbed. */
 const WRONG_REQUESTS = ['DIRECTORY_CLOSED', 'NO_DIRECTORY', 'NO_GROUP', 'NO_IDS', 'NO_USER'];
 
+/** The helper does not know which front end the caller uses. */
+function tooManyProcesses(): string {
+  return `it has as many processes as it may have; end some, or give a larger ${option('max-processes')}`;
+}
+
 /** The execute program could not run a command and has written why to its stderr. */
 export class NotRunError extends TestbedError {
   readonly #what: string;
 
   constructor(argv: Argv, failure: HelperFailure | undefined) {
-    const why = failure?.what ?? 'its stderr has the reason';
+    const why =
+      failure?.code === 'PROCESS_LIMIT' ? tooManyProcesses() : (failure?.what ?? 'its stderr has the reason');
     const what = `cannot run ${shellLine(argv)} in the testbed: ${why}`;
     super(what, { code: failure?.code ?? 'NOT_RUN' });
     this.#what = what;

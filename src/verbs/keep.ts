@@ -10,6 +10,7 @@ import { randomBytes } from '../random.ts';
 import { leaveStderr, writeToStderr } from '../stderr.ts';
 import { NotRunError } from '../testbed/execute.ts';
 import type { OpenTestbed } from '../testbed/types.ts';
+import { aborted } from '../wait.ts';
 import { BoundedLog } from './bounded-log.ts';
 import { LoggedCommand } from './logged-command.ts';
 import { openFor } from './open.ts';
@@ -117,11 +118,6 @@ async function waitForEnd({ testbed, log, ready, signal }: Kept): Promise<number
   if (signal.aborted) return undefined;
   log.warn('the testbed was closed, because its pid 1 has ended');
   return EXIT_TESTBED;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 /** The command could not be executed: the caller of run --detach gets its status. */

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { optionsOf } from '../../src/command-line/table.ts';
 import { testbedFromOptions } from '../../src/library/open-options.ts';
 import { IN_LIBRARY, option, useCommandLineWords } from '../../src/option-words.ts';
+import { NotRunError } from '../../src/testbed/execute.ts';
 
 const source = fileURLToPath(new URL('../../src', import.meta.url));
 /** The command line itself, and what only it calls. */
@@ -36,6 +37,18 @@ describe('the options in messages', () => {
       [option('scratch'), option('network', 'none'), option('mirror', 'deb [x=y] z')],
       ['--scratch', '--network=none', "--mirror='deb [x=y] z'"],
     );
+  });
+
+  it('are not those of the helper, which does not know the front end', () => {
+    const failure = {
+      event: 'failed',
+      code: 'PROCESS_LIMIT',
+      what: 'give a larger --max-processes',
+    } as const;
+    const words = () => new NotRunError(['true'], failure).message;
+    assert.match(words(), /in the testbed: it has as many .*; end some, or give a larger maxProcesses$/);
+    useCommandLineWords();
+    assert.match(words(), /give a larger --max-processes$/);
   });
 
   it('exist in both of them', () => {

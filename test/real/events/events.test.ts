@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import type { CommandEvent, TestbedEvent } from '../../../src/events/types.ts';
 import { Testbed } from '../../../src/index.ts';
 import { checkedEvents, only, readEvents } from '../../support/event-schema.ts';
@@ -101,6 +102,22 @@ describe('events', function () {
     assert.deepEqual([second?.packages?.before, second?.packages?.after], [all?.id, change?.id]);
     assert.equal(change?.base, all?.id);
     assert.deepEqual({ ...change?.changed }, { dash: { from: all?.installed.dash, to: '99' } });
+  });
+
+  it('of archives have what was sent, and come before that of the close though one is never read', async () => {
+    const events: TestbedEvent[] = [];
+    const onEvent = (event: TestbedEvent) => void events.push(event);
+    const testbed = await Testbed.open({ rootfs: testTarball(), onEvent });
+    await testbed.run(['sh', '-c', 'mkdir /srv/a; echo text >/srv/a/b']);
+    await buffer(await testbed.getArchive('/srv/a'));
+    // More than buffers take.
+    const archive = await testbed.getArchive('/usr/share');
+    await testbed.close();
+    assert.deepEqual(kinds(events).slice(-2), ['copy', 'close']);
+    const [read, unread] = only('copy', events);
+    assert.ok(read?.error === undefined && read?.files === 2 && read.bytes > 0, JSON.stringify(read));
+    assert.ok(unread?.error !== undefined);
+    await assert.rejects(buffer(archive));
   });
 
   it('of two servers share a file', async () => {

@@ -42,6 +42,7 @@ describe('the server', function () {
       [['--report-leaks=text:/does/not/exist'], /--report-leaks: \/does\/not does not exist/],
       [['--report-leaks=json:/etc'], /--report-leaks: \/etc is a directory/],
       [['--report-leaks=text:/etc/passwd/x'], /--report-leaks: \/etc\/passwd is not a directory/],
+      [[`--report-leaks=text:/${'x'.repeat(256)}`], /--report-leaks: \/x+ cannot be reached: ENAMETOOLONG/],
       [['frobnicate'], /frobnicate/],
     ] as const) {
       it(`${options.join(' ')} before the first ok, with 2 and one sentence`, async () => {
@@ -54,6 +55,20 @@ describe('the server', function () {
         assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
       });
     }
+
+    it('a file of events that is a link to itself', async () => {
+      const link = join(folder, 'events');
+      symlinkSync(link, link);
+      const { status, stdout, stderr } = await runProgram(
+        [program, '-t', testTarball(), `--events=${link}`],
+        'quit\n',
+      );
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(
+        stderr,
+        /--events: \/\S+ cannot be reached: ELOOP: .*; name one that this user can reach\n$/,
+      );
+    });
 
     it('to run before it is built, and names the command that builds it', () => {
       cpSync(`${projectDir}bin`, `${folder}/bin`, { recursive: true, verbatimSymlinks: true });

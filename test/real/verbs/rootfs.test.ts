@@ -286,6 +286,19 @@ describe('virt-ts-unshare rootfs', function () {
       assert.deepEqual(readdirSync(join(folder, 'virt-ts-unshare/images')), []);
     });
 
+    it('is killed by a second Ctrl-C', async () => {
+      const strap = join(folder, 'stubborn-strap');
+      const script = "#!/bin/sh\ntrap '' TERM\necho begun >&2\nsleep 1004\n";
+      writeFileSync(strap, script, { mode: 0o755 });
+      const terminal = new Terminal([PROGRAM, ...words(strap)], env);
+      await terminal.shows('begun');
+      terminal.type('\x03');
+      await terminal.shows('ending ');
+      terminal.type('\x03');
+      await terminal.shows('status=130');
+      await terminal.close();
+    });
+
     for (const [verb, signal, status] of [
       ['run', 'SIGTERM', 143],
       ['rootfs', 'SIGTERM', 143],

@@ -1,5 +1,6 @@
 /** Single files, and the file of the host that one is written to. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   linkSync,
@@ -12,10 +13,13 @@ import {
 } from 'node:fs';
 import { Socket } from 'node:net';
 import { copyIn, copyOut } from '../../../src/copy/copy.ts';
+import type { MoverWay } from '../../../src/copy/types.ts';
 import { CopyTimeoutError } from '../../../src/errors.ts';
+import { type StdioList, spawnHost } from '../../../src/host.ts';
+import { silentLog } from '../../../src/log.ts';
 import { waitUntil } from '../../../src/wait.ts';
 import { fails, OPTIONS, useFolder } from './copying.ts';
-import { movers } from './host-testbed.ts';
+import { HostTestbed, movers } from './host-testbed.ts';
 
 describe('copying', () => {
   const { path, bytes, host, down, up, withShell } = useFolder();
@@ -109,6 +113,32 @@ describe('copying', () => {
       copyIn(host, bytes('from'), full, OPTIONS),
       /writing in the testbed failed: No space left.*; free space where the testbeds are/,
     );
+  });
+
+  it('reports why the helper failed, also when it had ended before the file was open', async () => {
+    writeFileSync(path('from'), 'content');
+    const go = path('go');
+    execFileSync('mkfifo', [go]);
+    class FailingTestbed extends HostTestbed {
+      override async start([, ...rest]: readonly [string, ...string[]], stdio: StdioList) {
+        const wait = 'read -r _ <"$0"; shift; exec sh "$@"';
+        return super.start(['sh', '-c', wait, go, 'sh', ...rest], stdio);
+      }
+
+      override async startMover(_: MoverWay, stdio: StdioList) {
+        const event =
+          '{"event":"failed","code":"CANNOT_ENTER","what":"entering the testbed","errno":"EMFILE"}';
+        const started = await spawnHost(['sh', '-c', `echo '${event}' >&3; exit 1`], silentLog, { stdio });
+        started.child.once('close', () => writeFileSync(go, '\n'));
+        return started;
+      }
+    }
+    for (const copy of [copyIn, copyOut]) {
+      await fails(
+        copy(new FailingTestbed(), bytes('from'), bytes('to'), OPTIONS),
+        /entering the testbed failed; raise the limit of open files/,
+      );
+    }
   });
 
   it('keeps the links of a file that is written over, and leaves it as it was when there is nothing to read', async () => {

@@ -262,6 +262,16 @@ describe('failures', () => {
     });
   }
 
+  it('ends all that is left when a testbed does not end at the end of file', async () => {
+    const testbed = fakeTestbed();
+    testbed.close.rejects(new TestbedError('a testbed does not end'));
+    const provider = fakeProvider(testbed);
+    const { status, told } = await converseWith('open\n', provider);
+    assert.equal(status, 12);
+    assert.match(told.join('\n'), /^end of file .*\na testbed does not end$/);
+    sinon.assert.callOrder(testbed.close, provider.dispose);
+  });
+
   it('a testbed that cannot be removed is reported once, with 12', async () => {
     const provider = fakeProvider();
     provider.dispose.rejects(new TestbedError('cannot remove /x'));
