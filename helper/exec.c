@@ -64,7 +64,7 @@ static const char *remedy(int error) {
 	case ENFILE: return "end programs that have many files open, or raise fs.file-max with sysctl";
 	case ENOMEM: return "free some memory";
 	case ENOSPC: return "raise user.max_*_namespaces with sysctl, or close other testbeds";
-	case EAGAIN: return "end other processes of this user, or raise its limit (ulimit -u)";
+	case EAGAIN: return "end other processes of this user, or raise its limit (ulimit -u, or TasksMax= of the systemd unit)";
 	default: return "virt-ts-unshare doctor names what this machine lacks";
 	}
 }

@@ -4,7 +4,8 @@ import { reasonOf, systemCodeOf, TestbedError } from './errors.ts';
 const KINDS: Readonly<Record<string, { readonly words: string; readonly remedy: string }>> = {
   EAGAIN: {
     words: 'Resource temporarily unavailable|Cannot fork|can.t fork',
-    remedy: 'end other processes of this user, or raise its limit (ulimit -u)',
+    remedy:
+      'end other processes of this user, or raise its limit (ulimit -u, or TasksMax= of the systemd unit)',
   },
   EDQUOT: { words: 'Disk quota exceeded', remedy: 'delete files of this user, or raise its quota' },
   EFBIG: {

@@ -89,7 +89,10 @@ export interface OpenOptions {
    * whichever is least.
    */
   readonly maxProcesses?: number;
-  /** Bytes of memory for its files: half for what it writes, a quarter for /dev/shm, a tenth for /run. Default: the machine's memory. */
+  /**
+   * Bytes of memory for its files: half for what it writes, a quarter for /dev/shm, a tenth for /run. Default: the machine's memory, or
+   * what the control group of this process may have.
+   */
   readonly maxMemory?: number;
   /**
    * Gets an event for each thing that happens in this testbed, see docs/evidence.md, and in those that are opened from its snapshots.

@@ -42,15 +42,14 @@ export function findCgroup(): FoundCgroup {
 }
 
 export function chooseCgroup({ mounts, own, isRoot, mayWrite }: Surroundings): FoundCgroup {
-  const [mount] = mounts.split('\n').flatMap(cgroupMount);
-  const path = /^0::(\/.*)$/m.exec(own)?.[1];
-  if (mount === undefined || path === undefined) {
+  const place = ownCgroup({ mounts, own });
+  if (place === undefined) {
     return {
       why: 'no file system of cgroups of version 2 is mounted',
       remedy: 'as root: mount -t cgroup2 none /sys/fs/cgroup',
     };
   }
-  const folder = placeIn(mount, path);
+  const { folder } = place;
   try {
     for (const each of [folder, join(folder, 'cgroup.procs')]) mayWrite(each);
     return { path: folder };
@@ -58,9 +57,29 @@ export function chooseCgroup({ mounts, own, isRoot, mayWrite }: Surroundings): F
     const why = `this user may not write to the cgroup ${folder}: ${reasonOf(error)}`;
     const remedy = isRoot
       ? 'let the container write to /sys/fs/cgroup, such as: podman run --cgroupns=private --security-opt unmask=/sys/fs/cgroup'
-      : 'start this program by: systemd-run --user --scope -p Delegate=yes -- COMMAND';
+      : ordinaryRemedy(folder);
     return { why, remedy };
   }
+}
+
+/** A service of the system with `User=` has no user manager that could make a scope. */
+function ordinaryRemedy(folder: string): string {
+  const [, service] = /\/system\.slice\/(?:[^/]+\.slice\/)*([^/]+\.service)(?:\/|$)/.exec(folder) ?? [];
+  return service === undefined
+    ? 'start this program by: systemd-run --user --scope -p Delegate=yes -- COMMAND'
+    : `set Delegate=yes in the section [Service] of ${service} (systemctl edit ${service}), and restart it`;
+}
+
+/** The directory of this process's cgroup, and that of the highest one that can be seen; undefined where none is mounted. */
+export function ownCgroup({
+  mounts,
+  own,
+}: Pick<Surroundings, 'mounts' | 'own'>): { readonly folder: string; readonly top: string } | undefined {
+  const [mount] = mounts.split('\n').flatMap(cgroupMount);
+  const path = /^0::(\/.*)$/m.exec(own)?.[1];
+  return mount === undefined || path === undefined
+    ? undefined
+    : { folder: placeIn(mount, path), top: mount.point };
 }
 
 function cgroupMount(line: string): { root: string; point: string }[] {

@@ -1,13 +1,32 @@
 /** What a testbed may use of this machine. */
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { memoryLimit } from '../namespaces/memory-limit.ts';
 
 /** As systemd-nspawn and its machines have it. */
 const MOST_PROCESSES = 16_384;
 const MEBIBYTE = 1024 ** 2;
 
+/** Looked up once. */
+let limitOfGroup: { readonly bytes: number | undefined } | undefined;
+
+/**
+ * Memory for a testbed's files; undefined for the machine's. In a cgroup that may have less, a command that fills a tmpfs would have the kernel
+ * kill the largest process, which is this program.
+ */
+export function memoryFor(wanted: number | undefined): number | undefined {
+  if (wanted !== undefined) return wanted;
+  limitOfGroup ??= { bytes: memoryLimit() };
+  const { bytes } = limitOfGroup;
+  return bytes !== undefined && bytes < totalmem() ? bytes : undefined;
+}
+
 /** Threads count too. The kernel counts those of a testbed for the caller as well, so half of the caller's limit stays for others. */
-export function mostProcesses(wanted: number | undefined, limits = ownLimits(), memory = totalmem()): number {
+export function mostProcesses(
+  wanted: number | undefined,
+  limits = ownLimits(),
+  memory = memoryFor(undefined) ?? totalmem(),
+): number {
   if (wanted !== undefined) return wanted;
   // A process takes about a quarter of this.
   const fitting = Math.max(512, Math.floor(memory / MEBIBYTE));

@@ -21,7 +21,7 @@ import { DEVICES } from './devices.ts';
 import { type Holding, hold, preparePlaces } from './holding.ts';
 import type { Init } from './init.ts';
 import type { InitChoice } from './init-choice.ts';
-import { memoryShares } from './limits.ts';
+import { memoryFor, memoryShares } from './limits.ts';
 import { checkLayers, kernelMounts, shortLayers } from './mounts.ts';
 import { sweepScratch } from './scratch.ts';
 import { type Filled, fillSkeleton, SKELETON } from './skeleton.ts';
@@ -193,7 +193,7 @@ function mountsOf(
     ptsGroup: idMaps.single ? undefined : 5,
     ownProc,
     records: machine?.name === host || (machine?.name === 'i386' && host === 'amd64'),
-    ...memoryShares(options.maxMemory),
+    ...memoryShares(memoryFor(options.maxMemory)),
   };
   const binds = options.binds.flatMap(({ outside, inside, readOnly }) => [
     place(inside, kindOf(outside)),

@@ -10,7 +10,7 @@ import { AptCaches, type Aside } from './apt-caches.ts';
 import type { Init } from './init.ts';
 import { Layer, type Upper } from './layer.ts';
 import { Lending } from './lending.ts';
-import { layerSize, mostProcesses } from './limits.ts';
+import { layerSize, memoryFor, mostProcesses } from './limits.ts';
 import { copyRoot, overlayRoot } from './mounts.ts';
 import type { Prepared } from './prepare.ts';
 import { chooseScratch, diskUpper, memoryUpper } from './scratch.ts';
@@ -160,7 +160,7 @@ export class Starter {
   }
 
   #inMemory(size: string | undefined): Upper {
-    return memoryUpper(layerSize(size, this.#options.maxMemory));
+    return memoryUpper(layerSize(size, memoryFor(this.#options.maxMemory)));
   }
 
   async #startOverNew(

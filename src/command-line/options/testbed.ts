@@ -117,7 +117,7 @@ export const TESTBED = [
   {
     name: 'max-memory',
     values: ['SIZE'],
-    help: "memory for the testbed's files: half of SIZE for what it writes, a quarter for /dev/shm, a tenth for /run (default: the machine's memory); bytes, or with K, M, G",
+    help: "memory for the testbed's files: half of SIZE for what it writes, a quarter for /dev/shm, a tenth for /run (default: the machine's memory, or what the control group of this program may have); bytes, or with K, M, G",
     group: 'Testbed',
     calls: TESTBEDS,
   },

@@ -50,6 +50,9 @@ describe('the cgroup for an init', () => {
     assert.ok(session.path === undefined);
     assert.match(session.why, /session-1\.scope.*EACCES/);
     assert.match(session.remedy, /systemd-run --user --scope -p Delegate=yes/);
+    const service = choose(UNIFIED, '0::/system.slice/system-ci.slice/ci@1.service/job\n', { writable });
+    assert.ok(service.path === undefined);
+    assert.match(service.remedy, /set Delegate=yes .* ci@1\.service \(systemctl edit ci@1\.service\)/);
     const container = choose(UNIFIED, '0::/\n', { isRoot: true, writable });
     assert.ok(container.path === undefined);
     assert.match(container.remedy, /container/);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { layerSize, memoryShares, mostProcesses } from '../../../src/testbed/limits.ts';
+import { layerSize, memoryFor, memoryShares, mostProcesses } from '../../../src/testbed/limits.ts';
 
 const limits = (soft: string) =>
   `Limit  Soft Limit  Hard Limit  Units\nMax processes  ${soft}  99999  processes\n`;
@@ -15,6 +15,7 @@ describe('the limits of a testbed', () => {
 
   it('are what is asked for', () => {
     assert.equal(mostProcesses(100_000, limits('2500'), GIBIBYTE), 100_000);
+    assert.equal(memoryFor(1_000_000), 1_000_000);
     assert.deepEqual(memoryShares(1_000_000), { shm: '250000', run: '100000' });
     assert.equal(layerSize(undefined, 1_000_000), '500000');
     assert.equal(layerSize('3g', 1_000_000), '3g');
