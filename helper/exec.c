@@ -195,7 +195,7 @@ int exec_main(int argc, char **argv) {
 	if (job.terminal) take_ids(&job);
 	if (job.terminal && !take_terminal(job.init, link))
 		fail(&job, "NO_TERMINAL", "its devpts at /dev/pts makes no terminal: %s; %s", strerror(errno), remedy(errno));
-	/* Not even before the child has changed its ids. */
+	/* Root of the testbed sees the child before it has changed its ids, and must not ptrace(2) it then either: see take_ids(). */
 	prctl(PR_SET_DUMPABLE, 0);
 	/* The command line can be read in spite of that, and has the path of a private home. */
 	size_t length = strlen(program_invocation_name);
